@@ -1,0 +1,5 @@
+"""`python -m profcore`."""
+
+from profcore.cli import main
+
+main()

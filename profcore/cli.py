@@ -1,0 +1,381 @@
+"""The command line: `python -m profcore …`, the same code as the dashboard's for a machine without a browser."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from contextlib import suppress
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NoReturn
+
+from profcore.errors import StoreHeldError, UserError
+from profcore.experiments import (
+    CATALOGUE,
+    Experiment,
+    base_setting,
+    build_settings,
+    default_values,
+    get_experiment,
+    parse_values,
+)
+from profcore.spec import Clock, Knob, Picture, RunSpec, Setting, State, Sweep, Target, parse_mask
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from profcore.models.config import MolmoConfig
+
+DEFAULT_OUTPUT = Path("results/profiling")
+
+
+def main(arguments: Sequence[str] | None = None) -> NoReturn:
+    """Run a command; exits 0 when done, 1 when something measured or checked failed, 2 on bad input."""
+    words = list(sys.argv[1:] if arguments is None else arguments)
+    # The published scripts spell options with underscores; both are taken.
+    words = [word.replace("_", "-") if word.startswith("--") and "=" not in word else word for word in words]
+    options = _parser().parse_args(words)
+    try:
+        code = options.command(options)
+    except UserError as error:
+        print(f"profcore: {error}", file=sys.stderr)
+        code = 2
+    except KeyboardInterrupt:
+        print("profcore: stopped.", file=sys.stderr)
+        code = 130
+    sys.exit(code)
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="python -m profcore", description="Measure a MolmoE-1B under its four knobs.")
+    commands = parser.add_subparsers(required=True, metavar="COMMAND")
+
+    run = commands.add_parser("run", help="measure an experiment, or all of them")
+    run.add_argument("experiment", choices=[*CATALOGUE, "all"])
+    _add_target(run)
+    run.add_argument("--clock", choices=[str(clock) for clock in Clock], default="events", help="how time is taken")
+    run.add_argument("--num-samples", type=int, default=50, help="timed inferences per setting (50)")
+    run.add_argument("--warmup", type=int, default=2, help="untimed inferences per setting (2)")
+    run.add_argument("--seed", type=int, default=0, help="seed of the visiting order (0)")
+    run.add_argument("--max-grid-size", type=int, help="context_scaling: grids 1×1 to 1×N (12)")
+    run.add_argument("--top-k-values", nargs="+", metavar="K", help="moe_topk: values (1 2 4 8 16 32)")
+    run.add_argument("--num-active-blocks", nargs="+", metavar="N", help="transformer_blocks_mask: first N, or masks")
+    run.add_argument("--max-new-tokens", nargs="+", metavar="N", help="output_tokens: values (1 5 10 20 50 100 200)")
+    run.add_argument("--grid", type=int, default=1, help="image grid 1×N while another knob is turned (1)")
+    run.add_argument("--top-k", type=int, help="top-k while another knob is turned (the model's own)")
+    run.add_argument("--block-mask", metavar="MASK", help="blocks that run while another knob is turned, such as 1011")
+    run.add_argument("--image", help="a picture file, a photograph's name, or a colour as #rrggbb")
+    run.add_argument("--prompt", help="the question put to the model")
+    run.add_argument("--output-dir", type=Path, default=DEFAULT_OUTPUT, help="for result files (results/profiling)")
+    _add_database(run)
+    run.add_argument("--spool-only", type=Path, metavar="DIR", help="write spools here and open no database")
+    run.set_defaults(command=_run)
+
+    take_in = commands.add_parser("import", help="take in spools and profiling results")
+    take_in.add_argument("files", nargs="+", type=Path, metavar="FILE")
+    _add_database(take_in)
+    take_in.set_defaults(command=_import)
+
+    runs = commands.add_parser("runs", help="list the runs in a database")
+    _add_database(runs)
+    runs.add_argument("--json", action="store_true", help="as JSON")
+    runs.set_defaults(command=_runs)
+
+    check = commands.add_parser("check", help="compare a checkpoint with a file of expected outputs")
+    _add_target(check, model_required=True)
+    check.add_argument("--expected", type=Path, required=True, help="safetensors with in.* and out.*")
+    check.set_defaults(command=_check)
+
+    tokens = commands.add_parser("tokens", help="how a picture of some size becomes tokens")
+    tokens.add_argument("--width", type=int, required=True)
+    tokens.add_argument("--height", type=int, required=True)
+    tokens.add_argument("--max-crops", type=int, default=12)
+    tokens.add_argument("--json", action="store_true", help="as JSON")
+    tokens.set_defaults(command=_tokens)
+
+    bench = commands.add_parser("bench", help="measure what the measuring itself costs")
+    _add_target(bench)
+    bench.add_argument("--only", nargs="+", help="benchmarks to run (all that this machine has what it takes for)")
+    bench.add_argument("--json", action="store_true", help="as JSON")
+    bench.set_defaults(command=_bench)
+    return parser
+
+
+def _add_target(parser: argparse.ArgumentParser, model_required: bool = False) -> None:
+    model = "tiny, molmoe-1b, a checkpoint directory or a hub name"
+    parser.add_argument("--model", required=model_required, help=f"{model} (molmoe-1b on a GPU, tiny on a CPU)")
+    parser.add_argument("--device", help="cpu or cuda:N (the first GPU, or the CPU)")
+    parser.add_argument("--dtype", default="auto", help="float32, bfloat16, float16 or auto")
+    parser.add_argument("--experts", default="auto", help="eager, batched_mm, grouped_mm or auto")
+
+
+def _add_database(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--db", type=Path, help="the database (data/profcore.duckdb)")
+
+
+def _database(options: argparse.Namespace) -> Path:
+    from profcore.paths import default_database
+
+    return options.db or default_database()
+
+
+def _target(options: argparse.Namespace) -> Target:
+    import torch
+
+    gpu = torch.cuda.is_available()
+    device = options.device or ("cuda:0" if gpu else "cpu")
+    if device == "cuda":
+        device = "cuda:0"
+    model = options.model or ("tiny" if device == "cpu" else "molmoe-1b")
+    return Target(model, device, options.dtype, experts=options.experts)
+
+
+def _given_values(experiment: Experiment, options: argparse.Namespace, config: MolmoConfig) -> Sequence[int | str]:
+    """The knob's values as the options say, or its defaults."""
+    if experiment.knob is Knob.VISION_TOKENS:
+        largest = options.max_grid_size
+        if largest is not None and largest < 1:
+            raise UserError(f"--max-grid-size {largest} is out of range: give 1 to 12.")
+        return range(1, largest + 1) if largest is not None else default_values(experiment, config)
+    given = {
+        Knob.TOP_K: options.top_k_values,
+        Knob.ACTIVE_BLOCKS: options.num_active_blocks,
+        Knob.OUTPUT_TOKENS: options.max_new_tokens,
+    }[experiment.knob]
+    return parse_values(experiment, " ".join(given), config) if given else default_values(experiment, config)
+
+
+def _base(experiment: Experiment, options: argparse.Namespace, config: MolmoConfig) -> Setting:
+    own = base_setting(experiment, config)
+    return Setting(
+        grid=(1, options.grid),
+        top_k=own.top_k if options.top_k is None else options.top_k,
+        block_mask=parse_mask(options.block_mask) if options.block_mask else own.block_mask,
+        output_tokens=own.output_tokens,
+    )
+
+
+def _picture(text: str | None) -> Picture:
+    from profcore.models.pictures import PHOTOS
+
+    if text is None:
+        return Picture()
+    if text.startswith("#"):
+        return Picture("solid", text)
+    return Picture("photo" if text in PHOTOS else "file", text)
+
+
+def _run(options: argparse.Namespace) -> int:
+    from profcore.models.knobs import check_setting
+    from profcore.models.pictures import load_picture
+    from profcore.spec import DEFAULT_PROMPT
+    from profcore.spool import SpoolWriter, spool_path
+    from profcore.worker import ModelShelf
+
+    names = list(CATALOGUE) if options.experiment == "all" else [options.experiment]
+    spools = options.spool_only or _check_database(_database(options))
+    target, shelf = _target(options), ModelShelf()
+    picture = _picture(options.image)
+    load_picture(picture)
+    # Loaded before anything is written, so that a checkpoint that cannot be used leaves no trace.
+    config = shelf.get(target).model.config
+    sweeps = []
+    for name in names:
+        experiment = get_experiment(name)
+        base = _base(experiment, options, config)
+        sweep = Sweep(
+            experiment=name,
+            settings=build_settings(experiment, _given_values(experiment, options, config), base),
+            num_samples=options.num_samples,
+            warmup=options.warmup,
+            seed=options.seed,
+            clock=Clock(options.clock),
+            picture=picture,
+            prompt=options.prompt or DEFAULT_PROMPT,
+        )
+        for setting in sweep.settings:
+            check_setting(setting, config)
+        sweeps.append(sweep)
+    code = 0
+    for sweep in sweeps:
+        spec = RunSpec.new(target, sweep)
+        path = spool_path(spools, spec.id)
+        with SpoolWriter(path) as writer:
+            writer.run(spec)
+            state = _measure(spec, writer, shelf)
+        code = max(code, _report(options, spec, path, state))
+        if state is State.STOPPED:
+            return 130
+    return code
+
+
+def _check_database(database: Path) -> Path:
+    """The spool directory beside a database that can be used, now or by the process that holds it."""
+    try:
+        from profcore.store import Store, spool_directory
+    except ImportError as error:
+        raise UserError(f"{error.name} is not installed here: write spools with --spool-only DIR.") from None
+    with suppress(StoreHeldError):
+        Store(database).close()
+    return spool_directory(database)
+
+
+def _measure(spec: RunSpec, writer: Any, shelf: Any) -> State:
+    """Execute a run under a progress bar; Ctrl-C stops it."""
+    import signal
+
+    from rich.console import Console
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+    from profcore.measure.loop import SettingFailed
+    from profcore.worker import execute
+
+    stopping: list[int] = []
+    before = signal.signal(signal.SIGINT, lambda number, frame: stopping.append(number))
+    columns = TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn()
+    try:
+        with Progress(*columns, console=Console(stderr=True)) as progress:
+            task = progress.add_task(spec.sweep.experiment, total=spec.sweep.num_inferences)
+
+            def seen(result: Any) -> None:
+                if isinstance(result, SettingFailed):
+                    progress.console.print(f"Setting {result.setting + 1} failed: {result.reason}")
+                    progress.update(task, total=(progress.tasks[0].total or 0) - spec.sweep.num_samples)
+                else:
+                    progress.advance(task)
+
+            return execute(spec, writer, shelf, lambda: bool(stopping), seen)
+    finally:
+        signal.signal(signal.SIGINT, before)
+
+
+def _report(options: argparse.Namespace, spec: RunSpec, path: Path, state: State) -> int:
+    """Write the result file, hand the spool to the store, and say what was done."""
+    from profcore.formats import profiling_json
+    from profcore.frames import spool_environment, spool_samples
+    from profcore.spool import read_from
+
+    samples = spool_samples(path)
+    if samples.empty:
+        last = read_from(path).records[-1]
+        print(f"profcore: {spec.sweep.experiment} {state}: {last.get('reason')}", file=sys.stderr)
+    else:
+        experiment = get_experiment(spec.sweep.experiment)
+        metadata = {"run": spec.to_dict(), "environment": spool_environment(path), "state": str(state)}
+        file = options.output_dir / experiment.folder / experiment.file
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_text(profiling_json(experiment, samples, metadata), encoding="utf-8")
+        print(f"{experiment.name}: {len(samples)} samples, {state}, in {file}")
+    if options.spool_only:
+        print(f"Spool: {path}")
+    else:
+        _hand_over(path, _database(options))
+    return 0 if state is State.DONE else 1
+
+
+def _hand_over(path: Path, database: Path) -> None:
+    from profcore.store import Store
+
+    try:
+        with Store(database) as store:
+            store.take_in(path)
+    except StoreHeldError:
+        print(f"{database} is held by another process: the spool stays in {path}, and its owner takes it in.")
+
+
+def _import(options: argparse.Namespace) -> int:
+    from profcore.intake import lay_down, recognise
+
+    database = _database(options)
+    spools = _check_database(database)
+    contents = []
+    for file in options.files:
+        try:
+            contents.append((file, file.read_bytes()))
+        except OSError as error:
+            raise UserError(f"{file} cannot be read: {error.strerror}.") from None
+    # All are looked at before the first is stored: one bad file leaves no half of the others behind.
+    recognised = [(file, recognise(data, str(file), spools)) for file, data in contents]
+    for file, received in recognised:
+        lay_down(received, spools)
+        note = f" {received.note}" if received.note else ""
+        print(f"{file}: run {received.run_id}{'' if received.new else ' was here before'}.{note}")
+        _hand_over(spools / f"{received.run_id}.jsonl", database)
+    return 0
+
+
+def _runs(options: argparse.Namespace) -> int:
+    from profcore.store import Store
+
+    database = _database(options)
+    if not database.exists():
+        raise UserError(f"There is no database {str(database)!r} yet: measure or import something first.")
+    with Store(database) as store:
+        store.take_in_all()
+        frame = store.runs()
+        rows = []
+        for run in frame.to_dict("records"):
+            environment = json.loads(run["environment"]) if isinstance(run["environment"], str) else {}
+            row = {key: run[key] for key in ("id", "experiment", "state", "num_samples", "source")}
+            row["created_at"] = run["created_at"].isoformat()
+            row["reason"] = run["reason"] if isinstance(run["reason"], str) else None
+            row.update({key: environment.get(key) for key in ("model", "weights", "device_name", "dtype", "clock")})
+            rows.append(row)
+    if options.json:
+        print(json.dumps(rows, indent=2, ensure_ascii=False))
+        return 0
+    from rich.console import Console
+    from rich.table import Table
+
+    table = Table("id", "experiment", "state", "samples", "model", "weights", "device")
+    for row in rows:
+        cells = (row["id"], row["experiment"], row["state"], row["num_samples"], row["model"], row["weights"])
+        table.add_row(*(str(cell or "") for cell in (*cells, row["device_name"])))
+    Console().print(table)
+    return 0
+
+
+def _check(options: argparse.Namespace) -> int:
+    from profcore.models.parity import TOLERANCE, compare
+    from profcore.worker import ModelShelf
+
+    model = ModelShelf().get(_target(options)).model
+    differences = compare(model, options.expected)
+    for difference in differences:
+        verdict = "" if difference.passed else f"  above {TOLERANCE:g}"
+        print(f"{difference.name:<28} {difference.largest:.3e}{verdict}")
+    return 0 if all(difference.passed for difference in differences) else 1
+
+
+def _tokens(options: argparse.Namespace) -> int:
+    from profcore.models import images
+    from profcore.models.config import PRESETS
+
+    rows, columns = images.select_tiling(options.height, options.width, options.max_crops)
+    width, height = images.grid_size(rows, columns)
+    images.fitted_size(options.height, options.width, height, width)
+    images.fitted_size(options.height, options.width, images.CROP, images.CROP)
+    tokens = images.image_tokens(rows, columns, images.PLAIN_IDS)
+    model_tokens = images.image_tokens(rows, columns, PRESETS["molmoe-1b"].image_token_ids)
+    result = {
+        "tiling": list(tokens.tiling),
+        "num_crops": tokens.num_crops,
+        "num_vision_tokens": tokens.num_vision_tokens,
+        "num_image_tokens": tokens.num_image_tokens,
+        "patch_index_sha256": images.sha256_int32(tokens.patch_index),
+        "tokens_sha256": images.sha256_int32(tokens.tokens),
+        "special_token_ids": images.PLAIN_IDS,
+        "molmoe_tokens_sha256": images.sha256_int32(model_tokens.tokens),
+    }
+    if options.json:
+        print(json.dumps(result))
+    else:
+        for name, value in result.items():
+            print(f"{name:<22} {value}")
+    return 0
+
+
+def _bench(options: argparse.Namespace) -> int:
+    from profcore.bench import run_benchmarks
+
+    return run_benchmarks(_target(options), options.only, options.json)

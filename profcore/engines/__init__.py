@@ -1,0 +1,1 @@
+"""How a prepared model executes prefill and decode."""

@@ -1,0 +1,180 @@
+"""The catalogue of profiling experiments: each one's knob, defaults, file names and twin."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+from profcore.errors import UserError
+from profcore.spec import Knob, Setting, first_blocks, parse_mask
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from profcore.models.config import MolmoConfig
+
+MAX_GRID = 12
+
+
+@dataclass(frozen=True)
+class Experiment:
+    """One profiling experiment.
+
+    Attributes:
+        name: How the command line and stored runs call it.
+        number: Its number in published files.
+        title: As pages and charts call it.
+        axis: Title of the axis its knob is drawn on.
+        folder: Folder under `results/profiling/`.
+        file: Name of its result file.
+        field: The knob's field in result files.
+        blocks: Statistics blocks of a summary entry by the stage they describe; None where the entry itself is one.
+        output_tokens: Tokens each inference generates, unless they are the knob.
+        values: Default values of the knob; empty where they follow from the model.
+    """
+
+    name: str
+    number: int
+    title: str
+    knob: Knob
+    axis: str
+    folder: str
+    file: str
+    field: str
+    blocks: dict[str, str] | None
+    output_tokens: int
+    values: tuple[int, ...]
+
+
+CATALOGUE: dict[str, Experiment] = {
+    experiment.name: experiment
+    for experiment in (
+        Experiment(
+            name="context_scaling",
+            number=1,
+            title="Vision tokens",
+            knob=Knob.VISION_TOKENS,
+            axis="Vision tokens (image grid)",
+            folder="context_scaling",
+            file="exp1_context_scaling_results.json",
+            field="grid",
+            blocks=None,
+            output_tokens=1,
+            values=tuple(range(1, MAX_GRID + 1)),
+        ),
+        Experiment(
+            name="moe_topk",
+            number=2,
+            title="MoE top-k",
+            knob=Knob.TOP_K,
+            axis="Top-k (experts per token)",
+            folder="moe_topk",
+            file="exp2_moe_topk_results.json",
+            field="top_k",
+            blocks={"prefill": "llm_prefill_ms", "decode": "llm_decode_ms"},
+            output_tokens=10,
+            values=(1, 2, 4, 8, 16, 32),
+        ),
+        Experiment(
+            name="transformer_blocks_mask",
+            number=3,
+            title="Active blocks",
+            knob=Knob.ACTIVE_BLOCKS,
+            axis="Active transformer blocks",
+            folder="transformer_blocks_mask",
+            file="exp3_transformer_blocks_mask_results.json",
+            field="num_active_blocks",
+            blocks={"prefill": "llm_prefill_ms", "decode": "llm_decode_ms"},
+            output_tokens=10,
+            values=(),
+        ),
+        Experiment(
+            name="output_tokens",
+            number=4,
+            title="Output tokens",
+            knob=Knob.OUTPUT_TOKENS,
+            axis="Output tokens",
+            folder="output_tokens",
+            file="exp4_output_tokens_scaling_results.json",
+            field="max_new_tokens",
+            blocks={"decode": "llm_decode_ms", "total": "total_ms"},
+            output_tokens=10,
+            values=(1, 5, 10, 20, 50, 100, 200),
+        ),
+    )
+}
+
+
+def get_experiment(name: str) -> Experiment:
+    """The experiment of that name.
+
+    Raises:
+        UserError: There is none.
+    """
+    if name not in CATALOGUE:
+        raise UserError(f"There is no experiment {name!r}: choose from {', '.join(CATALOGUE)}.")
+    return CATALOGUE[name]
+
+
+def default_values(experiment: Experiment, config: MolmoConfig) -> tuple[int, ...]:
+    """The knob's default values that a model of this shape has."""
+    if experiment.knob is Knob.ACTIVE_BLOCKS:
+        return tuple(range(1, config.n_layers + 1))
+    if experiment.knob is Knob.TOP_K:
+        return tuple(value for value in experiment.values if value <= config.num_experts)
+    return experiment.values
+
+
+def base_setting(experiment: Experiment, config: MolmoConfig) -> Setting:
+    """Where the other knobs stand while one is turned: the smallest picture, the model's own top-k, every block."""
+    return Setting((1, 1), config.top_k, (True,) * config.n_layers, experiment.output_tokens)
+
+
+def build_settings(experiment: Experiment, values: Sequence[int | str], base: Setting) -> tuple[Setting, ...]:
+    """One setting for each value of the experiment's knob.
+
+    Args:
+        experiment: Whose knob is turned.
+        values: Columns of a 1×N grid, top-k, number of first blocks or a block mask such as '1011', or output tokens.
+        base: The other knobs.
+
+    Raises:
+        UserError: A value is given twice or is not possible.
+    """
+    settings = tuple(_turn(experiment.knob, value, base) for value in values)
+    if len(set(settings)) != len(settings):
+        raise UserError(f"{experiment.title}: each value can be measured once in a sweep, but some are given twice.")
+    return settings
+
+
+def _turn(knob: Knob, value: int | str, base: Setting) -> Setting:
+    if isinstance(value, str):
+        return replace(base, block_mask=parse_mask(value))
+    if knob is Knob.VISION_TOKENS:
+        return replace(base, grid=(1, value))
+    if knob is Knob.TOP_K:
+        return replace(base, top_k=value)
+    if knob is Knob.ACTIVE_BLOCKS:
+        return replace(base, block_mask=first_blocks(value, len(base.block_mask)))
+    return replace(base, output_tokens=value)
+
+
+def parse_values(experiment: Experiment, text: str, config: MolmoConfig) -> list[int | str]:
+    """Values of a knob as a person writes them: whole numbers, for the blocks also masks, apart by commas or spaces.
+
+    Raises:
+        UserError: A part of the text is no such value.
+    """
+    values: list[int | str] = []
+    for part in text.replace(",", " ").split():
+        if experiment.knob is Knob.ACTIVE_BLOCKS and len(part) > 2 and not set(part) - {"0", "1"}:
+            if len(part) != config.n_layers:
+                raise UserError(
+                    f"Block mask {part} has {len(part)} entries, but the model has {config.n_layers} blocks."
+                )
+            values.append(part)
+        elif part.isdecimal():
+            values.append(int(part))
+        else:
+            raise UserError(f"{part!r} is no value of {experiment.title.lower()}: write whole numbers, such as 1 2 4.")
+    return values

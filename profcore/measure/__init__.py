@@ -1,0 +1,1 @@
+"""How an inference is timed: clocks, the sampling loop, telemetry."""

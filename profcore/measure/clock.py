@@ -1,0 +1,176 @@
+"""Stage clocks: what is read at the boundaries of one inference.
+
+`EventClock` follows the device: an event at each boundary, read after one synchronisation at the end, so that
+the CPU runs ahead as it would without a clock. `PublishedClock` is the method of the published scripts: the
+device is synchronised around every component and the host's clock read.
+"""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass
+from itertools import pairwise
+from typing import Protocol
+
+import torch
+
+from profcore.spec import Clock, Stage
+
+
+@dataclass(frozen=True)
+class Timing:
+    """Latencies of one inference in milliseconds; `stages` without OTHER, which is what they leave of `total`."""
+
+    stages: dict[Stage, float]
+    steps: tuple[float, ...]
+    total: float
+
+    @property
+    def other(self) -> float:
+        """What the stages leave of the total: starting, reading the clocks, the last synchronisation."""
+        return self.total - sum(self.stages.values())
+
+
+class StageClock(Protocol):
+    """What an engine tells of its boundaries, and what comes of it."""
+
+    def start(self) -> None:
+        """The inference begins."""
+
+    def mark(self, stage: Stage) -> None:
+        """A stage has just been issued."""
+
+    def step(self) -> None:
+        """A decode step has just been issued."""
+
+    def finish(self) -> None:
+        """The inference has been issued to its end."""
+
+    def read(self) -> Timing:
+        """The latencies; to be called once, after `finish`."""
+
+
+class EventClock:
+    """CUDA events at every boundary and after every decode step; one synchronisation at the end.
+
+    Events are kept and used again: creating one costs more than recording it.
+    """
+
+    def __init__(self, device: torch.device) -> None:
+        self._device = device
+        self._stream = torch.cuda.current_stream(device)
+        self._events: list[torch.cuda.Event] = []
+
+    def start(self) -> None:
+        """Wait for earlier work, then begin."""
+        self._marks: list[Stage] = []
+        self._steps = 0
+        self._used = 0
+        torch.cuda.synchronize(self._device)
+        self._begin = time.perf_counter()
+        self._record()
+
+    def mark(self, stage: Stage) -> None:
+        """End a stage."""
+        self._marks.append(stage)
+        self._record()
+
+    def step(self) -> None:
+        """End a decode step."""
+        self._steps += 1
+        self._record()
+
+    def finish(self) -> None:
+        """Wait for the device, and read the host's clock."""
+        torch.cuda.synchronize(self._device)
+        self._end = time.perf_counter()
+
+    def read(self) -> Timing:
+        """Read the events."""
+        events = self._events[: self._used]
+        spans = [first.elapsed_time(second) for first, second in pairwise(events)]
+        stages = dict(zip(self._marks, spans[: len(self._marks)], strict=True))
+        steps = tuple(spans[len(self._marks) :])
+        return Timing({**stages, Stage.LLM_DECODE: sum(steps)}, steps, (self._end - self._begin) * 1e3)
+
+    def _record(self) -> None:
+        if self._used == len(self._events):
+            self._events.append(torch.cuda.Event(enable_timing=True))
+        self._events[self._used].record(self._stream)
+        self._used += 1
+
+
+class HostClock:
+    """The host's clock at every boundary, for a CPU: there the work is done when the call returns."""
+
+    def start(self) -> None:
+        """Begin."""
+        self._marks: list[Stage] = []
+        self._times = [time.perf_counter()]
+
+    def mark(self, stage: Stage) -> None:
+        """End a stage."""
+        self._times.append(time.perf_counter())
+        self._marks.append(stage)
+
+    def step(self) -> None:
+        """End a decode step."""
+        self._times.append(time.perf_counter())
+
+    def finish(self) -> None:
+        """End the inference."""
+        self._times.append(time.perf_counter())
+
+    def read(self) -> Timing:
+        """Subtract neighbours."""
+        times = self._times
+        spans = [(second - first) * 1e3 for first, second in pairwise(times)]
+        stages = dict(zip(self._marks, spans[: len(self._marks)], strict=True))
+        steps = tuple(spans[len(self._marks) : -1])
+        return Timing({**stages, Stage.LLM_DECODE: sum(steps)}, steps, (times[-1] - times[0]) * 1e3)
+
+
+class PublishedClock:
+    """The published scripts' method: synchronise, read the host's clock, run a component, synchronise, read again.
+
+    Decode is one component, so it has no latencies per step.
+    """
+
+    def __init__(self, device: torch.device) -> None:
+        self._device = device
+
+    def start(self) -> None:
+        """Begin."""
+        self._stages: dict[Stage, float] = {}
+        self._begin = self._last = self._now()
+
+    def mark(self, stage: Stage) -> None:
+        """End a component."""
+        now = self._now()
+        self._stages[stage] = (now - self._last) * 1e3
+        self._last = self._now()
+
+    def step(self) -> None:
+        """A decode step is no component of its own."""
+
+    def finish(self) -> None:
+        """End decode, and the inference."""
+        end = self._now()
+        self._stages[Stage.LLM_DECODE] = (end - self._last) * 1e3
+        self._end = end
+
+    def read(self) -> Timing:
+        """The latencies."""
+        return Timing(self._stages, (), (self._end - self._begin) * 1e3)
+
+    def _now(self) -> float:
+        if self._device.type == "cuda":
+            torch.cuda.synchronize(self._device)
+        return time.perf_counter()
+
+
+def make_clock(clock: Clock, device: torch.device) -> StageClock:
+    """The clock of that name for a device."""
+    if clock is Clock.PUBLISHED:
+        return PublishedClock(device)
+    return EventClock(device) if device.type == "cuda" else HostClock()

@@ -1,0 +1,151 @@
+"""The sampling loop: warm-up, visiting order, and what happens when a setting cannot be measured."""
+
+from __future__ import annotations
+
+import gc
+import random
+import time
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import torch
+
+from profcore.engines import eager
+from profcore.errors import UserError
+from profcore.measure.clock import make_clock
+from profcore.measure.telemetry import Telemetry
+from profcore.models.inputs import ModelInputs, grid_inputs
+from profcore.models.knobs import check_setting, turned
+from profcore.models.pictures import load_picture
+from profcore.spec import Sample, Setting, Stage, Sweep
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from profcore.models.load import LoadedModel
+
+
+@dataclass(frozen=True)
+class SettingFailed:
+    """A setting that gives no further sample, and why."""
+
+    setting: int
+    reason: str
+
+
+def run_sweep(
+    loaded: LoadedModel, sweep: Sweep, telemetry: Telemetry, stop: Callable[[], bool]
+) -> Iterator[Sample | SettingFailed]:
+    """Measure a sweep, giving each sample as it is taken.
+
+    Settings are visited round by round, each round in a new random order, so that drift of the machine does not
+    look like the knob. The first visit to a setting warms it, at its own shape and full output length, right
+    before its first sample; so the first samples come early and none is cold.
+
+    Args:
+        loaded: The model; its knobs are turned for each inference and back.
+        sweep: What to measure.
+        telemetry: Read after each sample.
+        stop: Asked before each inference and decode step; when it says so, what is under way is thrown away.
+
+    Raises:
+        UserError: A setting is not one of this model's, or none could be measured.
+        StopRequestedError: `stop` said so.
+    """
+    model = loaded.model
+    for setting in sweep.settings:
+        check_setting(setting, model.config)
+    image = load_picture(sweep.picture)
+    inputs: dict[tuple[int, int], ModelInputs] = {}
+    clock = make_clock(sweep.clock, model.device)
+    order = random.Random(sweep.seed)
+    alive = list(range(len(sweep.settings)))
+    begin, taken, reason = time.perf_counter(), 0, ""
+    with _quiet_garbage_collector():
+        for visit in range(sweep.num_samples):
+            round_order = order.sample(alive, len(alive))
+            for index in round_order:
+                setting = sweep.settings[index]
+                try:
+                    if setting.grid not in inputs:
+                        inputs[setting.grid] = grid_inputs(loaded, image, setting.grid, sweep.prompt)
+                    given = inputs[setting.grid]
+                    _check_context(given, setting, model.config.max_positions)
+                    with turned(model, setting):
+                        if visit == 0:
+                            for _ in range(sweep.warmup):
+                                eager.infer(model, given, setting.output_tokens, None, stop)
+                        if stop():
+                            raise eager.StopRequestedError
+                        elapsed = time.perf_counter() - begin
+                        _reset_peak_memory(model.device)
+                        eager.infer(model, given, setting.output_tokens, clock, stop)
+                except (torch.cuda.OutOfMemoryError, UserError) as error:
+                    reason = _reason(error, model.device)
+                    alive.remove(index)
+                    yield SettingFailed(index, reason)
+                    continue
+                timing = clock.read()
+                yield Sample(
+                    sample_id=taken,
+                    setting=index,
+                    round=visit,
+                    elapsed_s=round(elapsed, 6),
+                    vision_encoder_ms=timing.stages[Stage.VISION_ENCODER],
+                    projector_ms=timing.stages[Stage.PROJECTOR],
+                    llm_prefill_ms=timing.stages[Stage.LLM_PREFILL],
+                    llm_decode_ms=timing.stages[Stage.LLM_DECODE],
+                    other_ms=timing.other,
+                    total_ms=timing.total,
+                    decode_steps_ms=timing.steps,
+                    num_crops=given.num_crops,
+                    num_vision_tokens=given.num_vision_tokens,
+                    num_input_tokens=given.num_input_tokens,
+                    num_output_tokens=setting.output_tokens,
+                    peak_memory_bytes=_peak_memory(model.device),
+                    telemetry=telemetry.read(),
+                )
+                taken += 1
+    if not taken:
+        raise UserError(f"No setting could be measured: {reason}")
+
+
+def _check_context(inputs: ModelInputs, setting: Setting, longest: int) -> None:
+    length = inputs.num_input_tokens + setting.output_tokens
+    if length > longest:
+        raise UserError(
+            f"{inputs.num_input_tokens} prompt and {setting.output_tokens} output tokens are more than "
+            f"the model's context of {longest}."
+        )
+
+
+def _reason(error: Exception, device: torch.device) -> str:
+    if isinstance(error, UserError):
+        return str(error)
+    torch.cuda.empty_cache()
+    total = torch.cuda.get_device_properties(device).total_memory / 2**30
+    return f"Out of GPU memory: this setting needs more than the {total:.0f} GiB of {device} leave it."
+
+
+def _reset_peak_memory(device: torch.device) -> None:
+    if device.type == "cuda":
+        torch.cuda.reset_peak_memory_stats(device)
+
+
+def _peak_memory(device: torch.device) -> int | None:
+    return torch.cuda.max_memory_allocated(device) if device.type == "cuda" else None
+
+
+@contextmanager
+def _quiet_garbage_collector() -> Iterator[None]:
+    """Keep Python's collector from walking the loaded modules in the middle of an inference.
+
+    Everything that exists is set aside, so that what a collection still walks is small.
+    """
+    gc.collect()
+    gc.freeze()
+    try:
+        yield
+    finally:
+        gc.unfreeze()

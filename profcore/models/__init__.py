@@ -1,0 +1,1 @@
+"""The model under measurement: its shape, its weights, its inputs and its knobs."""

@@ -1,0 +1,215 @@
+"""Image processing as Molmo was trained with: tiling, overlapping crops, padding masks and image tokens.
+
+Source: allenai/molmo, `MultiModalPreprocessor` with crop mode "overlap-and-resize-c2". Needs no torch.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass
+
+import numpy as np
+from PIL import Image
+
+from profcore.errors import ImageError
+
+PATCH = 14
+CROP_PATCHES = 24
+CROP = CROP_PATCHES * PATCH
+MARGIN_PATCHES = 4
+WINDOW_PATCHES = CROP_PATCHES - 2 * MARGIN_PATCHES
+WINDOW = WINDOW_PATCHES * PATCH
+MARGINS = 2 * MARGIN_PATCHES * PATCH
+POOL = 2
+CROP_TOKENS = CROP_PATCHES // POOL
+
+CLIP_MEAN = np.array([0.48145466, 0.4578275, 0.40821073], dtype=np.float32)
+CLIP_STD = np.array([0.26862954, 0.26130258, 0.27577711], dtype=np.float32)
+
+PLAIN_IDS = {"<im_start>": 1001, "<im_end>": 1002, "<im_patch>": 1003, "<im_col>": 1004, "<|image|>": 1005}
+"""Ids that belong to no vocabulary, for comparing token sequences between checkpoints."""
+
+DROPPED = -100
+"""Index of a projector output that no token takes: its patch lies in another crop's window."""
+
+
+@dataclass(frozen=True)
+class ImageTokens:
+    """How a picture becomes tokens.
+
+    Attributes:
+        tiling: Rows and columns of crops; the global view comes on top.
+        tokens: (num_image_tokens,) int32, the token sequence with its special tokens.
+        patch_index: (num_crops, 144) int32, where in `tokens` each projector output goes, DROPPED for nowhere.
+            The global view comes first.
+    """
+
+    tiling: tuple[int, int]
+    tokens: np.ndarray
+    patch_index: np.ndarray
+
+    @property
+    def num_crops(self) -> int:
+        """Crops the vision encoder sees, the global view included."""
+        return int(self.patch_index.shape[0])
+
+    @property
+    def num_vision_tokens(self) -> int:
+        """Tokens that carry image features."""
+        return int((self.patch_index >= 0).sum())
+
+    @property
+    def num_image_tokens(self) -> int:
+        """All tokens the picture takes, separators included."""
+        return int(self.tokens.size)
+
+
+@dataclass(frozen=True)
+class ProcessedImage:
+    """A picture ready for the vision encoder.
+
+    Attributes:
+        pixels: (num_crops, 3, 336, 336) float32, normalised; the global view first.
+        masks: (num_crops, 576) float32, the share of each patch that is picture. As published, the crops'
+            masks come first and a row of -1 for the global view last: the model was trained so.
+        tokens: The token sequence.
+    """
+
+    pixels: np.ndarray
+    masks: np.ndarray
+    tokens: ImageTokens
+
+
+def select_tiling(height: int, width: int, max_crops: int) -> tuple[int, int]:
+    """Rows and columns of crops for a picture of this size.
+
+    Of all grids with at most `max_crops` crops, the one that enlarges the picture least, or, where every one
+    shrinks it, the one that shrinks it least; smaller grids win ties.
+
+    Raises:
+        ImageError: A size or the number of crops is not positive.
+    """
+    if height < 1 or width < 1:
+        raise ImageError(f"A picture of {width}×{height} pixels is empty: both sides need at least 1.")
+    if max_crops < 1:
+        raise ImageError(f"{max_crops} crops cannot hold a picture: allow at least 1.")
+    grids = sorted(
+        ((rows, columns) for rows in range(1, max_crops + 1) for columns in range(1, max_crops // rows + 1)),
+        key=lambda grid: (grid[0] * grid[1], grid[0]),
+    )
+    sizes = np.array(grids, dtype=np.float32) * WINDOW
+    with np.errstate(divide="ignore"):
+        scale = (sizes / np.array([height - MARGINS, width - MARGINS], dtype=np.float32)).min(axis=1)
+    best = scale.argmax() if (scale < 1).all() else np.where(scale < 1, np.inf, scale).argmin()
+    return grids[int(best)]
+
+
+def grid_size(rows: int, columns: int) -> tuple[int, int]:
+    """Width and height in pixels of a picture that a grid of crops covers exactly."""
+    return columns * WINDOW + MARGINS, rows * WINDOW + MARGINS
+
+
+def image_tokens(rows: int, columns: int, ids: dict[str, int]) -> ImageTokens:
+    """The token sequence of a grid of crops and its global view.
+
+    Args:
+        rows: Rows of crops.
+        columns: Columns of crops.
+        ids: Ids of '<im_start>', '<im_end>', '<im_patch>' and '<im_col>'.
+    """
+    grid_rows = (rows * WINDOW_PATCHES + 2 * MARGIN_PATCHES) // POOL
+    grid_columns = (columns * WINDOW_PATCHES + 2 * MARGIN_PATCHES) // POOL
+
+    def sequence(height: int, width: int) -> list[int]:
+        row = [ids["<im_patch>"]] * width + [ids["<im_col>"]]
+        return [ids["<im_start>"], *(row * height), ids["<im_end>"]]
+
+    tokens = np.array(sequence(CROP_TOKENS, CROP_TOKENS) + sequence(grid_rows, grid_columns), dtype=np.int32)
+    places = np.flatnonzero(tokens == ids["<im_patch>"]).astype(np.int32)
+    index = np.full((1 + rows * columns, CROP_TOKENS, CROP_TOKENS), DROPPED, dtype=np.int32)
+    index[0] = places[: CROP_TOKENS**2].reshape(CROP_TOKENS, CROP_TOKENS)
+    grid = places[CROP_TOKENS**2 :].reshape(grid_rows, grid_columns)
+    step = WINDOW_PATCHES // POOL
+    for row in range(rows):
+        top, bottom = _kept(row, rows)
+        for column in range(columns):
+            left, right = _kept(column, columns)
+            index[1 + row * columns + column, top:bottom, left:right] = grid[
+                row * step + top : row * step + bottom, column * step + left : column * step + right
+            ]
+    return ImageTokens((rows, columns), tokens, index.reshape(1 + rows * columns, -1))
+
+
+def _kept(place: int, places: int) -> tuple[int, int]:
+    """Which of a crop's 12 token rows (or columns) are its own: margins count only at the picture's edge."""
+    margin = MARGIN_PATCHES // POOL
+    return (0 if place == 0 else margin), (CROP_TOKENS if place == places - 1 else CROP_TOKENS - margin)
+
+
+def process_image(picture: Image.Image, max_crops: int, ids: dict[str, int]) -> ProcessedImage:
+    """Crops, masks and tokens of a picture, tiled by its own size.
+
+    Raises:
+        ImageError: The picture is so narrow that nothing of it is left once it is resized.
+    """
+    width, height = picture.size
+    rows, columns = select_tiling(height, width, max_crops)
+    values = np.asarray(picture.convert("RGB"), dtype=np.float32) / np.float32(255)
+    grid_width, grid_height = grid_size(rows, columns)
+    whole, mask = _resize_and_pad(values, grid_height, grid_width)
+    overview, _ = _resize_and_pad(values, CROP, CROP)
+    crops, masks = [overview], []
+    for row in range(rows):
+        for column in range(columns):
+            window = (
+                slice(row * WINDOW, row * WINDOW + CROP),
+                slice(column * WINDOW, column * WINDOW + CROP),
+            )
+            crops.append(whole[window])
+            patches = mask[window].reshape(CROP_PATCHES, PATCH, CROP_PATCHES, PATCH)
+            masks.append(patches.mean(axis=(1, 3), dtype=np.float32).reshape(-1))
+    masks.append(np.full(CROP_PATCHES**2, -1, dtype=np.float32))
+    pixels = np.ascontiguousarray(np.stack(crops).transpose(0, 3, 1, 2))
+    return ProcessedImage(pixels, np.stack(masks), image_tokens(rows, columns, ids))
+
+
+def fitted_size(height: int, width: int, to_height: int, to_width: int) -> tuple[int, int]:
+    """Height and width after resizing into a frame with the aspect kept; float32 as in training.
+
+    Raises:
+        ImageError: A side would have no pixel left.
+    """
+    scale = min(np.float32(to_height) / np.float32(height), np.float32(to_width) / np.float32(width))
+    size = int(np.float32(height) * scale), int(np.float32(width) * scale)
+    if min(size) < 1:
+        raise ImageError(
+            f"A picture of {width}×{height} pixels is too narrow: resized to {to_width}×{to_height} "
+            "one side would have no pixel left."
+        )
+    return size
+
+
+def _resize_and_pad(values: np.ndarray, height: int, width: int) -> tuple[np.ndarray, np.ndarray]:
+    """The picture resized into a frame and centred, normalised, with the mask of what is picture.
+
+    Shapes:
+        values: (h, w, 3) float32 in 0..1. Returns (height, width, 3) float32 and (height, width) bool.
+    """
+    new_height, new_width = fitted_size(*values.shape[:2], height, width)
+    # Pillow's bilinear filter on float channels is antialiased, as the resize used in training.
+    channels = [
+        np.asarray(Image.fromarray(values[..., channel]).resize((new_width, new_height), Image.Resampling.BILINEAR))
+        for channel in range(3)
+    ]
+    top, left = (height - new_height) // 2, (width - new_width) // 2
+    inside = (slice(top, top + new_height), slice(left, left + new_width))
+    frame = np.zeros((height, width, 3), dtype=np.float32)
+    frame[inside] = np.clip(np.stack(channels, axis=-1), 0, 1)
+    mask = np.zeros((height, width), dtype=bool)
+    mask[inside] = True
+    return (frame - CLIP_MEAN) / CLIP_STD, mask
+
+
+def sha256_int32(values: np.ndarray) -> str:
+    """SHA-256 over an array's little-endian int32 bytes, row by row."""
+    return hashlib.sha256(np.ascontiguousarray(values, dtype="<i4").tobytes()).hexdigest()

@@ -1,0 +1,73 @@
+"""Model inputs on the device: a picture at a grid, with its prompt."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import torch
+
+from profcore.errors import UserError
+from profcore.models.images import process_image
+from profcore.models.pictures import fit_to_grid
+from profcore.models.prompt import build_prompt
+
+if TYPE_CHECKING:
+    from PIL import Image
+    from torch import Tensor
+
+    from profcore.models.load import LoadedModel
+
+
+@dataclass(frozen=True)
+class ModelInputs:
+    """One picture and question as tensors on the model's device.
+
+    Shapes:
+        pixels: (crops, 3, 336, 336); masks: (crops, 576); input_ids: (1, tokens).
+        sources, positions: (kept,), see `MolmoE.embed`.
+    """
+
+    pixels: Tensor
+    masks: Tensor
+    input_ids: Tensor
+    sources: Tensor
+    positions: Tensor
+
+    @property
+    def num_crops(self) -> int:
+        """Crops the vision encoder sees, the global view included."""
+        return self.pixels.shape[0]
+
+    @property
+    def num_vision_tokens(self) -> int:
+        """Tokens that carry image features."""
+        return self.positions.shape[0]
+
+    @property
+    def num_input_tokens(self) -> int:
+        """Length of the prompt, image tokens included."""
+        return self.input_ids.shape[1]
+
+
+def grid_inputs(loaded: LoadedModel, image: Image.Image, grid: tuple[int, int], prompt: str) -> ModelInputs:
+    """Inputs for a picture cropped and resized to an image grid.
+
+    Raises:
+        UserError: The prompt is longer than the model's context.
+    """
+    config = loaded.model.config
+    processed = process_image(fit_to_grid(image, *grid), grid[0] * grid[1], config.image_token_ids)
+    input_ids, sources, positions = build_prompt(processed.tokens, prompt, loaded.tokenizer, config)
+    if input_ids.size > config.max_positions:
+        raise UserError(
+            f"The prompt takes {input_ids.size} tokens, but the model's context holds {config.max_positions}."
+        )
+    device, dtype = loaded.model.device, loaded.model.dtype
+    return ModelInputs(
+        pixels=torch.from_numpy(processed.pixels).to(device, dtype),
+        masks=torch.from_numpy(processed.masks).to(device),
+        input_ids=torch.from_numpy(input_ids)[None].to(device),
+        sources=torch.from_numpy(sources).to(device),
+        positions=torch.from_numpy(positions).to(device),
+    )

@@ -1,0 +1,105 @@
+"""From a model's name to a model: a preset, a checkpoint directory or a hub name."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+
+from profcore.errors import ModelError, UserError
+from profcore.models.checkpoint import load_checkpoint
+from profcore.models.config import PRESETS
+from profcore.models.molmoe import MolmoE, random_model
+from profcore.models.prompt import ByteTokenizer, Tokenizer, load_tokenizer
+
+_DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
+EXPERTS = ("eager", "batched_mm", "grouped_mm")
+
+
+@dataclass(frozen=True)
+class LoadedModel:
+    """A model ready to run, and where its weights came from ('real' or 'random')."""
+
+    model: MolmoE
+    tokenizer: Tokenizer
+    weights: str
+
+
+def resolve_device(name: str) -> torch.device:
+    """A torch device from 'cpu' or 'cuda:N'.
+
+    Raises:
+        UserError: There is no such device.
+    """
+    count = torch.cuda.device_count() if torch.cuda.is_available() else 0
+    there = ", ".join(["cpu", *(f"cuda:{index}" for index in range(count))])
+    match = re.fullmatch(r"cpu|cuda(?::(\d+))?", name)
+    if not match or (name != "cpu" and int(match[1] or 0) >= count):
+        raise UserError(f"There is no device {name!r} here: choose from {there}.")
+    return torch.device("cpu") if name == "cpu" else torch.device("cuda", int(match[1] or 0))
+
+
+def resolve_dtype(name: str, device: torch.device) -> torch.dtype:
+    """A torch dtype from its name; 'auto' is bfloat16 on a GPU and float32 on a CPU.
+
+    Raises:
+        UserError: The name is another.
+    """
+    if name == "auto":
+        return torch.bfloat16 if device.type == "cuda" else torch.float32
+    if name not in _DTYPES:
+        raise UserError(f"Unknown dtype {name!r}: choose from auto, {', '.join(_DTYPES)}.")
+    return _DTYPES[name]
+
+
+def resolve_experts(name: str, device: torch.device) -> str:
+    """An experts implementation; 'auto' is grouped_mm on a GPU and eager on a CPU.
+
+    Raises:
+        UserError: The name is another.
+    """
+    if name == "auto":
+        return "grouped_mm" if device.type == "cuda" else "eager"
+    if name not in EXPERTS:
+        raise UserError(f"Unknown experts implementation {name!r}: choose from auto, {', '.join(EXPERTS)}.")
+    return name
+
+
+def load_model(name: str, device: torch.device, dtype: torch.dtype, experts: str) -> LoadedModel:
+    """A preset with random weights, or a checkpoint with its own.
+
+    Args:
+        name: 'tiny', 'molmoe-1b', a checkpoint directory, or a hub name such as 'allenai/MolmoE-1B-0924'.
+        device: Where the weights go.
+        dtype: The weights' type.
+        experts: An experts implementation, resolved.
+
+    Raises:
+        ModelError: There is no such model, or its files cannot be used.
+    """
+    if name in PRESETS:
+        config = PRESETS[name]
+        return LoadedModel(random_model(config, device, dtype, experts), ByteTokenizer(config), "random")
+    directory = Path(name).expanduser()
+    if not directory.is_dir():
+        if not re.fullmatch(r"[\w.-]+/[\w.-]+", name) or directory.exists():
+            raise ModelError(
+                f"There is no model {name!r}: give {', '.join(PRESETS)}, a checkpoint directory or a hub name."
+            )
+        directory = _fetch(name)
+    model = load_checkpoint(directory, device, dtype, experts)
+    return LoadedModel(model, load_tokenizer(directory, model.config), "real")
+
+
+def _fetch(name: str) -> Path:
+    """A hub checkpoint's local copy; only safetensors and JSON are fetched, never code."""
+    from huggingface_hub import snapshot_download
+    from huggingface_hub.errors import HfHubHTTPError, LocalEntryNotFoundError
+
+    try:
+        return Path(snapshot_download(name, allow_patterns=["*.safetensors", "*.json"]))
+    except (HfHubHTTPError, LocalEntryNotFoundError, OSError, ValueError) as error:
+        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+        raise ModelError(f"{name!r} is no local directory and could not be fetched from the hub ({reason}).") from None

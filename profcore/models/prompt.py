@@ -1,0 +1,75 @@
+"""From a picture and a question to the token sequence that the model reads. Needs no torch."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Protocol
+
+import numpy as np
+
+from profcore.errors import ModelError
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from profcore.models.config import MolmoConfig
+    from profcore.models.images import ImageTokens
+
+
+class Tokenizer(Protocol):
+    """What a prompt needs of a tokenizer."""
+
+    def encode(self, text: str) -> list[int]:
+        """Token ids of a text, without special tokens."""
+
+
+class ByteTokenizer:
+    """One token per UTF-8 byte, for a model that came without a tokenizer."""
+
+    def __init__(self, config: MolmoConfig) -> None:
+        if config.vocab_size <= 256:
+            raise ModelError(f"A vocabulary of {config.vocab_size} is too small for a byte-level tokenizer (257).")
+
+    def encode(self, text: str) -> list[int]:
+        """Token ids of a text: its bytes."""
+        return list(text.encode("utf-8"))
+
+
+class FileTokenizer:
+    """The tokenizer of a checkpoint's `tokenizer.json`."""
+
+    def __init__(self, path: Path) -> None:
+        from tokenizers import Tokenizer as Backend
+
+        try:
+            self._backend = Backend.from_file(str(path))
+        except Exception as error:  # the library raises plain Exception
+            raise ModelError(f"{path} is not a tokenizer file ({error}).") from None
+
+    def encode(self, text: str) -> list[int]:
+        """Token ids of a text, without special tokens."""
+        return self._backend.encode(text, add_special_tokens=False).ids
+
+
+def load_tokenizer(directory: Path, config: MolmoConfig) -> Tokenizer:
+    """The checkpoint's tokenizer, or a byte-level one when it has none."""
+    path = directory / "tokenizer.json"
+    return FileTokenizer(path) if path.is_file() else ByteTokenizer(config)
+
+
+def build_prompt(
+    tokens: ImageTokens, question: str, tokenizer: Tokenizer, config: MolmoConfig
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """The model's input: BOS, the image tokens, then " User: … Assistant:".
+
+    Returns:
+        input_ids: (tokens,) int64.
+        sources: (kept,) int64, rows of the flattened projector output that are used.
+        positions: (kept,) int64, where in input_ids each is added.
+
+    Source: allenai/molmo, `MultiModalPreprocessor` with message format "role".
+    """
+    text = tokenizer.encode(f" User: {question} Assistant:")
+    input_ids = np.concatenate(([config.eos_token_id], tokens.tokens, text)).astype(np.int64)
+    index = tokens.patch_index.reshape(-1)
+    sources = np.flatnonzero(index >= 0)
+    return input_ids, sources.astype(np.int64), (index[sources] + 1).astype(np.int64)

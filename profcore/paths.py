@@ -1,0 +1,18 @@
+"""Where the project keeps its files; standard library only."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+REPOSITORY = Path(__file__).parents[1]
+SHIPPED = REPOSITORY / "data" / "samples"
+"""Spools of the sample results that come with the project."""
+
+DATABASE_VARIABLE = "PROFCORE_DB"
+
+
+def default_database() -> Path:
+    """The database of the dashboard and the command line, unless told otherwise: `$PROFCORE_DB` or `data/`."""
+    given = os.environ.get(DATABASE_VARIABLE)
+    return Path(given) if given else REPOSITORY / "data" / "profcore.duckdb"

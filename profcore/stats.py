@@ -1,0 +1,217 @@
+"""From samples to a summary with intervals and warnings. Pure: derived from raw samples each time, never stored.
+
+The median with its distribution-free interval is what pages and charts show: latencies are skewed and have
+outliers, which pull a mean and its standard deviation.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from functools import lru_cache
+
+import numpy as np
+import pandas as pd
+
+from profcore.spec import Stage
+
+CONFIDENCE = 0.95
+SMALLEST_FOR_P95 = 20
+SMALLEST_FOR_P99 = 100
+_FAR_OUT_IQRS = 3.0
+_WIDE_IQR = 0.10
+_DRIFT_Z = 3.29  # two-sided p = 0.001
+
+STAGE_COLUMNS = tuple(stage.column for stage in Stage)
+METRICS = (*STAGE_COLUMNS, "total_ms", "ttft_ms", "tpot_ms")
+"""Columns of milliseconds that a summary describes."""
+
+
+@lru_cache(maxsize=4096)
+def median_ranks(n: int) -> tuple[int, int] | None:
+    """Ranks (from 0) of the order statistics that enclose the median with at least 95 % confidence.
+
+    None below 6 samples, where no pair does.
+
+    Source: exact binomial interval, Hahn & Meeker, Statistical Intervals (1991), section 5.2; from 1,000 samples on
+    the normal approximation, rounded outwards.
+    """
+    if n < 6:
+        return None
+    if n >= 1000:
+        low = math.floor((n - 1.959964 * math.sqrt(n)) / 2) - 1
+        return low, n - 1 - low
+    tail, total, low = 0, 2**n, -1
+    for rank in range(n):
+        tail += math.comb(n, rank)
+        if tail * 2 > (1 - CONFIDENCE) * total:
+            break
+        low = rank
+    return low, n - 1 - low
+
+
+def add_derived(samples: pd.DataFrame) -> pd.DataFrame:
+    """The samples with `ttft_ms` (vision encoder, projector, prefill) and `tpot_ms` (decode per decode step)."""
+    steps = (samples["num_output_tokens"] - 1).where(samples["num_output_tokens"] > 1)
+    return samples.assign(
+        ttft_ms=samples["vision_encoder_ms"] + samples["projector_ms"] + samples["llm_prefill_ms"],
+        tpot_ms=samples["llm_decode_ms"] / steps,
+    )
+
+
+def summarise(samples: pd.DataFrame) -> pd.DataFrame:
+    """A row for each setting and metric.
+
+    Args:
+        samples: Columns `setting`, `num_output_tokens` and the stages' milliseconds; missing values are left out.
+
+    Returns:
+        Columns `setting`, `metric`, `n`, `median`, `low`, `high` (95 % interval of the median), `mean`, `std`,
+        `min`, `max`, `p95`, `p99` (NaN where the samples do not support them) and `outliers`, in milliseconds.
+    """
+    samples = add_derived(samples)
+    rows = []
+    for setting, group in samples.groupby("setting", sort=True):
+        for metric in METRICS:
+            values = group[metric].to_numpy(dtype=float)
+            values = np.sort(values[~np.isnan(values)])
+            if values.size:
+                rows.append({"setting": setting, "metric": metric, **_describe(values)})
+    columns = [
+        "setting",
+        "metric",
+        "n",
+        "median",
+        "low",
+        "high",
+        "mean",
+        "std",
+        "min",
+        "max",
+        "p95",
+        "p99",
+        "outliers",
+    ]
+    return pd.DataFrame(rows, columns=columns)
+
+
+def _describe(values: np.ndarray) -> dict[str, float]:
+    """Statistics of a sorted array."""
+    n = values.size
+    ranks = median_ranks(n)
+    return {
+        "n": n,
+        "median": float(np.median(values)),
+        "low": float(values[ranks[0]]) if ranks else math.nan,
+        "high": float(values[ranks[1]]) if ranks else math.nan,
+        "mean": float(values.mean()),
+        "std": float(values.std(ddof=1)) if n > 1 else math.nan,
+        "min": float(values[0]),
+        "max": float(values[-1]),
+        "p95": float(np.percentile(values, 95)) if n >= SMALLEST_FOR_P95 else math.nan,
+        "p99": float(np.percentile(values, 99)) if n >= SMALLEST_FOR_P99 else math.nan,
+        "outliers": int(_far_out(values).sum()),
+    }
+
+
+def _far_out(values: np.ndarray) -> np.ndarray:
+    """Which values lie more than three interquartile ranges outside the quartiles (Tukey's 'far out')."""
+    if values.size < 6:
+        return np.zeros(values.size, dtype=bool)
+    first, third = np.percentile(values, [25, 75])
+    reach = _FAR_OUT_IQRS * (third - first)
+    return (values < first - reach) | (values > third + reach)
+
+
+def label_outliers(samples: pd.DataFrame) -> pd.Series:
+    """For each sample, whether its total is far out of its setting's; labelled, never dropped."""
+    labels = pd.Series(False, index=samples.index)
+    for _, group in samples.groupby("setting"):
+        totals = group["total_ms"].dropna()
+        labels.loc[totals.index] = _far_out(totals.to_numpy(dtype=float))
+    return labels
+
+
+@dataclass(frozen=True)
+class Caution:
+    """Something a reader of the figures should know, as a sentence."""
+
+    kind: str
+    text: str
+
+
+def cautions(samples: pd.DataFrame) -> list[Caution]:
+    """What to know before quoting figures from these samples."""
+    found: list[Caution] = []
+    if samples.empty:
+        return found
+    totals = samples[["setting", "total_ms"]].dropna()
+    groups = [group.to_numpy(dtype=float) for _, group in totals.groupby("setting")["total_ms"]]
+    if not groups:
+        return found
+    fewest = min(group.size for group in groups)
+    if fewest < 6:
+        found.append(
+            Caution("few", f"The setting measured least has {fewest} samples: an interval of the median needs 6.")
+        )
+    wide = sum(
+        np.subtract(*np.percentile(group, [75, 25])) > _WIDE_IQR * np.median(group)
+        for group in groups
+        if group.size >= 6
+    )
+    if wide:
+        found.append(
+            Caution(
+                "spread",
+                f"{wide} of {len(groups)} settings vary widely: the middle half of their totals spans more than 10 % "
+                "of the median.",
+            )
+        )
+    outliers = int(label_outliers(samples).sum())
+    if outliers:
+        found.append(
+            Caution(
+                "outliers",
+                f"{outliers} of {len(totals)} samples are outliers (far out of their setting's totals).",
+            )
+        )
+    if (drift := _drift(samples)) is not None:
+        way = "slower" if drift > 0 else "faster"
+        found.append(
+            Caution("drift", f"The machine got {way} during the run (rank correlation with time {drift:+.2f}).")
+        )
+    return found
+
+
+def _drift(samples: pd.DataFrame) -> float | None:
+    """Rank correlation of time with each total relative to its setting's median, where it is significant."""
+    if "elapsed_s" not in samples:
+        return None
+    known = samples[["setting", "elapsed_s", "total_ms"]].dropna()
+    if len(known) < 20:
+        return None
+    relative = known["total_ms"] / known.groupby("setting")["total_ms"].transform("median")
+    ranks = relative.rank().to_numpy(), known["elapsed_s"].rank().to_numpy()
+    if ranks[0].std() == 0 or ranks[1].std() == 0:
+        return None
+    correlation = float(np.corrcoef(*ranks)[0, 1])
+    return correlation if abs(correlation) > _DRIFT_Z / math.sqrt(len(known) - 1) else None
+
+
+def published_block(values: pd.Series) -> dict[str, float]:
+    """A statistics block as published result files have it, in milliseconds.
+
+    Percentiles are written whatever the number of samples, since the format has them; the standard deviation
+    divides by n, as the published files' does.
+    """
+    array = values.dropna().to_numpy(dtype=float)
+    p50, p95, p99 = np.percentile(array, [50, 95, 99])
+    return {
+        "P50": float(p50),
+        "P95": float(p95),
+        "P99": float(p99),
+        "mean": float(array.mean()),
+        "std": float(array.std()),
+        "min": float(array.min()),
+        "max": float(array.max()),
+    }

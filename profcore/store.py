@@ -1,0 +1,423 @@
+"""The store: DuckDB behind one owner, and the only place that opens it.
+
+Every sample of every run is kept as it was measured. A spool is taken in from the byte it was last read to, and
+the samples and that byte offset are committed in one transaction, so that nothing is lost or doubled when a
+process is killed. Timestamps are UTC.
+"""
+
+from __future__ import annotations
+
+import json
+import threading
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Self
+
+import duckdb
+import pandas as pd
+import pyarrow as pa
+
+from profcore.errors import FormatError, StoreError, StoreHeldError
+from profcore.paths import SHIPPED
+from profcore.spec import RunSpec, Sample, State
+from profcore.spool import Record, read_from
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+# One script a version; a database is brought from its version to the last.
+MIGRATIONS = (
+    """
+    CREATE TABLE runs (
+        id VARCHAR PRIMARY KEY,
+        experiment VARCHAR NOT NULL,
+        source VARCHAR NOT NULL,
+        name VARCHAR,
+        state VARCHAR NOT NULL,
+        reason VARCHAR,
+        phase VARCHAR,
+        created_at TIMESTAMP NOT NULL,
+        started_at TIMESTAMP,
+        ended_at TIMESTAMP,
+        planned_samples INTEGER,
+        spec VARCHAR,
+        environment VARCHAR
+    );
+    CREATE TABLE settings (
+        run_id VARCHAR NOT NULL,
+        setting INTEGER NOT NULL,
+        grid_rows INTEGER,
+        grid_columns INTEGER,
+        top_k INTEGER,
+        active_blocks INTEGER,
+        block_mask VARCHAR,
+        output_tokens INTEGER,
+        failed VARCHAR
+    );
+    CREATE TABLE samples (
+        run_id VARCHAR NOT NULL,
+        sample_id INTEGER NOT NULL,
+        setting INTEGER NOT NULL,
+        round INTEGER,
+        elapsed_s DOUBLE,
+        vision_encoder_ms DOUBLE,
+        projector_ms DOUBLE,
+        llm_prefill_ms DOUBLE,
+        llm_decode_ms DOUBLE,
+        other_ms DOUBLE,
+        total_ms DOUBLE,
+        decode_steps_ms DOUBLE[],
+        num_crops INTEGER,
+        num_vision_tokens INTEGER,
+        num_input_tokens INTEGER,
+        num_output_tokens INTEGER,
+        peak_memory_bytes BIGINT,
+        sm_clock_mhz DOUBLE,
+        temperature_c DOUBLE,
+        power_w DOUBLE,
+        throttle_reasons BIGINT
+    );
+    CREATE TABLE summaries (
+        run_id VARCHAR NOT NULL,
+        setting INTEGER NOT NULL,
+        metric VARCHAR NOT NULL,
+        p50 DOUBLE, p95 DOUBLE, p99 DOUBLE, mean DOUBLE, std DOUBLE, min DOUBLE, max DOUBLE
+    );
+    CREATE TABLE spools (run_id VARCHAR PRIMARY KEY, byte_offset BIGINT NOT NULL);
+    """,
+)
+
+_SAMPLE_TYPES = pa.schema(
+    [
+        ("run_id", pa.string()),
+        ("sample_id", pa.int32()),
+        ("setting", pa.int32()),
+        ("round", pa.int32()),
+        ("elapsed_s", pa.float64()),
+        ("vision_encoder_ms", pa.float64()),
+        ("projector_ms", pa.float64()),
+        ("llm_prefill_ms", pa.float64()),
+        ("llm_decode_ms", pa.float64()),
+        ("other_ms", pa.float64()),
+        ("total_ms", pa.float64()),
+        ("decode_steps_ms", pa.list_(pa.float64())),
+        ("num_crops", pa.int32()),
+        ("num_vision_tokens", pa.int32()),
+        ("num_input_tokens", pa.int32()),
+        ("num_output_tokens", pa.int32()),
+        ("peak_memory_bytes", pa.int64()),
+        ("sm_clock_mhz", pa.float64()),
+        ("temperature_c", pa.float64()),
+        ("power_w", pa.float64()),
+        ("throttle_reasons", pa.int64()),
+    ]
+)
+_SAMPLE_FIELDS = set(Sample.__dataclass_fields__)
+_TELEMETRY_FIELDS = ("sm_clock_mhz", "temperature_c", "power_w", "throttle_reasons")
+
+_RUNS = """
+    SELECT runs.*, count(samples.sample_id) AS num_samples
+    FROM runs LEFT JOIN samples ON samples.run_id = runs.id
+    {where}
+    GROUP BY ALL
+    ORDER BY runs.created_at DESC, runs.id DESC
+"""
+
+
+class Store:
+    """The database and the spool directory beside it.
+
+    One connection, and one cursor of it per thread: a connection shared between threads returns wrong rows.
+    """
+
+    def __init__(self, path: Path | str) -> None:
+        """Open or create a database.
+
+        Raises:
+            StoreHeldError: Another process holds it.
+            StoreError: It is no database of this project.
+        """
+        self.path = Path(path)
+        self.spools = spool_directory(self.path)
+        try:
+            self.path.parent.mkdir(parents=True, exist_ok=True)
+            self._connection = duckdb.connect(str(self.path))
+        except duckdb.IOException as error:
+            if "lock" in str(error).lower():
+                raise StoreHeldError(f"{self.path} is held by another process, which takes spools in itself.") from None
+            raise StoreError(
+                f"{self.path} is no DuckDB database: give the path of one, or of a file yet to be made."
+            ) from None
+        except (duckdb.Error, OSError) as error:
+            raise StoreError(f"{self.path} cannot be opened as a database ({str(error).splitlines()[0]}).") from None
+        self._local = threading.local()
+        self._writing = threading.Lock()
+        try:
+            self._migrate()
+        except BaseException:
+            self._connection.close()
+            raise
+
+    def close(self) -> None:
+        """Close the database and let go of its lock."""
+        self._connection.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *details: object) -> None:
+        self.close()
+
+    @property
+    def _cursor(self) -> duckdb.DuckDBPyConnection:
+        if not hasattr(self._local, "cursor"):
+            self._local.cursor = self._connection.cursor()
+        return self._local.cursor
+
+    @contextmanager
+    def _transaction(self) -> Iterator[duckdb.DuckDBPyConnection]:
+        """One writer at a time: two transactions that touch a row would conflict."""
+        with self._writing:
+            cursor = self._cursor
+            cursor.begin()
+            try:
+                yield cursor
+            except BaseException:
+                cursor.rollback()
+                raise
+            cursor.commit()
+
+    def _migrate(self) -> None:
+        with self._transaction() as cursor:
+            tables = {row[0] for row in cursor.execute("SELECT table_name FROM duckdb_tables()").fetchall()}
+            if "profcore_version" not in tables:
+                if tables:
+                    raise StoreError(f"{self.path} is a database of another program: give another path.")
+                cursor.execute("CREATE TABLE profcore_version (version INTEGER NOT NULL)")
+                cursor.execute("INSERT INTO profcore_version VALUES (0)")
+            version = _one(cursor.execute("SELECT version FROM profcore_version"))
+            if version > len(MIGRATIONS):
+                raise StoreError(f"{self.path} was made by a newer profcore (schema {version}): update this one.")
+            for script in MIGRATIONS[version:]:
+                cursor.execute(script)
+            cursor.execute("UPDATE profcore_version SET version = ?", [len(MIGRATIONS)])
+
+    # Taking in
+
+    def take_in(self, path: Path, source: str = "measured") -> int:
+        """Take in what a spool has beyond what was taken in before; returns the number of new samples.
+
+        Raises:
+            FormatError: The file is no spool; nothing of it is stored.
+        """
+        run_id = path.stem
+        row = self._cursor.execute("SELECT byte_offset FROM spools WHERE run_id = ?", [run_id]).fetchone()
+        offset = row[0] if row else 0
+        if path.stat().st_size <= offset:
+            return 0
+        with self._transaction() as cursor:
+            # Read again inside: another thread may have taken the same lines in meanwhile.
+            row = cursor.execute("SELECT byte_offset FROM spools WHERE run_id = ?", [run_id]).fetchone()
+            offset = row[0] if row else 0
+            chunk = read_from(path, offset)
+            if not chunk.records:
+                return 0
+            try:
+                if not row:
+                    self._insert_run(cursor, run_id, chunk.records[0], source)
+                new = self._insert_records(cursor, run_id, chunk.records)
+            except (
+                KeyError,
+                TypeError,
+                ValueError,
+                AttributeError,
+                pa.ArrowException,
+                duckdb.DataError,
+            ) as error:
+                raise FormatError(f"{path.name} is not a spool this version reads ({error!r}).") from None
+            cursor.execute("INSERT OR REPLACE INTO spools VALUES (?, ?)", [run_id, chunk.offset])
+        return new
+
+    def take_in_all(self) -> int:
+        """Take in every spool beside the database; returns the number of new samples.
+
+        A file that is no spool is passed over, so that it does not keep the others out.
+        """
+        new = 0
+        for path in sorted(self.spools.glob("*.jsonl")):
+            try:
+                new += self.take_in(path)
+            except FormatError:
+                continue
+        return new
+
+    def take_in_shipped(self, directory: Path = SHIPPED) -> None:
+        """Take in the sample results that come with the project."""
+        for path in sorted(directory.glob("*.jsonl")):
+            self.take_in(path, source="shipped")
+
+    def _insert_run(self, cursor: duckdb.DuckDBPyConnection, run_id: str, first: Record, source: str) -> None:
+        if first["type"] == "run":
+            spec = RunSpec.from_dict(first)
+            if spec.id != run_id:
+                raise ValueError(f"it holds run {spec.id}")
+            text = json.dumps({key: value for key, value in first.items() if key != "type"})
+            name, created, experiment = None, spec.created_at, spec.sweep.experiment
+            planned: int | None = spec.sweep.num_inferences
+            state = State.QUEUED
+            settings = [(*s.grid, s.top_k, s.active_blocks, s.mask_label, s.output_tokens) for s in spec.sweep.settings]
+        elif first["type"] == "import":
+            source, text, planned, state = "imported", None, None, State.DONE
+            name, created, experiment = first["name"], first["created_at"], first["experiment"]
+            keys = ("grid_rows", "grid_columns", "top_k", "active_blocks", "block_mask", "output_tokens")
+            settings = [tuple(setting.get(key) for key in keys) for setting in first["settings"]]
+        else:
+            raise ValueError("its first line holds no run")
+        cursor.execute(
+            "INSERT INTO runs (id, experiment, source, name, state, created_at, planned_samples, spec) "
+            "VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
+            [run_id, experiment, source, name, str(state), _utc(created), planned, text],
+        )
+        cursor.executemany(
+            "INSERT INTO settings VALUES (?, ?, ?, ?, ?, ?, ?, ?, NULL)",
+            [[run_id, index, *setting] for index, setting in enumerate(settings)],
+        )
+
+    def _insert_records(self, cursor: duckdb.DuckDBPyConnection, run_id: str, records: list[Record]) -> int:
+        samples = [_sample_row(run_id, record) for record in records if record["type"] == "sample"]
+        if samples:
+            table = pa.Table.from_pylist(samples, schema=_SAMPLE_TYPES)
+            cursor.register("new_samples", table)
+            cursor.execute("INSERT INTO samples SELECT * FROM new_samples")
+            cursor.unregister("new_samples")
+        summaries = [record for record in records if record["type"] == "summary"]
+        if summaries:
+            keys = ("P50", "P95", "P99", "mean", "std", "min", "max")
+            cursor.executemany(
+                "INSERT INTO summaries VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+                [[run_id, r["setting"], r["metric"], *(r.get(key) for key in keys)] for r in summaries],
+            )
+        for record in records:
+            kind = record["type"]
+            if kind == "state":
+                state = State(record["state"])
+                column = "ended_at" if state.ended else "started_at"
+                cursor.execute(
+                    f"UPDATE runs SET state = ?, reason = ?, {column} = ?, phase = NULL WHERE id = ?",
+                    [str(state), record.get("reason"), _utc(record["at"]), run_id],
+                )
+            elif kind == "phase":
+                cursor.execute("UPDATE runs SET phase = ? WHERE id = ?", [record["text"], run_id])
+            elif kind == "environment":
+                text = json.dumps({key: value for key, value in record.items() if key != "type"})
+                cursor.execute("UPDATE runs SET environment = ? WHERE id = ?", [text, run_id])
+            elif kind == "setting_failed":
+                cursor.execute(
+                    "UPDATE settings SET failed = ? WHERE run_id = ? AND setting = ?",
+                    [record["reason"], run_id, record["setting"]],
+                )
+        return len(samples)
+
+    # Asking
+
+    def runs(self, experiment: str | None = None) -> pd.DataFrame:
+        """All runs, or one experiment's, newest first, with `num_samples`; spec and environment are JSON text."""
+        where = "WHERE runs.experiment = ?" if experiment else ""
+        return self._cursor.execute(_RUNS.format(where=where), [experiment] if experiment else []).df()
+
+    def run(self, run_id: str) -> dict[str, Any] | None:
+        """One run with `num_samples`, its `spec` and `environment` as dicts (empty where unknown), or None."""
+        cursor = self._cursor.execute(_RUNS.format(where="WHERE runs.id = ?"), [run_id])
+        row = cursor.fetchone()
+        if row is None:
+            return None
+        run = dict(zip([column[0] for column in cursor.description or []], row, strict=True))
+        run["spec"] = json.loads(run["spec"] or "{}")
+        run["environment"] = json.loads(run["environment"] or "{}")
+        return run
+
+    def settings(self, run_id: str) -> pd.DataFrame:
+        """A run's settings, in the order charts show them."""
+        return self._cursor.execute(
+            "SELECT * EXCLUDE run_id FROM settings WHERE run_id = ? ORDER BY setting", [run_id]
+        ).df()
+
+    def samples(self, run_id: str) -> pd.DataFrame:
+        """A run's samples with their settings' knobs, in the order measured; without the decode steps."""
+        return self._cursor.execute(
+            """
+            SELECT samples.* EXCLUDE (run_id, decode_steps_ms),
+                grid_rows, grid_columns, top_k, active_blocks, block_mask, output_tokens
+            FROM samples JOIN settings USING (run_id, setting)
+            WHERE run_id = ? ORDER BY sample_id
+            """,
+            [run_id],
+        ).df()
+
+    def decode_steps(self, run_id: str) -> pd.DataFrame:
+        """Decode latency by position: `setting`, `position` (from 2, the first decoded token), `n`, `median`, `low`
+        and `high` (the quartiles), in milliseconds.
+        """  # noqa: D205
+        return self._cursor.execute(
+            """
+            WITH steps AS (
+                SELECT setting, unnest(decode_steps_ms) AS step_ms, generate_subscripts(decode_steps_ms, 1) AS step
+                FROM samples WHERE run_id = ?
+            )
+            SELECT setting, step + 1 AS position, count(*) AS n, median(step_ms) AS median,
+                quantile_cont(step_ms, 0.25) AS low, quantile_cont(step_ms, 0.75) AS high
+            FROM steps GROUP BY ALL ORDER BY setting, position
+            """,
+            [run_id],
+        ).df()
+
+    def sample_table(self, run_id: str) -> pa.Table:
+        """A run's samples with everything known of each, decode steps included, for download."""
+        return self._cursor.execute(
+            """
+            SELECT samples.*, grid_rows, grid_columns, top_k, active_blocks, block_mask, output_tokens
+            FROM samples JOIN settings USING (run_id, setting)
+            WHERE run_id = ? ORDER BY sample_id
+            """,
+            [run_id],
+        ).to_arrow_table()
+
+    def summaries(self, run_id: str) -> pd.DataFrame:
+        """The published summary of a run that came without samples."""
+        return self._cursor.execute(
+            "SELECT * EXCLUDE run_id FROM summaries WHERE run_id = ? ORDER BY setting, metric", [run_id]
+        ).df()
+
+    def aggregate(self, run_id: str) -> pd.DataFrame:
+        """Per setting: `n`, and median and mean of each stage and the total, in milliseconds, computed in DuckDB."""
+        columns = [field for field in _SAMPLE_TYPES.names if field.endswith("_ms") and not field.startswith("decode_")]
+        parts = ", ".join(f"median({column}) AS {column}_median, avg({column}) AS {column}_mean" for column in columns)
+        return self._cursor.execute(
+            f"SELECT setting, count(*) AS n, {parts} FROM samples WHERE run_id = ? GROUP BY setting ORDER BY setting",
+            [run_id],
+        ).df()
+
+
+def spool_directory(database: Path) -> Path:
+    """Where the spools of a database lie: `spool/` beside it."""
+    return database.parent / "spool"
+
+
+def _sample_row(run_id: str, record: Record) -> dict[str, Any]:
+    row = {key: record.get(key) for key in _SAMPLE_FIELDS if key != "telemetry"}
+    telemetry = record.get("telemetry") or {}
+    row.update({key: telemetry.get(key) for key in _TELEMETRY_FIELDS})
+    row["run_id"] = run_id
+    return row
+
+
+def _utc(text: str) -> datetime:
+    """A moment in UTC, without a zone, as the database keeps it."""
+    return datetime.fromisoformat(text).astimezone(UTC).replace(tzinfo=None)
+
+
+def _one(result: duckdb.DuckDBPyConnection) -> Any:
+    row = result.fetchone()
+    assert row is not None
+    return row[0]

@@ -1,0 +1,196 @@
+"""The worker: a process of its own that runs one `RunSpec` after another and keeps its model warm between them.
+
+`execute` runs a spec to its spool, in this process; the command line calls it directly. `python -m
+profcore.worker` is the process that `profcore.jobs` starts: it reads one JSON command a line from standard input
+(`{"do": "run", "spool": path}`, `{"do": "stop", "run": id}`) and writes one JSON event a line to standard
+output. When its input ends, whoever started it is gone: it stops and leaves.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import queue
+import sys
+import tempfile
+import threading
+from contextlib import suppress
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import torch
+from filelock import FileLock, Timeout
+
+from profcore.engines.eager import StopRequestedError
+from profcore.errors import UserError
+from profcore.measure.environment import describe, device_name
+from profcore.measure.loop import SettingFailed, run_sweep
+from profcore.measure.telemetry import Telemetry
+from profcore.models.load import LoadedModel, load_model, resolve_device, resolve_dtype, resolve_experts
+from profcore.spec import RunSpec, Sample, State, Target
+from profcore.spool import SpoolWriter, read_spec
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+_LOCK_POLL_S = 0.2
+
+
+class ModelShelf:
+    """Keeps the last loaded model, since loading takes longer than many a run."""
+
+    def __init__(self) -> None:
+        self._key: tuple[Any, ...] | None = None
+        self._loaded: LoadedModel | None = None
+
+    def get(self, target: Target) -> LoadedModel:
+        """The model for a target, loaded only if it is not the one at hand.
+
+        Raises:
+            UserError: There is no such device, dtype or model.
+        """
+        device = resolve_device(target.device)
+        dtype = resolve_dtype(target.dtype, device)
+        experts = resolve_experts(target.experts, device)
+        key = (target.model, device, dtype)
+        if self._loaded is None or key != self._key:
+            # Let go of the old model first: two may not fit.
+            self._key, self._loaded = None, None
+            if device.type == "cuda":
+                torch.cuda.empty_cache()
+                torch.cuda.set_device(device)
+            try:
+                self._loaded = load_model(target.model, device, dtype, experts)
+            except torch.cuda.OutOfMemoryError:
+                raise UserError(
+                    f"{target.model} in {str(dtype).removeprefix('torch.')} does not fit the memory of {device}."
+                ) from None
+            self._key = key
+        self._loaded.model.llm.set_experts_implementation(experts)
+        return self._loaded
+
+
+def execute(
+    spec: RunSpec,
+    writer: SpoolWriter,
+    shelf: ModelShelf,
+    stop: Callable[[], bool],
+    seen: Callable[[Sample | SettingFailed], None] | None = None,
+) -> State:
+    """Run a spec to its end, writing everything to its spool, and say how it ended.
+
+    One run at a time measures on a device, whichever process asks: others wait for its lock.
+
+    Args:
+        spec: The run, already in the spool.
+        writer: The spool.
+        shelf: Where the model is kept.
+        stop: Whether the run was asked to stop.
+        seen: Called after each record of a sample or a failed setting.
+    """
+    try:
+        device = resolve_device(spec.target.device)
+        with _device_lock(device, writer, stop):
+            writer.state(State.RUNNING)
+            writer.phase(f"Loading {spec.target.model}")
+            loaded = shelf.get(spec.target)
+            telemetry = Telemetry(device)
+            writer.environment(describe(spec.target, loaded, spec.sweep.clock, telemetry.driver))
+            writer.phase("Measuring")
+            for result in run_sweep(loaded, spec.sweep, telemetry, stop):
+                if isinstance(result, Sample):
+                    writer.sample(result)
+                else:
+                    writer.setting_failed(result.setting, result.reason)
+                if seen:
+                    seen(result)
+    except StopRequestedError:
+        writer.state(State.STOPPED, "Stopped on request.")
+        return State.STOPPED
+    except UserError as error:
+        writer.state(State.FAILED, str(error))
+        return State.FAILED
+    except Exception as error:
+        # A run must end with a reason whatever happens; the trace goes to the worker's log, not to a page.
+        import traceback
+
+        traceback.print_exc()
+        writer.state(State.FAILED, f"{type(error).__name__}: {str(error).splitlines()[0] if str(error) else ''}")
+        return State.FAILED
+    writer.state(State.DONE)
+    return State.DONE
+
+
+class _device_lock:  # noqa: N801  used like a function
+    """A lock that every process of this machine takes before it measures on a device."""
+
+    def __init__(self, device: torch.device, writer: SpoolWriter, stop: Callable[[], bool]) -> None:
+        name = str(device).replace(":", "-")
+        self._lock = FileLock(Path(tempfile.gettempdir()) / f"profcore-{os.getuid()}-{name}.lock")
+        self._device, self._writer, self._stop = device, writer, stop
+
+    def __enter__(self) -> None:
+        waiting = False
+        while True:
+            try:
+                self._lock.acquire(timeout=0 if not waiting else _LOCK_POLL_S)
+                return
+            except Timeout:
+                if not waiting:
+                    self._writer.phase(f"Waiting: another process measures on {self._device}")
+                waiting = True
+                if self._stop():
+                    raise StopRequestedError from None
+
+    def __exit__(self, *details: object) -> None:
+        self._lock.release()
+
+
+def devices() -> list[dict[str, str]]:
+    """The devices of this machine, GPUs first: `id` and `name` of each."""
+    gpus = range(torch.cuda.device_count()) if torch.cuda.is_available() else range(0)
+    found = [torch.device("cuda", index) for index in gpus] + [torch.device("cpu")]
+    return [{"id": str(device), "name": device_name(device)} for device in found]
+
+
+def main() -> None:
+    """Serve commands from standard input until it ends."""
+    # Libraries print to standard output at will, so events go out through a copy of it.
+    out = os.fdopen(os.dup(sys.stdout.fileno()), "w", buffering=1)
+    os.dup2(sys.stderr.fileno(), sys.stdout.fileno())
+
+    def tell(event: str, **fields: Any) -> None:
+        with suppress(BrokenPipeError):
+            out.write(json.dumps({"event": event, **fields}) + "\n")
+
+    runs: queue.Queue[Path | None] = queue.Queue()
+    stopped: set[str] = set()
+    gone = threading.Event()
+
+    def listen() -> None:
+        for command in _commands(sys.stdin.buffer.raw):  # type: ignore[attr-defined]
+            if command["do"] == "run":
+                runs.put(Path(command["spool"]))
+            elif command["do"] == "stop":
+                stopped.add(command["run"])
+        gone.set()
+        runs.put(None)
+
+    threading.Thread(target=listen, daemon=True).start()
+    tell("ready", devices=devices(), torch=torch.__version__)
+    shelf = ModelShelf()
+    while (path := runs.get()) is not None and not gone.is_set():
+        spec = read_spec(path)
+        with SpoolWriter(path) as writer:
+            state = execute(spec, writer, shelf, lambda id=spec.id: gone.is_set() or id in stopped)  # type: ignore[misc]
+        tell("ended", run=spec.id, state=str(state))
+
+
+def _commands(stream: Any) -> Iterator[dict[str, Any]]:
+    for line in stream:
+        with suppress(ValueError):
+            yield json.loads(line)
+
+
+if __name__ == "__main__":
+    main()
