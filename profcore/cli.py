@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import json
 import sys
+import time
 from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
     from profcore.models.config import MolmoConfig
 
 DEFAULT_OUTPUT = Path("results/profiling")
+_REDRAW_S = 0.25
 
 
 def main(arguments: Sequence[str] | None = None) -> NoReturn:
@@ -234,7 +236,9 @@ def _measure(spec: RunSpec, writer: Any, shelf: Any) -> State:
     before = signal.signal(signal.SIGINT, lambda number, frame: stopping.append(number))
     columns = TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn()
     try:
-        with Progress(*columns, console=Console(stderr=True)) as progress:
+        # Drawn between inferences only: a thread that draws would take the interpreter from a launch-bound one.
+        with Progress(*columns, console=Console(stderr=True), auto_refresh=False) as progress:
+            drawn = [0.0]
             task = progress.add_task(spec.sweep.experiment, total=spec.sweep.num_inferences)
 
             def seen(result: Any) -> None:
@@ -243,6 +247,9 @@ def _measure(spec: RunSpec, writer: Any, shelf: Any) -> State:
                     progress.update(task, total=(progress.tasks[0].total or 0) - spec.sweep.num_samples)
                 else:
                     progress.advance(task)
+                if time.monotonic() - drawn[0] > _REDRAW_S:
+                    drawn[0] = time.monotonic()
+                    progress.refresh()
 
             return execute(spec, writer, shelf, lambda: bool(stopping), seen)
     finally:

@@ -87,7 +87,7 @@ def _setting_fields(experiment: Experiment, row: Any) -> dict[str, Any]:
     return {experiment.field: int(row[column])}
 
 
-def _published_row(experiment: Experiment, row: dict[str, Any]) -> dict[str, Any]:
+def _published_row(experiment: Experiment, row: dict[Any, Any]) -> dict[str, Any]:
     vision = _sum(row["vision_encoder_ms"], row["projector_ms"])
     fields = {"sample_id": int(row["sample_id"]), **_setting_fields(experiment, row)}
     fields.update({name: _plain(row[column]) for name, column in _LATENCIES.items()})

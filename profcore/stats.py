@@ -23,6 +23,11 @@ _WIDE_IQR = 0.10
 _DRIFT_Z = 3.29  # two-sided p = 0.001
 
 STAGE_COLUMNS = tuple(stage.column for stage in Stage)
+METRIC_LABELS = {stage.column: stage.label for stage in Stage} | {
+    "total_ms": "Total",
+    "ttft_ms": "TTFT",
+    "tpot_ms": "TPOT",
+}
 METRICS = (*STAGE_COLUMNS, "total_ms", "ttft_ms", "tpot_ms")
 """Columns of milliseconds that a summary describes."""
 

@@ -21,7 +21,7 @@ import pyarrow as pa
 from profcore.errors import FormatError, StoreError, StoreHeldError
 from profcore.paths import SHIPPED
 from profcore.spec import RunSpec, Sample, State
-from profcore.spool import Record, read_from
+from profcore.spool import Record, read_from, run_record
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -117,10 +117,11 @@ _SAMPLE_FIELDS = set(Sample.__dataclass_fields__)
 _TELEMETRY_FIELDS = ("sm_clock_mhz", "temperature_c", "power_w", "throttle_reasons")
 
 _RUNS = """
-    SELECT runs.*, count(samples.sample_id) AS num_samples
-    FROM runs LEFT JOIN samples ON samples.run_id = runs.id
-    {where}
-    GROUP BY ALL
+    SELECT runs.*, coalesce(counts.num_samples, 0) AS num_samples
+    FROM runs LEFT JOIN (
+        SELECT run_id, count(*) AS num_samples FROM samples {samples} GROUP BY run_id
+    ) AS counts ON counts.run_id = runs.id
+    {runs}
     ORDER BY runs.created_at DESC, runs.id DESC
 """
 
@@ -196,7 +197,7 @@ class Store:
                     raise StoreError(f"{self.path} is a database of another program: give another path.")
                 cursor.execute("CREATE TABLE profcore_version (version INTEGER NOT NULL)")
                 cursor.execute("INSERT INTO profcore_version VALUES (0)")
-            version = _one(cursor.execute("SELECT version FROM profcore_version"))
+            version = cursor.execute("SELECT version FROM profcore_version").fetchall()[0][0]
             if version > len(MIGRATIONS):
                 raise StoreError(f"{self.path} was made by a newer profcore (schema {version}): update this one.")
             for script in MIGRATIONS[version:]:
@@ -212,19 +213,17 @@ class Store:
             FormatError: The file is no spool; nothing of it is stored.
         """
         run_id = path.stem
-        row = self._cursor.execute("SELECT byte_offset FROM spools WHERE run_id = ?", [run_id]).fetchone()
-        offset = row[0] if row else 0
+        offset = self._offset(self._cursor, run_id) or 0
         if path.stat().st_size <= offset:
             return 0
         with self._transaction() as cursor:
             # Read again inside: another thread may have taken the same lines in meanwhile.
-            row = cursor.execute("SELECT byte_offset FROM spools WHERE run_id = ?", [run_id]).fetchone()
-            offset = row[0] if row else 0
-            chunk = read_from(path, offset)
+            known = self._offset(cursor, run_id)
+            chunk = read_from(path, known or 0)
             if not chunk.records:
                 return 0
             try:
-                if not row:
+                if known is None:
                     self._insert_run(cursor, run_id, chunk.records[0], source)
                 new = self._insert_records(cursor, run_id, chunk.records)
             except (
@@ -256,6 +255,13 @@ class Store:
         """Take in the sample results that come with the project."""
         for path in sorted(directory.glob("*.jsonl")):
             self.take_in(path, source="shipped")
+
+    @staticmethod
+    def _offset(cursor: duckdb.DuckDBPyConnection, run_id: str) -> int | None:
+        """How far a run's spool was taken in; None where it is new."""
+        # Fetched to the end: a cursor with a result left over refuses other work.
+        rows = cursor.execute("SELECT byte_offset FROM spools WHERE run_id = ?", [run_id]).fetchall()
+        return rows[0][0] if rows else None
 
     def _insert_run(self, cursor: duckdb.DuckDBPyConnection, run_id: str, first: Record, source: str) -> None:
         if first["type"] == "run":
@@ -319,20 +325,46 @@ class Store:
                 )
         return len(samples)
 
+    def add_synthetic(self, spec: RunSpec, samples: int) -> None:
+        """Add a run with random samples, for benchmarks of the store (see `profcore.synthetic`)."""
+        with self._transaction() as cursor:
+            self._insert_run(cursor, spec.id, run_record(spec), "synthetic")
+            cursor.execute(
+                """
+                INSERT INTO samples BY NAME
+                SELECT ? AS run_id, i AS sample_id, i % ? AS setting, i // ? AS round, i * 0.05 AS elapsed_s,
+                    14 + random() AS vision_encoder_ms, 1 + random() AS projector_ms, 30 + random() AS llm_prefill_ms,
+                    300 + random() AS llm_decode_ms, random() AS other_ms, 346 + random() AS total_ms,
+                    288 AS num_vision_tokens, 355 AS num_input_tokens, 10 AS num_output_tokens
+                FROM range(?) AS rows(i)
+                """,
+                [spec.id, len(spec.sweep.settings), len(spec.sweep.settings), samples],
+            )
+
     # Asking
 
     def runs(self, experiment: str | None = None) -> pd.DataFrame:
         """All runs, or one experiment's, newest first, with `num_samples`; spec and environment are JSON text."""
         where = "WHERE runs.experiment = ?" if experiment else ""
-        return self._cursor.execute(_RUNS.format(where=where), [experiment] if experiment else []).df()
+        query = _RUNS.format(samples="", runs=where)
+        return self._cursor.execute(query, [experiment] if experiment else []).df()
+
+    def newest(self, experiment: str) -> str | None:
+        """The id of an experiment's newest run, or None."""
+        rows = self._cursor.execute(
+            "SELECT id FROM runs WHERE experiment = ? ORDER BY created_at DESC, id DESC LIMIT 1", [experiment]
+        ).fetchall()
+        return rows[0][0] if rows else None
 
     def run(self, run_id: str) -> dict[str, Any] | None:
         """One run with `num_samples`, its `spec` and `environment` as dicts (empty where unknown), or None."""
-        cursor = self._cursor.execute(_RUNS.format(where="WHERE runs.id = ?"), [run_id])
-        row = cursor.fetchone()
-        if row is None:
+        query = _RUNS.format(samples="WHERE run_id = ?", runs="WHERE runs.id = ?")
+        cursor = self._cursor.execute(query, [run_id, run_id])
+        names = [column[0] for column in cursor.description or []]
+        rows = cursor.fetchall()
+        if not rows:
             return None
-        run = dict(zip([column[0] for column in cursor.description or []], row, strict=True))
+        run = dict(zip(names, rows[0], strict=True))
         run["spec"] = json.loads(run["spec"] or "{}")
         run["environment"] = json.loads(run["environment"] or "{}")
         return run
@@ -389,15 +421,6 @@ class Store:
             "SELECT * EXCLUDE run_id FROM summaries WHERE run_id = ? ORDER BY setting, metric", [run_id]
         ).df()
 
-    def aggregate(self, run_id: str) -> pd.DataFrame:
-        """Per setting: `n`, and median and mean of each stage and the total, in milliseconds, computed in DuckDB."""
-        columns = [field for field in _SAMPLE_TYPES.names if field.endswith("_ms") and not field.startswith("decode_")]
-        parts = ", ".join(f"median({column}) AS {column}_median, avg({column}) AS {column}_mean" for column in columns)
-        return self._cursor.execute(
-            f"SELECT setting, count(*) AS n, {parts} FROM samples WHERE run_id = ? GROUP BY setting ORDER BY setting",
-            [run_id],
-        ).df()
-
 
 def spool_directory(database: Path) -> Path:
     """Where the spools of a database lie: `spool/` beside it."""
@@ -415,9 +438,3 @@ def _sample_row(run_id: str, record: Record) -> dict[str, Any]:
 def _utc(text: str) -> datetime:
     """A moment in UTC, without a zone, as the database keeps it."""
     return datetime.fromisoformat(text).astimezone(UTC).replace(tzinfo=None)
-
-
-def _one(result: duckdb.DuckDBPyConnection) -> Any:
-    row = result.fetchone()
-    assert row is not None
-    return row[0]

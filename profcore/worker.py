@@ -168,7 +168,7 @@ def main() -> None:
     gone = threading.Event()
 
     def listen() -> None:
-        for command in _commands(sys.stdin.buffer.raw):  # type: ignore[attr-defined]
+        for command in _commands(sys.stdin.buffer):
             if command["do"] == "run":
                 runs.put(Path(command["spool"]))
             elif command["do"] == "stop":
@@ -181,8 +181,9 @@ def main() -> None:
     shelf = ModelShelf()
     while (path := runs.get()) is not None and not gone.is_set():
         spec = read_spec(path)
+        run_id = spec.id
         with SpoolWriter(path) as writer:
-            state = execute(spec, writer, shelf, lambda id=spec.id: gone.is_set() or id in stopped)  # type: ignore[misc]
+            state = execute(spec, writer, shelf, lambda run_id=run_id: gone.is_set() or run_id in stopped)  # type: ignore[misc]
         tell("ended", run=spec.id, state=str(state))
 
 

@@ -164,5 +164,5 @@ class _opened:  # noqa: N801  used like a function
         except (SafetensorError, OSError) as error:
             raise ModelError(f"{self.path} is no complete safetensors file ({error}).") from None
 
-    def __exit__(self, *details) -> None:
+    def __exit__(self, *details: object) -> None:
         self.file.__exit__(*details)

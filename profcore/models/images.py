@@ -195,7 +195,7 @@ def _resize_and_pad(values: np.ndarray, height: int, width: int) -> tuple[np.nda
     Shapes:
         values: (h, w, 3) float32 in 0..1. Returns (height, width, 3) float32 and (height, width) bool.
     """
-    new_height, new_width = fitted_size(*values.shape[:2], height, width)
+    new_height, new_width = fitted_size(values.shape[0], values.shape[1], height, width)
     # Pillow's bilinear filter on float channels is antialiased, as the resize used in training.
     channels = [
         np.asarray(Image.fromarray(values[..., channel]).resize((new_width, new_height), Image.Resampling.BILINEAR))

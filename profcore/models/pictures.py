@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, BinaryIO
 
 from PIL import Image, ImageOps, UnidentifiedImageError
 
@@ -45,21 +45,24 @@ def load_picture(picture: Picture) -> Image.Image:
     raise ImageError(f"Unknown kind of picture {picture.kind!r}: choose photo, solid or file.")
 
 
-def open_picture(source: str | Path) -> Image.Image:
+def open_picture(source: str | Path | BinaryIO, name: str | None = None) -> Image.Image:
     """A person's own picture as RGB, turned as its camera says.
+
+    Args:
+        source: A path, or the picture's content.
+        name: What to call it in errors; the path unless given.
 
     Raises:
         ImageError: It cannot be read, or its sides are shorter than a patch or further apart than 100:1.
     """
+    name = name or str(source)
     try:
         with Image.open(source) as opened:
             image = ImageOps.exif_transpose(opened).convert("RGB")
     except FileNotFoundError:
-        raise ImageError(f"There is no picture {str(source)!r}.") from None
+        raise ImageError(f"There is no picture {name!r}.") from None
     except (UnidentifiedImageError, OSError, ValueError, SyntaxError, Image.DecompressionBombError):
-        raise ImageError(
-            f"{str(source)!r} is not a picture that can be read: give a PNG, JPEG, WebP or similar."
-        ) from None
+        raise ImageError(f"{name!r} is not a picture that can be read: give a PNG, JPEG, WebP or similar.") from None
     width, height = image.size
     if min(width, height) < PATCH or max(width, height) > _LARGEST_RATIO * min(width, height):
         raise ImageError(

@@ -1,0 +1,41 @@
+"""Knob 2, MoE top-k: how many experts each token is routed to."""
+
+import streamlit as st
+
+from pages.parts import controls, run_view
+from profcore import charts
+from profcore.experiments import CATALOGUE
+from profcore.spec import Stage
+
+EXPERIMENT = CATALOGUE["moe_topk"]
+config = controls.shape()
+
+
+def values() -> list[int]:
+    """The powers of two that the slider stands for."""
+    powers = [2**exponent for exponent in range(7) if 2**exponent <= config.num_experts]
+    last = 32 if 32 in powers else powers[-1]
+    chosen = st.select_slider("Top-k, doubling from and to", powers, (1, last), key="topks", bind="query-params")
+    return [power for power in powers if chosen[0] <= power <= chosen[1]]
+
+
+st.title("MoE top-k")
+st.markdown(
+    "What does routing each token to more experts cost? Top-k is set in the router of every block; "
+    "nothing else changes."
+)
+left, right = st.columns([1, 2.6], gap="large")
+with left:
+    controls.choose_sweep(EXPERIMENT, config, values)
+with right:
+    run_view.show(
+        EXPERIMENT,
+        {
+            "Prefill and decode": lambda result: [
+                charts.panel(result.summary, EXPERIMENT, Stage.LLM_PREFILL.column),
+                charts.panel(result.summary, EXPERIMENT, Stage.LLM_DECODE.column),
+            ],
+            "All stages": lambda result: [charts.breakdown(result.summary, EXPERIMENT, list(Stage), "total_ms")],
+            "Decode step by position": lambda result: run_view.decode_steps(result),
+        },
+    )

@@ -1,0 +1,102 @@
+"""The bar that every page shares: model, device and how they are run."""
+
+from __future__ import annotations
+
+import streamlit as st
+
+from pages.parts.state import service
+from profcore.errors import UserError
+from profcore.models.config import PRESETS
+from profcore.spec import Clock, Target
+
+_OTHER_MODEL = "checkpoint"
+_MODEL_NAMES = {
+    "molmoe-1b": "MolmoE-1B, random weights",
+    "tiny": "tiny, random weights",
+    _OTHER_MODEL: "Checkpoint or hub name…",
+}
+_CLOCK_NAMES = {"events": "Events (one pass, no waiting)", "published": "Published (wait at each stage)"}
+
+
+def show() -> None:
+    """Draw the bar, and above the page what a reader of it must know of this machine."""
+    try:
+        devices = {device["id"]: device["name"] for device in service().jobs.devices()}
+    except UserError as error:
+        st.error(str(error))
+        st.stop()
+    gpu = any(device != "cpu" for device in devices)
+    models = sorted([*PRESETS, _OTHER_MODEL], key=["molmoe-1b", "tiny", _OTHER_MODEL].index)
+    with st.sidebar:
+        st.subheader("Measured on")
+        device = st.selectbox(
+            "Device",
+            list(devices),
+            format_func=lambda id: f"{id} · {devices[id]}",
+            key="device",
+            bind="query-params",
+        )
+        st.selectbox(
+            "Model",
+            models,
+            index=0 if gpu else 1,
+            format_func=_MODEL_NAMES.__getitem__,
+            key="model",
+            bind="query-params",
+        )
+        if st.session_state["model"] == _OTHER_MODEL:
+            st.text_input(
+                "Directory or hub name",
+                key="checkpoint",
+                bind="query-params",
+                placeholder="allenai/MolmoE-1B-0924",
+                help="A directory with config.json and safetensors in the published layout, or a hub name.",
+            )
+        with st.expander("Precision, experts and clock"):
+            st.selectbox(
+                "Dtype",
+                ["auto", "bfloat16", "float16", "float32"],
+                key="dtype",
+                bind="query-params",
+                help="auto is bfloat16 on a GPU and float32 on a CPU.",
+            )
+            st.selectbox(
+                "Experts",
+                ["auto", "grouped_mm", "batched_mm", "eager"],
+                key="experts",
+                bind="query-params",
+                help="transformers' implementation of the experts; auto is grouped_mm on a GPU and eager on a CPU.",
+            )
+            st.selectbox(
+                "Clock",
+                [str(clock) for clock in Clock],
+                format_func=_CLOCK_NAMES.__getitem__,
+                key="clock",
+                bind="query-params",
+            )
+    if not gpu:
+        st.info(
+            f"No GPU was found: this machine measures on its CPU ({devices[device]}), with the tiny model unless you "
+            "choose another. Those figures show how the dashboard works, not what MolmoE-1B costs.",
+            icon=":material/memory:",
+        )
+
+
+def target() -> Target:
+    """What the bar says to measure on.
+
+    Raises:
+        UserError: A checkpoint was chosen but not named.
+    """
+    state = st.session_state
+    model = state["model"]
+    if model == _OTHER_MODEL:
+        model = state.get("checkpoint", "").strip()
+        if not model:
+            raise UserError("Name the checkpoint to measure: a directory or a hub name, in the bar on the left.")
+    return Target(model=model, device=state["device"], dtype=state["dtype"], experts=state["experts"])
+
+
+def clock() -> Clock:
+    """The clock that the bar says."""
+    return Clock(st.session_state["clock"])

@@ -1,0 +1,169 @@
+"""The widgets beside a knob's own: the other knobs, the picture, how often, and Run."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pandas as pd
+import streamlit as st
+
+from pages.parts import bar, navigation
+from pages.parts.state import service
+from profcore.errors import UserError
+from profcore.experiments import Experiment, base_setting, build_settings, parse_values
+from profcore.models.images import image_tokens
+from profcore.models.knobs import check_setting
+from profcore.models.pictures import PHOTOS, SOLID
+from profcore.service import model_shape
+from profcore.spec import DEFAULT_PROMPT, Knob, Picture, Setting, Sweep, first_blocks
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from profcore.models.config import MolmoConfig
+
+
+def shape() -> MolmoConfig:
+    """The shape of the chosen model; a page that cannot have it says why and ends."""
+    navigation.require_app()
+    try:
+        return model_shape(bar.target().model)
+    except UserError as error:
+        st.error(str(error))
+        st.stop()
+
+
+def choose_sweep(experiment: Experiment, config: MolmoConfig, slider: Callable[[], Sequence[int]]) -> None:
+    """Draw a knob page's controls, ending in Run.
+
+    Args:
+        experiment: Whose page it is.
+        config: The chosen model's shape.
+        slider: Draws the knob's own slider and gives the values it stands for.
+    """
+    values: Sequence[int | str] = slider()
+    exact = st.text_input(
+        "Exactly these values instead",
+        key="values",
+        bind="query-params",
+        placeholder=_example(experiment),
+        help="Whole numbers, apart by commas or spaces."
+        + (" Also masks, such as 1011…: a 0 skips that block." if experiment.knob is Knob.ACTIVE_BLOCKS else ""),
+    )
+    num_samples = st.slider("Samples per setting", 1, 200, 50, key="samples", bind="query-params")
+    # Run stands above what is seldom changed, but needs to know it.
+    run = st.container()
+    with st.expander("Other knobs"):
+        base = _base(experiment, config)
+    with st.expander("Picture and prompt"):
+        picture = _picture()
+        prompt = st.text_input("Prompt", DEFAULT_PROMPT, key="prompt", bind="query-params")
+    with st.expander("Warm-up and order"):
+        warmup = st.slider("Warm-up inferences per setting", 0, 10, 2, key="warmup", bind="query-params")
+        seed = st.number_input("Seed of the visiting order", 0, 2**31, 0, key="seed", bind="query-params")
+    problem = st.session_state.pop("problem", "")
+    sweep = None
+    try:
+        if exact.strip():
+            values = parse_values(experiment, exact, config)
+        if picture is None:
+            raise UserError("Upload a picture, or choose another kind.")
+        settings = build_settings(experiment, values, base)
+        for setting in settings:
+            check_setting(setting, config)
+        sweep = Sweep(experiment.name, settings, num_samples, warmup, int(seed), bar.clock(), picture, prompt)
+    except UserError as error:
+        problem = str(error)
+    with run:
+        if sweep:
+            st.markdown(
+                f"**{sweep.num_inferences:,} inferences**: {len(settings)} settings × {num_samples} samples, "
+                f"after {warmup * len(settings)} to warm up"
+            )
+        if problem:
+            st.error(problem)
+        st.button(
+            "Run",
+            type="primary",
+            icon=":material/play_arrow:",
+            width="stretch",
+            disabled=sweep is None,
+            on_click=_start,
+            args=(sweep,),
+        )
+    if sweep:
+        _counts(sweep)
+
+
+def _start(sweep: Sweep) -> None:
+    try:
+        st.session_state["run"] = service().start(bar.target(), sweep)
+    except UserError as error:
+        st.session_state["problem"] = str(error)
+
+
+def _example(experiment: Experiment) -> str:
+    return {
+        Knob.VISION_TOKENS: "1 6 12",
+        Knob.TOP_K: "3 5 7",
+        Knob.ACTIVE_BLOCKS: "4 8 1010101010101010",
+        Knob.OUTPUT_TOKENS: "8 64 512",
+    }[experiment.knob]
+
+
+def _base(experiment: Experiment, config: MolmoConfig) -> Setting:
+    """The knobs that are not turned."""
+    own = base_setting(experiment, config)
+    grid, top_k, blocks, tokens = 1, own.top_k, config.n_layers, own.output_tokens
+    if experiment.knob is not Knob.VISION_TOKENS:
+        grid = st.slider("Image grid 1×N", 1, 12, grid, key="grid", bind="query-params")
+    if experiment.knob is not Knob.TOP_K:
+        top_k = st.slider("Top-k", 1, config.num_experts, top_k, key="topk", bind="query-params")
+    if experiment.knob is not Knob.ACTIVE_BLOCKS:
+        blocks = st.slider("Active blocks (first N)", 1, config.n_layers, blocks, key="blocks", bind="query-params")
+    if experiment.knob is not Knob.OUTPUT_TOKENS:
+        tokens = st.slider("Output tokens", 1, 200, tokens, key="tokens", bind="query-params")
+    return Setting((1, grid), top_k, first_blocks(blocks, config.n_layers), tokens)
+
+
+def _picture() -> Picture | None:
+    kinds = {"photo": "Photograph", "solid": "Solid colour (published dummy)", "upload": "Your own picture"}
+    kind = st.selectbox("Picture", list(kinds), format_func=kinds.__getitem__, key="picture", bind="query-params")
+    if kind == "photo":
+        return Picture("photo", st.selectbox("Photograph", PHOTOS, key="photo", bind="query-params"))
+    if kind == "solid":
+        return Picture("solid", st.color_picker("Colour", SOLID, key="colour", bind="query-params"))
+    uploaded = st.file_uploader("Picture file", key="upload")
+    if uploaded is None:
+        return None
+    try:
+        return service().keep_picture(uploaded.getvalue(), uploaded.name)
+    except UserError as error:
+        st.error(str(error))
+        return None
+
+
+def _counts(sweep: Sweep) -> None:
+    """What the sliders come to: the tokens of each setting."""
+    ids = dict.fromkeys(("<im_start>", "<im_end>", "<im_patch>", "<im_col>"), 0) | {"<im_patch>": 1}
+    rows = []
+    for setting in sweep.settings:
+        tokens = image_tokens(*setting.grid, ids)
+        rows.append(
+            {
+                "grid": setting.grid_label,
+                "vision tokens": tokens.num_vision_tokens,
+                "crops": tokens.num_crops,
+                "top-k": setting.top_k,
+                "blocks": setting.active_blocks,
+                "output tokens": setting.output_tokens,
+            }
+        )
+    frame = pd.DataFrame(rows)
+    # What the knob turns stands first; what stays is seen by scrolling.
+    first = [column for column in frame if frame[column].nunique() > 1]
+    st.dataframe(
+        frame[[*first, *(column for column in frame if column not in first)]],
+        hide_index=True,
+        height=min(len(rows), 7) * 35 + 38,
+    )

@@ -1,0 +1,204 @@
+"""A run on a knob page: which one, how far it is, its charts, tables and downloads."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import altair as alt
+import pandas as pd
+import streamlit as st
+
+from pages.parts.state import service
+from profcore import charts
+from profcore.errors import UserError
+from profcore.results import Result, display_samples, display_summary
+from profcore.service import environment_line
+from profcore.spec import State
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from profcore.experiments import Experiment
+
+    Views = dict[str, Callable[[Result], list[alt.LayerChart]]]
+
+_LIVE_S = 0.5
+_IDLE_S = 2.0
+_LATEST = "latest"
+
+
+def show(experiment: Experiment, views: Views) -> None:
+    """Draw the chosen run, or the latest.
+
+    Args:
+        experiment: Whose page it is.
+        views: Names of charts, and what draws each from a result; several charts stand side by side.
+    """
+    runs = service().runs(experiment.name)
+    if runs.empty:
+        st.info("Nothing has been measured here yet. Choose values on the left and press **Run**.")
+        _watch(experiment.name)
+        return
+    names = {row["id"]: _run_name(row) for row in runs.to_dict("records")}
+    chosen = st.selectbox(
+        "Run",
+        [_LATEST, *names],
+        format_func=lambda id: f"Latest: {names[next(iter(names))]}" if id == _LATEST else names[id],
+        key="run",
+        bind="query-params",
+    )
+    run_id = next(iter(names)) if chosen == _LATEST else chosen
+    state = State(runs.set_index("id").loc[run_id, "state"])
+    view = st.segmented_control(
+        "Chart", list(views), default=next(iter(views)), required=True, key="view", bind="query-params"
+    )
+    live = st.fragment(run_every=_IDLE_S if state.ended else _LIVE_S)(_live)
+    live(run_id, state, experiment.name, views[view or next(iter(views))])
+    if state.ended:
+        _downloads(run_id)
+
+
+def decode_steps(result: Result) -> list[alt.LayerChart]:
+    """The chart of decode latency by position; none where the run has no decode steps."""
+    steps = service().decode_steps(result.run["id"])
+    return [] if steps.empty else [charts.decode_steps(steps, result.settings, result.experiment)]
+
+
+def _live(run_id: str, state_before: State, experiment: str, draw: Callable[[Result], list[alt.LayerChart]]) -> None:
+    """The part of the page that follows the run; on its end the whole page is drawn once more."""
+    result = service().result(run_id)
+    if result is None:
+        st.rerun()
+    assert result is not None
+    if result.state.ended != state_before.ended or (
+        state_before.ended and st.session_state.get("run") == _LATEST and service().newest(experiment) != run_id
+    ):
+        st.rerun()
+    _progress(result)
+    if result.summary.empty:
+        if not result.state.ended:
+            st.caption("The first bar appears with the first sample.")
+    else:
+        charts = draw(result)
+        if not charts:
+            st.info("This run has no samples for this chart.")
+        else:
+            for place, (column, chart) in enumerate(zip(st.columns(len(charts)), charts, strict=True)):
+                column.altair_chart(chart, width="stretch", key=f"chart-{place}")
+        for caution in result.cautions:
+            st.caption(f":material/warning: {caution.text}")
+    failed = result.settings[result.settings["failed"].notna()]
+    for row in failed.to_dict("records"):
+        st.warning(f"{row['title']}: {row['failed']}")
+    _tables(result)
+
+
+def _watch(experiment: str) -> None:
+    """On a page without runs: look out for the first, whoever starts it."""
+
+    @st.fragment(run_every=_IDLE_S)
+    def look() -> None:
+        if service().newest(experiment):
+            st.rerun()
+
+    look()
+
+
+def _progress(result: Result) -> None:
+    state, reason = result.state, result.run["reason"]
+    done, planned = len(result.samples), result.planned
+    if state.ended:
+        if state is State.FAILED:
+            st.error(f"This run failed: {reason}")
+        elif state is State.STOPPED:
+            st.warning(f"{reason or 'Stopped.'} {done} samples were taken.")
+        return
+    left, right = st.columns([5, 1], vertical_alignment="center")
+    position = service().jobs.position(result.run["id"])
+    if state is State.QUEUED:
+        text = result.run["phase"] or (f"Queued: {position} before this" if position else "Queued")
+    else:
+        remaining = result.remaining_s
+        about = "" if remaining is None else f" · about {_duration(remaining)} left"
+        text = f"{result.run['phase'] or 'Running'} · {done} of {planned} samples{about}"
+    left.progress(min(done / planned, 1.0) if planned else 0.0, text)
+    right.button("Stop", icon=":material/stop:", key="stop", on_click=_stop, args=(result.run["id"],), width="stretch")
+
+
+def _stop(run_id: str) -> None:
+    try:
+        service().stop(run_id)
+        st.toast("Stopping after the current step.")
+    except UserError as error:
+        st.toast(str(error))
+
+
+def _tables(result: Result) -> None:
+    summary, samples, environment = st.tabs(["Summary", "Samples", "Settings and environment"])
+    with summary:
+        if not result.summary.empty:
+            st.dataframe(display_summary(result), hide_index=True)
+            st.caption(
+                "Milliseconds. The interval is the median's at 95 % confidence; P95 needs 20 samples and P99 needs 100."
+            )
+    with samples:
+        if result.samples.empty:
+            st.caption("No samples.")
+        else:
+            st.dataframe(display_samples(result), hide_index=True)
+    with environment:
+        run = result.run
+        st.markdown(environment_line(run["environment"]))
+        created = pd.Timestamp(run["created_at"]).strftime("%Y-%m-%d %H:%M:%S UTC")
+        st.caption(f"Run {run['id']} · asked for {created} · {run['source']}")
+        st.json({"spec": run["spec"], "environment": run["environment"]}, expanded=1)
+
+
+def _downloads(run_id: str) -> None:
+    result = service().result(run_id)
+    if result is None or result.samples.empty:
+        return
+    asked = service()
+    columns = st.columns(3)
+    columns[0].download_button(
+        "Result JSON",
+        lambda: asked.result_json(result),
+        result.experiment.file,
+        "application/json",
+        icon=":material/download:",
+        on_click="ignore",
+        width="stretch",
+        help="In the published format: summary and all_samples.",
+    )
+    columns[1].download_button(
+        "Samples CSV",
+        lambda: asked.samples_csv(result),
+        f"{run_id}.csv",
+        "text/csv",
+        icon=":material/download:",
+        on_click="ignore",
+        width="stretch",
+    )
+    columns[2].download_button(
+        "Samples Parquet",
+        lambda: asked.samples_parquet(result),
+        f"{run_id}.parquet",
+        "application/vnd.apache.parquet",
+        icon=":material/download:",
+        on_click="ignore",
+        width="stretch",
+    )
+
+
+def _run_name(run: dict) -> str:
+    when = pd.Timestamp(run["created_at"]).strftime("%Y-%m-%d %H:%M UTC")
+    return f"{when} · {run['title']} · {run['state']}"
+
+
+def _duration(seconds: float) -> str:
+    whole = round(seconds)
+    if whole < 60:
+        return f"{whole} s"
+    if whole < 3600:
+        return f"{whole // 60} min {whole % 60} s"
+    return f"{whole // 3600} h {whole % 3600 // 60} min"

@@ -1,0 +1,39 @@
+"""Knob 1, vision tokens: image grids from 1×1 to 1×12."""
+
+import streamlit as st
+
+from pages.parts import controls, run_view
+from profcore import charts
+from profcore.experiments import CATALOGUE
+from profcore.spec import Stage
+
+EXPERIMENT = CATALOGUE["context_scaling"]
+config = controls.shape()
+TTFT = (Stage.VISION_ENCODER, Stage.PROJECTOR, Stage.LLM_PREFILL)
+
+
+def grids() -> range:
+    """The grids that the slider stands for."""
+    first, last = st.slider("Image grid, from 1×N to 1×N", 1, 12, (1, 12), key="grids", bind="query-params")
+    return range(first, last + 1)
+
+
+st.title("Vision tokens")
+st.markdown(
+    "What does a larger picture cost until the first token? Each setting cuts the picture into a wider grid of crops, "
+    "so that the vision encoder, the projector and the prefill have more to do."
+)
+left, right = st.columns([1, 2.6], gap="large")
+with left:
+    controls.choose_sweep(EXPERIMENT, config, grids)
+with right:
+    run_view.show(
+        EXPERIMENT,
+        {
+            "Time to first token": lambda result: [charts.breakdown(result.summary, EXPERIMENT, TTFT, "ttft_ms")],
+            "Stage by stage": lambda result: [
+                charts.panel(result.summary, EXPERIMENT, Stage.VISION_ENCODER.column),
+                charts.panel(result.summary, EXPERIMENT, Stage.LLM_PREFILL.column),
+            ],
+        },
+    )

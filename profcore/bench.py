@@ -1,0 +1,239 @@
+"""`python -m profcore bench`: what the measuring itself costs, as ratios within one run, and the model's own speed.
+
+Nothing here is asserted: a machine's noise belongs beside the figure, not in a test.
+"""
+
+from __future__ import annotations
+
+import json
+import statistics
+import tempfile
+import time
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import torch
+
+from profcore.engines import eager
+from profcore.errors import UserError
+from profcore.experiments import CATALOGUE, base_setting, build_settings
+from profcore.measure.clock import make_clock
+from profcore.measure.environment import describe
+from profcore.measure.telemetry import Telemetry
+from profcore.models.inputs import grid_inputs
+from profcore.models.knobs import turned
+from profcore.models.pictures import load_picture
+from profcore.spec import Clock, Picture, RunSpec, Sample, Sweep, Target
+from profcore.spool import SpoolWriter
+from profcore.worker import ModelShelf, execute
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+_PAIRS = 60
+_MILLION = 1_000_000
+
+
+@dataclass(frozen=True)
+class Figure:
+    """One measured figure, what was asked of it, and how it was taken."""
+
+    benchmark: str
+    value: float
+    unit: str
+    target: str
+    how: str
+
+
+def run_benchmarks(target: Target, only: list[str] | None, as_json: bool) -> int:
+    """Run benchmarks, print their figures with the machine they are from, and return the exit status.
+
+    Raises:
+        UserError: One asked for does not exist.
+    """
+    unknown = sorted(set(only or ()) - BENCHMARKS.keys())
+    if unknown:
+        raise UserError(f"There is no benchmark {', '.join(unknown)}: choose from {', '.join(BENCHMARKS)}.")
+    shelf = ModelShelf()
+    figures = []
+    for name, benchmark in BENCHMARKS.items():
+        if only is None or name in only:
+            try:
+                figures += benchmark(target, shelf)
+            except ImportError as error:
+                print(f"{name}: not run, {error.name} is not installed here.")
+    loaded = shelf.get(target)
+    environment = describe(target, loaded, Clock.EVENTS, Telemetry(loaded.model.device).driver)
+    if as_json:
+        rows = [asdict(figure) for figure in figures]
+        print(json.dumps({"environment": environment.to_dict(), "figures": rows}, indent=2))
+        return 0
+    print(
+        f"{environment.device_name} · {environment.model} ({environment.weights} weights) · {environment.dtype} · "
+        f"{environment.experts} experts · torch {environment.torch} · transformers {environment.transformers}"
+    )
+    for figure in figures:
+        print(f"{figure.benchmark:<16} {figure.value:10.4g} {figure.unit:<8} ({figure.target})  {figure.how}")
+    return 0
+
+
+def load_time(target: Target, shelf: ModelShelf) -> list[Figure]:
+    """How long the model takes to be ready, imports not counted."""
+    begin = time.perf_counter()
+    loaded = shelf.get(target)
+    if loaded.model.device.type == "cuda":
+        torch.cuda.synchronize()
+    return [Figure("load", time.perf_counter() - begin, "s", "at most 20", f"{target.model} made on {target.device}")]
+
+
+def overhead(target: Target, shelf: ModelShelf) -> list[Figure]:
+    """Instrumented against bare inference, alternating which goes first."""
+    loaded = shelf.get(target)
+    model = loaded.model
+    setting = base_setting(CATALOGUE["moe_topk"], model.config)
+    inputs = grid_inputs(loaded, load_picture(Picture()), setting.grid, "Describe this image.")
+    clock = make_clock(Clock.EVENTS, model.device)
+
+    def once(instrumented: bool) -> float:
+        _wait(model.device)
+        begin = time.perf_counter()
+        eager.infer(model, inputs, setting.output_tokens, clock if instrumented else None)
+        if instrumented:
+            clock.read()
+        _wait(model.device)
+        return time.perf_counter() - begin
+
+    with turned(model, setting):
+        for _ in range(3):
+            once(True)
+        pairs = []
+        for number in range(_PAIRS):
+            first = once(number % 2 == 0)
+            second = once(number % 2 == 1)
+            pairs.append((first, second) if number % 2 == 0 else (second, first))
+    # The median of the pairs' ratios: neighbours share what the machine is doing at the time.
+    ratio = statistics.median(instrumented / bare for instrumented, bare in pairs)
+    return [Figure("overhead", ratio, "ratio", "at most 1.02", f"instrumented / bare, median of {_PAIRS} pairs")]
+
+
+def duty(target: Target, shelf: ModelShelf) -> list[Figure]:
+    """Which share of a run's wall time is measured inference, once every setting is warm."""
+    config = shelf.get(target).model.config
+    experiment = CATALOGUE["context_scaling"]
+    settings = build_settings(experiment, (1, 6, 12), base_setting(experiment, config))
+    samples: list[Sample] = []
+    with tempfile.TemporaryDirectory() as directory:
+        spec = RunSpec.new(target, Sweep(experiment.name, settings, num_samples=30))
+        with SpoolWriter(Path(directory) / f"{spec.id}.jsonl") as writer:
+            writer.run(spec)
+            execute(spec, writer, shelf, lambda: False, lambda r: samples.append(r) if isinstance(r, Sample) else None)
+    warm = [sample for sample in samples if sample.round > 0]
+    wall = warm[-1].elapsed_s + warm[-1].total_ms / 1e3 - warm[0].elapsed_s
+    share = sum(sample.total_ms for sample in warm) / 1e3 / wall
+    return [Figure("duty", share, "share", "at least 0.85", f"{len(warm)} one-token inferences, 1×1 to 1×12")]
+
+
+def speed(target: Target, shelf: ModelShelf) -> list[Figure]:
+    """Prefill at 1×6 and decode at the model's own top-k, medians."""
+    loaded = shelf.get(target)
+    experiment = CATALOGUE["context_scaling"]
+    base = base_setting(CATALOGUE["moe_topk"], loaded.model.config)
+    settings = build_settings(experiment, (1, 6), base)
+    samples: list[Sample] = []
+    with tempfile.TemporaryDirectory() as directory:
+        spec = RunSpec.new(target, Sweep(experiment.name, settings, num_samples=50))
+        with SpoolWriter(Path(directory) / f"{spec.id}.jsonl") as writer:
+            writer.run(spec)
+            execute(spec, writer, shelf, lambda: False, lambda r: samples.append(r) if isinstance(r, Sample) else None)
+    prefill = statistics.median(sample.llm_prefill_ms for sample in samples if sample.setting == 1)
+    decode = statistics.median(step for sample in samples if sample.setting == 0 for step in sample.decode_steps_ms)
+    return [
+        Figure("prefill", prefill, "ms", "at most 35", "LLM prefill at 1×6, 50 samples"),
+        Figure("decode", decode, "ms", "at most 35", f"a decode step at top-{base.top_k}, 1×1, 450 steps"),
+    ]
+
+
+def first_sample(target: Target, shelf: ModelShelf) -> list[Figure]:
+    """From asking for a run to its first bar as a chart, with a worker that has the model loaded.
+
+    This is the dashboard's own path without the browser: queue, worker process, spool, store, chart. A page looks
+    every half second, which comes on top.
+    """
+    from profcore import charts
+    from profcore.service import Service
+    from profcore.spec import Stage, State
+
+    config = shelf.get(target).model.config
+    experiment = CATALOGUE["context_scaling"]
+    settings = build_settings(experiment, range(1, 13), base_setting(experiment, config))
+    stages = (Stage.VISION_ENCODER, Stage.PROJECTOR, Stage.LLM_PREFILL)
+    with tempfile.TemporaryDirectory() as directory:
+        service = Service(Path(directory) / "bench.duckdb")
+
+        def until(run_id: str, enough: Callable[[dict[str, Any]], bool]) -> None:
+            while not ((run := service.store.run(run_id)) and (enough(run) or run["state"] == State.FAILED)):
+                time.sleep(0.02)
+
+        try:
+            warm = service.start(target, Sweep(experiment.name, settings[:1], num_samples=1))
+            until(warm, lambda run: State(run["state"]).ended)
+            times = []
+            for _ in range(5):
+                begin = time.perf_counter()
+                run_id = service.start(target, Sweep(experiment.name, settings, num_samples=2))
+                until(run_id, lambda run: run["num_samples"] > 0)
+                result = service.result(run_id)
+                assert result
+                charts.breakdown(result.summary, experiment, stages, "ttft_ms").to_dict()
+                times.append(time.perf_counter() - begin)
+                service.stop(run_id)
+                until(run_id, lambda run: State(run["state"]).ended)
+        finally:
+            service.close()
+    how = "asked for to first bar, warm worker, median of 5; a page adds up to 0.5 s"
+    return [Figure("first-sample", statistics.median(times), "s", "at most 2", how)]
+
+
+def page_data(target: Target, shelf: ModelShelf) -> list[Figure]:
+    """What a page asks the store for: one run's samples, summary, intervals and cautions."""
+    from profcore.results import load_result
+    from profcore.store import Store
+    from profcore.synthetic import fill
+
+    del target, shelf
+    with tempfile.TemporaryDirectory() as directory, Store(Path(directory) / "bench.duckdb") as store:
+        runs = fill(store, runs=200, samples=_MILLION)
+        one = _median_ms(lambda: load_result(store, runs[100]))
+        listed = _median_ms(store.runs)
+        huge = fill(store, runs=1, samples=_MILLION)[0]
+        whole = _median_ms(lambda: load_result(store, huge))
+    return [
+        Figure("page", one, "ms", "at most 100", "a run of 5,000 samples, 200 runs and 1,000,000 samples stored"),
+        Figure("page-list", listed, "ms", "at most 100", "the list of those 200 runs"),
+        Figure("page-huge", whole, "ms", "no target", "one run of 1,000,000 samples"),
+    ]
+
+
+def _median_ms(call: Callable[[], object]) -> float:
+    times = []
+    for _ in range(9):
+        begin = time.perf_counter()
+        call()
+        times.append((time.perf_counter() - begin) * 1e3)
+    return statistics.median(times)
+
+
+def _wait(device: torch.device) -> None:
+    if device.type == "cuda":
+        torch.cuda.synchronize(device)
+
+
+BENCHMARKS: dict[str, Callable[[Target, ModelShelf], list[Figure]]] = {
+    "load": load_time,
+    "overhead": overhead,
+    "duty": duty,
+    "speed": speed,
+    "first-sample": first_sample,
+    "page": page_data,
+}

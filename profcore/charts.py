@@ -1,0 +1,184 @@
+"""Frames to charts: the only place that knows colours and what is written on axes."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import altair as alt
+import pandas as pd
+
+from profcore.spec import Stage
+from profcore.stats import METRIC_LABELS
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from profcore.experiments import Experiment
+
+# Okabe & Ito's palette (2008): told apart with any colour vision, on a light and a dark ground.
+STAGE_COLOURS = {
+    Stage.VISION_ENCODER: "#0072B2",
+    Stage.PROJECTOR: "#56B4E9",
+    Stage.LLM_PREFILL: "#E69F00",
+    Stage.LLM_DECODE: "#D55E00",
+    Stage.OTHER: "#999999",
+}
+_LINE = "#CC79A7"
+_ERROR = "#7f8794"
+_HEIGHT = 380
+_SMALLEST_ON_LOG_MS = 0.1
+_DECADES = [factor * 10**power for power in range(-1, 6) for factor in (1, 3)]
+
+# Vega breaks a label into lines where it is an array.
+_LINES = "split(datum.label, '|')"
+
+
+def breakdown(
+    summary: pd.DataFrame, experiment: Experiment, stages: Sequence[Stage], line: str | None, log: bool = False
+) -> alt.LayerChart:
+    """Stacked bars of stage medians over the knob, with the median of a sum as a line.
+
+    Args:
+        summary: As `Result.summary`.
+        experiment: Whose knob is on the axis.
+        stages: What is stacked, from below.
+        line: 'ttft_ms' or 'total_ms', with its 95 % interval; None for no line.
+        log: A logarithmic axis. Bars then start at a tenth of the smallest value, and only their tops can be read.
+    """
+    bars = _stack(summary, stages)
+    tops = summary[summary["metric"] == line]
+    order = _order(summary)
+    scale = alt.Scale(zero=True)
+    if log and not bars.empty:
+        positive = bars.loc[bars["end"] > 0, "end"]
+        floor = max(float(positive.min()) / 10, _SMALLEST_ON_LOG_MS) if len(positive) else _SMALLEST_ON_LOG_MS
+        bars = bars.assign(start=bars["start"].clip(lower=floor), end=bars["end"].clip(lower=floor))
+        scale = alt.Scale(type="log", domainMin=floor)
+    x = alt.X("label:N", sort=order, title=experiment.axis, axis=alt.Axis(labelAngle=0, labelExpr=_LINES))
+    title = "Latency (ms, log scale)" if log else "Latency (ms)"
+    axis = alt.Axis(values=_DECADES, format="~r") if log else alt.Axis()
+    stage_names = [stage.label for stage in stages]
+    colours = [STAGE_COLOURS[stage] for stage in stages]
+    if line:
+        stage_names.append(METRIC_LABELS[line])
+        colours.append(_LINE)
+    colour = alt.Color(
+        "stage:N",
+        scale=alt.Scale(domain=stage_names, range=colours),
+        legend=alt.Legend(title=None, orient="top", symbolType="square"),
+    )
+    layers: list[alt.Chart] = [
+        alt.Chart(bars)
+        .mark_bar()
+        .encode(
+            x=x,
+            y=alt.Y("start:Q", title=title, scale=scale, axis=axis),
+            y2="end:Q",
+            color=colour,
+            tooltip=_tooltip("stage:N", "Stage"),
+        )
+    ]
+    if line and not tops.empty:
+        tops = tops.assign(stage=METRIC_LABELS[line])
+        base = alt.Chart(tops).encode(x=x, color=colour, tooltip=_tooltip("stage:N", "Sum"))
+        layers += [
+            base.mark_line(strokeWidth=2).encode(y=alt.Y("median:Q", title=title, scale=scale)),
+            base.mark_point(filled=True, size=45, opacity=1).encode(y=alt.Y("median:Q", title=title, scale=scale)),
+            _error_bars(tops, x, title, scale),
+        ]
+    return alt.layer(*layers).properties(height=_HEIGHT)
+
+
+def panel(summary: pd.DataFrame, experiment: Experiment, metric: str) -> alt.LayerChart:
+    """Bars of one metric's median over the knob, with its 95 % interval.
+
+    Args:
+        summary: As `Result.summary`.
+        experiment: Whose knob is on the axis.
+        metric: A column of `stats.METRICS`.
+    """
+    rows = summary[summary["metric"] == metric].assign(stage=METRIC_LABELS[metric])
+    colour = {stage.column: STAGE_COLOURS[stage] for stage in Stage}.get(metric, _LINE)
+    x = alt.X("label:N", sort=_order(summary), title=experiment.axis, axis=alt.Axis(labelAngle=0, labelExpr=_LINES))
+    unit = "ms per token" if metric == "tpot_ms" else "ms"
+    title = f"{METRIC_LABELS[metric]} ({unit})"
+    scale = alt.Scale(zero=True)
+    bars = (
+        alt.Chart(rows)
+        .mark_bar(color=colour)
+        .encode(x=x, y=alt.Y("median:Q", title=title, scale=scale), tooltip=_tooltip("stage:N", "Stage"))
+    )
+    return alt.layer(bars, _error_bars(rows, x, title, scale)).properties(height=_HEIGHT)
+
+
+def decode_steps(steps: pd.DataFrame, settings: pd.DataFrame, experiment: Experiment) -> alt.LayerChart:
+    """Decode latency per step over the position of the token it gives, a line for each setting.
+
+    Args:
+        steps: As `Store.decode_steps`.
+        settings: As `Result.settings`.
+        experiment: Whose knob tells the lines apart.
+    """
+    frame = steps.merge(settings[["setting", "title"]], on="setting")
+    order = [title for title in settings["title"] if title in set(frame["title"])]
+    colour = alt.Color(
+        "title:N",
+        sort=order,
+        scale=alt.Scale(scheme="viridis", domain=order),
+        legend=alt.Legend(title=experiment.title, orient="right", symbolLimit=0),
+    )
+    x = alt.X("position:Q", title="Position of the output token", axis=alt.Axis(tickMinStep=1, format="d"))
+    base = alt.Chart(frame)
+    band = base.mark_area(opacity=0.18).encode(
+        x=x, y=alt.Y("low:Q", title="Decode step (ms)", scale=alt.Scale(zero=False)), y2="high:Q", color=colour
+    )
+    lines = base.mark_line(strokeWidth=1.5, point=alt.OverlayMarkDef(size=14, filled=True)).encode(
+        x=x,
+        y=alt.Y("median:Q", title="Decode step (ms)", scale=alt.Scale(zero=False)),
+        color=colour,
+        tooltip=[
+            alt.Tooltip("title:N", title=experiment.title),
+            alt.Tooltip("position:Q", title="Output token"),
+            alt.Tooltip("median:Q", title="Median (ms)", format=",.3f"),
+            alt.Tooltip("low:Q", title="Lower quartile (ms)", format=",.3f"),
+            alt.Tooltip("high:Q", title="Upper quartile (ms)", format=",.3f"),
+            alt.Tooltip("n:Q", title="Samples"),
+        ],
+    )
+    return alt.layer(band, lines).properties(height=_HEIGHT)
+
+
+def _stack(summary: pd.DataFrame, stages: Sequence[Stage]) -> pd.DataFrame:
+    """Where each stage's part of a bar starts and ends; medians are stacked, a missing one has no part."""
+    names = {stage.column: stage.label for stage in stages}
+    rows = summary[summary["metric"].isin(names)].copy()
+    rows["stage"] = rows["metric"].map(names)
+    rows["order"] = rows["metric"].map({column: place for place, column in enumerate(names)})
+    rows = rows.sort_values(["setting", "order"])
+    rows["end"] = rows.groupby("setting")["median"].cumsum()
+    rows["start"] = rows["end"] - rows["median"]
+    return rows
+
+
+def _order(summary: pd.DataFrame) -> list[str]:
+    return summary.sort_values(["x", "setting"])["label"].drop_duplicates().tolist()
+
+
+def _error_bars(rows: pd.DataFrame, x: alt.X, title: str, scale: alt.Scale) -> alt.Chart:
+    known = rows.dropna(subset=["low", "high"])
+    return (
+        alt.Chart(known)
+        .mark_errorbar(ticks=alt.MarkConfig(size=8), color=_ERROR, thickness=1.5)
+        .encode(x=x, y=alt.Y("low:Q", title=title, scale=scale), y2="high:Q", tooltip=_tooltip("stage:N", "Stage"))
+    )
+
+
+def _tooltip(field: str, title: str) -> list[alt.Tooltip]:
+    return [
+        alt.Tooltip("title:N", title="Setting"),
+        alt.Tooltip(field, title=title),
+        alt.Tooltip("median:Q", title="Median (ms)", format=",.3f"),
+        alt.Tooltip("low:Q", title="95 % interval from (ms)", format=",.3f"),
+        alt.Tooltip("high:Q", title="to (ms)", format=",.3f"),
+        alt.Tooltip("n:Q", title="Samples"),
+    ]

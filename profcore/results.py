@@ -1,0 +1,172 @@
+"""A run as a page shows it: what was asked, what was measured, and what the samples say."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pandas as pd
+
+from profcore import stats
+from profcore.experiments import Experiment, get_experiment
+from profcore.spec import Knob, State
+from profcore.stats import METRIC_LABELS
+
+if TYPE_CHECKING:
+    from profcore.store import Store
+
+
+@dataclass(frozen=True)
+class Result:
+    """A run with its samples and their summary.
+
+    Attributes:
+        run: As `Store.run` gives it.
+        settings: As `Store.settings`, with `x` (the knob's value), `label` (as axes write it; a '|' breaks the line)
+            and `title` (as tooltips write it).
+        samples: As `Store.samples`, with `outlier`.
+        summary: As `stats.summarise`, with the settings' `x`, `label` and `title`.
+        cautions: What to know before quoting a figure.
+    """
+
+    run: dict[str, Any]
+    experiment: Experiment
+    settings: pd.DataFrame
+    samples: pd.DataFrame
+    summary: pd.DataFrame
+    cautions: list[stats.Caution]
+
+    @property
+    def state(self) -> State:
+        """Where the run stands."""
+        return State(self.run["state"])
+
+    @property
+    def planned(self) -> int:
+        """Samples the run will have, without those of failed settings."""
+        per_setting = self.run["spec"].get("sweep", {}).get("num_samples", 0)
+        return int(per_setting * self.settings["failed"].isna().sum())
+
+    @property
+    def remaining_s(self) -> float | None:
+        """About how many seconds the run still needs, from what each setting took so far; None before a sample."""
+        if self.samples.empty or self.state is not State.RUNNING:
+            return None
+        sweep = self.run["spec"]["sweep"]
+        alive = self.settings.loc[self.settings["failed"].isna(), "setting"]
+        per_setting = self.samples.groupby("setting")["total_ms"].agg(["median", "size"])
+        # A setting not yet visited is taken to be like the others, with its warm-up on top.
+        median = per_setting["median"].reindex(alive).fillna(per_setting["median"].mean())
+        taken = per_setting["size"].reindex(alive).fillna(0)
+        left = (sweep["num_samples"] - taken).clip(lower=0) + sweep["warmup"] * (taken == 0)
+        return float((median * left).sum() / 1000)
+
+    @property
+    def metadata(self) -> dict[str, Any]:
+        """Where the figures come from, for downloads."""
+        keys = ("id", "name", "source", "state", "reason")
+        run = {key: self.run[key] for key in keys} | {"created_at": f"{self.run['created_at'].isoformat()}Z"}
+        return {"run": run, "spec": self.run["spec"], "environment": self.run["environment"]}
+
+
+def load_result(store: Store, run_id: str) -> Result | None:
+    """Everything a page shows of a run, or None where there is no such run."""
+    run = store.run(run_id)
+    if run is None:
+        return None
+    experiment = get_experiment(run["experiment"])
+    settings, samples = store.settings(run_id), store.samples(run_id)
+    settings = _name_settings(experiment, settings, samples)
+    if samples.empty:
+        summary = _published_summary(store.summaries(run_id))
+    else:
+        summary = stats.summarise(samples)
+        samples = samples.assign(outlier=stats.label_outliers(samples))
+    summary = summary.merge(settings[["setting", "x", "label", "title"]], on="setting")
+    return Result(run, experiment, settings, samples, summary, stats.cautions(samples))
+
+
+def _published_summary(summaries: pd.DataFrame) -> pd.DataFrame:
+    """A summary that came without samples: its median has no interval of its own."""
+    return summaries.rename(columns={"p50": "median"}).assign(n=np.nan, low=np.nan, high=np.nan, outliers=0)
+
+
+def _name_settings(experiment: Experiment, settings: pd.DataFrame, samples: pd.DataFrame) -> pd.DataFrame:
+    """The settings with `x`, `label` and `title` (see `Result.settings`)."""
+    tokens = samples.groupby("setting")["num_vision_tokens"].first()
+    named = [_name_setting(experiment, row, tokens) for row in settings.to_dict("records")]
+    return settings.assign(
+        x=[name[0] for name in named], label=[name[1] for name in named], title=[name[2] for name in named]
+    )
+
+
+def _name_setting(experiment: Experiment, row: dict[Any, Any], tokens: pd.Series) -> tuple[int, str, str]:
+    if experiment.knob is Knob.VISION_TOKENS:
+        grid = f"{row['grid_rows']}×{row['grid_columns']}"
+        count = tokens.get(row["setting"])
+        if count is None or pd.isna(count):
+            return int(row["grid_columns"]), grid, f"{grid} grid"
+        return int(count), f"{int(count)}|{grid}", f"{grid} grid, {int(count)} vision tokens"
+    if experiment.knob is Knob.TOP_K:
+        return int(row["top_k"]), str(row["top_k"]), f"top-k {row['top_k']}"
+    if experiment.knob is Knob.OUTPUT_TOKENS:
+        return int(row["output_tokens"]), str(row["output_tokens"]), _count(row["output_tokens"], "output token")
+    blocks, mask = row["active_blocks"], row["block_mask"] or ""
+    # Only a mask that is not simply the first N needs naming.
+    if "01" in mask:
+        return int(blocks), f"{blocks}|{mask}", f"{_count(blocks, 'active block')}, mask {mask}"
+    return int(blocks), str(blocks), _count(blocks, "active block")
+
+
+def _count(number: int, noun: str) -> str:
+    return f"{number} {noun}{'' if number == 1 else 's'}"
+
+
+def run_titles(runs: pd.DataFrame) -> pd.Series:
+    """What each of `Store.runs` was measured on, in a few words: its name, or its device, model and weights."""
+
+    def title(run: pd.Series) -> str:
+        if isinstance(run["name"], str):
+            return run["name"]
+        environment = json.loads(run["environment"]) if isinstance(run["environment"], str) else {}
+        spec = json.loads(run["spec"]) if isinstance(run["spec"], str) else {}
+        target = spec.get("target", {})
+        device = environment.get("device_name") or target.get("device")
+        weights = f", {environment['weights']} weights" if environment.get("weights") else ""
+        return f"{environment.get('model') or target.get('model')}{weights} on {device}"
+
+    return runs.apply(title, axis=1) if len(runs) else pd.Series(dtype=str)
+
+
+def display_summary(result: Result) -> pd.DataFrame:
+    """The summary as a table for people: a row per setting and stage, milliseconds to a thousandth."""
+    rows = result.summary.sort_values(["x", "setting"])
+    shown = ["n", "median", "low", "high", "mean", "std", "min", "max", "p95", "p99", "outliers"]
+    frame = pd.DataFrame({"setting": rows["title"], "metric": rows["metric"].map(METRIC_LABELS)})
+    frame = frame.join(rows[[column for column in shown if column in rows]].round(3))
+    # A percentile that no setting has samples enough for needs no column.
+    return frame.dropna(axis="columns", how="all").rename(columns={"low": "95 % from", "high": "95 % to"})
+
+
+def display_samples(result: Result) -> pd.DataFrame:
+    """The samples as a table for people, newest first."""
+    samples = result.samples.merge(result.settings[["setting", "title"]], on="setting")
+    samples = samples.sort_values("sample_id", ascending=False)
+    stages = {f"{metric}": f"{label} (ms)" for metric, label in METRIC_LABELS.items() if metric in samples}
+    columns = {
+        "sample_id": "sample",
+        "title": "setting",
+        "round": "round",
+        **stages,
+        "num_vision_tokens": "vision tokens",
+        "num_input_tokens": "prompt tokens",
+        "num_output_tokens": "output tokens",
+        "outlier": "outlier",
+        "sm_clock_mhz": "SM clock (MHz)",
+        "temperature_c": "temperature (°C)",
+        "power_w": "power (W)",
+    }
+    frame = samples[list(columns)].rename(columns=columns).dropna(axis="columns", how="all")
+    return frame.round(dict.fromkeys(stages.values(), 3))
