@@ -406,13 +406,13 @@ class Store:
 
     def sample_table(self, run_id: str) -> pa.Table:
         """A run's samples with everything known of each, decode steps included, for download."""
-        return self._cursor.execute(
+        return self._cursor.sql(
             """
             SELECT samples.*, grid_rows, grid_columns, top_k, active_blocks, block_mask, output_tokens
             FROM samples JOIN settings USING (run_id, setting)
             WHERE run_id = ? ORDER BY sample_id
             """,
-            [run_id],
+            params=[run_id],
         ).to_arrow_table()
 
     def summaries(self, run_id: str) -> pd.DataFrame:

@@ -1,0 +1,232 @@
+import json
+import shutil
+from pathlib import Path
+
+import pytest
+import torch
+from PIL import Image
+
+from profcore import cli, worker
+from profcore.models.parity import TOLERANCE
+
+FAST = ["--device", "cpu", "--num-samples", "2", "--warmup", "0", "--block-mask", "1100000000000000"]
+
+
+@pytest.fixture
+def run(capsys, tmp_path, monkeypatch, shelf):
+    """The command line in this process, in an empty folder, with the model kept between calls."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("PROFCORE_DB", str(tmp_path / "data" / "profcore.duckdb"))
+    monkeypatch.setattr(worker, "ModelShelf", lambda: shelf)
+
+    def call(*words):
+        with pytest.raises(SystemExit) as left:
+            cli.main([str(word) for word in words])
+        captured = capsys.readouterr()
+        return left.value.code, captured.out, captured.err
+
+    return call
+
+
+def stored(run):
+    code, out, _ = run("runs", "--json")
+    return json.loads(out) if code == 0 else []
+
+
+def test_run_writes_the_result_file_and_stores_the_run(run, tmp_path):
+    code, out, _ = run("run", "moe_topk", "--top-k-values", 1, 2, *FAST)
+    assert code == 0
+    file = tmp_path / "results/profiling/moe_topk/exp2_moe_topk_results.json"
+    assert str(file.relative_to(tmp_path)) in out
+    document = json.loads(file.read_text())
+    assert [entry["top_k"] for entry in document["summary"]] == [1, 2]
+    assert document["metadata"]["environment"]["weights"] == "random"
+    (row,) = stored(run)
+    assert (row["experiment"], row["state"], row["num_samples"]) == ("moe_topk", "done", 4)
+    assert row.keys() >= {"id", "experiment", "state", "num_samples"}
+    code, out, _ = run("runs")
+    assert code == 0
+    assert "moe_topk" in out.replace("\n", "")
+
+
+def test_run_all_with_spools_only_then_import(run, tmp_path):
+    words = ["--max_grid_size", 1, "--top_k_values", "1,2", "--num_active_blocks", 1, "1010000000000000"]
+    code, out, _ = run(
+        "run", "all", *words, "--max_new_tokens", 1, 2, *FAST, "--spool_only", "out", "--output_dir", "o"
+    )
+    assert code == 0
+    assert not (tmp_path / "data").exists()
+    assert sorted(path.name for path in Path("o").iterdir()) == [
+        "context_scaling",
+        "moe_topk",
+        "output_tokens",
+        "transformer_blocks_mask",
+    ]
+    spools = sorted(Path("out").glob("*.jsonl"))
+    assert len(spools) == 4
+    code, out, _ = run("import", *spools, *Path("o").glob("*/*.json"))
+    assert code == 0
+    rows = stored(run)
+    assert len(rows) == 8
+    assert sum(row["num_samples"] for row in rows) == 2 * (2 + 4 + 4 + 4)
+    code, out, _ = run("import", *spools)
+    assert out.count("was here before") == 4
+    assert len(stored(run)) == 8
+
+
+def test_one_bad_file_keeps_the_others_out(run):
+    run("run", "context_scaling", "--max-grid-size", 1, *FAST, "--spool-only", "out")
+    Path("bad.json").write_text("{}")
+    code, _, err = run("import", next(Path("out").glob("*.jsonl")), "bad.json")
+    assert code == 2
+    assert err == "profcore: bad.json is no profiling result: it needs a list called summary.\n"
+    assert stored(run) == []
+
+
+def test_check(run, tiny_molmoe, monkeypatch):
+    expected = tiny_molmoe / "expected.safetensors"
+    monkeypatch.undo()
+    code, out, _ = run("check", "--model", tiny_molmoe, "--expected", expected, "--device", "cpu")
+    assert code == 0
+    lines = dict(line.split()[:2] for line in out.splitlines())
+    assert len(lines) == 13
+    assert all(float(value) < 1e-4 for value in lines.values())
+    code, out, _ = run(
+        "check", "--model", tiny_molmoe, "--expected", expected, "--device", "cpu", "--dtype", "bfloat16"
+    )
+    assert code == 1
+    assert f"above {TOLERANCE:g}" in out
+
+
+def test_tokens_agree_with_the_reference(run, shared):
+    for case in json.loads((shared / "reference/image_processing.json").read_text())["cases"]:
+        size = "--width", case["width"], "--height", case["height"], "--max-crops", case["max_crops"]
+        code, out, _ = run("tokens", *size, "--json")
+        assert code == 0
+        result = json.loads(out)
+        for key in (
+            "tiling",
+            "num_crops",
+            "num_vision_tokens",
+            "num_image_tokens",
+            "patch_index_sha256",
+            "tokens_sha256",
+        ):
+            assert result[key] == case[key]
+
+
+class TestBadInput:
+    """Each gives one sentence and exit status 2, and stores nothing."""
+
+    @pytest.fixture
+    def refuse(self, run, tmp_path):
+        def check(*words, says):
+            before = sorted(tmp_path.rglob("*"))
+            code, out, err = run(*words)
+            assert code == 2, out + err
+            assert says in err
+            assert err.startswith("profcore: ")
+            assert err.count("\n") == 1
+            after = [path for path in tmp_path.rglob("*") if path not in before and path.suffix != ".duckdb"]
+            assert [path for path in after if path.is_file()] == []
+            assert stored(run) == []
+
+        return check
+
+    @pytest.mark.parametrize(
+        ("words", "says"),
+        [
+            (["--top-k-values", "65"], "above the model's 64 experts"),
+            (["--top-k-values", "0"], "at least 1 expert"),
+            (["--top-k-values", "2", "2"], "twice"),
+            (["--top-k-values", "x"], "'x' is no value"),
+            (["--block-mask", "101"], "has 3 entries, but the model has 16"),
+            (["--block-mask", "0" * 16], "no active block"),
+            (["--num-samples", "0"], "0 samples"),
+            (["--grid", "13"], "1×1 to 1×12"),
+            (["--device", "cuda:7"], "no device 'cuda:7'"),
+            (["--device", "tpu"], "no device 'tpu'"),
+            (["--dtype", "int4"], "Unknown dtype"),
+            (["--experts", "magic"], "Unknown experts"),
+            (["--model", "nowhere"], "no model 'nowhere'"),
+            (["--image", "/etc/hostname"], "not a picture"),
+            (["--image", "nobody.jpg"], "no picture"),
+        ],
+    )
+    def test_run(self, refuse, words, says):
+        refuse("run", "moe_topk", *FAST, *words, says=says)
+
+    def test_grid_out_of_range(self, refuse):
+        refuse("run", "context_scaling", *FAST, "--max-grid-size", 13, says="1×1 to 1×12")
+        refuse("run", "context_scaling", *FAST, "--max-grid-size", 0, says="out of range")
+
+    def test_narrow_picture(self, refuse, tmp_path):
+        Image.new("RGB", (1, 20000)).save(tmp_path / "narrow.png")
+        refuse("run", "moe_topk", *FAST, "--image", tmp_path / "narrow.png", says="too narrow")
+        refuse("tokens", "--width", 1, "--height", 20000, says="too narrow")
+
+    def test_checkpoints(self, refuse, tiny_molmoe, tmp_path):
+        for name in ("config.json", "model.safetensors"):
+            shutil.copyfile(tiny_molmoe / name, tmp_path / name)
+        weights = tmp_path / "model.safetensors"
+        weights.write_bytes(weights.read_bytes()[:-1])
+        refuse("run", "moe_topk", *FAST, "--model", tmp_path, says="is truncated")
+        weights.rename(tmp_path / "pytorch_model.bin")
+        refuse("run", "moe_topk", *FAST, "--model", tmp_path, says="only pickled weights")
+        (tmp_path / "pytorch_model.bin").unlink()
+        refuse("check", "--model", tmp_path, "--expected", "x", says="no .safetensors file")
+
+    def test_databases_and_files(self, run, tmp_path):
+        (tmp_path / "text").write_text("not a database " * 1000)
+        for words in (["run", "moe_topk", *FAST], ["import", tmp_path / "text"], ["runs"]):
+            code, _, err = run(*words, "--db", tmp_path / "text")
+            assert (code, err.count("\n")) == (2, 1)
+            assert "no DuckDB database" in err
+        code, _, err = run("import", "missing.json")
+        assert (code, "cannot be read" in err) == (2, True)
+        code, _, err = run("runs", "--db", tmp_path / "none.duckdb")
+        assert (code, "no database" in err) == (2, True)
+        assert not (tmp_path / "none.duckdb").exists()
+
+    def test_unknown_words(self, run):
+        assert run("run", "everything")[0] == 2
+        assert run()[0] == 2
+        code, _, err = run("bench", "--only", "nothing", "--device", "cpu")
+        assert (code, "no benchmark nothing" in err) == (2, True)
+
+
+def test_ctrl_c_stops_the_run_and_keeps_its_samples(run, monkeypatch):
+    import os
+    import signal
+
+    from profcore.measure import loop
+
+    original, calls = loop.eager.infer, []
+
+    def infer(*arguments, **keywords):
+        calls.append(1)
+        if len(calls) == 3:
+            os.kill(os.getpid(), signal.SIGINT)
+        return original(*arguments, **keywords)
+
+    monkeypatch.setattr(loop.eager, "infer", infer)
+    code, _, _ = run("run", "moe_topk", "--top-k-values", 1, 2, *FAST)
+    assert code == 130
+    (row,) = stored(run)
+    assert (row["state"], row["num_samples"]) == ("stopped", 2)
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason="this machine has a GPU")
+def test_without_a_gpu_the_cpu_measures_the_tiny_model(run):
+    code, _, _ = run("run", "context_scaling", "--max-grid-size", 1, "--num-samples", 1, "--warmup", 0)
+    assert code == 0
+    (row,) = stored(run)
+    assert (row["model"], row["device_name"].endswith("threads")) == ("tiny", True)
+
+
+def test_bench_gives_ratios(run):
+    code, out, _ = run("bench", "--only", "load", "duty", "--device", "cpu", "--json")
+    assert code == 0
+    figures = {figure["benchmark"]: figure for figure in json.loads(out)["figures"]}
+    assert 0 < figures["duty"]["value"] <= 1
+    assert figures["load"]["value"] > 0

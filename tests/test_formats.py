@@ -1,0 +1,223 @@
+import io
+import json
+
+import numpy as np
+import pandas as pd
+import pyarrow.parquet as pq
+import pytest
+from conftest import small_sweep
+
+from profcore import formats, spool
+from profcore.errors import FormatError
+from profcore.experiments import CATALOGUE
+from profcore.frames import spool_samples
+from profcore.intake import lay_down, recognise
+from profcore.results import load_result
+from profcore.spec import RunSpec, Sample, State, Target
+from profcore.store import Store
+
+VALUES = {
+    "context_scaling": (1, 2),
+    "moe_topk": (1, 8),
+    "transformer_blocks_mask": (1, 16),
+    "output_tokens": (1, 5),
+}
+FIELDS = {"T_vision_encoder", "T_projector", "T_vision_total", "T_LLM_prefill", "T_LLM_decode", "T_total"}
+FIELDS |= {"sample_id", "num_vision_tokens", "num_input_text_tokens", "num_output_tokens"}
+
+
+@pytest.fixture
+def store(tmp_path):
+    with Store(tmp_path / "data.duckdb") as opened:
+        yield opened
+
+
+def write_run(directory, name):
+    """A run with made-up samples, as its worker would write it."""
+    spec = RunSpec.new(Target(), small_sweep(name, VALUES[name], num_samples=3))
+    draw = np.random.default_rng(3)
+    path = spool.spool_path(directory, spec.id)
+    with spool.SpoolWriter(path) as writer:
+        writer.run(spec)
+        for number in range(6):
+            setting = spec.sweep.settings[number % 2]
+            steps = tuple(draw.uniform(20, 30, setting.output_tokens - 1).round(6))
+            stages = (*draw.uniform(1, 50, 3), sum(steps), 0.5)
+            crops = setting.grid[1] + 1
+            tokens = (8 * setting.grid[1] + 4) * 12 + 144
+            writer.sample(
+                Sample(
+                    number,
+                    number % 2,
+                    number // 2,
+                    float(number),
+                    *stages,
+                    sum(stages),
+                    steps,
+                    crops,
+                    tokens,
+                    tokens + 60,
+                    setting.output_tokens,
+                )
+            )
+        writer.state(State.DONE)
+    return spec, path
+
+
+@pytest.mark.parametrize("name", CATALOGUE)
+def test_written_and_read_back_is_equal(store, name):
+    spec, path = write_run(store.spools, name)
+    store.take_in(path)
+    ours = store.sample_table(spec.id).to_pandas()
+    text = formats.profiling_json(CATALOGUE[name], ours, {"environment": {"device_name": "a GPU"}})
+    lay_down(received := recognise(text.encode(), "results.json", store.spools), store.spools)
+    store.take_in_all()
+    theirs = store.sample_table(received.run_id).to_pandas()
+    key = ["grid_rows", "grid_columns"] if name == "context_scaling" else [CATALOGUE[name].knob.value]
+    columns = [*key, *formats._LATENCIES.values(), *formats._COUNTS.values(), "other_ms", "round", "decode_steps_ms"]
+    ours = ours.sort_values(["setting", "sample_id"]).reset_index(drop=True)
+    for column in columns:
+        assert [np.asarray(v).tolist() for v in ours[column]] == [np.asarray(v).tolist() for v in theirs[column]]
+    assert store.run(received.run_id)["environment"] == {"device_name": "a GPU"}
+
+
+@pytest.mark.parametrize("name", CATALOGUE)
+def test_the_published_fields_are_there(tmp_path, name):
+    _, path = write_run(tmp_path, name)
+    document = json.loads(formats.profiling_json(CATALOGUE[name], spool_samples(path), {}))
+    assert len(document["summary"]) == 2
+    assert len(document["all_samples"]) == 6
+    statistics = {"P50", "P95", "P99", "mean", "std", "min", "max"}
+    for row in document["all_samples"]:
+        assert row.keys() >= FIELDS | {CATALOGUE[name].field}
+        assert row["T_vision_total"] == pytest.approx(row["T_vision_encoder"] + row["T_projector"])
+    entry = document["summary"][1]
+    if name == "context_scaling":
+        assert entry.keys() >= statistics
+        assert (entry["grid"], entry["resolution"], entry["num_crops"]) == ("1×2", "560x336", 3)
+        assert entry["num_vision_tokens"] == 384
+    else:
+        blocks = {"output_tokens": ("decode", "total")}.get(name, ("prefill", "decode"))
+        assert all(entry[block].keys() == statistics for block in blocks)
+    rows = pd.DataFrame(document["all_samples"])
+    chosen = rows[rows[CATALOGUE[name].field] == entry[CATALOGUE[name].field]]
+    block = {"context_scaling": entry, "output_tokens": entry.get("total")}.get(name, entry.get("prefill"))
+    field = "T_total" if name == "output_tokens" else "T_LLM_prefill"
+    assert block["P50"] == pytest.approx(chosen[field].median())
+
+
+@pytest.mark.parametrize(
+    ("file", "experiment", "rows", "zeros"),
+    [
+        ("exp2_moe_topk_results.json", "moe_topk", 18, True),
+        ("exp3_transformer_blocks_mask_results.json", "transformer_blocks_mask", 12, True),
+    ],
+)
+def test_published_files_are_taken_in(store, shared, file, experiment, rows, zeros):
+    data = (shared / "motivation" / file).read_bytes()
+    document = json.loads(data)
+    expected = sum(row["T_projector"] == 0 for row in document["all_samples"])
+    received = recognise(data, file, store.spools)
+    assert (f"{expected} latencies of exactly 0" in received.note) is zeros
+    lay_down(received, store.spools)
+    store.take_in_all()
+    result = load_result(store, received.run_id)
+    assert result.experiment.name == experiment
+    assert len(result.samples) == rows
+    assert result.samples["projector_ms"].isna().sum() == expected
+    again = recognise(data, "other-name.json", store.spools)
+    assert (again.run_id, again.new) == (received.run_id, False)
+
+
+def test_the_older_form_is_the_summary_alone(store, shared):
+    document = json.loads((shared / "motivation" / "exp2_moe_topk_results.json").read_text())
+    received = recognise(json.dumps(document["summary"]).encode(), "old.json", store.spools)
+    lay_down(received, store.spools)
+    store.take_in_all()
+    result = load_result(store, received.run_id)
+    assert result.samples.empty
+    decode = result.summary[result.summary["metric"] == "llm_decode_ms"]
+    assert decode["median"].tolist() == [entry["decode"]["P50"] for entry in document["summary"]]
+    assert decode["label"].tolist() == ["1", "2", "4", "8", "16", "32"]
+
+
+ROW = {"sample_id": 0, "top_k": 1, "T_LLM_prefill": 1.0, "T_total": 3.0, "num_output_tokens": 2}
+
+
+@pytest.mark.parametrize(
+    ("document", "says"),
+    [
+        (b"no json", "not JSON"),
+        (b"PK\x03\x04 a zip", "not JSON"),
+        ({"a": 1}, "list called summary"),
+        (3, "list called summary"),
+        ({"results": []}, "Motivation results"),
+        ({"summary": [], "all_samples": []}, "holds no result"),
+        ({"summary": [1]}, "lists of objects"),
+        ({"summary": [], "all_samples": [{"T_total": 1}]}, "none of the fields"),
+        ({"summary": [], "all_samples": [ROW, {**ROW, "T_total": -1}]}, "rows 2 of all_samples"),
+        ({"summary": [], "all_samples": [ROW, ROW, {**ROW, "T_total": "x"}]}, "rows 3 of all_samples"),
+        ({"summary": [], "all_samples": [ROW, {"top_k": 1}]}, "rows 2 of all_samples"),
+        ({"summary": [], "all_samples": [ROW, {"T_total": 1}]}, "rows 2 lack the field top_k"),
+        (b'{"summary": [], "all_samples": [{"top_k": 1, "T_total": NaN}]}', "rows 1 of all_samples"),
+        ([{"top_k": 1, "prefill": {"mean": 1}}], "rows 1 of summary"),
+        ([{"top_k": "many", "prefill": {}}], "no value of top_k"),
+    ],
+)
+def test_files_that_are_none_say_what_is_wrong_and_store_nothing(tmp_path, document, says):
+    data = document if isinstance(document, bytes) else json.dumps(document).encode()
+    with pytest.raises(FormatError, match=says):
+        recognise(data, "file.json", tmp_path)
+    assert list(tmp_path.iterdir()) == []
+
+
+class TestSpoolsFromElsewhere:
+    """Spools that come back from another machine."""
+
+    def test_taken_in_whole_and_once(self, store, tmp_path):
+        spec, path = write_run(tmp_path / "elsewhere", "moe_topk")
+        received = recognise(path.read_bytes(), path.name, store.spools)
+        assert received.new
+        lay_down(received, store.spools)
+        assert store.take_in_all() == 6
+        assert not recognise(path.read_bytes(), path.name, store.spools).new
+        assert len(store.samples(spec.id)) == 6
+
+    def test_a_longer_one_of_the_same_run_brings_the_rest(self, store, tmp_path):
+        spec, path = write_run(tmp_path / "elsewhere", "moe_topk")
+        whole = path.read_bytes()
+        early = b"".join(whole.splitlines(keepends=True)[:4])
+        received = recognise(early + b'{"type":"sam', path.name, store.spools)
+        assert received.note == "The run in it has not ended."
+        lay_down(received, store.spools)
+        assert store.take_in_all() == 3
+        lay_down(recognise(whole, path.name, store.spools), store.spools)
+        assert store.take_in_all() == 3
+        assert len(store.samples(spec.id)) == 6
+
+    def test_one_that_differs_is_refused(self, store, tmp_path):
+        _, path = write_run(tmp_path / "elsewhere", "moe_topk")
+        lay_down(recognise(path.read_bytes(), path.name, store.spools), store.spools)
+        changed = path.read_bytes().replace(b'"round":2', b'"round":9')
+        with pytest.raises(FormatError, match="differs from what is already here"):
+            recognise(changed, path.name, store.spools)
+
+    def test_broken_lines_are_named(self, store, tmp_path):
+        _, path = write_run(tmp_path / "elsewhere", "moe_topk")
+        lines = path.read_bytes().splitlines(keepends=True)
+        with pytest.raises(FormatError, match="line 3 is no record"):
+            recognise(b"".join([*lines[:2], b"oops\n", *lines[2:]]), path.name, store.spools)
+        with pytest.raises(FormatError, match="not a spool this version reads"):
+            recognise(lines[0] + lines[1].replace(b'"setting":0', b'"setting":7'), path.name, store.spools)
+
+
+def test_csv_and_parquet_hold_every_sample(store):
+    spec, path = write_run(store.spools, "output_tokens")
+    store.take_in(path)
+    table = store.sample_table(spec.id)
+    csv = pd.read_csv(io.StringIO(formats.samples_csv(table)))
+    assert csv["total_ms"].tolist() == table["total_ms"].to_pylist()
+    assert [json.loads(steps) for steps in csv["decode_steps_ms"]] == table["decode_steps_ms"].to_pylist()
+    read = pq.read_table(io.BytesIO(formats.samples_parquet(table, {"run": spec.id})))
+    assert read.drop_columns([]).to_pydict() == table.to_pydict()
+    assert json.loads(read.schema.metadata[b"profcore"]) == {"run": spec.id}

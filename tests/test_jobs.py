@@ -1,0 +1,197 @@
+"""The real worker process, driven as the dashboard drives it."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+from conftest import small_sweep
+
+from profcore import spool
+from profcore.errors import UserError
+from profcore.service import Service
+from profcore.spec import Picture, RunSpec, State, Target
+
+ROOT = Path(__file__).parents[1]
+CPU = Target()
+LONG = 5000
+
+
+def until(condition, seconds=60.0):
+    """Look again and again until the condition holds."""
+    end = time.monotonic() + seconds
+    while not (value := condition()):
+        assert time.monotonic() < end, "waited too long"
+        time.sleep(0.02)
+    return value
+
+
+def state(service, run_id):
+    run = service.store.run(run_id)
+    return State(run["state"]) if run else None
+
+
+@pytest.fixture(scope="module")
+def service(tmp_path_factory):
+    opened = Service(tmp_path_factory.mktemp("service") / "data.duckdb")
+    yield opened
+    opened.close()
+
+
+def test_the_worker_says_which_devices_there_are(service):
+    devices = service.jobs.devices()
+    assert devices[-1]["id"] == "cpu"
+    assert "threads" in devices[-1]["name"]
+
+
+def test_a_run_goes_from_the_queue_to_the_store(service):
+    run_id = service.start(CPU, small_sweep())
+    until(lambda: state(service, run_id) is State.DONE)
+    result = service.result(run_id)
+    assert len(result.samples) == result.planned == 4
+    environment = result.run["environment"]
+    assert (environment["model"], environment["weights"], environment["device"]) == ("tiny", "random", "cpu")
+    assert environment["engine"] == "eager"
+    assert service.newest("moe_topk") == run_id
+
+
+def test_the_second_run_finds_the_model_loaded(service):
+    first, second = (service.start(CPU, small_sweep()) for _ in range(2))
+    until(lambda: state(service, second) is State.DONE)
+    processes = {service.jobs._queues["cpu"]._worker.process.pid}
+    assert state(service, first) is State.DONE
+    assert len(processes) == 1
+
+
+def test_runs_wait_their_turn_and_both_can_be_stopped(service):
+    running = service.start(CPU, small_sweep(num_samples=LONG))
+    waiting = service.start(CPU, small_sweep())
+    behind = service.start(CPU, small_sweep())
+    until(lambda: service.store.run(running)["num_samples"])
+    assert (state(service, running), state(service, waiting)) == (State.RUNNING, State.QUEUED)
+    assert (service.jobs.position(waiting), service.jobs.position(behind)) == (1, 2)
+    service.stop(waiting)
+    until(lambda: state(service, waiting) is State.STOPPED)
+    assert service.store.run(waiting)["reason"] == "Stopped before it began."
+    service.stop(running)
+    until(lambda: state(service, running) is State.STOPPED)
+    assert 0 < service.store.run(running)["num_samples"] < LONG
+    until(lambda: state(service, behind) is State.DONE)
+
+
+def test_a_worker_that_dies_leaves_a_reason_and_the_next_run_gets_another(service):
+    run_id = service.start(CPU, small_sweep(num_samples=LONG))
+    until(lambda: service.store.run(run_id)["num_samples"])
+    os.kill(service.jobs._queues["cpu"]._worker.process.pid, signal.SIGKILL)
+    until(lambda: state(service, run_id) is State.FAILED)
+    assert "signal 9" in service.store.run(run_id)["reason"]
+    taken = service.store.run(run_id)["num_samples"]
+    assert len(service.result(run_id).samples) == taken > 0
+    again = service.start(CPU, small_sweep())
+    until(lambda: state(service, again) is State.DONE)
+
+
+def test_a_checkpoint_that_cannot_be_loaded_fails_the_run_with_its_reason(service, tiny_molmoe, tmp_path):
+    from safetensors.torch import load_file, save_file
+
+    tensors = load_file(tiny_molmoe / "model.safetensors")
+    del tensors["lm_head.weight"]
+    save_file(tensors, tmp_path / "model.safetensors")
+    (tmp_path / "config.json").write_text((tiny_molmoe / "config.json").read_text())
+    sweep = small_sweep()
+    from dataclasses import replace
+
+    sweep = replace(sweep, settings=tuple(replace(s, block_mask=(True,) * 4) for s in sweep.settings))
+    run_id = service.start(Target(model=str(tmp_path)), sweep)
+    until(lambda: state(service, run_id) is State.FAILED)
+    assert "missing lm_head.weight" in service.store.run(run_id)["reason"]
+
+
+@pytest.mark.parametrize(
+    ("target", "sweep", "says"),
+    [
+        (Target(device="cuda:9"), {}, "no device 'cuda:9'"),
+        (Target(model="nowhere"), {}, "no model 'nowhere'"),
+        (CPU, {"values": (65,)}, "64 experts"),
+        (CPU, {"picture": Picture("file", "/nowhere.png")}, "There is no picture"),
+    ],
+)
+def test_what_cannot_be_run_is_said_and_stored_nowhere(service, target, sweep, says):
+    before = set(service.store.runs()["id"])
+    with pytest.raises(UserError, match=says):
+        service.start(target, small_sweep(**sweep))
+    assert set(service.store.runs()["id"]) == before
+    assert len(list(service.store.spools.glob("*.jsonl"))) == len(before - _shipped(service))
+
+
+def _shipped(service):
+    runs = service.store.runs()
+    return set(runs.loc[runs["source"] == "shipped", "id"])
+
+
+def test_a_spool_that_another_process_writes_is_taken_in_as_it_grows(service):
+    spec = RunSpec.new(CPU, small_sweep())
+    with spool.SpoolWriter(spool.spool_path(service.store.spools, spec.id)) as writer:
+        writer.run(spec)
+        writer.state(State.RUNNING)
+        until(lambda: state(service, spec.id) is State.RUNNING)
+        with pytest.raises(UserError, match="another process"):
+            service.stop(spec.id)
+        writer.state(State.DONE)
+        until(lambda: state(service, spec.id) is State.DONE)
+
+
+def test_only_one_process_measures_on_a_device(service):
+    """The command line waits for the dashboard's run, and says so in its spool."""
+    running = service.start(CPU, small_sweep(num_samples=LONG))
+    until(lambda: service.store.run(running)["num_samples"])
+    command = [sys.executable, "-m", "profcore", "run", "context_scaling", "--max-grid-size", "1", "--device", "cpu"]
+    command += ["--num-samples", "1", "--db", str(service.store.path), "--output-dir", str(service.store.path.parent)]
+    with subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, text=True) as other:
+        waiting = until(lambda: service.newest("context_scaling") if _is_new(service, "context_scaling") else None)
+        until(lambda: "Waiting" in (service.store.run(waiting)["phase"] or ""))
+        assert service.store.run(waiting)["num_samples"] == 0
+        service.stop(running)
+        output, _ = other.communicate(timeout=60)
+    assert other.returncode == 0
+    assert "held by another process: the spool stays in" in output
+    until(lambda: state(service, waiting) is State.DONE)
+    assert service.store.run(waiting)["num_samples"] == 1
+    results = service.store.path.parent / "context_scaling" / "exp1_context_scaling_results.json"
+    assert len(json.loads(results.read_text())["all_samples"]) == 1
+
+
+def _is_new(service, experiment):
+    runs = service.store.runs(experiment)
+    return (runs["source"] == "measured").any()
+
+
+def test_what_a_program_that_is_gone_left_is_ended_on_the_next_start(tmp_path):
+    spec = RunSpec.new(CPU, small_sweep())
+    with spool.SpoolWriter(spool.spool_path(tmp_path / "spool", spec.id)) as writer:
+        writer.run(spec)
+        writer.state(State.QUEUED)
+    service = Service(tmp_path / "data.duckdb")
+    try:
+        run = service.store.run(spec.id)
+        assert (run["state"], "ended before it was done" in run["reason"]) == ("failed", True)
+    finally:
+        service.close()
+
+
+def test_closing_stops_what_runs_and_keeps_what_was_taken(tmp_path):
+    service = Service(tmp_path / "data.duckdb")
+    run_id = service.start(CPU, small_sweep(num_samples=LONG))
+    until(lambda: service.store.run(run_id)["num_samples"])
+    service.close()
+    reopened = Service(tmp_path / "data.duckdb")
+    try:
+        run = reopened.store.run(run_id)
+        assert run["state"] == "stopped"
+        assert run["num_samples"] > 0
+    finally:
+        reopened.close()

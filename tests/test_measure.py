@@ -1,0 +1,143 @@
+import itertools
+
+import pytest
+import torch
+from conftest import small_sweep
+
+from profcore.engines import eager
+from profcore.errors import UserError
+from profcore.measure import clock as clocks
+from profcore.measure import loop
+from profcore.measure.loop import SettingFailed, run_sweep
+from profcore.measure.telemetry import Telemetry
+from profcore.spec import Clock, Sample, Stage
+
+CPU = torch.device("cpu")
+NEVER = bool
+
+
+def measure(tiny, sweep, stop=NEVER):
+    return list(run_sweep(tiny, sweep, Telemetry(CPU), stop))
+
+
+def test_the_stages_and_other_add_up_to_the_total(tiny):
+    samples = measure(tiny, small_sweep("output_tokens", (1, 4)))
+    assert len(samples) == 4
+    for sample in samples:
+        stages = [getattr(sample, stage.column) for stage in Stage]
+        assert sum(stages) == pytest.approx(sample.total_ms, abs=1e-9)
+        assert all(stage >= 0 for stage in stages)
+        assert sum(sample.decode_steps_ms) == pytest.approx(sample.llm_decode_ms)
+        assert len(sample.decode_steps_ms) == sample.num_output_tokens - 1
+        assert (sample.num_crops, sample.num_vision_tokens) == (2, 288)
+        assert sample.num_input_tokens > 288
+
+
+def test_published_clock_takes_decode_as_one_component(tiny):
+    sample = measure(tiny, small_sweep(num_samples=1, clock=Clock.PUBLISHED))[0]
+    assert sample.decode_steps_ms == ()
+    assert sample.llm_decode_ms > 0
+    assert sum(getattr(sample, stage.column) for stage in Stage) == pytest.approx(sample.total_ms, abs=1e-9)
+
+
+class TestClockArithmetic:
+    """The clocks on a time that is known: each reading comes a whole second after the one before."""
+
+    @pytest.fixture(autouse=True)
+    def counted(self, monkeypatch):
+        ticks = itertools.count()
+        monkeypatch.setattr(clocks.time, "perf_counter", lambda: float(next(ticks)))
+
+    def play(self, clock):
+        clock.start()
+        for stage in (Stage.VISION_ENCODER, Stage.PROJECTOR, Stage.LLM_PREFILL):
+            clock.mark(stage)
+        clock.step()
+        clock.step()
+        clock.finish()
+        return clock.read()
+
+    def test_host_clock(self):
+        timing = self.play(clocks.HostClock())
+        assert timing.total == 6000
+        assert timing.steps == (1000, 1000)
+        assert timing.stages == {
+            Stage.VISION_ENCODER: 1000,
+            Stage.PROJECTOR: 1000,
+            Stage.LLM_PREFILL: 1000,
+            Stage.LLM_DECODE: 2000,
+        }
+        assert timing.other == 1000
+
+    def test_published_clock(self):
+        timing = self.play(clocks.PublishedClock(CPU))
+        # A component's clock stops at its end and starts anew for the next, so each mark reads twice.
+        assert timing.total == 7000
+        assert set(timing.stages.values()) == {1000}
+        assert timing.other == 3000
+
+
+def test_order_is_seeded_and_each_round_visits_every_setting_once(tiny):
+    def order(seed):
+        samples = measure(tiny, small_sweep(values=(1, 2, 4, 8), num_samples=3, seed=seed))
+        return [(sample.round, sample.setting) for sample in samples]
+
+    first = order(0)
+    assert first == order(0)
+    assert first != order(1)
+    for visit in range(3):
+        assert sorted(setting for turn, setting in first if turn == visit) == [0, 1, 2, 3]
+    assert len({tuple(s for turn, s in first if turn == visit) for visit in range(3)}) > 1
+
+
+def test_each_setting_is_warmed_at_its_own_shape_and_length(tiny, monkeypatch):
+    calls = []
+
+    def infer(model, inputs, output_tokens, clock=None, stop=None, **rest):
+        calls.append((output_tokens, clock is not None))
+        return original(model, inputs, output_tokens, clock, stop, **rest)
+
+    original = eager.infer
+    monkeypatch.setattr(loop.eager, "infer", infer)
+    measure(tiny, small_sweep("output_tokens", (1, 3), num_samples=2, warmup=2))
+    for tokens in (1, 3):
+        assert [timed for length, timed in calls if length == tokens] == [False, False, True, True]
+
+
+def test_out_of_memory_at_one_setting_marks_it_and_the_run_goes_on(tiny, monkeypatch):
+    def infer(model, inputs, output_tokens, clock=None, stop=None, **rest):
+        if output_tokens == 3:
+            raise torch.cuda.OutOfMemoryError
+        return original(model, inputs, output_tokens, clock, stop, **rest)
+
+    original = eager.infer
+    monkeypatch.setattr(loop.eager, "infer", infer)
+    monkeypatch.setattr(loop, "_reason", lambda error, device: "Out of GPU memory")
+    results = measure(tiny, small_sweep("output_tokens", (1, 3, 2), num_samples=2))
+    assert [result for result in results if isinstance(result, SettingFailed)] == [
+        SettingFailed(1, "Out of GPU memory")
+    ]
+    assert sorted(result.setting for result in results if isinstance(result, Sample)) == [0, 0, 2, 2]
+
+
+def test_longer_than_the_context_fails_that_setting_only(tiny):
+    results = measure(tiny, small_sweep("output_tokens", (1, 4000), num_samples=1))
+    failed = [result for result in results if isinstance(result, SettingFailed)]
+    assert [result.setting for result in failed] == [1]
+    assert "context of 4096" in failed[0].reason
+
+
+def test_a_sweep_of_which_nothing_can_be_measured_says_why(tiny):
+    with pytest.raises(UserError, match=r"No setting could be measured: .*context of 4096"):
+        measure(tiny, small_sweep("output_tokens", (4000,), num_samples=1))
+
+
+def test_stop_throws_the_inference_under_way_away(tiny):
+    asked = itertools.count()
+    taken = []
+    with pytest.raises(eager.StopRequestedError):
+        for sample in run_sweep(tiny, small_sweep("output_tokens", (5,), 9), Telemetry(CPU), lambda: next(asked) > 7):
+            taken.append(sample)
+    assert len(taken) == 1
+    assert {router.top_k for router in tiny.model.routers()} == {8}
+    assert len(tiny.model.active_blocks) == 16

@@ -1,0 +1,215 @@
+import json
+import signal
+import subprocess
+import sys
+import threading
+from pathlib import Path
+
+import duckdb
+import pytest
+from conftest import small_sweep
+
+from profcore import spool
+from profcore.errors import FormatError, StoreError, StoreHeldError
+from profcore.results import load_result
+from profcore.spec import RunSpec, Sample, State, Target
+from profcore.store import MIGRATIONS, Store
+
+ROOT = Path(__file__).parents[1]
+
+
+def a_sample(number, setting=0, total=100.0):
+    return Sample(number, setting, number, number * 1.0, 10, 1, 39, 49, 1, total, (24.5, 24.5), 2, 288, 355, 3)
+
+
+@pytest.fixture
+def store(tmp_path):
+    with Store(tmp_path / "data.duckdb") as opened:
+        yield opened
+
+
+@pytest.fixture
+def run(store):
+    """A run's spec and its spool's path, with the run and one sample in it."""
+    spec = RunSpec.new(Target(), small_sweep())
+    path = spool.spool_path(store.spools, spec.id)
+    with spool.SpoolWriter(path) as writer:
+        writer.run(spec)
+        writer.state(State.RUNNING)
+        writer.sample(a_sample(0))
+    return spec, path
+
+
+def test_a_spool_is_read_on_from_its_offset_and_half_a_line_waits(run):
+    _, path = run
+    first = spool.read_from(path)
+    assert [record["type"] for record in first.records] == ["run", "state", "sample"]
+    line = json.dumps({"type": "phase", "text": "Measuring"})
+    with path.open("a") as file:
+        file.write(line[:10])
+        file.flush()
+        assert spool.read_from(path, first.offset) == spool.Chunk([], first.offset)
+        file.write(line[10:] + "\n")
+    assert spool.read_from(path, first.offset).records == [json.loads(line)]
+
+
+def test_samples_are_taken_in_once_however_often(store, run):
+    spec, path = run
+    assert store.take_in(path) == 1
+    assert store.take_in(path) == 0
+    with spool.SpoolWriter(path) as writer:
+        writer.sample(a_sample(1, setting=1))
+        writer.setting_failed(1, "Out of GPU memory")
+        writer.state(State.DONE)
+    assert store.take_in(path) == 1
+    samples = store.samples(spec.id)
+    assert samples["sample_id"].tolist() == [0, 1]
+    assert samples["top_k"].tolist() == [1, 2]
+    assert samples["total_ms"].tolist() == [100, 100]
+    described = store.run(spec.id)
+    assert (described["state"], described["num_samples"], described["planned_samples"]) == ("done", 2, 4)
+    assert described["ended_at"] is not None
+    assert store.settings(spec.id)["failed"].tolist()[1] == "Out of GPU memory"
+
+
+def test_every_field_of_a_sample_is_kept(store, run):
+    spec, path = run
+    given = {**a_sample(1).__dict__, "peak_memory_bytes": 7, "telemetry": {"sm_clock_mhz": 1980, "power_w": 300.5}}
+    with spool.SpoolWriter(path) as writer:
+        writer.sample(Sample(**given))
+    store.take_in(path)
+    row = store.sample_table(spec.id).to_pylist()[1]
+    for field, value in given.items():
+        if field == "telemetry":
+            assert (row["sm_clock_mhz"], row["power_w"], row["temperature_c"]) == (1980, 300.5, None)
+        else:
+            assert row[field] == (list(value) if isinstance(value, tuple) else value)
+
+
+def test_nothing_is_kept_of_a_chunk_that_fails_in_the_middle(store, run):
+    spec, path = run
+    with path.open("a") as file:
+        file.write('{"type":"sample","sample_id":1,"setting":"no number"}\n')
+    with pytest.raises(FormatError, match="not a spool"):
+        store.take_in(path)
+    assert store.run(spec.id) is None
+    assert store.take_in_all() == 0
+
+
+def test_a_killed_owner_neither_loses_nor_doubles(store, run, tmp_path):
+    """A process takes a growing spool in and is killed at some moment; the next takes in the rest."""
+    store.close()
+    spec, path = run
+    code = (
+        "import sys; from pathlib import Path; from profcore.store import Store\n"
+        "store = Store(sys.argv[1]); path = Path(sys.argv[2]); print('ready', flush=True)\n"
+        "while True: store.take_in(path)"
+    )
+    command = [sys.executable, "-c", code, str(tmp_path / "data.duckdb"), str(path)]
+    with subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE) as owner, spool.SpoolWriter(path) as writer:
+        owner.stdout.readline()
+        for number in range(1, 400):
+            writer.sample(a_sample(number))
+        owner.send_signal(signal.SIGKILL)
+    with Store(tmp_path / "data.duckdb") as reopened:
+        reopened.take_in(path)
+        assert reopened.samples(spec.id)["sample_id"].tolist() == list(range(400))
+
+
+def test_a_database_that_another_process_holds(store):
+    code = f"from profcore.store import Store; Store({str(store.path)!r})"
+    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True)
+    assert "StoreHeldError" in done.stderr
+
+
+def test_files_that_are_no_database_of_ours(tmp_path):
+    (tmp_path / "text.duckdb").write_text("not a database, but long enough to be looked at " * 100)
+    with pytest.raises(StoreError, match="no DuckDB database"):
+        Store(tmp_path / "text.duckdb")
+    with pytest.raises(StoreError):
+        Store(tmp_path)
+    with duckdb.connect(str(tmp_path / "other.duckdb")) as other:
+        other.execute("CREATE TABLE cats (name VARCHAR)")
+    with pytest.raises(StoreError, match="another program"):
+        Store(tmp_path / "other.duckdb")
+    Store(tmp_path / "newer.duckdb").close()
+    with duckdb.connect(str(tmp_path / "newer.duckdb")) as newer:
+        newer.execute("UPDATE profcore_version SET version = ?", [len(MIGRATIONS) + 1])
+    with pytest.raises(StoreError, match="newer profcore"):
+        Store(tmp_path / "newer.duckdb")
+    assert not issubclass(StoreError, StoreHeldError)
+
+
+def test_threads_read_and_write_side_by_side(store, run):
+    spec, path = run
+    problems = []
+
+    def read():
+        try:
+            for _ in range(50):
+                samples = store.samples(spec.id)
+                assert samples["sample_id"].tolist() == list(range(len(samples)))
+                store.runs()
+        except Exception as error:
+            problems.append(error)
+
+    readers = [threading.Thread(target=read) for _ in range(4)]
+    for reader in readers:
+        reader.start()
+    with spool.SpoolWriter(path) as writer:
+        for number in range(1, 100):
+            writer.sample(a_sample(number))
+            store.take_in(path)
+    for reader in readers:
+        reader.join()
+    assert problems == []
+    assert len(store.samples(spec.id)) == 100
+
+
+def test_an_abandoned_spool_is_marked_and_a_live_one_is_not(run):
+    _, path = run
+    with spool.SpoolWriter(path):
+        assert not spool.end_abandoned(path, "gone")
+    with path.open("a") as file:
+        file.write('{"type":"sam')
+    assert spool.end_abandoned(path, "gone")
+    last = spool.read_from(path).records[-1]
+    assert (last["state"], last["reason"]) == ("failed", "gone")
+    assert not spool.end_abandoned(path, "gone")
+
+
+def test_shipped_samples_are_full_shape_runs_of_all_experiments(store):
+    store.take_in_shipped()
+    runs = store.runs()
+    assert sorted(runs["experiment"]) == ["context_scaling", "moe_topk", "output_tokens", "transformer_blocks_mask"]
+    assert set(runs["source"]) == {"shipped"}
+    assert set(runs["state"]) == {"done"}
+    for run_id in runs["id"]:
+        result = load_result(store, run_id)
+        assert result.run["environment"]["weights"] == "random"
+        assert result.run["environment"]["model"] == "molmoe-1b"
+        assert "H100" in result.run["environment"]["device_name"]
+        assert len(result.samples) == result.planned
+        stages = result.samples[["vision_encoder_ms", "projector_ms", "llm_prefill_ms", "llm_decode_ms", "other_ms"]]
+        assert (stages.sum(axis=1) - result.samples["total_ms"]).abs().max() < 1e-6
+
+
+def test_decode_steps_by_position(store, run):
+    spec, path = run
+    with spool.SpoolWriter(path) as writer:
+        writer.sample(Sample(**{**a_sample(1).__dict__, "decode_steps_ms": (25.5, 23.5)}))
+    store.take_in(path)
+    steps = store.decode_steps(spec.id)
+    assert steps[["position", "n", "median"]].to_numpy().tolist() == [[2, 2, 25.0], [3, 2, 24.0]]
+
+
+def test_remaining_time_counts_unvisited_settings_and_their_warm_up(store):
+    spec = RunSpec.new(Target(), small_sweep(values=(1, 2), num_samples=3, warmup=2))
+    path = spool.spool_path(store.spools, spec.id)
+    with spool.SpoolWriter(path) as writer:
+        writer.run(spec)
+        writer.state(State.RUNNING)
+        writer.sample(a_sample(0, setting=0, total=1000.0))
+    store.take_in(path)
+    # Two more at the setting seen, three and two to warm up at the other, a second each.
+    assert load_result(store, spec.id).remaining_s == pytest.approx(7.0)
