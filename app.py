@@ -7,4 +7,5 @@ from pages.parts import bar, navigation
 st.set_page_config(page_title="profcore", page_icon=":material/timer:", layout="wide")
 page = navigation.navigate()
 bar.show()
+navigation.bar_is_drawn()
 page.run()

@@ -2,8 +2,9 @@
 
 import streamlit as st
 
-from pages.parts import latest
+from pages.parts import latest, navigation
 
+navigation.require_app()
 st.title("Where does the time go?")
 st.markdown(
     "profcore measures one inference of MolmoE, a mixture-of-experts vision-language model, stage by stage: "

@@ -44,7 +44,9 @@ class Service:
         self._thread.start()
 
     def close(self) -> None:
-        """Stop every run, end the workers and close the database."""
+        """Stop every run, end the workers and close the database; once is enough."""
+        if self._closing.is_set():
+            return
         self.jobs.close()
         self._closing.set()
         self._thread.join()

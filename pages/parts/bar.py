@@ -21,7 +21,8 @@ _CLOCK_NAMES = {"events": "Events (one pass, no waiting)", "published": "Publish
 def show() -> None:
     """Draw the bar, and above the page what a reader of it must know of this machine."""
     try:
-        devices = {device["id"]: device["name"] for device in service().jobs.devices()}
+        with st.spinner("Starting the worker, which looks for GPUs: some seconds, once…"):
+            devices = {device["id"]: device["name"] for device in service().jobs.devices()}
     except UserError as error:
         st.error(str(error))
         st.stop()

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import streamlit as st
 
+_BAR_DRAWN = "bar drawn"
+
 
 def navigate() -> st.Page:
     """Set up the menu and give the page that was asked for."""
@@ -21,11 +23,16 @@ def navigate() -> st.Page:
 
 
 def require_app() -> None:
-    """See that app.py runs around a page.
+    """See that app.py ran before a page in this run.
 
     Until some session has called `st.navigation`, Streamlit takes `pages/` for its older kind of multipage app and
     runs the page of a direct link alone, without the bar. Then the menu is set up here and everything run again.
     """
-    if "device" not in st.session_state:
+    if not st.session_state.pop(_BAR_DRAWN, False):
         navigate()
         st.rerun()
+
+
+def bar_is_drawn() -> None:
+    """Say, for `require_app`, that app.py has done its part."""
+    st.session_state[_BAR_DRAWN] = True

@@ -1,0 +1,176 @@
+"""The dashboard as a person uses it."""
+
+import csv
+import json
+import re
+import subprocess
+import sys
+
+import pyarrow.parquet as pq
+import pytest
+from playwright.sync_api import expect
+
+from .conftest import ROOT, serving
+
+# A server's first page waits for its worker, which imports torch.
+expect.set_options(timeout=60_000)
+
+PAGES = {
+    "vision_tokens": "Vision tokens",
+    "moe_topk": "MoE top-k",
+    "active_blocks": "Active transformer blocks",
+    "output_tokens": "Output tokens",
+}
+# One block, two tokens: a sample takes a few tens of milliseconds.
+QUICK = "blocks=1&tokens=2&warmup=0"
+
+
+def errors(page):
+    """What a person must never see: Streamlit's own error box, or a traceback."""
+    return page.locator('[data-testid="stException"]').count() + page.get_by_text("Traceback").count()
+
+
+def settled(page, title):
+    expect(page.get_by_role("heading", name=title, level=1)).to_be_visible()
+    expect(page.locator('[data-testid="stStatusWidget"]')).to_have_count(0)
+
+
+def test_the_first_request_may_be_a_link_to_a_page_with_its_choices(browser, tmp_path):
+    """On a server that has served nothing yet, which Streamlit treats in a way of its own."""
+    with serving(tmp_path / "data.duckdb") as address:
+        page = browser.new_page()
+        page.goto(f"{address}/active_blocks?samples=9&range=3&range=5&view=All+stages")
+        settled(page, "Active transformer blocks")
+        expect(page.get_by_text("27 inferences")).to_be_visible()
+        expect(page.get_by_text("No GPU was found")).to_be_visible()
+        expect(page.locator("[data-testid='stSidebarNav']").get_by_text("MoE top-k")).to_be_visible()
+        expect(page.get_by_role("radio", name="All stages")).to_be_checked()
+        assert errors(page) == 0
+        page.close()
+
+
+@pytest.mark.parametrize("name", PAGES)
+def test_a_first_visit_shows_a_chart_of_the_shipped_run(url, page, name):
+    page.goto(f"{url}/{name}")
+    settled(page, PAGES[name])
+    expect(page.locator(".vega-embed").first).to_be_visible()
+    expect(page.get_by_text(re.compile("Latest: .*H100")).first).to_be_visible()
+    expect(page.get_by_text("No GPU was found")).to_be_visible()
+    assert errors(page) == 0
+
+
+def test_home_leads_to_the_knobs(url, page):
+    page.goto(url)
+    settled(page, "Where does the time go?")
+    page.get_by_test_id("stPageLink").filter(has_text="Output tokens").click()
+    settled(page, "Output tokens")
+    assert errors(page) == 0
+
+
+def test_run_watch_reload_stop_and_download(url, page, browser, database, tmp_path):
+    """The whole way: start a sweep, see it grow, reload, see it from elsewhere, stop it, compare file and store."""
+    page.goto(f"{url}/moe_topk?{QUICK}&samples=200&values=1+2+4")
+    settled(page, "MoE top-k")
+    page.get_by_role("button", name="Run", exact=True).click()
+    progress = page.locator('[data-testid="stProgress"]')
+    expect(progress).to_contain_text(re.compile(r"Measuring · [1-9]\d* of 600 samples"))
+
+    def done(where=page):
+        text = where.locator('[data-testid="stProgress"]').inner_text()
+        return int(re.search(r"(\d+) of 600", text).group(1))
+
+    first = done()
+    expect(page.locator(".vega-embed").first).to_be_visible()
+    page.wait_for_function(f"() => +document.body.innerText.match(/(\\d+) of 600/)?.[1] > {first + 5}")
+    assert "left" in progress.inner_text()
+
+    page.reload()
+    expect(page.locator('[data-testid="stProgress"]')).to_contain_text("of 600 samples")
+    after_reload = done()
+    assert after_reload > first
+
+    other = browser.new_page()
+    other.goto(f"{url}/moe_topk")
+    expect(other.locator('[data-testid="stProgress"]')).to_contain_text("of 600 samples")
+    assert done(other) >= after_reload
+    other.get_by_role("button", name="Stop", exact=True).click()
+    expect(other.get_by_text(re.compile(r"Stopped on request\. \d+ samples were taken"))).to_be_visible()
+    expect(page.get_by_text("Stopped on request.")).to_be_visible()
+    other.close()
+
+    expect(page.get_by_role("button", name="Result JSON")).to_be_visible()
+    files = {}
+    for label in ("Result JSON", "Samples CSV", "Samples Parquet"):
+        with page.expect_download() as download:
+            page.get_by_role("button", name=label).click()
+        files[label] = tmp_path / download.value.suggested_filename
+        download.value.save_as(files[label])
+    assert files["Result JSON"].name == "exp2_moe_topk_results.json"
+    document = json.loads(files["Result JSON"].read_text())
+    rows = list(csv.DictReader(files["Samples CSV"].open()))
+    table = pq.read_table(files["Samples Parquet"])
+    assert len(document["all_samples"]) == len(rows) == table.num_rows > after_reload
+    totals = {row["sample_id"]: row["T_total"] for row in document["all_samples"]}
+    assert totals == {int(row["sample_id"]): float(row["total_ms"]) for row in rows}
+    assert totals == dict(zip(table["sample_id"].to_pylist(), table["total_ms"].to_pylist(), strict=True))
+    assert errors(page) == 0
+
+    # The dashboard holds the database, so the command line is told so; the spool has every sample.
+    command = [sys.executable, "-m", "profcore", "runs", "--db", str(database)]
+    held = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
+    assert (held.returncode, "held by another process" in held.stderr) == (2, True)
+    spooled = (database.parent / "spool" / f"{document['metadata']['run']['id']}.jsonl").read_text()
+    assert spooled.count('"type":"sample"') == len(totals)
+
+
+def test_a_second_run_waits_in_the_queue(url, page):
+    page.goto(f"{url}/output_tokens?{QUICK}&samples=200&values=1+2")
+    settled(page, "Output tokens")
+    run = page.get_by_role("button", name="Run", exact=True)
+    run.click()
+    expect(page.locator('[data-testid="stProgress"]')).to_contain_text("of 400 samples")
+    running = page.url
+    run.click()
+    expect(page.locator('[data-testid="stProgress"]')).to_contain_text("Queued: 1 before this")
+    page.get_by_role("button", name="Stop", exact=True).click()
+    expect(page.get_by_text("Stopped before it began. 0 samples were taken.")).to_be_visible()
+    page.goto(running)
+    page.get_by_role("button", name="Stop", exact=True).click()
+    expect(page.get_by_text("Stopped on request.")).to_be_visible()
+    assert errors(page) == 0
+
+
+def test_bad_input_is_a_sentence(url, page):
+    page.goto(f"{url}/moe_topk?values=65")
+    settled(page, "MoE top-k")
+    expect(page.get_by_text("Top-k 65 is above the model's 64 experts: give 1 to 64.")).to_be_visible()
+    expect(page.get_by_role("button", name="Run", exact=True)).to_be_disabled()
+    page.goto(url)
+    settled(page, "Where does the time go?")
+    page.get_by_text("Take in a spool or a profiling result").click()
+    page.locator('input[type="file"]').set_input_files(
+        {"name": "notes.json", "mimeType": "application/json", "buffer": b"no json"}
+    )
+    expect(page.get_by_text("notes.json is not JSON")).to_be_visible()
+    assert errors(page) == 0
+
+
+@pytest.mark.parametrize(("width", "scheme"), [(420, "light"), (1440, "dark")])
+def test_narrow_and_dark_fit_the_window(url, browser, width, scheme):
+    context = browser.new_context(viewport={"width": width, "height": 900}, color_scheme=scheme)
+    page = context.new_page()
+    for name, title in PAGES.items():
+        page.goto(f"{url}/{name}")
+        settled(page, title)
+        expect(page.locator(".vega-embed").first).to_be_attached()
+        wider = page.evaluate("() => document.documentElement.scrollWidth - window.innerWidth")
+        assert wider <= 0, name
+        assert errors(page) == 0
+    context.close()
+
+
+def test_the_server_listens_on_this_machine_alone(url, database):
+    log = (database.parent / "server.log").read_text()
+    assert "127.0.0.1" in url
+    assert "Network URL" not in log
+    assert "External URL" not in log

@@ -1,0 +1,110 @@
+import json
+
+import pandas as pd
+import pytest
+
+from profcore import charts
+from profcore.experiments import CATALOGUE
+from profcore.paths import SHIPPED
+from profcore.results import load_result
+from profcore.spec import Stage
+from profcore.store import Store
+
+TTFT = (Stage.VISION_ENCODER, Stage.PROJECTOR, Stage.LLM_PREFILL)
+
+
+@pytest.fixture(scope="module")
+def results(tmp_path_factory):
+    with Store(tmp_path_factory.mktemp("charts") / "data.duckdb") as store:
+        store.take_in_shipped(SHIPPED)
+        found = {row["experiment"]: load_result(store, row["id"]) for row in store.runs().to_dict("records")}
+        steps = store.decode_steps(found["output_tokens"].run["id"])
+        yield found, steps
+
+
+def drawn(chart):
+    """A chart's specification, and the rows of each layer."""
+    spec = chart.to_dict()
+    layers = spec["layer"]
+    rows = [spec["datasets"][layer["data"]["name"]] if "data" in layer else None for layer in layers]
+    return spec, layers, rows
+
+
+def test_bars_stack_the_medians_in_the_stages_order(results):
+    result = results[0]["context_scaling"]
+    spec, layers, rows = drawn(charts.breakdown(result.summary, result.experiment, TTFT, "ttft_ms"))
+    medians = result.summary.pivot(index="setting", columns="metric", values="median")
+    for row in rows[0]:
+        start = sum(medians.loc[row["setting"], stage.column] for stage in TTFT[: row["order"]])
+        assert row["start"] == pytest.approx(start)
+        assert row["end"] - row["start"] == pytest.approx(row["median"])
+    line = next(data for data in rows if data and data[0]["stage"] == "TTFT")
+    assert [row["median"] for row in line] == medians["ttft_ms"].tolist()
+    assert layers[0]["encoding"]["y"]["title"] == "Latency (ms)"
+    assert layers[0]["encoding"]["x"]["sort"][0] == "288|1×1"
+    assert layers[0]["encoding"]["x"]["sort"][-1] == "1344|1×12"
+    json.dumps(spec)
+
+
+def test_tooltips_name_n_median_and_interval(results):
+    result = results[0]["moe_topk"]
+    _, layers, _ = drawn(charts.panel(result.summary, result.experiment, "llm_decode_ms"))
+    for layer in layers:
+        fields = {tooltip["field"] for tooltip in layer["encoding"]["tooltip"]}
+        assert {"n", "median", "low", "high"} <= fields
+    assert layers[0]["encoding"]["y"]["title"] == "LLM decode (ms)"
+
+
+def test_stages_keep_their_colours(results):
+    result = results[0]["output_tokens"]
+    stages = (*TTFT, Stage.LLM_DECODE)
+    _, layers, _ = drawn(charts.breakdown(result.summary, result.experiment, stages, "total_ms"))
+    scale = layers[0]["encoding"]["color"]["scale"]
+    colours = dict(zip(scale["domain"], scale["range"], strict=True))
+    assert [colours[stage.label] for stage in stages] == [charts.STAGE_COLOURS[stage] for stage in stages]
+    assert len(set(scale["range"])) == len(scale["range"])
+
+
+def test_a_log_axis_has_no_bar_at_zero(results):
+    result = results[0]["output_tokens"]
+    stages = (*TTFT, Stage.LLM_DECODE)
+    _, layers, rows = drawn(charts.breakdown(result.summary, result.experiment, stages, "total_ms", log=True))
+    assert layers[0]["encoding"]["y"]["scale"]["type"] == "log"
+    assert layers[0]["encoding"]["y"]["title"] == "Latency (ms, log scale)"
+    assert min(row["start"] for row in rows[0]) > 0
+
+
+def test_error_bars_only_where_there_is_an_interval(results):
+    result = results[0]["moe_topk"]
+    summary = result.summary.assign(low=float("nan"), high=float("nan"))
+    _, _, rows = drawn(charts.panel(summary, result.experiment, "llm_prefill_ms"))
+    assert rows[-1] == [] or rows[-1] is None
+
+
+def test_decode_steps_by_position(results):
+    found, steps = results
+    result = found["output_tokens"]
+    spec, _, _ = drawn(charts.decode_steps(steps, result.settings, result.experiment))
+    rows = next(iter(spec["datasets"].values()))
+    assert {row["title"] for row in rows} == {f"{n} output tokens" for n in (5, 10, 20, 50, 100, 200)}
+    longest = [row["position"] for row in rows if row["title"] == "200 output tokens"]
+    assert (min(longest), max(longest)) == (2, 200)
+
+
+def test_a_missing_stage_leaves_its_part_out():
+    summary = pd.DataFrame(
+        {
+            "setting": [0, 0],
+            "metric": ["vision_encoder_ms", "llm_prefill_ms"],
+            "median": [10.0, 30.0],
+            "low": [9.0, 29.0],
+            "high": [11.0, 31.0],
+            "n": [6, 6],
+            "x": [1, 1],
+            "label": ["1", "1"],
+            "title": ["one", "one"],
+        }
+    )
+    chart = charts.breakdown(summary, CATALOGUE["moe_topk"], TTFT, "ttft_ms")
+    (rows,) = chart.to_dict()["datasets"].values()
+    assert [(row["start"], row["end"]) for row in rows] == [(0, 10), (10, 40)]

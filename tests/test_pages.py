@@ -1,0 +1,243 @@
+"""The pages as Streamlit runs them, without a browser."""
+
+import io
+import json
+import time
+
+import pytest
+from conftest import small_sweep
+from PIL import Image
+from streamlit.testing.v1 import AppTest
+
+from pages.parts import state as page_state
+from profcore.spec import State, Target
+
+PAGES = ("vision_tokens", "moe_topk", "active_blocks", "output_tokens")
+
+
+@pytest.fixture(scope="module")
+def database(tmp_path_factory):
+    return tmp_path_factory.mktemp("pages") / "data.duckdb"
+
+
+@pytest.fixture(scope="module")
+def service(database):
+    """The service that the pages of this module share, as sessions of one dashboard do."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("PROFCORE_DB", str(database))
+        yield page_state.service()
+        page_state.service().close()
+        page_state._service.clear()
+
+
+@pytest.fixture
+def app(service):
+    def show(page="home", **query):
+        test = AppTest.from_file("../app.py", default_timeout=60)
+        test.run()
+        if page != "home":
+            test.switch_page(f"pages/{page}.py")
+        for name, value in query.items():
+            test.query_params[name] = value
+        test.run()
+        assert not test.exception, test.exception
+        return test
+
+    return show
+
+
+def texts(elements):
+    return " ".join(str(element.value) for element in elements)
+
+
+@pytest.mark.parametrize("page", ("home", *PAGES))
+def test_every_page_says_that_the_cpu_measures(app, page):
+    assert "No GPU was found" in texts(app(page).info)
+
+
+def test_home_lists_the_shipped_runs_and_where_to_begin(app):
+    test = app()
+    table = test.dataframe[0].value
+    assert len(table) == 4
+    assert set(table["Source"]) == {"shipped"}
+    assert all("H100" in cell and "random weights" in cell for cell in table["Measured on"])
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_a_first_visit_shows_the_shipped_run(app, page):
+    test = app(page)
+    run = test.selectbox(key="run")
+    assert "H100" in run.options[0]
+    assert len(test.get("vega_lite_chart")) == (2 if page in ("moe_topk", "active_blocks") else 1)
+    assert len(test.dataframe) == 3  # token counts, summary, samples
+    assert [button.label for button in test.get("download_button")] == ["Result JSON", "Samples CSV", "Samples Parquet"]
+
+
+@pytest.mark.parametrize(
+    ("page", "views"),
+    [
+        ("vision_tokens", ["Time to first token", "Stage by stage"]),
+        ("moe_topk", ["Prefill and decode", "All stages", "Decode step by position"]),
+        ("active_blocks", ["Prefill and decode", "All stages", "Decode step by position"]),
+        ("output_tokens", ["Log scale", "Linear scale", "Time per output token", "Decode step by position"]),
+    ],
+)
+def test_every_chart_draws(app, page, views):
+    test = app(page)
+    control = test.button_group(key="view")
+    assert control.options == views
+    for view in views:
+        test.button_group(key="view").set_value(view).run()
+        assert not test.exception
+        assert test.get("vega_lite_chart")
+
+
+def test_sliders_tell_tokens_and_inferences(app):
+    test = app("vision_tokens")
+    test.slider(key="grids").set_value((2, 4)).run()
+    test.slider(key="samples").set_value(7).run()
+    assert "**21 inferences**: 3 settings × 7 samples" in texts(test.markdown)
+    counts = test.dataframe[0].value
+    assert counts["vision tokens"].tolist() == [384, 480, 576]
+
+
+def test_run_measures_and_every_session_sees_it(app, service):
+    test = app("moe_topk")
+    test.text_input(key="values").set_value("1 2").run()
+    test.slider(key="samples").set_value(1).run()
+    test.slider(key="tokens").set_value(2).run()
+    test.slider(key="blocks").set_value(1).run()
+    test.slider(key="warmup").set_value(0).run()
+    next(button for button in test.button if button.label == "Run").click().run()
+    assert not test.exception
+    run_id = service.newest("moe_topk")
+    other = app("moe_topk")
+    assert run_id in other.selectbox(key="run").options[1] or "tiny" in other.selectbox(key="run").options[0]
+    end = time.monotonic() + 60
+    while not State(service.store.run(run_id)["state"]).ended:
+        assert time.monotonic() < end
+        time.sleep(0.05)
+    result = service.result(run_id)
+    assert (str(result.state), len(result.samples)) == ("done", 2)
+    settings = result.run["spec"]["sweep"]["settings"]
+    assert [setting["top_k"] for setting in settings] == [1, 2]
+    assert {setting["block_mask"] for setting in settings} == {"1" + "0" * 15}
+    assert {setting["output_tokens"] for setting in settings} == {2}
+
+
+def test_a_past_run_can_be_picked_and_a_link_reproduces_it(app, service):
+    shipped = service.store.runs("transformer_blocks_mask")["id"].iloc[-1]
+    test = app("active_blocks", run=shipped, samples="9", range=["3", "5"])
+    assert test.selectbox(key="run").value == shipped
+    assert test.slider(key="samples").value == 9
+    assert test.slider(key="range").value == (3, 5)
+    assert "**27 inferences**" in texts(test.markdown)
+    shown = json.loads(test.json[0].value)
+    assert shown["environment"]["device_name"] == "NVIDIA H100 80GB HBM3"
+
+
+@pytest.mark.parametrize(
+    ("page", "values", "says"),
+    [
+        ("moe_topk", "65", "above the model's 64 experts"),
+        ("moe_topk", "1 1", "given twice"),
+        ("moe_topk", "many", "is no value"),
+        ("active_blocks", "101", "3 entries"),
+        ("active_blocks", "0" * 16, "no active block"),
+        ("active_blocks", "17", "1 to 16"),
+        ("vision_tokens", "13", "1×1 to 1×12"),
+        ("output_tokens", "0", "at least 1"),
+    ],
+)
+def test_bad_values_are_one_sentence_and_cannot_be_run(app, service, page, values, says):
+    before = len(service.store.runs())
+    test = app(page)
+    test.text_input(key="values").set_value(values).run()
+    assert not test.exception
+    assert says in texts(test.error)
+    assert len(test.error) == 1
+    assert next(button for button in test.button if button.label == "Run").disabled
+    assert len(service.store.runs()) == before
+
+
+def test_a_checkpoint_that_is_none(app, tmp_path):
+    test = app("moe_topk")
+    test.selectbox(key="model").set_value("checkpoint").run()
+    assert "Name the checkpoint" in texts(test.error)
+    test.text_input(key="checkpoint").set_value(str(tmp_path)).run()
+    assert "no config.json" in texts(test.error)
+    test.text_input(key="checkpoint").set_value("nowhere").run()
+    assert "no model 'nowhere'" in texts(test.error)
+    assert not test.exception
+
+
+def test_a_checkpoint_offers_its_own_knobs(app, tiny_molmoe):
+    test = app("active_blocks")
+    test.selectbox(key="model").set_value("checkpoint").run()
+    test.text_input(key="checkpoint").set_value(str(tiny_molmoe)).run()
+    assert not test.error
+    assert test.slider(key="range").max == 4
+
+
+def test_uploads_that_are_none(app, service, shared):
+    test = app()
+    test.file_uploader[0].upload("notes.txt", b"no json", "text/plain").run()
+    assert "notes.txt is not JSON" in texts(test.error)
+    test = app()
+    data = (shared / "motivation/exp2_moe_topk_results.json").read_bytes()
+    test.file_uploader[0].upload("published.json", data, "application/json").run()
+    assert "latencies of exactly 0" in texts(test.success)
+    assert not test.exception
+    assert "imported" in set(service.store.runs("moe_topk")["source"])
+
+
+def test_an_uploaded_picture_is_kept_and_a_bad_one_refused(app, service):
+    test = app("vision_tokens")
+    test.selectbox(key="picture").set_value("upload").run()
+    assert "Upload a picture" in texts(test.error)
+    test.file_uploader[0].upload("bad.png", b"no picture", "image/png").run()
+    assert "'bad.png' is not a picture" in texts(test.error)
+    buffer = io.BytesIO()
+    Image.new("RGB", (1, 20000)).save(buffer, "PNG")
+    test.file_uploader[0].upload("narrow.png", buffer.getvalue(), "image/png").run()
+    assert "too narrow" in texts(test.error)
+    buffer = io.BytesIO()
+    Image.new("RGB", (400, 300), (200, 10, 10)).save(buffer, "PNG")
+    test.file_uploader[0].upload("red.png", buffer.getvalue(), "image/png").run()
+    assert not test.error
+    assert len(list((service.store.path.parent / "pictures").iterdir())) == 1
+
+
+def test_a_failed_run_shows_its_reason(app, service, tiny_molmoe, tmp_path):
+    from profcore import spool
+    from profcore.spec import RunSpec
+
+    spec = RunSpec.new(Target(), small_sweep("output_tokens", (1, 2)))
+    with spool.SpoolWriter(spool.spool_path(service.store.spools, spec.id)) as writer:
+        writer.run(spec)
+        writer.setting_failed(1, "Out of GPU memory: this setting needs more.")
+        writer.state(State.FAILED, "The worker process ended.")
+    service.store.take_in_all()
+    test = app("output_tokens")
+    assert "This run failed: The worker process ended." in texts(test.error)
+    assert "2 output tokens: Out of GPU memory" in texts(test.warning)
+
+
+def test_a_held_database_is_said_on_the_page(tmp_path, monkeypatch):
+    import subprocess
+    import sys
+    from pathlib import Path
+
+    monkeypatch.setenv("PROFCORE_DB", str(tmp_path / "held.duckdb"))
+    code = (
+        "import sys; from profcore.store import Store; held = Store(sys.argv[1])\n"
+        "print('held', flush=True); sys.stdin.read()"
+    )
+    command = [sys.executable, "-c", code, str(tmp_path / "held.duckdb")]
+    root = Path(__file__).parents[1]
+    with subprocess.Popen(command, cwd=root, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as holder:
+        holder.stdout.readline()
+        test = AppTest.from_file("../app.py", default_timeout=60).run()
+        holder.stdin.close()
+    assert not test.exception
+    assert "held by another process" in texts(test.error)
