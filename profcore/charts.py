@@ -27,6 +27,7 @@ _LINE = "#CC79A7"
 _ERROR = "#7f8794"
 _HEIGHT = 380
 _SMALLEST_ON_LOG_MS = 0.1
+_HEADROOM = 1.3
 _DECADES = [factor * 10**power for power in range(-1, 6) for factor in (1, 3)]
 
 # Vega breaks a label into lines where it is an array.
@@ -53,7 +54,7 @@ def breakdown(
         positive = bars.loc[bars["end"] > 0, "end"]
         floor = max(float(positive.min()) / 10, _SMALLEST_ON_LOG_MS) if len(positive) else _SMALLEST_ON_LOG_MS
         bars = bars.assign(start=bars["start"].clip(lower=floor), end=bars["end"].clip(lower=floor))
-        scale = alt.Scale(type="log", domainMin=floor)
+        scale = alt.Scale(type="log", domain=[floor, float(bars["end"].max()) * _HEADROOM], nice=False)
     x = alt.X("label:N", sort=order, title=experiment.axis, axis=alt.Axis(labelAngle=0, labelExpr=_LINES))
     title = "Latency (ms, log scale)" if log else "Latency (ms)"
     axis = alt.Axis(values=_DECADES, format="~r") if log else alt.Axis()

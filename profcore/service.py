@@ -99,9 +99,9 @@ class Service:
         runs = self.store.runs(experiment)
         return runs.assign(title=run_titles(runs))
 
-    def newest(self, experiment: str) -> str | None:
-        """As `Store.newest`."""
-        return self.store.newest(experiment)
+    def latest(self, experiment: str) -> str | None:
+        """As `Store.latest`."""
+        return self.store.latest(experiment)
 
     def result(self, run_id: str) -> Result | None:
         """As `load_result`."""

@@ -349,10 +349,17 @@ class Store:
         query = _RUNS.format(samples="", runs=where)
         return self._cursor.execute(query, [experiment] if experiment else []).df()
 
-    def newest(self, experiment: str) -> str | None:
-        """The id of an experiment's newest run, or None."""
+    def latest(self, experiment: str) -> str | None:
+        """The id of the experiment's newest run that has something to show or is under way, else of its newest."""
         rows = self._cursor.execute(
-            "SELECT id FROM runs WHERE experiment = ? ORDER BY created_at DESC, id DESC LIMIT 1", [experiment]
+            """
+            SELECT id FROM runs WHERE experiment = ?
+            ORDER BY state NOT IN ('queued', 'running') AND source <> 'imported'
+                AND NOT EXISTS (FROM samples WHERE samples.run_id = runs.id),
+                created_at DESC, id DESC
+            LIMIT 1
+            """,
+            [experiment],
         ).fetchall()
         return rows[0][0] if rows else None
 

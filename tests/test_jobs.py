@@ -56,7 +56,7 @@ def test_a_run_goes_from_the_queue_to_the_store(service):
     environment = result.run["environment"]
     assert (environment["model"], environment["weights"], environment["device"]) == ("tiny", "random", "cpu")
     assert environment["engine"] == "eager"
-    assert service.newest("moe_topk") == run_id
+    assert service.latest("moe_topk") == run_id
 
 
 def test_the_second_run_finds_the_model_loaded(service):
@@ -152,7 +152,7 @@ def test_only_one_process_measures_on_a_device(service):
     command = [sys.executable, "-m", "profcore", "run", "context_scaling", "--max-grid-size", "1", "--device", "cpu"]
     command += ["--num-samples", "1", "--db", str(service.store.path), "--output-dir", str(service.store.path.parent)]
     with subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, text=True) as other:
-        waiting = until(lambda: service.newest("context_scaling") if _is_new(service, "context_scaling") else None)
+        waiting = until(lambda: service.latest("context_scaling") if _is_new(service, "context_scaling") else None)
         until(lambda: "Waiting" in (service.store.run(waiting)["phase"] or ""))
         assert service.store.run(waiting)["num_samples"] == 0
         service.stop(running)

@@ -10,7 +10,8 @@ from PIL import Image
 from streamlit.testing.v1 import AppTest
 
 from pages.parts import state as page_state
-from profcore.spec import State, Target
+from profcore import spool
+from profcore.spec import RunSpec, State, Target
 
 PAGES = ("vision_tokens", "moe_topk", "active_blocks", "output_tokens")
 
@@ -110,7 +111,7 @@ def test_run_measures_and_every_session_sees_it(app, service):
     test.slider(key="warmup").set_value(0).run()
     next(button for button in test.button if button.label == "Run").click().run()
     assert not test.exception
-    run_id = service.newest("moe_topk")
+    run_id = service.latest("moe_topk")
     other = app("moe_topk")
     assert run_id in other.selectbox(key="run").options[1] or "tiny" in other.selectbox(key="run").options[0]
     end = time.monotonic() + 60
@@ -193,7 +194,7 @@ def test_uploads_that_are_none(app, service, shared):
 
 def test_an_uploaded_picture_is_kept_and_a_bad_one_refused(app, service):
     test = app("vision_tokens")
-    test.selectbox(key="picture").set_value("upload").run()
+    test.selectbox(key="picture").set_value("your own").run()
     assert "Upload a picture" in texts(test.error)
     test.file_uploader[0].upload("bad.png", b"no picture", "image/png").run()
     assert "'bad.png' is not a picture" in texts(test.error)
@@ -208,10 +209,7 @@ def test_an_uploaded_picture_is_kept_and_a_bad_one_refused(app, service):
     assert len(list((service.store.path.parent / "pictures").iterdir())) == 1
 
 
-def test_a_failed_run_shows_its_reason(app, service, tiny_molmoe, tmp_path):
-    from profcore import spool
-    from profcore.spec import RunSpec
-
+def test_a_failed_run_shows_its_reason(app, service):
     spec = RunSpec.new(Target(), small_sweep("output_tokens", (1, 2)))
     with spool.SpoolWriter(spool.spool_path(service.store.spools, spec.id)) as writer:
         writer.run(spec)
@@ -219,6 +217,7 @@ def test_a_failed_run_shows_its_reason(app, service, tiny_molmoe, tmp_path):
         writer.state(State.FAILED, "The worker process ended.")
     service.store.take_in_all()
     test = app("output_tokens")
+    test.selectbox(key="run").set_value(spec.id).run()
     assert "This run failed: The worker process ended." in texts(test.error)
     assert "2 output tokens: Out of GPU memory" in texts(test.warning)
 

@@ -194,6 +194,21 @@ def test_shipped_samples_are_full_shape_runs_of_all_experiments(store):
         assert (stages.sum(axis=1) - result.samples["total_ms"]).abs().max() < 1e-6
 
 
+def test_the_latest_run_is_one_with_something_to_show(store, run):
+    spec, path = run
+    store.take_in(path)
+    empty = RunSpec.new(Target(), small_sweep())
+    with spool.SpoolWriter(spool.spool_path(store.spools, empty.id)) as writer:
+        writer.run(empty)
+        writer.state(State.QUEUED)
+        store.take_in_all()
+        assert store.latest("moe_topk") == empty.id
+        writer.state(State.STOPPED, "Stopped before it began.")
+    store.take_in_all()
+    assert store.latest("moe_topk") == spec.id
+    assert store.latest("output_tokens") is None
+
+
 def test_decode_steps_by_position(store, run):
     spec, path = run
     with spool.SpoolWriter(path) as writer:

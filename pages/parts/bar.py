@@ -6,16 +6,10 @@ import streamlit as st
 
 from pages.parts.state import service
 from profcore.errors import UserError
-from profcore.models.config import PRESETS
 from profcore.spec import Clock, Target
 
 _OTHER_MODEL = "checkpoint"
-_MODEL_NAMES = {
-    "molmoe-1b": "MolmoE-1B, random weights",
-    "tiny": "tiny, random weights",
-    _OTHER_MODEL: "Checkpoint or hub name…",
-}
-_CLOCK_NAMES = {"events": "Events (one pass, no waiting)", "published": "Published (wait at each stage)"}
+_MODELS = ("molmoe-1b", "tiny", _OTHER_MODEL)
 
 
 def show() -> None:
@@ -27,23 +21,19 @@ def show() -> None:
         st.error(str(error))
         st.stop()
     gpu = any(device != "cpu" for device in devices)
-    models = sorted([*PRESETS, _OTHER_MODEL], key=["molmoe-1b", "tiny", _OTHER_MODEL].index)
+    # Options are plain words, since a link to a page holds them as they are written.
     with st.sidebar:
         st.subheader("Measured on")
-        device = st.selectbox(
-            "Device",
-            list(devices),
-            format_func=lambda id: f"{id} · {devices[id]}",
-            key="device",
-            bind="query-params",
-        )
+        device = st.selectbox("Device", list(devices), key="device", bind="query-params")
+        st.caption(devices[device])
         st.selectbox(
             "Model",
-            models,
-            index=0 if gpu else 1,
-            format_func=_MODEL_NAMES.__getitem__,
+            _MODELS,
+            index=_MODELS.index("molmoe-1b" if gpu else "tiny"),
             key="model",
             bind="query-params",
+            help="molmoe-1b and tiny have random weights: their latencies are real, their words are not. "
+            "A checkpoint is a directory or a hub name.",
         )
         if st.session_state["model"] == _OTHER_MODEL:
             st.text_input(
@@ -71,9 +61,10 @@ def show() -> None:
             st.selectbox(
                 "Clock",
                 [str(clock) for clock in Clock],
-                format_func=_CLOCK_NAMES.__getitem__,
                 key="clock",
                 bind="query-params",
+                help="events reads the clock without making the device wait; published is the published scripts' "
+                "method, which waits for the device around every stage.",
             )
     if not gpu:
         st.info(

@@ -127,11 +127,17 @@ def _base(experiment: Experiment, config: MolmoConfig) -> Setting:
 
 
 def _picture() -> Picture | None:
-    kinds = {"photo": "Photograph", "solid": "Solid colour (published dummy)", "upload": "Your own picture"}
-    kind = st.selectbox("Picture", list(kinds), format_func=kinds.__getitem__, key="picture", bind="query-params")
-    if kind == "photo":
+    kinds = ("photograph", "solid colour", "your own")
+    kind = st.selectbox(
+        "Picture",
+        kinds,
+        key="picture",
+        bind="query-params",
+        help="The published scripts use a solid colour, which routes to fewer experts than a real picture.",
+    )
+    if kind == "photograph":
         return Picture("photo", st.selectbox("Photograph", PHOTOS, key="photo", bind="query-params"))
-    if kind == "solid":
+    if kind == "solid colour":
         return Picture("solid", st.color_picker("Colour", SOLID, key="colour", bind="query-params"))
     uploaded = st.file_uploader("Picture file", key="upload")
     if uploaded is None:

@@ -40,15 +40,23 @@ def show(experiment: Experiment, views: Views) -> None:
         _watch(experiment.name)
         return
     names = {row["id"]: _run_name(row) for row in runs.to_dict("records")}
+    latest = service().latest(experiment.name)
+    assert latest
+    # Not bound to the link by Streamlit, which would write the name, and with it what may change.
+    if st.session_state.setdefault("run", st.query_params.get("run", _LATEST)) not in names:
+        st.session_state["run"] = _LATEST
     chosen = st.selectbox(
         "Run",
         [_LATEST, *names],
-        format_func=lambda id: f"Latest: {names[next(iter(names))]}" if id == _LATEST else names[id],
+        format_func=lambda id: f"Latest: {names[latest]}" if id == _LATEST else names[id],
         key="run",
-        bind="query-params",
     )
-    run_id = next(iter(names)) if chosen == _LATEST else chosen
-    state = State(runs.set_index("id").loc[run_id, "state"])
+    if chosen == _LATEST:
+        st.query_params.pop("run", None)
+    else:
+        st.query_params["run"] = chosen
+    run_id = latest if chosen == _LATEST else chosen
+    state = State(str(runs.set_index("id").loc[run_id, "state"]))
     view = st.segmented_control(
         "Chart", list(views), default=next(iter(views)), required=True, key="view", bind="query-params"
     )
@@ -70,9 +78,9 @@ def _live(run_id: str, state_before: State, experiment: str, draw: Callable[[Res
     if result is None:
         st.rerun()
     assert result is not None
-    if result.state.ended != state_before.ended or (
-        state_before.ended and st.session_state.get("run") == _LATEST and service().newest(experiment) != run_id
-    ):
+    ended = result.state.ended != state_before.ended
+    followed = state_before.ended and st.session_state.get("run") == _LATEST
+    if ended or (followed and service().latest(experiment) != run_id):
         st.rerun()
     _progress(result)
     if result.summary.empty:
@@ -98,7 +106,7 @@ def _watch(experiment: str) -> None:
 
     @st.fragment(run_every=_IDLE_S)
     def look() -> None:
-        if service().newest(experiment):
+        if service().latest(experiment):
             st.rerun()
 
     look()
@@ -192,7 +200,8 @@ def _downloads(run_id: str) -> None:
 
 def _run_name(run: dict) -> str:
     when = pd.Timestamp(run["created_at"]).strftime("%Y-%m-%d %H:%M UTC")
-    return f"{when} · {run['title']} · {run['state']}"
+    ending = f" · {run['state']}" if run["state"] in (State.STOPPED, State.FAILED) else ""
+    return f"{when} · {run['title']}{ending}"
 
 
 def _duration(seconds: float) -> str:
