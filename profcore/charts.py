@@ -28,6 +28,7 @@ _ERROR = "#7f8794"
 _HEIGHT = 380
 _SMALLEST_ON_LOG_MS = 0.1
 _HEADROOM = 1.3
+_FEW_STEPS = 30
 _DECADES = [factor * 10**power for power in range(-1, 6) for factor in (1, 3)]
 
 # Vega breaks a label into lines where it is an array.
@@ -120,20 +121,34 @@ def decode_steps(steps: pd.DataFrame, settings: pd.DataFrame, experiment: Experi
         settings: As `Result.settings`.
         experiment: Whose knob tells the lines apart.
     """
-    frame = steps.merge(settings[["setting", "title"]], on="setting")
-    order = [title for title in settings["title"] if title in set(frame["title"])]
+    frame = steps.merge(settings[["setting", "title", "label"]], on="setting")
+    frame["label"] = frame["label"].str.replace("|", ", ")
+    order = frame.sort_values("setting")["label"].drop_duplicates().tolist()
     colour = alt.Color(
-        "title:N",
+        "label:N",
         sort=order,
         scale=alt.Scale(scheme="viridis", domain=order),
-        legend=alt.Legend(title=experiment.title, orient="right", symbolLimit=0),
+        legend=alt.Legend(
+            title=None,
+            orient="top",
+            symbolType="stroke",
+            symbolStrokeWidth=3,
+            symbolOpacity=1,
+            columns=4,
+            symbolLimit=0,
+        ),
     )
     x = alt.X("position:Q", title="Position of the output token", axis=alt.Axis(tickMinStep=1, format="d"))
     base = alt.Chart(frame)
-    band = base.mark_area(opacity=0.18).encode(
-        x=x, y=alt.Y("low:Q", title="Decode step (ms)", scale=alt.Scale(zero=False)), y2="high:Q", color=colour
+    band = base.mark_area(opacity=0.15).encode(
+        x=x,
+        y=alt.Y("low:Q", title="Decode step (ms)", scale=alt.Scale(zero=False)),
+        y2="high:Q",
+        color=colour,
     )
-    lines = base.mark_line(strokeWidth=1.5, point=alt.OverlayMarkDef(size=14, filled=True)).encode(
+    # Points crowd a long line, but a short one is hardly seen without.
+    few = frame.empty or frame["position"].max() <= _FEW_STEPS
+    lines = base.mark_line(strokeWidth=1.5, point=alt.OverlayMarkDef(size=30, filled=True) if few else False).encode(
         x=x,
         y=alt.Y("median:Q", title="Decode step (ms)", scale=alt.Scale(zero=False)),
         color=colour,

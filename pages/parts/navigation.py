@@ -4,11 +4,15 @@ from __future__ import annotations
 
 import streamlit as st
 
+from profcore.paths import REPOSITORY
+
 _BAR_DRAWN = "bar drawn"
 
 
 def navigate() -> st.Page:
     """Set up the menu and give the page that was asked for."""
+    # An icon by name would be fetched from a host outside, and so would a page's own without this one.
+    st.set_page_config(page_title="profcore", page_icon=str(REPOSITORY / "data" / "icon.png"), layout="wide")
     return st.navigation(
         {
             "": [st.Page("pages/home.py", title="Home", icon=":material/home:", default=True)],

@@ -39,6 +39,8 @@ def test_the_first_request_may_be_a_link_to_a_page_with_its_choices(browser, tmp
     """On a server that has served nothing yet, which Streamlit treats in a way of its own."""
     with serving(tmp_path / "data.duckdb") as address:
         page = browser.new_page()
+        asked = []
+        page.on("request", lambda request: asked.append(request.url))
         page.goto(f"{address}/active_blocks?samples=9&range=3&range=5&view=All+stages")
         settled(page, "Active transformer blocks")
         expect(page.get_by_text("27 inferences")).to_be_visible()
@@ -46,6 +48,7 @@ def test_the_first_request_may_be_a_link_to_a_page_with_its_choices(browser, tmp
         expect(page.locator("[data-testid='stSidebarNav']").get_by_text("MoE top-k")).to_be_visible()
         expect(page.get_by_role("radio", name="All stages")).to_be_checked()
         assert errors(page) == 0
+        assert [request for request in asked if not request.startswith((address, "data:", "blob:"))] == []
         page.close()
 
 
@@ -57,6 +60,15 @@ def test_a_first_visit_shows_a_chart_of_the_shipped_run(url, page, name):
     expect(page.get_by_role("combobox", name="Run")).to_have_value(re.compile("Latest: .*H100"))
     expect(page.get_by_text("No GPU was found")).to_be_visible()
     assert errors(page) == 0
+
+
+def test_no_page_asks_another_host_for_anything(url, page):
+    asked = []
+    page.on("request", lambda request: asked.append(request.url))
+    for name in ("", *PAGES):
+        page.goto(f"{url}/{name}")
+        settled(page, PAGES.get(name, "Where does the time go?"))
+    assert [address for address in asked if not address.startswith((url, "data:", "blob:"))] == []
 
 
 def test_home_leads_to_the_knobs(url, page):
