@@ -129,12 +129,12 @@ def decode_steps(steps: pd.DataFrame, settings: pd.DataFrame, experiment: Experi
         sort=order,
         scale=alt.Scale(scheme="viridis", domain=order),
         legend=alt.Legend(
-            title=None,
+            title=experiment.axis,
             orient="top",
             symbolType="stroke",
             symbolStrokeWidth=3,
             symbolOpacity=1,
-            columns=4,
+            columns=8,
             symbolLimit=0,
         ),
     )
