@@ -2,7 +2,7 @@
 
 import streamlit as st
 
-from pages.parts import latest, navigation
+from pages.parts import bar, latest, navigation
 
 navigation.require_app()
 st.title("Where does the time go?")
@@ -24,4 +24,5 @@ for column, (page, title, text) in zip(
     with column.container(border=True, height="stretch"):
         st.page_link(f"pages/{page}.py", label=f"**{title}**")
         st.caption(text)
+bar.say_target()
 latest.show()

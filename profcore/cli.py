@@ -285,7 +285,7 @@ def _hand_over(path: Path, database: Path) -> None:
 
     try:
         with Store(database) as store:
-            store.take_in(path)
+            store.take_in_all()
     except StoreHeldError:
         print(f"{database} is held by another process: the spool stays in {path}, and its owner takes it in.")
 

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from profcore.errors import FormatError
+from profcore.experiments import get_experiment
 from profcore.formats import read_profiling
 from profcore.spec import RunSpec, Setting, State
 from profcore.spool import is_being_written, spool_path
@@ -94,6 +95,7 @@ def _recognise_spool(data: bytes, name: str, spools: Path) -> Received:
         if records[0]["type"] != "run":
             raise KeyError("id")
         spec = RunSpec.from_dict(records[0])
+        get_experiment(spec.sweep.experiment)
         _check_samples(records, spec.sweep.settings)
     except (IndexError, KeyError, TypeError, ValueError, AttributeError) as error:
         raise FormatError(f"{name} is not a spool this version reads ({error!r}).") from None

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import io
+import logging
 import threading
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
 _INTAKE_INTERVAL_S = 0.1
+_log = logging.getLogger(__name__)
 
 
 class Service:
@@ -63,10 +65,11 @@ class Service:
                     if sizes.get(path) != size:
                         self.store.take_in(path)
                         sizes[path] = size
-                except FormatError:
+                except FormatError as error:
+                    _log.warning("%s", error)
                     sizes[path] = size
-                except OSError:
-                    continue
+                except Exception:  # a thread that died of one file would leave every page standing still
+                    _log.exception("%s could not be taken in; trying again", path.name)
 
     def start(self, target: Target, sweep: Sweep) -> str:
         """Queue a run and return its id.

@@ -7,6 +7,7 @@ goes to and from plain JSON values with `to_dict` and `from_dict`, since that is
 from __future__ import annotations
 
 import dataclasses
+import re
 import uuid
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -275,12 +276,17 @@ class Target:
 
 @dataclass(frozen=True)
 class RunSpec:
-    """A run as it was asked for."""
+    """A run as it was asked for; its id names its spool."""
 
     id: str
     created_at: str
     target: Target
     sweep: Sweep
+
+    def __post_init__(self) -> None:
+        # The id of a spool from elsewhere becomes a file name here.
+        if not re.fullmatch(r"[A-Za-z0-9_-]{1,80}", self.id):
+            raise ValueError(f"{self.id!r} is no run id")
 
     @classmethod
     def new(cls, target: Target, sweep: Sweep) -> RunSpec:

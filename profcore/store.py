@@ -19,6 +19,7 @@ import pandas as pd
 import pyarrow as pa
 
 from profcore.errors import FormatError, StoreError, StoreHeldError
+from profcore.experiments import CATALOGUE
 from profcore.paths import SHIPPED
 from profcore.spec import RunSpec, Sample, State
 from profcore.spool import Record, read_from, run_record
@@ -280,6 +281,8 @@ class Store:
             settings = [tuple(setting.get(key) for key in keys) for setting in first["settings"]]
         else:
             raise ValueError("its first line holds no run")
+        if experiment not in CATALOGUE:
+            raise ValueError(f"there is no experiment {experiment!r}")
         cursor.execute(
             "INSERT INTO runs (id, experiment, source, name, state, created_at, planned_samples, spec) "
             "VALUES (?, ?, ?, ?, ?, ?, ?, ?)",

@@ -8,7 +8,7 @@ import pytest
 from conftest import small_sweep
 
 from profcore import formats, spool
-from profcore.errors import FormatError
+from profcore.errors import FormatError, UserError
 from profcore.experiments import CATALOGUE
 from profcore.frames import spool_samples
 from profcore.intake import lay_down, recognise
@@ -201,6 +201,14 @@ class TestSpoolsFromElsewhere:
         changed = path.read_bytes().replace(b'"round":2', b'"round":9')
         with pytest.raises(FormatError, match="differs from what is already here"):
             recognise(changed, path.name, store.spools)
+
+    def test_ids_that_are_no_file_names_and_unknown_experiments_are_refused(self, store, tmp_path):
+        spec, path = write_run(tmp_path / "elsewhere", "moe_topk")
+        data = path.read_bytes()
+        with pytest.raises(FormatError, match="no run id"):
+            recognise(data.replace(spec.id.encode(), b"../../outside"), path.name, store.spools)
+        with pytest.raises(UserError, match="no experiment 'cats'"):
+            recognise(data.replace(b'"experiment":"moe_topk"', b'"experiment":"cats"'), path.name, store.spools)
 
     def test_broken_lines_are_named(self, store, tmp_path):
         _, path = write_run(tmp_path / "elsewhere", "moe_topk")

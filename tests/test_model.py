@@ -1,8 +1,10 @@
 import json
 import shutil
 
+import huggingface_hub
 import pytest
 import torch
+from huggingface_hub.errors import LocalEntryNotFoundError
 from safetensors.torch import load_file, save_file
 
 from profcore.engines import eager
@@ -222,6 +224,25 @@ class TestCheckpoints:
         path.write_text("{")
         with pytest.raises(ModelError, match="cannot be read as JSON"):
             read_config(path)
+
+    def test_hub_names(self, tiny_molmoe, monkeypatch):
+        asked = []
+
+        def fetch(name, allow_patterns):
+            asked.append((name, allow_patterns))
+            return str(tiny_molmoe)
+
+        monkeypatch.setattr(huggingface_hub, "snapshot_download", fetch)
+        assert load_model("allenai/MolmoE", CPU, torch.float32, "eager").weights == "real"
+        # Neither pickles nor code are fetched.
+        assert asked == [("allenai/MolmoE", ["*.safetensors", "*.json"])]
+
+        def offline(name, allow_patterns):
+            raise LocalEntryNotFoundError("no network")
+
+        monkeypatch.setattr(huggingface_hub, "snapshot_download", offline)
+        with pytest.raises(ModelError, match=r"could not be fetched from the hub \(no network\)"):
+            load_model("allenai/MolmoE", CPU, torch.float32, "eager")
 
     def test_no_such_model(self):
         with pytest.raises(ModelError, match="no model 'nowhere'"):

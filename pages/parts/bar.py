@@ -6,6 +6,8 @@ import streamlit as st
 
 from pages.parts.state import service
 from profcore.errors import UserError
+from profcore.models.config import PRESETS
+from profcore.service import model_shape
 from profcore.spec import Clock, Target
 
 _OTHER_MODEL = "checkpoint"
@@ -87,6 +89,21 @@ def target() -> Target:
         if not model:
             raise UserError("Name the checkpoint to measure: a directory or a hub name, in the bar on the left.")
     return Target(model=model, device=state["device"], dtype=state["dtype"], experts=state["experts"])
+
+
+def say_target() -> None:
+    """Say in a line what a run would be measured on now."""
+    try:
+        chosen = target()
+        config = model_shape(chosen.model)
+    except UserError as error:
+        st.error(str(error))
+        return
+    weights = "random weights" if chosen.model in PRESETS else "its own weights"
+    st.markdown(
+        f"A run now measures **{chosen.model}** ({config.n_layers} blocks of {config.num_experts} experts, top-"
+        f"{config.top_k}, {weights}) on **{chosen.device}**. The bar on the left changes that."
+    )
 
 
 def clock() -> Clock:
