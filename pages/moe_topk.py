@@ -3,9 +3,7 @@
 import streamlit as st
 
 from pages.parts import controls, run_view
-from profcore import charts
 from profcore.experiments import CATALOGUE
-from profcore.spec import Stage
 
 EXPERIMENT = CATALOGUE["moe_topk"]
 config = controls.shape()
@@ -28,14 +26,4 @@ left, right = st.columns([1, 2.6], gap="large")
 with left:
     controls.choose_sweep(EXPERIMENT, config, values)
 with right:
-    run_view.show(
-        EXPERIMENT,
-        {
-            "Prefill and decode": lambda result: [
-                charts.panel(result.summary, EXPERIMENT, Stage.LLM_PREFILL.column),
-                charts.panel(result.summary, EXPERIMENT, Stage.LLM_DECODE.column),
-            ],
-            "All stages": lambda result: [charts.breakdown(result.summary, EXPERIMENT, list(Stage), "total_ms")],
-            "Decode step by position": lambda result: run_view.decode_steps(result),
-        },
-    )
+    run_view.show(EXPERIMENT, run_view.prefill_and_decode(EXPERIMENT))

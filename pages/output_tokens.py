@@ -34,6 +34,6 @@ with right:
             "Log scale": lambda result: [charts.breakdown(result.summary, EXPERIMENT, STAGES, "total_ms", log=True)],
             "Linear scale": lambda result: [charts.breakdown(result.summary, EXPERIMENT, STAGES, "total_ms")],
             "Time per output token": lambda result: [charts.panel(result.summary, EXPERIMENT, "tpot_ms")],
-            "Decode step by position": lambda result: run_view.decode_steps(result),
+            "Decode step by position": run_view.decode_steps,
         },
     )

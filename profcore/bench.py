@@ -122,12 +122,7 @@ def duty(target: Target, shelf: ModelShelf) -> list[Figure]:
     config = shelf.get(target).model.config
     experiment = CATALOGUE["context_scaling"]
     settings = build_settings(experiment, (1, 6, 12), base_setting(experiment, config))
-    samples: list[Sample] = []
-    with tempfile.TemporaryDirectory() as directory:
-        spec = RunSpec.new(target, Sweep(experiment.name, settings, num_samples=30))
-        with SpoolWriter(Path(directory) / f"{spec.id}.jsonl") as writer:
-            writer.run(spec)
-            execute(spec, writer, shelf, lambda: False, lambda r: samples.append(r) if isinstance(r, Sample) else None)
+    samples = _samples(target, shelf, Sweep(experiment.name, settings, num_samples=30))
     warm = [sample for sample in samples if sample.round > 0]
     wall = warm[-1].elapsed_s + warm[-1].total_ms / 1e3 - warm[0].elapsed_s
     share = sum(sample.total_ms for sample in warm) / 1e3 / wall
@@ -140,12 +135,7 @@ def speed(target: Target, shelf: ModelShelf) -> list[Figure]:
     experiment = CATALOGUE["context_scaling"]
     base = base_setting(CATALOGUE["moe_topk"], loaded.model.config)
     settings = build_settings(experiment, (1, 6), base)
-    samples: list[Sample] = []
-    with tempfile.TemporaryDirectory() as directory:
-        spec = RunSpec.new(target, Sweep(experiment.name, settings, num_samples=50))
-        with SpoolWriter(Path(directory) / f"{spec.id}.jsonl") as writer:
-            writer.run(spec)
-            execute(spec, writer, shelf, lambda: False, lambda r: samples.append(r) if isinstance(r, Sample) else None)
+    samples = _samples(target, shelf, Sweep(experiment.name, settings, num_samples=50))
     prefill = statistics.median(sample.llm_prefill_ms for sample in samples if sample.setting == 1)
     decode = statistics.median(step for sample in samples if sample.setting == 0 for step in sample.decode_steps_ms)
     return [
@@ -213,6 +203,17 @@ def page_data(target: Target, shelf: ModelShelf) -> list[Figure]:
         Figure("page-list", listed, "ms", "at most 100", "the list of those 200 runs"),
         Figure("page-huge", whole, "ms", "no target", "one run of 1,000,000 samples"),
     ]
+
+
+def _samples(target: Target, shelf: ModelShelf, sweep: Sweep) -> list[Sample]:
+    """What a run of the sweep measures, spool and all."""
+    samples: list[Sample] = []
+    with tempfile.TemporaryDirectory() as directory:
+        spec = RunSpec.new(target, sweep)
+        with SpoolWriter(Path(directory) / f"{spec.id}.jsonl") as writer:
+            writer.run(spec)
+            execute(spec, writer, shelf, lambda: False, lambda r: samples.append(r) if isinstance(r, Sample) else None)
+    return samples
 
 
 def _median_ms(call: Callable[[], object]) -> float:

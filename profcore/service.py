@@ -18,7 +18,7 @@ from profcore.models.knobs import check_setting
 from profcore.models.pictures import load_picture, open_picture
 from profcore.models.shards import find_shards
 from profcore.results import Result, load_result, run_titles
-from profcore.spec import Picture, RunSpec, Sweep, Target
+from profcore.spec import Picture, RunSpec, State, Sweep, Target
 from profcore.store import Store
 
 if TYPE_CHECKING:
@@ -162,19 +162,15 @@ def model_shape(model: str) -> MolmoConfig:
         return PRESETS[model]
     config = find_config(model)
     if config is None:
-        if model.count("/") != 1 or Path(model).exists():
-            raise UserError(
-                f"There is no model {model!r}: give {', '.join(PRESETS)}, a checkpoint directory or a hub name."
-            )
         return PRESETS["molmoe-1b"]
     find_shards(Path(model).expanduser())
     return config
 
 
-def environment_line(environment: dict[str, Any]) -> str:
+def environment_line(environment: dict[str, Any], state: State) -> str:
     """The machine and model of a run in a line."""
     if not environment:
-        return "Measured elsewhere; the file does not say on what."
+        return "Measured elsewhere; the file does not say on what." if state is State.DONE else "Not begun yet."
     weights = "random weights" if environment.get("weights") == "random" else "real weights"
     parts = [
         environment.get("device_name"),

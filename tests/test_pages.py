@@ -167,8 +167,9 @@ def test_a_checkpoint_that_is_none(app, tmp_path):
     assert "Name the checkpoint" in texts(test.error)
     test.text_input(key="checkpoint").set_value(str(tmp_path)).run()
     assert "no config.json" in texts(test.error)
-    test.text_input(key="checkpoint").set_value("nowhere").run()
-    assert "no model 'nowhere'" in texts(test.error)
+    for nowhere in ("nowhere", "/nowhere", "../no/where"):
+        test.text_input(key="checkpoint").set_value(nowhere).run()
+        assert f"no model '{nowhere}'" in texts(test.error)
     assert not test.exception
 
 

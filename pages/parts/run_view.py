@@ -13,7 +13,7 @@ from profcore import charts
 from profcore.errors import UserError
 from profcore.results import Result, display_samples, display_summary
 from profcore.service import environment_line
-from profcore.spec import State
+from profcore.spec import Stage, State
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -66,6 +66,18 @@ def show(experiment: Experiment, views: Views) -> None:
         _downloads(run_id)
 
 
+def prefill_and_decode(experiment: Experiment) -> Views:
+    """The charts of a knob that turns the language model: both its stages side by side, all stages, and the steps."""
+    return {
+        "Prefill and decode": lambda result: [
+            charts.panel(result.summary, experiment, Stage.LLM_PREFILL.column),
+            charts.panel(result.summary, experiment, Stage.LLM_DECODE.column),
+        ],
+        "All stages": lambda result: [charts.breakdown(result.summary, experiment, list(Stage), "total_ms")],
+        "Decode step by position": decode_steps,
+    }
+
+
 def decode_steps(result: Result) -> list[alt.LayerChart]:
     """The chart of decode latency by position; none where the run has no decode steps."""
     steps = service().decode_steps(result.run["id"])
@@ -82,6 +94,7 @@ def _live(run_id: str, state_before: State, experiment: str, draw: Callable[[Res
     followed = state_before.ended and st.session_state.get("run") == _LATEST
     if ended or (followed and service().latest(experiment) != run_id):
         st.rerun()
+    st.caption(environment_line(result.run["environment"], result.state))
     _progress(result)
     if result.summary.empty:
         if not result.state.ended:
@@ -95,9 +108,8 @@ def _live(run_id: str, state_before: State, experiment: str, draw: Callable[[Res
                 column.altair_chart(chart, width="stretch", key=f"chart-{place}")
         for caution in result.cautions:
             st.caption(f":material/warning: {caution.text}")
-    failed = result.settings[result.settings["failed"].notna()]
-    for row in failed.to_dict("records"):
-        st.warning(f"{row['title']}: {row['failed']}")
+    for reason, failed in result.settings.dropna(subset="failed").groupby("failed", sort=False):
+        st.warning(f"{'; '.join(failed['title'])}: {reason}")
     _tables(result)
 
 
@@ -156,7 +168,6 @@ def _tables(result: Result) -> None:
             st.dataframe(display_samples(result), hide_index=True)
     with environment:
         run = result.run
-        st.markdown(environment_line(run["environment"]))
         created = pd.Timestamp(run["created_at"]).strftime("%Y-%m-%d %H:%M:%S UTC")
         st.caption(f"Run {run['id']} · asked for {created} · {run['source']}")
         st.json({"spec": run["spec"], "environment": run["environment"]}, expanded=1)

@@ -125,7 +125,7 @@ def _reason(error: Exception, device: torch.device) -> str:
         return str(error)
     torch.cuda.empty_cache()
     total = torch.cuda.get_device_properties(device).total_memory / 2**30
-    return f"Out of GPU memory: this setting needs more than the {total:.0f} GiB of {device} leave it."
+    return f"Out of GPU memory: this setting needs more than is free of the {total:.0f} GiB of {device}."
 
 
 def _reset_peak_memory(device: torch.device) -> None:

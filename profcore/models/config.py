@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -193,9 +194,15 @@ def find_config(model: str) -> MolmoConfig | None:
     """The shape of a preset or a checkpoint directory; None for a hub name, known only once fetched.
 
     Raises:
-        ModelError: As `read_config`.
+        ModelError: It is none of these; or as `read_config`.
     """
     if model in PRESETS:
         return PRESETS[model]
     directory = Path(model).expanduser()
-    return read_config(directory / "config.json") if directory.is_dir() else None
+    if directory.is_dir():
+        return read_config(directory / "config.json")
+    if directory.exists() or not re.fullmatch(r"[\w-][\w.-]*/[\w-][\w.-]*", model):
+        raise ModelError(
+            f"There is no model {model!r}: give {', '.join(PRESETS)}, a checkpoint directory or a hub name."
+        )
+    return None

@@ -10,7 +10,7 @@ import torch
 
 from profcore.errors import ModelError, UserError
 from profcore.models.checkpoint import load_checkpoint
-from profcore.models.config import PRESETS
+from profcore.models.config import PRESETS, find_config
 from profcore.models.molmoe import MolmoE, random_model
 from profcore.models.prompt import ByteTokenizer, Tokenizer, load_tokenizer
 
@@ -82,13 +82,7 @@ def load_model(name: str, device: torch.device, dtype: torch.dtype, experts: str
     if name in PRESETS:
         config = PRESETS[name]
         return LoadedModel(random_model(config, device, dtype, experts), ByteTokenizer(config), "random")
-    directory = Path(name).expanduser()
-    if not directory.is_dir():
-        if not re.fullmatch(r"[\w.-]+/[\w.-]+", name) or directory.exists():
-            raise ModelError(
-                f"There is no model {name!r}: give {', '.join(PRESETS)}, a checkpoint directory or a hub name."
-            )
-        directory = _fetch(name)
+    directory = Path(name).expanduser() if find_config(name) else _fetch(name)
     model = load_checkpoint(directory, device, dtype, experts)
     return LoadedModel(model, load_tokenizer(directory, model.config), "real")
 
