@@ -73,6 +73,14 @@ def test_percentiles_are_shown_where_samples_support_them(n, p95, p99):
     assert (not math.isnan(row["p99"])) is p99
 
 
+def test_percentiles_are_numpys():
+    draw = np.random.default_rng(0)
+    for n in (1, 2, 3, 10, 101):
+        values = np.sort(draw.normal(size=n))
+        for share in (0, 5, 25, 50, 95, 99, 100):
+            assert stats.percentile(values, share) == pytest.approx(np.percentile(values, share), rel=1e-12)
+
+
 def test_missing_values_are_left_out():
     data = frame({0: [10, 20, 30]})
     data.loc[1, "projector_ms"] = np.nan
