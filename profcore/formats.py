@@ -141,7 +141,6 @@ class Imported:
     """
 
     run_id: str
-    experiment: Experiment
     records: list[Record]
     zeros: int
 
@@ -196,7 +195,7 @@ def read_profiling(data: bytes, name: str) -> Imported:
         records.append({"type": "environment", **environment})
     samples, zeros = _read_rows(rows, experiment, values, name)
     records += samples or _read_summary(summary, experiment, values, name)
-    return Imported(f"import-{digest}", experiment, records, zeros)
+    return Imported(f"import-{digest}", records, zeros)
 
 
 def _recognise(rows: list[dict[str, Any]], name: str) -> Experiment:

@@ -77,8 +77,13 @@ def test_a_log_axis_has_no_bar_at_zero(results):
 def test_error_bars_only_where_there_is_an_interval(results):
     result = results[0]["moe_topk"]
     summary = result.summary.assign(low=float("nan"), high=float("nan"))
-    _, _, rows = drawn(charts.panel(summary, result.experiment, "llm_prefill_ms"))
-    assert rows[-1] == [] or rows[-1] is None
+    _, layers, rows = drawn(charts.panel(result.summary, result.experiment, "llm_prefill_ms"))
+    assert layers[-1]["mark"]["type"] == "errorbar"
+    assert len(rows[-1]) == len(rows[0]) == 6
+    without = charts.panel(summary, result.experiment, "llm_prefill_ms").to_dict()
+    bars, errors = without["layer"]
+    assert len(without["datasets"][bars["data"]["name"]]) == 6
+    assert without["datasets"].get(errors["data"].get("name"), []) == []
 
 
 def test_decode_steps_by_position(results):

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 from conftest import small_sweep
 
-from profcore import spool
+from profcore import spool, worker
 from profcore.errors import UserError
 from profcore.service import Service
 from profcore.spec import Picture, RunSpec, State, Target
@@ -19,6 +19,7 @@ from profcore.spec import Picture, RunSpec, State, Target
 ROOT = Path(__file__).parents[1]
 CPU = Target()
 LONG = 5000
+original = worker.load_model
 
 
 def until(condition, seconds=60.0):
@@ -60,11 +61,21 @@ def test_a_run_goes_from_the_queue_to_the_store(service):
 
 
 def test_the_second_run_finds_the_model_loaded(service):
-    first, second = (service.start(CPU, small_sweep()) for _ in range(2))
+    first = service.start(CPU, small_sweep())
+    until(lambda: state(service, first) is State.DONE)
+    before = service.jobs._queues["cpu"]._worker.process.pid
+    second = service.start(CPU, small_sweep())
     until(lambda: state(service, second) is State.DONE)
-    processes = {service.jobs._queues["cpu"]._worker.process.pid}
-    assert state(service, first) is State.DONE
-    assert len(processes) == 1
+    assert service.jobs._queues["cpu"]._worker.process.pid == before
+
+
+def test_the_shelf_loads_a_model_once(monkeypatch):
+    loads = []
+    monkeypatch.setattr(worker, "load_model", lambda *given: loads.append(given) or original(*given))
+    shelf = worker.ModelShelf()
+    assert shelf.get(CPU) is shelf.get(CPU)
+    shelf.get(Target(dtype="bfloat16"))
+    assert len(loads) == 2
 
 
 def test_runs_wait_their_turn_and_both_can_be_stopped(service):

@@ -37,7 +37,7 @@ def show(experiment: Experiment, views: Views) -> None:
     runs = service().runs(experiment.name)
     if runs.empty:
         st.info("Nothing has been measured here yet. Choose values on the left and press **Run**.")
-        _watch(experiment.name)
+        _watch(experiment.name, None)
         return
     names = {row["id"]: _run_name(row) for row in runs.to_dict("records")}
     latest = service().latest(experiment.name)
@@ -60,10 +60,17 @@ def show(experiment: Experiment, views: Views) -> None:
     view = st.segmented_control(
         "Chart", list(views), default=next(iter(views)), required=True, key="view", bind="query-params"
     )
-    live = st.fragment(run_every=_IDLE_S if state.ended else _LIVE_S)(_live)
-    live(run_id, state, experiment.name, views[view or next(iter(views))])
-    if state.ended:
-        _downloads(run_id)
+    draw = views[view or next(iter(views))]
+    if not state.ended:
+        st.fragment(run_every=_LIVE_S)(_follow)(run_id, draw)
+        return
+    # What has ended is drawn once: looking again and again would take time from a run that is being measured.
+    result = service().result(run_id)
+    if result is not None:
+        _draw(result, draw)
+        _downloads(result)
+    if chosen == _LATEST:
+        _watch(experiment.name, run_id)
 
 
 def prefill_and_decode(experiment: Experiment) -> Views:
@@ -84,41 +91,43 @@ def decode_steps(result: Result) -> list[alt.LayerChart]:
     return [] if steps.empty else [charts.decode_steps(steps, result.settings, result.experiment)]
 
 
-def _live(run_id: str, state_before: State, experiment: str, draw: Callable[[Result], list[alt.LayerChart]]) -> None:
-    """The part of the page that follows the run; on its end the whole page is drawn once more."""
+def _follow(run_id: str, draw: Callable[[Result], list[alt.LayerChart]]) -> None:
+    """The part of the page that follows a run; on its end the whole page is drawn once more."""
     result = service().result(run_id)
-    if result is None:
+    if result is None or result.state.ended:
         st.rerun()
-    assert result is not None
-    ended = result.state.ended != state_before.ended
-    followed = state_before.ended and st.session_state.get("run") == _LATEST
-    if ended or (followed and service().latest(experiment) != run_id):
-        st.rerun()
+    else:
+        _draw(result, draw)
+
+
+def _draw(result: Result, draw: Callable[[Result], list[alt.LayerChart]]) -> None:
     st.caption(environment_line(result.run["environment"], result.state))
     _progress(result)
-    if result.summary.empty:
-        if not result.state.ended:
-            st.caption("The first bar appears with the first sample.")
-    else:
-        charts = draw(result)
-        if not charts:
-            st.info("This run has no samples for this chart.")
-        else:
-            for place, (column, chart) in enumerate(zip(st.columns(len(charts)), charts, strict=True)):
-                column.altair_chart(chart, width="stretch", key=f"chart-{place}")
+    if not result.summary.empty:
+        _charts(draw(result))
         for caution in result.cautions:
             st.caption(f":material/warning: {caution.text}")
+    elif not result.state.ended:
+        st.caption("The first bar appears with the first sample.")
     for reason, failed in result.settings.dropna(subset="failed").groupby("failed", sort=False):
         st.warning(f"{'; '.join(failed['title'])}: {reason}")
     _tables(result)
 
 
-def _watch(experiment: str) -> None:
-    """On a page without runs: look out for the first, whoever starts it."""
+def _charts(drawn: list[alt.LayerChart]) -> None:
+    if not drawn:
+        st.info("This run has no samples for this chart.")
+        return
+    for place, (column, chart) in enumerate(zip(st.columns(len(drawn)), drawn, strict=True)):
+        column.altair_chart(chart, width="stretch", key=f"chart-{place}")
+
+
+def _watch(experiment: str, known: str | None) -> None:
+    """Look out for a run later than the one shown, whoever starts it."""
 
     @st.fragment(run_every=_IDLE_S)
     def look() -> None:
-        if service().latest(experiment):
+        if service().latest(experiment) != known:
             st.rerun()
 
     look()
@@ -173,40 +182,24 @@ def _tables(result: Result) -> None:
         st.json({"spec": run["spec"], "environment": run["environment"]}, expanded=1)
 
 
-def _downloads(run_id: str) -> None:
-    result = service().result(run_id)
-    if result is None or result.samples.empty:
+def _downloads(result: Result) -> None:
+    """Buttons that make their file when they are pressed."""
+    if result.samples.empty:
         return
-    asked = service()
-    columns = st.columns(3)
-    columns[0].download_button(
-        "Result JSON",
-        lambda: asked.result_json(result),
-        result.experiment.file,
-        "application/json",
-        icon=":material/download:",
-        on_click="ignore",
-        width="stretch",
-        help="In the published format: summary and all_samples.",
+    asked, run_id = service(), result.run["id"]
+    files: tuple[tuple[str, Callable[[], str | bytes], str, str], ...] = (
+        ("Result JSON", lambda: asked.result_json(result), result.experiment.file, "application/json"),
+        ("Samples CSV", lambda: asked.samples_csv(result), f"{run_id}.csv", "text/csv"),
+        (
+            "Samples Parquet",
+            lambda: asked.samples_parquet(result),
+            f"{run_id}.parquet",
+            "application/vnd.apache.parquet",
+        ),
     )
-    columns[1].download_button(
-        "Samples CSV",
-        lambda: asked.samples_csv(result),
-        f"{run_id}.csv",
-        "text/csv",
-        icon=":material/download:",
-        on_click="ignore",
-        width="stretch",
-    )
-    columns[2].download_button(
-        "Samples Parquet",
-        lambda: asked.samples_parquet(result),
-        f"{run_id}.parquet",
-        "application/vnd.apache.parquet",
-        icon=":material/download:",
-        on_click="ignore",
-        width="stretch",
-    )
+    for column, (label, make, name, kind) in zip(st.columns(len(files)), files, strict=True):
+        icon = ":material/download:"
+        column.download_button(label, make, name, kind, icon=icon, on_click="ignore", width="stretch")
 
 
 def _run_name(run: dict) -> str:

@@ -18,8 +18,6 @@ if TYPE_CHECKING:
     from profcore.models.inputs import ModelInputs
     from profcore.models.molmoe import MolmoE
 
-NAME = "eager"
-
 
 class StopRequestedError(Exception):
     """The run was asked to stop in the middle of an inference, which is then thrown away."""
