@@ -15,14 +15,12 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
-from profcore.engines import eager
 from profcore.errors import UserError
-from profcore.experiments import CATALOGUE, base_setting, build_settings
+from profcore.experiments import CATALOGUE, base_setting, build_settings, default_values
 from profcore.measure.clock import make_clock
 from profcore.measure.environment import describe
 from profcore.measure.telemetry import Telemetry
 from profcore.models.inputs import grid_inputs
-from profcore.models.knobs import turned
 from profcore.models.pictures import load_picture
 from profcore.spec import Clock, Picture, RunSpec, Sample, Sweep, Target
 from profcore.spool import SpoolWriter
@@ -64,15 +62,15 @@ def run_benchmarks(target: Target, only: list[str] | None, as_json: bool) -> int
             except ImportError as error:
                 print(f"{name}: not run, {error.name} is not installed here.")
     loaded = shelf.get(target)
-    environment = describe(target, loaded, Clock.EVENTS, Telemetry(loaded.model.device).driver)
+    environment = describe(target, loaded, shelf.engine(target), Clock.EVENTS, Telemetry(loaded.model.device).driver)
     if as_json:
         rows = [asdict(figure) for figure in figures]
         print(json.dumps({"environment": environment.to_dict(), "figures": rows}, indent=2))
         return 0
-    print(
-        f"{environment.device_name} · {environment.model} ({environment.weights} weights) · {environment.dtype} · "
-        f"{environment.experts} experts · torch {environment.torch} · transformers {environment.transformers}"
-    )
+    model = f"{environment.model} ({environment.weights} weights, {environment.dtype})"
+    engine = f"{environment.engine} engine, {environment.experts} experts"
+    versions = f"torch {environment.torch} · transformers {environment.transformers}"
+    print(f"{environment.device_name} · {model} · {engine} · {versions}")
     for figure in figures:
         print(f"{figure.benchmark:<16} {figure.value:10.4g} {figure.unit:<8} ({figure.target})  {figure.how}")
     return 0
@@ -89,7 +87,7 @@ def load_time(target: Target, shelf: ModelShelf) -> list[Figure]:
 
 def overhead(target: Target, shelf: ModelShelf) -> list[Figure]:
     """Instrumented against bare inference, alternating which goes first."""
-    loaded = shelf.get(target)
+    loaded, engine = shelf.get(target), shelf.engine(target)
     model = loaded.model
     setting = base_setting(CATALOGUE["moe_topk"], model.config)
     inputs = grid_inputs(loaded, load_picture(Picture()), setting.grid, "Describe this image.")
@@ -98,20 +96,19 @@ def overhead(target: Target, shelf: ModelShelf) -> list[Figure]:
     def once(instrumented: bool) -> float:
         _wait(model.device)
         begin = time.perf_counter()
-        eager.infer(model, inputs, setting.output_tokens, clock if instrumented else None)
+        engine.infer(inputs, setting, clock if instrumented else None)
         if instrumented:
             clock.read()
         _wait(model.device)
         return time.perf_counter() - begin
 
-    with turned(model, setting):
-        for _ in range(3):
-            once(True)
-        pairs = []
-        for number in range(_PAIRS):
-            first = once(number % 2 == 0)
-            second = once(number % 2 == 1)
-            pairs.append((first, second) if number % 2 == 0 else (second, first))
+    for _ in range(3):
+        once(True)
+    pairs = []
+    for number in range(_PAIRS):
+        first = once(number % 2 == 0)
+        second = once(number % 2 == 1)
+        pairs.append((first, second) if number % 2 == 0 else (second, first))
     # The median of the pairs' ratios: neighbours share what the machine is doing at the time.
     ratio = statistics.median(instrumented / bare for instrumented, bare in pairs)
     return [Figure("overhead", ratio, "ratio", "at most 1.02", f"instrumented / bare, median of {_PAIRS} pairs")]
@@ -129,18 +126,68 @@ def duty(target: Target, shelf: ModelShelf) -> list[Figure]:
     return [Figure("duty", share, "share", "at least 0.85", f"{len(warm)} one-token inferences, 1×1 to 1×12")]
 
 
+_TARGETS = {
+    "eager": {"prefill": "at most 35", "decode top-8": "at most 35"},
+    "compiled": {
+        "vision 13 crops": "at most 12, aim 8",
+        "prefill": "at most 15, aim 8",
+        "decode top-1": "at most 1.8, aim 0.6",
+        "decode top-8": "at most 2.5, aim 1.3",
+        "decode top-32": "at most 4.5, aim 3.5",
+    },
+}
+
+
 def speed(target: Target, shelf: ModelShelf) -> list[Figure]:
-    """Prefill at 1×6 and decode at the model's own top-k, medians."""
-    loaded = shelf.get(target)
-    experiment = CATALOGUE["context_scaling"]
-    base = base_setting(CATALOGUE["moe_topk"], loaded.model.config)
-    settings = build_settings(experiment, (1, 6), base)
-    samples = _samples(target, shelf, Sweep(experiment.name, settings, num_samples=50))
-    prefill = statistics.median(sample.llm_prefill_ms for sample in samples if sample.setting == 1)
-    decode = statistics.median(step for sample in samples if sample.setting == 0 for step in sample.decode_steps_ms)
+    """Vision encoder at 13 crops, prefill at 1×6, and decode at three top-k, medians."""
+    config = shelf.get(target).model.config
+    context, topk = CATALOGUE["context_scaling"], CATALOGUE["moe_topk"]
+    grids = build_settings(context, (6, 12), base_setting(context, config))
+    choices = [value for value in (1, config.top_k, 32) if value <= config.num_experts]
+    answers = build_settings(topk, choices, base_setting(topk, config))
+    pictures = _samples(target, shelf, Sweep(context.name, grids, num_samples=50))
+    steps = _samples(target, shelf, Sweep(topk.name, answers, num_samples=50))
+    found = {
+        "vision 13 crops": ([s.vision_encoder_ms for s in pictures if s.setting == 1], "1×12"),
+        "prefill": ([s.llm_prefill_ms for s in pictures if s.setting == 0], "1×6"),
+    }
+    for index, value in enumerate(choices):
+        taken = [step for sample in steps if sample.setting == index for step in sample.decode_steps_ms]
+        found[f"decode top-{value}"] = (taken, "1×1, each step")
+    targets = _TARGETS.get(target.engine, {})
     return [
-        Figure("prefill", prefill, "ms", "at most 35", "LLM prefill at 1×6, 50 samples"),
-        Figure("decode", decode, "ms", "at most 35", f"a decode step at top-{base.top_k}, 1×1, 450 steps"),
+        Figure(name, statistics.median(values), "ms", targets.get(name, "no target"), f"{how}, {len(values)} values")
+        for name, (values, how) in found.items()
+        if values
+    ]
+
+
+def suite(target: Target, shelf: ModelShelf) -> list[Figure]:
+    """All four default experiments from a loaded model, 50 samples a setting, compiling and capturing included."""
+    config = shelf.get(target).model.config
+    begin, inferences = time.perf_counter(), 0
+    for experiment in CATALOGUE.values():
+        values = default_values(experiment, config)
+        settings = build_settings(experiment, values, base_setting(experiment, config))
+        inferences += len(_samples(target, shelf, Sweep(experiment.name, settings, num_samples=50)))
+    minutes = (time.perf_counter() - begin) / 60
+    asked = "at most 12, aim 5" if target.engine == "compiled" else "no target"
+    return [Figure("suite", minutes, "min", asked, f"{inferences} inferences of all four default experiments")]
+
+
+def memory(target: Target, shelf: ModelShelf) -> list[Figure]:
+    """Device memory that a sweep of sixteen settings takes with everything that it captured."""
+    config, experiment = shelf.get(target).model.config, CATALOGUE["transformer_blocks_mask"]
+    if shelf.get(target).model.device.type != "cuda":
+        return []
+    values = default_values(experiment, config)
+    settings = build_settings(experiment, values, base_setting(experiment, config))
+    torch.cuda.empty_cache()
+    _samples(target, shelf, Sweep(experiment.name, settings, num_samples=1))
+    # Taken from the card, since the allocator does not see what graphs hold.
+    free, total = torch.cuda.mem_get_info()
+    return [
+        Figure("memory", (total - free) / 1e9, "GB", "under 40", f"in use on the card after {len(settings)} settings")
     ]
 
 
@@ -235,6 +282,8 @@ BENCHMARKS: dict[str, Callable[[Target, ModelShelf], list[Figure]]] = {
     "overhead": overhead,
     "duty": duty,
     "speed": speed,
+    "suite": suite,
+    "memory": memory,
     "first-sample": first_sample,
     "page": page_data,
 }

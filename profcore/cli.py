@@ -10,6 +10,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
 
+from profcore.engines.names import ENGINES
 from profcore.errors import StoreHeldError, UserError
 from profcore.experiments import (
     CATALOGUE,
@@ -83,9 +84,9 @@ def _parser() -> argparse.ArgumentParser:
     runs.add_argument("--json", action="store_true", help="as JSON")
     runs.set_defaults(command=_runs)
 
-    check = commands.add_parser("check", help="compare a checkpoint with a file of expected outputs")
-    _add_target(check, model_required=True)
-    check.add_argument("--expected", type=Path, required=True, help="safetensors with in.* and out.*")
+    check = commands.add_parser("check", help="compare a model with expected outputs, an engine with eager")
+    _add_target(check)
+    check.add_argument("--expected", type=Path, help="safetensors with in.* and out.*")
     check.set_defaults(command=_check)
 
     tokens = commands.add_parser("tokens", help="how a picture of some size becomes tokens")
@@ -103,12 +104,14 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
-def _add_target(parser: argparse.ArgumentParser, model_required: bool = False) -> None:
+def _add_target(parser: argparse.ArgumentParser, engine: bool = True) -> None:
     model = "tiny, molmoe-1b, a checkpoint directory or a hub name"
-    parser.add_argument("--model", required=model_required, help=f"{model} (molmoe-1b on a GPU, tiny on a CPU)")
+    parser.add_argument("--model", help=f"{model} (molmoe-1b on a GPU, tiny on a CPU)")
     parser.add_argument("--device", help="cpu or cuda:N (the first GPU, or the CPU)")
     parser.add_argument("--dtype", default="auto", help="float32, bfloat16, float16 or auto")
     parser.add_argument("--experts", default="auto", help="eager, batched_mm, grouped_mm or auto")
+    if engine:
+        parser.add_argument("--engine", choices=list(ENGINES), default="eager", help="how the model is executed")
 
 
 def _add_database(parser: argparse.ArgumentParser) -> None:
@@ -129,7 +132,7 @@ def _target(options: argparse.Namespace) -> Target:
     if device == "cuda":
         device = "cuda:0"
     model = options.model or ("tiny" if device == "cpu" else "molmoe-1b")
-    return Target(model, device, options.dtype, experts=options.experts)
+    return Target(model, device, options.dtype, getattr(options, "engine", "eager"), options.experts)
 
 
 def _given_values(experiment: Experiment, options: argparse.Namespace, config: MolmoConfig) -> Sequence[int | str]:
@@ -229,7 +232,7 @@ def _measure(spec: RunSpec, writer: Any, shelf: Any) -> State:
     from rich.console import Console
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-    from profcore.measure.loop import SettingFailed
+    from profcore.measure.loop import Routing, SettingFailed
     from profcore.worker import execute
 
     stopping: list[int] = []
@@ -242,6 +245,8 @@ def _measure(spec: RunSpec, writer: Any, shelf: Any) -> State:
             task = progress.add_task(spec.sweep.experiment, total=spec.sweep.num_inferences)
 
             def seen(result: Any) -> None:
+                if isinstance(result, Routing):
+                    return
                 if isinstance(result, SettingFailed):
                     progress.console.print(f"Setting {result.setting + 1} failed: {result.reason}")
                     progress.update(task, total=(progress.tasks[0].total or 0) - spec.sweep.num_samples)
@@ -343,14 +348,20 @@ def _runs(options: argparse.Namespace) -> int:
 
 
 def _check(options: argparse.Namespace) -> int:
-    from profcore.models.parity import TOLERANCE, compare
+    from profcore.models.parity import against_eager, compare, every_knob
     from profcore.worker import ModelShelf
 
-    model = ModelShelf().get(_target(options)).model
-    differences = compare(model, options.expected)
+    if options.expected is None and options.engine == "eager":
+        raise UserError("Nothing to compare with: give --expected FILE, or --engine graph or compiled.")
+    shelf, target = ModelShelf(), _target(options)
+    loaded, engine = shelf.get(target), shelf.engine(target)
+    differences = compare(loaded.model, engine, options.expected) if options.expected else []
+    if options.engine != "eager":
+        print(f"{options.engine} against eager, logits:", file=sys.stderr)
+        differences += [against_eager(loaded, engine, setting) for setting in every_knob(loaded.model.config)]
     for difference in differences:
-        verdict = "" if difference.passed else f"  above {TOLERANCE:g}"
-        print(f"{difference.name:<28} {difference.largest:.3e}{verdict}")
+        verdict = "" if difference.passed else f"  above {difference.tolerance:.3g}"
+        print(f"{difference.name:<48} {difference.largest:.3e}{verdict}")
     return 0 if all(difference.passed for difference in differences) else 1
 
 

@@ -16,3 +16,8 @@ def default_database() -> Path:
     """The database of the dashboard and the command line, unless told otherwise: `$PROFCORE_DB` or `data/`."""
     given = os.environ.get(DATABASE_VARIABLE)
     return Path(given) if given else REPOSITORY / "data" / "profcore.duckdb"
+
+
+def cache_directory() -> Path:
+    """Where compiled code is kept between processes: `profcore/` in the user's cache directory."""
+    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "profcore"

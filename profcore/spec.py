@@ -259,8 +259,8 @@ class Target:
         model: 'tiny', 'molmoe-1b', a checkpoint directory or a hub name.
         device: 'cpu' or 'cuda:N'.
         dtype: 'float32', 'bfloat16' or 'float16'; 'auto' is bfloat16 on a GPU and float32 on a CPU.
-        engine: How prefill and decode are executed; 'eager' launches kernels one by one.
-        experts: transformers' experts implementation; 'auto' is grouped_mm on a GPU and eager on a CPU.
+        engine: How the model is executed: a name of `profcore.engines.names.ENGINES`.
+        experts: transformers' experts implementation; 'auto' is what suits the device, dtype and engine.
     """
 
     model: str = "tiny"
@@ -349,6 +349,38 @@ class Environment:
 
 
 @dataclass(frozen=True)
+class Ceilings:
+    """What a device was measured to do at most; what a stage's physical floor is computed from.
+
+    Attributes:
+        device_name: The device's name.
+        dtype: The type that the matrix products had.
+        read_gb_s: Bandwidth of reading memory, in 10⁹ bytes per second.
+        copy_gb_s: Bandwidth of copying, bytes read and bytes written counted.
+        matmul_tflop_s: Dense matrix products, in 10¹² operations per second, 2 per multiply-add.
+        torch: torch's version.
+        measured_at: When, in UTC.
+    """
+
+    device_name: str
+    dtype: str
+    read_gb_s: float
+    copy_gb_s: float
+    matmul_tflop_s: float
+    torch: str
+    measured_at: str
+
+    @property
+    def memory_gb_s(self) -> float:
+        """The highest bandwidth that any of the memory measurements reached."""
+        return max(self.read_gb_s, self.copy_gb_s)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain JSON values."""
+        return dataclasses.asdict(self)
+
+
+@dataclass(frozen=True)
 class Sample:
     """One timed inference at one setting; latencies in milliseconds.
 
@@ -359,6 +391,8 @@ class Sample:
         elapsed_s: Seconds from the run's first warm-up to this sample's start.
         decode_steps_ms: One latency per decode step; empty where the clock does not take them.
         num_input_tokens: Length of the prompt with its image tokens.
+        issue_ms: How long the host took to issue each stage (vision encoder, projector, prefill, decode), where the
+            clock does not wait for the device; a stage that takes no longer than this is bound by launching.
         peak_memory_bytes: Largest device memory allocated in this inference, where known.
         telemetry: What the GPU reported right after, where known (see `measure.telemetry`).
     """
@@ -380,8 +414,10 @@ class Sample:
     num_output_tokens: int
     peak_memory_bytes: int | None = None
     telemetry: dict[str, float] | None = None
+    issue_ms: tuple[float, ...] | None = None
 
     def to_dict(self) -> dict[str, Any]:
         """Plain JSON values."""
         # dataclasses.asdict copies every step's float one by one; a sample is written between two inferences.
-        return {**self.__dict__, "decode_steps_ms": list(self.decode_steps_ms)}
+        issue = None if self.issue_ms is None else list(self.issue_ms)
+        return {**self.__dict__, "decode_steps_ms": list(self.decode_steps_ms), "issue_ms": issue}

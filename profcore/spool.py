@@ -1,7 +1,8 @@
 """The append-only file a run writes: one JSON record a line, read on from a byte offset.
 
-Records carry a `type`: `run` (a `RunSpec`, first line), `environment`, `state`, `phase` (what is being done, for
-people), `sample`, `setting_failed`; and for results taken in from elsewhere `import` (first line) and `summary`.
+Records carry a `type`: `run` (a `RunSpec`, first line), `environment`, `ceilings`, `state`, `phase` (what is being
+done, for people), `routing`, `sample`, `setting_failed`; and for results taken in from elsewhere `import` (first
+line) and `summary`.
 Whoever writes holds a lock on the file, so that a spool without an end whose lock is free is known to be
 abandoned. Standard library only.
 """
@@ -17,7 +18,7 @@ from pathlib import Path
 from typing import Any, Self
 
 from profcore.errors import FormatError
-from profcore.spec import Environment, RunSpec, Sample, State
+from profcore.spec import Ceilings, Environment, RunSpec, Sample, State
 
 Record = dict[str, Any]
 
@@ -76,7 +77,17 @@ class SpoolWriter:
         """Append a sample; decode steps are rounded to a nanosecond, far below the clocks' resolution."""
         record = {"type": "sample", **sample.to_dict()}
         record["decode_steps_ms"] = [round(step, 6) for step in sample.decode_steps_ms]
+        if sample.issue_ms is not None:
+            record["issue_ms"] = [round(issue, 6) for issue in sample.issue_ms]
         self.write(record)
+
+    def ceilings(self, ceilings: Ceilings) -> None:
+        """Append what the device was measured to do at most."""
+        self.write({"type": "ceilings", **ceilings.to_dict()})
+
+    def routing(self, setting: int, prefill_experts: tuple[int, ...]) -> None:
+        """Append how many distinct experts a setting's prefill routes to in each active block."""
+        self.write({"type": "routing", "setting": setting, "prefill_experts": list(prefill_experts)})
 
     def setting_failed(self, setting: int, reason: str) -> None:
         """Append that a setting gives no further sample, and why."""

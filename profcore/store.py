@@ -87,6 +87,11 @@ MIGRATIONS = (
     );
     CREATE TABLE spools (run_id VARCHAR PRIMARY KEY, byte_offset BIGINT NOT NULL);
     """,
+    """
+    ALTER TABLE runs ADD COLUMN ceilings VARCHAR;
+    ALTER TABLE settings ADD COLUMN prefill_experts INTEGER[];
+    ALTER TABLE samples ADD COLUMN issue_ms DOUBLE[];
+    """,
 )
 
 _SAMPLE_TYPES = pa.schema(
@@ -112,6 +117,7 @@ _SAMPLE_TYPES = pa.schema(
         ("temperature_c", pa.float64()),
         ("power_w", pa.float64()),
         ("throttle_reasons", pa.int64()),
+        ("issue_ms", pa.list_(pa.float64())),
     ]
 )
 _SAMPLE_FIELDS = set(Sample.__dataclass_fields__)
@@ -289,7 +295,7 @@ class Store:
             [run_id, experiment, source, name, str(state), _utc(created), planned, text],
         )
         cursor.executemany(
-            "INSERT INTO settings VALUES (?, ?, ?, ?, ?, ?, ?, ?, NULL)",
+            "INSERT INTO settings VALUES (?, ?, ?, ?, ?, ?, ?, ?, NULL, NULL)",
             [[run_id, index, *setting] for index, setting in enumerate(settings)],
         )
 
@@ -321,6 +327,14 @@ class Store:
             elif kind == "environment":
                 text = json.dumps({key: value for key, value in record.items() if key != "type"})
                 cursor.execute("UPDATE runs SET environment = ? WHERE id = ?", [text, run_id])
+            elif kind == "ceilings":
+                text = json.dumps({key: value for key, value in record.items() if key != "type"})
+                cursor.execute("UPDATE runs SET ceilings = ? WHERE id = ?", [text, run_id])
+            elif kind == "routing":
+                cursor.execute(
+                    "UPDATE settings SET prefill_experts = ? WHERE run_id = ? AND setting = ?",
+                    [record["prefill_experts"], run_id, record["setting"]],
+                )
             elif kind == "setting_failed":
                 cursor.execute(
                     "UPDATE settings SET failed = ? WHERE run_id = ? AND setting = ?",
@@ -367,7 +381,7 @@ class Store:
         return rows[0][0] if rows else None
 
     def run(self, run_id: str) -> dict[str, Any] | None:
-        """One run with `num_samples`, its `spec` and `environment` as dicts (empty where unknown), or None."""
+        """One run with `num_samples`, or None; `spec`, `environment` and `ceilings` are dicts, empty where unknown."""
         query = _RUNS.format(samples="WHERE run_id = ?", runs="WHERE runs.id = ?")
         cursor = self._cursor.execute(query, [run_id, run_id])
         names = [column[0] for column in cursor.description or []]
@@ -377,6 +391,7 @@ class Store:
         run = dict(zip(names, rows[0], strict=True))
         run["spec"] = json.loads(run["spec"] or "{}")
         run["environment"] = json.loads(run["environment"] or "{}")
+        run["ceilings"] = json.loads(run["ceilings"] or "{}")
         return run
 
     def settings(self, run_id: str) -> pd.DataFrame:
@@ -389,13 +404,40 @@ class Store:
         """A run's samples with their settings' knobs, in the order measured; without the decode steps."""
         return self._cursor.execute(
             """
-            SELECT samples.* EXCLUDE (run_id, decode_steps_ms),
+            SELECT samples.* EXCLUDE (run_id, decode_steps_ms, issue_ms),
                 grid_rows, grid_columns, top_k, active_blocks, block_mask, output_tokens
             FROM samples JOIN settings USING (run_id, setting)
             WHERE run_id = ? ORDER BY sample_id
             """,
             [run_id],
         ).df()
+
+    def issue(self, run_id: str) -> pd.DataFrame:
+        """How long the host took to issue each stage: `setting`, `metric` (a stage's column), `issue_ms` (median)."""
+        return self._cursor.execute(
+            """
+            WITH issued AS (
+                SELECT setting, unnest(issue_ms) AS issue_ms, generate_subscripts(issue_ms, 1) AS place
+                FROM samples WHERE run_id = ?
+            )
+            SELECT setting, ['vision_encoder_ms', 'projector_ms', 'llm_prefill_ms', 'llm_decode_ms'][place] AS metric,
+                median(issue_ms) AS issue_ms
+            FROM issued GROUP BY ALL ORDER BY setting, metric
+            """,
+            [run_id],
+        ).df()
+
+    def ceilings(self, device_name: str, dtype: str) -> dict[str, Any]:
+        """The ceilings that some run last measured on such a device, or an empty dict."""
+        rows = self._cursor.execute(
+            """
+            SELECT ceilings FROM runs
+            WHERE ceilings ->> 'device_name' = ? AND ceilings ->> 'dtype' = ?
+            ORDER BY created_at DESC LIMIT 1
+            """,
+            [device_name, dtype],
+        ).fetchall()
+        return json.loads(rows[0][0]) if rows else {}
 
     def decode_steps(self, run_id: str) -> pd.DataFrame:
         """Decode latency by position: `setting`, `position` (from 2, the first decoded token), `n`, `median`, `low`

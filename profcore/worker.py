@@ -21,10 +21,12 @@ from typing import TYPE_CHECKING, Any
 import torch
 from filelock import FileLock, Timeout
 
-from profcore.engines.eager import StopRequestedError
+from profcore.engines import make_engine
+from profcore.engines.base import StopRequestedError
 from profcore.errors import UserError
+from profcore.measure.ceilings import known_ceilings, measure_ceilings
 from profcore.measure.environment import describe, device_name
-from profcore.measure.loop import SettingFailed, run_sweep
+from profcore.measure.loop import Routing, SettingFailed, run_sweep
 from profcore.measure.telemetry import Telemetry
 from profcore.models.load import LoadedModel, load_model, resolve_device, resolve_dtype, resolve_experts
 from profcore.spec import RunSpec, Sample, State, Target
@@ -33,15 +35,19 @@ from profcore.spool import SpoolWriter, read_spec
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
+    from profcore.engines.base import Engine
+
 _LOCK_POLL_S = 0.2
 
 
 class ModelShelf:
-    """Keeps the last loaded model, since loading takes longer than many a run."""
+    """Keeps the last loaded model and what its engine compiled, since both take longer than many a run."""
 
     def __init__(self) -> None:
         self._key: tuple[Any, ...] | None = None
         self._loaded: LoadedModel | None = None
+        self._engine_key: tuple[str, str] | None = None
+        self._engine: Engine | None = None
 
     def get(self, target: Target) -> LoadedModel:
         """The model for a target, loaded only if it is not the one at hand.
@@ -51,11 +57,12 @@ class ModelShelf:
         """
         device = resolve_device(target.device)
         dtype = resolve_dtype(target.dtype, device)
-        experts = resolve_experts(target.experts, device)
+        experts = resolve_experts(target.experts, device, dtype, target.engine)
         key = (target.model, device, dtype)
         if self._loaded is None or key != self._key:
             # Let go of the old model first: two may not fit.
             self._key, self._loaded = None, None
+            self._engine_key, self._engine = None, None
             if device.type == "cuda":
                 torch.cuda.empty_cache()
                 torch.cuda.set_device(device)
@@ -69,13 +76,30 @@ class ModelShelf:
         self._loaded.model.llm.set_experts_implementation(experts)
         return self._loaded
 
+    def engine(self, target: Target) -> Engine:
+        """The target's engine on its model; made anew only for another model, engine or experts implementation.
+
+        Raises:
+            UserError: As `get`, or the engine does not run there.
+        """
+        loaded = self.get(target)
+        key = (target.engine, loaded.model.experts)
+        if self._engine is None or key != self._engine_key:
+            # What the old one captured may hold the memory that the new one needs.
+            self._engine_key, self._engine = None, None
+            if loaded.model.device.type == "cuda":
+                torch.cuda.empty_cache()
+            self._engine = make_engine(target.engine, loaded.model)
+            self._engine_key = key
+        return self._engine
+
 
 def execute(
     spec: RunSpec,
     writer: SpoolWriter,
     shelf: ModelShelf,
     stop: Callable[[], bool],
-    seen: Callable[[Sample | SettingFailed], None] | None = None,
+    seen: Callable[[Sample | SettingFailed | Routing], None] | None = None,
 ) -> State:
     """Run a spec to its end, writing everything to its spool, and say how it ended.
 
@@ -86,20 +110,27 @@ def execute(
         writer: The spool.
         shelf: Where the model is kept.
         stop: Whether the run was asked to stop.
-        seen: Called after each record of a sample or a failed setting.
+        seen: Called after each record of a sample, a setting's routing or a failed setting.
     """
     try:
         device = resolve_device(spec.target.device)
         with _device_lock(device, writer, stop):
             writer.state(State.RUNNING)
             writer.phase(f"Loading {spec.target.model}")
-            loaded = shelf.get(spec.target)
+            loaded, engine = shelf.get(spec.target), shelf.engine(spec.target)
             telemetry = Telemetry(device)
-            writer.environment(describe(spec.target, loaded, spec.sweep.clock, telemetry.driver))
+            writer.environment(describe(spec.target, loaded, engine, spec.sweep.clock, telemetry.driver))
+            ceilings = known_ceilings(device, loaded.model.dtype)
+            if ceilings is None:
+                writer.phase("Measuring what the device can do at most, once")
+                ceilings = measure_ceilings(device, loaded.model.dtype)
+            writer.ceilings(ceilings)
             writer.phase("Measuring")
-            for result in run_sweep(loaded, spec.sweep, telemetry, stop):
+            for result in run_sweep(loaded, engine, spec.sweep, telemetry, stop, writer.phase):
                 if isinstance(result, Sample):
                     writer.sample(result)
+                elif isinstance(result, Routing):
+                    writer.routing(result.setting, result.prefill_experts)
                 else:
                     writer.setting_failed(result.setting, result.reason)
                 if seen:

@@ -98,6 +98,19 @@ def test_check(run, tiny_molmoe, monkeypatch):
     assert f"above {TOLERANCE:g}" in out
 
 
+def test_check_of_an_engine(run, tiny_molmoe, monkeypatch):
+    expected = tiny_molmoe / "expected.safetensors"
+    monkeypatch.undo()
+    command = ["check", "--model", tiny_molmoe, "--device", "cpu", "--engine", "compiled"]
+    code, out, _ = run(*command, "--expected", expected)
+    assert code == 0
+    largest = [float(line.rsplit(maxsplit=1)[1]) for line in out.splitlines()]
+    assert len(largest) == 13 + 9
+    assert max(largest) < 1e-4
+    code, _, err = run("check", "--device", "cpu")
+    assert (code, "Nothing to compare with" in err) == (2, True)
+
+
 def test_tokens_agree_with_the_reference(run, shared):
     for case in json.loads((shared / "reference/image_processing.json").read_text())["cases"]:
         size = "--width", case["width"], "--height", case["height"], "--max-crops", case["max_crops"]
@@ -199,9 +212,9 @@ def test_ctrl_c_stops_the_run_and_keeps_its_samples(run, monkeypatch):
     import os
     import signal
 
-    from profcore.measure import loop
+    from profcore.engines.eager import EagerEngine
 
-    original, calls = loop.eager.infer, []
+    original, calls = EagerEngine.infer, []
 
     def infer(*arguments, **keywords):
         calls.append(1)
@@ -209,7 +222,7 @@ def test_ctrl_c_stops_the_run_and_keeps_its_samples(run, monkeypatch):
             os.kill(os.getpid(), signal.SIGINT)
         return original(*arguments, **keywords)
 
-    monkeypatch.setattr(loop.eager, "infer", infer)
+    monkeypatch.setattr(EagerEngine, "infer", infer)
     code, _, _ = run("run", "moe_topk", "--top-k-values", 1, 2, *FAST)
     assert code == 130
     (row,) = stored(run)

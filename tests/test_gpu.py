@@ -4,6 +4,7 @@ import pytest
 import torch
 from conftest import small_sweep
 
+from profcore.engines.eager import EagerEngine
 from profcore.experiments import CATALOGUE, base_setting, build_settings
 from profcore.measure.loop import SettingFailed, run_sweep
 from profcore.measure.telemetry import Telemetry
@@ -18,10 +19,15 @@ def loaded(shelf):
     return shelf.get(Target(device="cuda:0"))
 
 
+def measured(results):
+    return [result for result in results if isinstance(result, Sample)]
+
+
 @pytest.mark.parametrize("clock", Clock)
 def test_the_stages_and_other_add_up_to_the_total(loaded, clock):
     telemetry = Telemetry(torch.device("cuda", 0))
-    for sample in run_sweep(loaded, small_sweep("output_tokens", (1, 4), clock=clock, warmup=1), telemetry, bool):
+    sweep = small_sweep("output_tokens", (1, 4), clock=clock, warmup=1)
+    for sample in measured(run_sweep(loaded, EagerEngine(loaded.model), sweep, telemetry, bool)):
         stages = [getattr(sample, stage.column) for stage in Stage]
         assert sum(stages) == pytest.approx(sample.total_ms, abs=1e-6)
         assert min(stages) >= 0
@@ -35,7 +41,8 @@ def test_the_two_clocks_agree_on_a_gpu_that_is_kept_busy(loaded):
     medians = {}
     for clock in Clock:
         sweep = small_sweep("context_scaling", (12,), num_samples=15, clock=clock, warmup=3)
-        samples = run_sweep(loaded, sweep, Telemetry(torch.device("cpu")), bool)
+        engine = EagerEngine(loaded.model)
+        samples = measured(run_sweep(loaded, engine, sweep, Telemetry(torch.device("cpu")), bool))
         totals = sorted(sample.total_ms for sample in samples)
         medians[clock] = totals[len(totals) // 2]
     assert medians[Clock.EVENTS] == pytest.approx(medians[Clock.PUBLISHED], rel=0.5)
@@ -49,7 +56,8 @@ def test_a_setting_that_really_runs_out_of_memory_fails_alone(shelf):
     loaded = shelf.get(target)
     experiment = CATALOGUE["context_scaling"]
     settings = build_settings(experiment, (1, 12), base_setting(experiment, PRESETS["molmoe-1b"]))
-    results = list(run_sweep(loaded, Sweep(experiment.name, settings, 2), Telemetry(torch.device("cpu")), bool))
+    sweep, telemetry = Sweep(experiment.name, settings, 2), Telemetry(torch.device("cpu"))
+    results = list(run_sweep(loaded, EagerEngine(loaded.model), sweep, telemetry, bool))
     failed = [result for result in results if isinstance(result, SettingFailed)]
     assert [result.setting for result in failed] == [1]
     assert "Out of GPU memory" in failed[0].reason

@@ -4,11 +4,12 @@ import pytest
 import torch
 from conftest import small_sweep
 
-from profcore.engines import eager
+from profcore.engines.base import PreparationError, StopRequestedError
+from profcore.engines.eager import EagerEngine
 from profcore.errors import UserError
 from profcore.measure import clock as clocks
 from profcore.measure import loop
-from profcore.measure.loop import SettingFailed, run_sweep
+from profcore.measure.loop import Routing, SettingFailed, run_sweep
 from profcore.measure.telemetry import Telemetry
 from profcore.spec import Clock, Sample, Stage
 
@@ -16,8 +17,12 @@ CPU = torch.device("cpu")
 NEVER = bool
 
 
-def measure(tiny, sweep, stop=NEVER):
-    return list(run_sweep(tiny, sweep, Telemetry(CPU), stop))
+def everything(tiny, sweep, stop=NEVER, engine=None, tell=lambda text: None):
+    return list(run_sweep(tiny, engine or EagerEngine(tiny.model), sweep, Telemetry(CPU), stop, tell))
+
+
+def measure(tiny, sweep, stop=NEVER, engine=None):
+    return [result for result in everything(tiny, sweep, stop, engine) if not isinstance(result, Routing)]
 
 
 def test_the_stages_and_other_add_up_to_the_total(tiny):
@@ -90,30 +95,70 @@ def test_order_is_seeded_and_each_round_visits_every_setting_once(tiny):
     assert len({tuple(s for turn, s in first if turn == visit) for visit in range(3)}) > 1
 
 
-def test_each_setting_is_warmed_at_its_own_shape_and_length(tiny, monkeypatch):
-    calls = []
+class Recording(EagerEngine):
+    """Eager, with a note of what it was asked for."""
 
-    def infer(model, inputs, output_tokens, clock=None, stop=None, **rest):
-        calls.append((output_tokens, clock is not None))
-        return original(model, inputs, output_tokens, clock, stop, **rest)
+    def __init__(self, model):
+        super().__init__(model)
+        self.calls = []
 
-    original = eager.infer
-    monkeypatch.setattr(loop.eager, "infer", infer)
-    measure(tiny, small_sweep("output_tokens", (1, 3), num_samples=2, warmup=2))
+    def prepare(self, inputs, setting, tell=None):
+        self.calls.append((setting.output_tokens, "prepared"))
+        tell("Compiling")
+
+    def infer(self, inputs, setting, clock=None, stop=None, keep_logits=False):
+        self.calls.append((setting.output_tokens, "timed" if clock else "warmed"))
+        return super().infer(inputs, setting, clock, stop, keep_logits)
+
+
+def test_each_setting_is_prepared_and_warmed_at_its_own_shape_and_length(tiny):
+    engine, told = Recording(tiny.model), []
+    everything(tiny, small_sweep("output_tokens", (1, 3), num_samples=2, warmup=2), NEVER, engine, told.append)
     for tokens in (1, 3):
-        assert [timed for length, timed in calls if length == tokens] == [False, False, True, True]
+        done = [what for length, what in engine.calls if length == tokens]
+        assert done == ["prepared", "warmed", "warmed", "timed", "timed"]
+    assert sorted(told) == ["Compiling for setting 1 of 2", "Compiling for setting 2 of 2", "Measuring", "Measuring"]
+
+
+class FailingAtThree(EagerEngine):
+    """Eager, which cannot do three output tokens."""
+
+    def __init__(self, model, prepare=None, infer=None):
+        super().__init__(model)
+        self.errors = {"prepare": prepare, "infer": infer}
+
+    def prepare(self, inputs, setting, tell=None):
+        if setting.output_tokens == 3 and self.errors["prepare"]:
+            raise self.errors["prepare"]
+
+    def infer(self, inputs, setting, *rest):
+        if setting.output_tokens == 3 and self.errors["infer"]:
+            raise self.errors["infer"]
+        return super().infer(inputs, setting, *rest)
+
+
+def test_a_setting_that_cannot_be_captured_is_marked_and_the_run_goes_on(tiny):
+    engine = FailingAtThree(tiny.model, prepare=PreparationError("RuntimeError: no such kernel"))
+    results = measure(tiny, small_sweep("output_tokens", (1, 3, 2), num_samples=2), NEVER, engine)
+    assert [result for result in results if isinstance(result, SettingFailed)] == [
+        SettingFailed(1, "It could not be compiled and captured (RuntimeError: no such kernel).")
+    ]
+    assert sorted(result.setting for result in results if isinstance(result, Sample)) == [0, 0, 2, 2]
+
+
+def test_routing_is_counted_for_each_setting(tiny):
+    found = [r for r in everything(tiny, small_sweep(values=(1, 64), num_samples=1)) if isinstance(r, Routing)]
+    # Two blocks are active, and every expert is hit where every token takes all.
+    assert sorted(result.setting for result in found) == [0, 1]
+    assert all(len(result.prefill_experts) == 2 for result in found)
+    assert next(result for result in found if result.setting == 1).prefill_experts == (64, 64)
+    assert max(next(result for result in found if result.setting == 0).prefill_experts) < 64
 
 
 def test_out_of_memory_at_one_setting_marks_it_and_the_run_goes_on(tiny, monkeypatch):
-    def infer(model, inputs, output_tokens, clock=None, stop=None, **rest):
-        if output_tokens == 3:
-            raise torch.cuda.OutOfMemoryError
-        return original(model, inputs, output_tokens, clock, stop, **rest)
-
-    original = eager.infer
-    monkeypatch.setattr(loop.eager, "infer", infer)
+    engine = FailingAtThree(tiny.model, infer=torch.cuda.OutOfMemoryError())
     monkeypatch.setattr(loop, "_reason", lambda error, device: "Out of GPU memory")
-    results = measure(tiny, small_sweep("output_tokens", (1, 3, 2), num_samples=2))
+    results = measure(tiny, small_sweep("output_tokens", (1, 3, 2), num_samples=2), NEVER, engine)
     assert [result for result in results if isinstance(result, SettingFailed)] == [
         SettingFailed(1, "Out of GPU memory")
     ]
@@ -135,9 +180,11 @@ def test_a_sweep_of_which_nothing_can_be_measured_says_why(tiny):
 def test_stop_throws_the_inference_under_way_away(tiny):
     asked = itertools.count()
     taken = []
-    with pytest.raises(eager.StopRequestedError):
-        for sample in run_sweep(tiny, small_sweep("output_tokens", (5,), 9), Telemetry(CPU), lambda: next(asked) > 7):
-            taken.append(sample)
+    sweep, engine = small_sweep("output_tokens", (5,), 9), EagerEngine(tiny.model)
+    with pytest.raises(StopRequestedError):
+        for result in run_sweep(tiny, engine, sweep, Telemetry(CPU), lambda: next(asked) > 7):
+            if isinstance(result, Sample):
+                taken.append(result)
     assert len(taken) == 1
     assert {router.top_k for router in tiny.model.routers()} == {8}
     assert len(tiny.model.active_blocks) == 16

@@ -8,6 +8,7 @@ from huggingface_hub.errors import LocalEntryNotFoundError
 from safetensors.torch import load_file, save_file
 
 from profcore.engines import eager
+from profcore.engines.eager import EagerEngine
 from profcore.errors import FormatError, ModelError, UserError
 from profcore.models.checkpoint import load_checkpoint
 from profcore.models.config import PRESETS, read_config
@@ -26,7 +27,7 @@ CPU = torch.device("cpu")
 @pytest.mark.parametrize("experts", ["eager", "batched_mm", "grouped_mm"])
 def test_parity_with_the_published_model(tiny_molmoe, experts):
     model = load_checkpoint(tiny_molmoe, CPU, torch.float32, experts)
-    differences = compare(model, tiny_molmoe / "expected.safetensors")
+    differences = compare(model, EagerEngine(model), tiny_molmoe / "expected.safetensors")
     names = {difference.name for difference in differences}
     assert {"out.vision_encoder", "out.projector", "out.prefill_logits", "out.mask1011.logits"} <= names
     assert len(names) == 13
@@ -36,14 +37,16 @@ def test_parity_with_the_published_model(tiny_molmoe, experts):
 def test_parity_notices_a_difference(tiny_molmoe):
     model = load_checkpoint(tiny_molmoe, CPU, torch.float32, "eager")
     model.llm.model.layers[0].mlp.gate.weight.data.mul_(1.5)
-    assert not all(difference.passed for difference in compare(model, tiny_molmoe / "expected.safetensors"))
+    assert not all(
+        difference.passed for difference in compare(model, EagerEngine(model), tiny_molmoe / "expected.safetensors")
+    )
 
 
 def test_expected_file_that_is_none(tiny_molmoe, tmp_path):
     model = load_checkpoint(tiny_molmoe, CPU, torch.float32, "eager")
     save_file({"out.projector": torch.zeros(1)}, tmp_path / "no-inputs.safetensors")
     with pytest.raises(FormatError, match="lacks the input"):
-        compare(model, tmp_path / "no-inputs.safetensors")
+        compare(model, EagerEngine(model), tmp_path / "no-inputs.safetensors")
 
 
 @pytest.mark.parametrize(("preset", "parameters"), [("molmoe-1b", 7.22e9), ("tiny", 3.7e6)])
@@ -170,7 +173,8 @@ class TestCheckpoints:
         weight_map = {name: shard for shard, held in parts.items() for name in held}
         (copy / "model.safetensors.index.json").write_text(json.dumps({"weight_map": weight_map}))
         (copy / "model.safetensors").unlink()
-        differences = compare(self.load(copy), tiny_molmoe / "expected.safetensors")
+        model = self.load(copy)
+        differences = compare(model, EagerEngine(model), tiny_molmoe / "expected.safetensors")
         assert max(difference.largest for difference in differences) < 1e-4
         (copy / "model-2.safetensors").unlink()
         with pytest.raises(ModelError, match=r"lacks the shards.*model-2"):

@@ -1,1 +1,33 @@
-"""How a prepared model executes prefill and decode."""
+"""How a prepared model executes an inference; `make_engine` gives one by its name."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from profcore.engines.names import ENGINES
+from profcore.errors import UserError
+
+if TYPE_CHECKING:
+    from profcore.engines.base import Engine
+    from profcore.models.molmoe import MolmoE
+
+
+def make_engine(name: str, model: MolmoE) -> Engine:
+    """An engine for a loaded model.
+
+    Raises:
+        UserError: There is no such engine, or the model's device or experts cannot be run by it.
+    """
+    if name == "eager":
+        from profcore.engines.eager import EagerEngine
+
+        return EagerEngine(model)
+    if name == "graph":
+        from profcore.engines.graph import GraphEngine
+
+        return GraphEngine(model)
+    if name == "compiled":
+        from profcore.engines.compiled import CompiledEngine
+
+        return CompiledEngine(model)
+    raise UserError(f"There is no engine {name!r}: choose from {', '.join(ENGINES)}.")

@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING
 import torch
 from transformers import DynamicCache
 
+from profcore.engines.base import StopRequestedError
+from profcore.models.knobs import turned
 from profcore.spec import Stage
 
 if TYPE_CHECKING:
@@ -17,10 +19,37 @@ if TYPE_CHECKING:
     from profcore.measure.clock import StageClock
     from profcore.models.inputs import ModelInputs
     from profcore.models.molmoe import MolmoE
+    from profcore.spec import Setting
 
 
-class StopRequestedError(Exception):
-    """The run was asked to stop in the middle of an inference, which is then thrown away."""
+class EagerEngine:
+    """See `profcore.engines.base.Engine`."""
+
+    name = "eager"
+
+    def __init__(self, model: MolmoE) -> None:
+        self._model = model
+
+    @property
+    def experts(self) -> str:
+        """The experts implementation of transformers."""
+        return self._model.experts
+
+    def prepare(self, inputs: ModelInputs, setting: Setting, tell: Callable[[str], None] | None = None) -> int | None:
+        """Nothing: modules run as they are."""
+        return None
+
+    def infer(
+        self,
+        inputs: ModelInputs,
+        setting: Setting,
+        clock: StageClock | None = None,
+        stop: Callable[[], bool] | None = None,
+        keep_logits: bool = False,
+    ) -> tuple[Tensor, list[Tensor]]:
+        """As `Engine.infer`."""
+        with turned(self._model, setting):
+            return infer(self._model, inputs, setting.output_tokens, clock, stop, keep_logits)
 
 
 @torch.inference_mode()
@@ -32,25 +61,7 @@ def infer(
     stop: Callable[[], bool] | None = None,
     keep_logits: bool = False,
 ) -> tuple[Tensor, list[Tensor]]:
-    """One inference: picture and prompt in, exactly `output_tokens` greedy tokens out, EOS or not.
-
-    One pass: vision encoder, projector, prefill (which yields the first token), then decode steps. Tokens stay
-    on the device, so that nothing here waits for it.
-
-    Args:
-        model: The model, its knobs turned.
-        inputs: Picture and prompt on the model's device.
-        output_tokens: Tokens to generate, at least 1.
-        clock: Told of each boundary; None for a bare inference.
-        stop: Asked before each decode step whether to give up.
-        keep_logits: Whether to return the logits that each token was chosen from.
-
-    Returns:
-        Tokens (output_tokens,), and logits (embedding_size,) of each if asked for.
-
-    Raises:
-        StopRequestedError: `stop` said so.
-    """
+    """As `Engine.infer`, on a model whose knobs are turned."""
     logits_kept: list[Tensor] = []
     if clock:
         clock.start()
@@ -63,7 +74,8 @@ def infer(
 
     cache = DynamicCache()
     states = model.embed(inputs.input_ids, image_tokens, inputs.sources, inputs.positions)
-    logits = model.logits(model.run_blocks(states, 0, cache)[:, -1:])
+    positions = torch.arange(inputs.num_input_tokens + output_tokens, device=states.device)[None]
+    logits = model.logits(model.run_blocks(states, positions[:, : inputs.num_input_tokens], cache)[:, -1:])
     token = logits.argmax(dim=-1)
     if clock:
         clock.mark(Stage.LLM_PREFILL)
@@ -75,7 +87,7 @@ def infer(
     for position in range(inputs.num_input_tokens, inputs.num_input_tokens + output_tokens - 1):
         if stop and stop():
             raise StopRequestedError
-        logits = model.logits(model.run_blocks(embed_tokens(token), position, cache))
+        logits = model.logits(model.run_blocks(embed_tokens(token), positions[:, position : position + 1], cache))
         token = logits.argmax(dim=-1)
         tokens.append(token)
         if clock:

@@ -19,11 +19,15 @@ from profcore.spec import Clock, Stage
 
 @dataclass(frozen=True)
 class Timing:
-    """Latencies of one inference in milliseconds; `stages` without OTHER, which is what they leave of `total`."""
+    """Latencies of one inference in milliseconds; `stages` without OTHER, which is what they leave of `total`.
+
+    `issue` is how long the host took to issue each stage, in the stages' order, where the clock does not wait.
+    """
 
     stages: dict[Stage, float]
     steps: tuple[float, ...]
     total: float
+    issue: tuple[float, ...] | None = None
 
     @property
     def other(self) -> float:
@@ -64,6 +68,7 @@ class EventClock:
     def start(self) -> None:
         """Wait for earlier work, then begin."""
         self._marks: list[Stage] = []
+        self._issued: list[float] = []
         self._steps = 0
         self._used = 0
         torch.cuda.synchronize(self._device)
@@ -74,6 +79,7 @@ class EventClock:
         """End a stage."""
         self._marks.append(stage)
         self._record()
+        self._issued.append(time.perf_counter())
 
     def step(self) -> None:
         """End a decode step."""
@@ -82,6 +88,7 @@ class EventClock:
 
     def finish(self) -> None:
         """Wait for the device, and read the host's clock."""
+        self._issued.append(time.perf_counter())
         torch.cuda.synchronize(self._device)
         self._end = time.perf_counter()
 
@@ -91,7 +98,8 @@ class EventClock:
         spans = [first.elapsed_time(second) for first, second in pairwise(events)]
         stages = dict(zip(self._marks, spans[: len(self._marks)], strict=True))
         steps = tuple(spans[len(self._marks) :])
-        return Timing({**stages, Stage.LLM_DECODE: sum(steps)}, steps, (self._end - self._begin) * 1e3)
+        issue = tuple((second - first) * 1e3 for first, second in pairwise([self._begin, *self._issued]))
+        return Timing({**stages, Stage.LLM_DECODE: sum(steps)}, steps, (self._end - self._begin) * 1e3, issue)
 
     def _record(self) -> None:
         if self._used == len(self._events):

@@ -14,10 +14,11 @@ import profcore
 from profcore.spec import Clock, Environment, Target
 
 if TYPE_CHECKING:
+    from profcore.engines.base import Engine
     from profcore.models.load import LoadedModel
 
 
-def describe(target: Target, loaded: LoadedModel, clock: Clock, driver: str | None) -> Environment:
+def describe(target: Target, loaded: LoadedModel, engine: Engine, clock: Clock, driver: str | None) -> Environment:
     """The environment of a run on a loaded model."""
     model, device = loaded.model, loaded.model.device
     return Environment(
@@ -35,8 +36,8 @@ def describe(target: Target, loaded: LoadedModel, clock: Clock, driver: str | No
         weights=loaded.weights,
         parameters=sum(parameter.numel() for parameter in model.parameters()),
         dtype=str(model.dtype).removeprefix("torch."),
-        engine=target.engine,
-        experts=model.experts,
+        engine=engine.name,
+        experts=engine.experts,
         attention=model.llm.config._attn_implementation,
         clock=str(clock),
     )

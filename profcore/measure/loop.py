@@ -7,22 +7,24 @@ import random
 import time
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import torch
 
-from profcore.engines import eager
+from profcore.engines.base import PreparationError, StopRequestedError
 from profcore.errors import UserError
 from profcore.measure.clock import make_clock
+from profcore.measure.routing import prefill_experts
 from profcore.measure.telemetry import Telemetry
 from profcore.models.inputs import ModelInputs, grid_inputs
-from profcore.models.knobs import check_setting, turned
+from profcore.models.knobs import check_setting
 from profcore.models.pictures import load_picture
 from profcore.spec import Sample, Setting, Stage, Sweep
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
+    from profcore.engines.base import Engine
     from profcore.models.load import LoadedModel
 
 
@@ -34,20 +36,35 @@ class SettingFailed:
     reason: str
 
 
+@dataclass(frozen=True)
+class Routing:
+    """How many distinct experts a setting's prefill uses, for each active block."""
+
+    setting: int
+    prefill_experts: tuple[int, ...]
+
+
 def run_sweep(
-    loaded: LoadedModel, sweep: Sweep, telemetry: Telemetry, stop: Callable[[], bool]
-) -> Iterator[Sample | SettingFailed]:
+    loaded: LoadedModel,
+    engine: Engine,
+    sweep: Sweep,
+    telemetry: Telemetry,
+    stop: Callable[[], bool],
+    tell: Callable[[str], None] = lambda text: None,
+) -> Iterator[Sample | SettingFailed | Routing]:
     """Measure a sweep, giving each sample as it is taken.
 
     Settings are visited round by round, each round in a new random order, so that drift of the machine does not
-    look like the knob. The first visit to a setting warms it, at its own shape and full output length, right
-    before its first sample; so the first samples come early and none is cold.
+    look like the knob. The first visit to a setting compiles and captures what its engine needs and warms it, at its
+    own shape and full output length, right before its first sample; so the first samples come early and none is cold.
 
     Args:
         loaded: The model; its knobs are turned for each inference and back.
+        engine: What executes the model.
         sweep: What to measure.
         telemetry: Read after each sample.
         stop: Asked before each inference and decode step; when it says so, what is under way is thrown away.
+        tell: Told, in words, what is being done where it is not measuring.
 
     Raises:
         UserError: A setting is not one of this model's, or none could be measured.
@@ -58,6 +75,8 @@ def run_sweep(
         check_setting(setting, model.config)
     image = load_picture(sweep.picture)
     inputs: dict[tuple[int, int], ModelInputs] = {}
+    routed: dict[Any, tuple[int, ...]] = {}
+    extra_memory: dict[int, int | None] = {}
     clock = make_clock(sweep.clock, model.device)
     order = random.Random(sweep.seed)
     alive = list(range(len(sweep.settings)))
@@ -72,16 +91,20 @@ def run_sweep(
                         inputs[setting.grid] = grid_inputs(loaded, image, setting.grid, sweep.prompt)
                     given = inputs[setting.grid]
                     _check_context(given, setting, model.config.max_positions)
-                    with turned(model, setting):
-                        if visit == 0:
-                            for _ in range(sweep.warmup):
-                                eager.infer(model, given, setting.output_tokens, None, stop)
-                        if stop():
-                            raise eager.StopRequestedError
-                        elapsed = time.perf_counter() - begin
-                        _reset_peak_memory(model.device)
-                        eager.infer(model, given, setting.output_tokens, clock, stop)
-                except (torch.cuda.OutOfMemoryError, UserError) as error:
+                    if visit == 0:
+                        key = (setting.grid, setting.top_k, setting.block_mask)
+                        if key not in routed:
+                            routed[key] = prefill_experts(model, given, setting)
+                        yield Routing(index, routed[key])
+                        extra_memory[index] = _prepare(engine, given, sweep, index, tell)
+                        for _ in range(sweep.warmup):
+                            engine.infer(given, setting, None, stop)
+                    if stop():
+                        raise StopRequestedError
+                    elapsed = time.perf_counter() - begin
+                    _reset_peak_memory(model.device)
+                    engine.infer(given, setting, clock, stop)
+                except (torch.cuda.OutOfMemoryError, PreparationError, UserError) as error:
                     reason = _reason(error, model.device)
                     alive.remove(index)
                     yield SettingFailed(index, reason)
@@ -103,12 +126,27 @@ def run_sweep(
                     num_vision_tokens=given.num_vision_tokens,
                     num_input_tokens=given.num_input_tokens,
                     num_output_tokens=setting.output_tokens,
-                    peak_memory_bytes=_peak_memory(model.device),
+                    peak_memory_bytes=_peak_memory(model.device, extra_memory[index]),
                     telemetry=telemetry.read(),
+                    issue_ms=timing.issue,
                 )
                 taken += 1
     if not taken:
         raise UserError(f"No setting could be measured: {reason}")
+
+
+def _prepare(engine: Engine, inputs: ModelInputs, sweep: Sweep, index: int, tell: Callable[[str], None]) -> int | None:
+    """Get a setting ready, saying so where it takes long."""
+    told = []
+
+    def told_of(text: str) -> None:
+        told.append(text)
+        tell(f"{text} for setting {index + 1} of {len(sweep.settings)}")
+
+    memory = engine.prepare(inputs, sweep.settings[index], told_of)
+    if told:
+        tell("Measuring")
+    return memory
 
 
 def _check_context(inputs: ModelInputs, setting: Setting, longest: int) -> None:
@@ -123,6 +161,8 @@ def _check_context(inputs: ModelInputs, setting: Setting, longest: int) -> None:
 def _reason(error: Exception, device: torch.device) -> str:
     if isinstance(error, UserError):
         return str(error)
+    if isinstance(error, PreparationError):
+        return f"It could not be compiled and captured ({error})."
     torch.cuda.empty_cache()
     total = torch.cuda.get_device_properties(device).total_memory / 2**30
     return f"Out of GPU memory: this setting needs more than is free of the {total:.0f} GiB of {device}."
@@ -133,8 +173,9 @@ def _reset_peak_memory(device: torch.device) -> None:
         torch.cuda.reset_peak_memory_stats(device)
 
 
-def _peak_memory(device: torch.device) -> int | None:
-    return torch.cuda.max_memory_allocated(device) if device.type == "cuda" else None
+def _peak_memory(device: torch.device, extra: int | None) -> int | None:
+    """Device memory that an inference took at most, what a captured graph keeps for itself included."""
+    return torch.cuda.max_memory_allocated(device) + (extra or 0) if device.type == "cuda" else None
 
 
 @contextmanager

@@ -16,6 +16,7 @@ from profcore.models.prompt import ByteTokenizer, Tokenizer, load_tokenizer
 
 _DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
 EXPERTS = ("eager", "batched_mm", "grouped_mm")
+_GROUPED_CAPABILITY = (8, 0)
 
 
 @dataclass(frozen=True)
@@ -54,16 +55,33 @@ def resolve_dtype(name: str, device: torch.device) -> torch.dtype:
     return _DTYPES[name]
 
 
-def resolve_experts(name: str, device: torch.device) -> str:
-    """An experts implementation; 'auto' is grouped_mm on a GPU and eager on a CPU.
+def resolve_experts(name: str, device: torch.device, dtype: torch.dtype, engine: str) -> str:
+    """An experts implementation.
+
+    'auto' is eager on a CPU; on a GPU grouped_mm where it runs, else batched_mm.
 
     Raises:
-        UserError: The name is another.
+        UserError: The name is another, or the device or the engine cannot run that implementation.
     """
-    if name == "auto":
-        return "grouped_mm" if device.type == "cuda" else "eager"
-    if name not in EXPERTS:
+    if name not in ("auto", *EXPERTS):
         raise UserError(f"Unknown experts implementation {name!r}: choose from auto, {', '.join(EXPERTS)}.")
+    if device.type != "cuda":
+        return "eager" if name == "auto" else name
+    grouped = torch.cuda.get_device_capability(device) >= _GROUPED_CAPABILITY
+    if name == "grouped_mm" and not grouped:
+        raise UserError(f"{device} has no grouped matrix products: choose batched_mm or eager experts.")
+    if engine == "compiled" and name != "auto":
+        raise UserError(f"The compiled engine has experts of its own on a GPU: leave experts at auto, not {name}.")
+    if engine == "graph":
+        # Outside of bfloat16 transformers' grouped_mm asks the host for the groups, which no graph can hold.
+        grouped = grouped and dtype == torch.bfloat16
+        if name == "eager" or (name == "grouped_mm" and not grouped):
+            raise UserError(
+                f"The graph engine cannot capture {name} experts in {str(dtype).removeprefix('torch.')}: "
+                f"choose {'grouped_mm or ' if grouped else ''}batched_mm."
+            )
+    if name == "auto":
+        return "grouped_mm" if grouped else "batched_mm"
     return name
 
 

@@ -179,19 +179,20 @@ class MolmoE(nn.Module):
         embeddings[0].index_add_(0, positions, kept)
         return embeddings
 
-    def run_blocks(self, states: Tensor, start: int, cache: DynamicCache) -> Tensor:
+    def run_blocks(self, states: Tensor, positions: Tensor, cache: DynamicCache, mask: Tensor | None = None) -> Tensor:
         """The active transformer blocks and the final norm.
 
+        Without a mask, attention is causal over several tokens and sees the whole cache from one.
+
         Shapes:
-            states: (1, tokens, d_model), the first of them at position `start`. Returns the same shape.
+            states: (1, tokens, d_model); positions: (1, tokens), each token's place in the sequence.
+            mask: (1, 1, tokens, places of the cache), True where a token may look. Returns the shape of states.
         """
-        positions = torch.arange(start, start + states.shape[1], device=states.device)[None]
         rotary = self.llm.model.rotary_emb(states, positions)
         keywords = {CACHE_ARGUMENT: cache}
         for index in self.active_blocks:
-            # Without a mask, scaled_dot_product_attention is causal over a prompt and full over one query.
             states = self.llm.model.layers[index](
-                states, position_embeddings=rotary, attention_mask=None, use_cache=True, **keywords
+                states, position_embeddings=rotary, attention_mask=mask, use_cache=True, **keywords
             )
         return self.llm.model.norm(states)
 

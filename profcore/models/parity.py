@@ -1,29 +1,38 @@
-"""Comparing a model with a file of expected outputs (`python -m profcore check`)."""
+"""Comparing a model with a file of expected outputs, and engines with `eager` (`python -m profcore check`)."""
 
 from __future__ import annotations
 
+import math
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import torch
 from safetensors import SafetensorError
 from safetensors.torch import load_file
+from transformers import DynamicCache
 
-from profcore.engines import eager
+from profcore.engines.eager import EagerEngine
 from profcore.errors import FormatError
-from profcore.models.inputs import ModelInputs
-from profcore.models.knobs import turned
+from profcore.models.inputs import ModelInputs, grid_inputs
 from profcore.models.molmoe import CROP_PIXELS, PATCH_PIXELS, PATCHES_PER_SIDE, MolmoE
-from profcore.spec import Setting, parse_mask
+from profcore.models.pictures import load_picture
+from profcore.spec import DEFAULT_PROMPT, Picture, Setting, parse_mask
 
 if TYPE_CHECKING:
     from pathlib import Path
 
     from torch import Tensor
 
+    from profcore.engines.base import Engine
+    from profcore.models.config import MolmoConfig
+    from profcore.models.load import LoadedModel
+
 TOLERANCE = 1e-3
-"""Largest absolute difference that passes."""
+"""Largest absolute difference from expected outputs that passes."""
+
+_LOGIT_TOLERANCE = {torch.float32: 1e-4, torch.float16: 0.01, torch.bfloat16: 0.04}
+"""What two engines' logits may differ by, as a share of the largest; sums are taken in another order and rounded."""
 
 
 @dataclass(frozen=True)
@@ -32,15 +41,18 @@ class Difference:
 
     name: str
     largest: float
+    tolerance: float = TOLERANCE
 
     @property
     def passed(self) -> bool:
-        """Whether it is within `TOLERANCE`; NaN is not."""
-        return self.largest <= TOLERANCE
+        """Whether it is within the tolerance; NaN is not."""
+        return self.largest <= self.tolerance
 
 
-def compare(model: MolmoE, path: Path) -> list[Difference]:
+def compare(model: MolmoE, engine: Engine, path: Path) -> list[Difference]:
     """The largest absolute difference of each expected tensor.
+
+    Stages are those of the model's modules; the greedy steps are the engine's.
 
     The file holds the inputs as `in.*`; `out.vision_encoder`, `out.projector`, `out.prefill_logits`, and greedy
     steps as `out.topkK.logits`/`.tokens` and `out.maskM.logits`/`.tokens`, where M has a 0 for each block skipped.
@@ -64,7 +76,9 @@ def compare(model: MolmoE, path: Path) -> list[Difference]:
         features = model.encode(inputs.pixels)
         image_tokens = model.project(features, inputs.masks)
         states = model.embed(inputs.input_ids, image_tokens, inputs.sources, inputs.positions)
-        logits = model.logits(model.run_blocks(states, 0, eager.DynamicCache()))
+        logits = model.logits(
+            model.run_blocks(states, torch.arange(states.shape[1], device=states.device)[None], DynamicCache())
+        )
     found["out.vision_encoder"] = features[None]
     found["out.projector"] = image_tokens[None]
     found["out.prefill_logits"] = logits[0]
@@ -76,8 +90,7 @@ def compare(model: MolmoE, path: Path) -> list[Difference]:
         top_k = int(match[1]) if match[1] else model.config.top_k
         mask = parse_mask(match[2]) if match[2] else everything
         setting = Setting((1, 1), top_k, mask, len(expected[f"{name}.tokens"]))
-        with turned(model, setting):
-            tokens, steps = eager.infer(model, inputs, setting.output_tokens, keep_logits=True)
+        tokens, steps = engine.infer(inputs, setting, keep_logits=True)
         found[f"{name}.tokens"], found[f"{name}.logits"] = tokens, torch.stack(steps)
 
     differences = []
@@ -91,6 +104,45 @@ def compare(model: MolmoE, path: Path) -> list[Difference]:
         largest = (ours.double().cpu() - tensor.double()).abs().max().item()
         differences.append(Difference(name, largest))
     return differences
+
+
+def every_knob(config: MolmoConfig) -> list[Setting]:
+    """Settings that turn each knob away from where it stands."""
+    blocks, experts = config.n_layers, config.num_experts
+    everything = (True,) * blocks
+    own = Setting((1, 1), config.top_k, everything, 6)
+    return [
+        own,
+        replace(own, grid=(1, 3)),
+        replace(own, grid=(1, 6), output_tokens=1),
+        replace(own, top_k=1),
+        replace(own, top_k=max(experts // 2, 1)),
+        replace(own, top_k=experts),
+        replace(own, block_mask=(True,) + (False,) * (blocks - 1)),
+        replace(own, block_mask=tuple(index % 2 == 0 for index in range(blocks))),
+        replace(own, output_tokens=150),
+    ]
+
+
+def against_eager(loaded: LoadedModel, engine: Engine, setting: Setting) -> Difference:
+    """How far an engine's logits are from eager's on the model's default picture.
+
+    Compared up to the first token that differs. That one may differ where eager's own two logits are no further apart
+    than the tolerance; else the difference is infinite.
+    """
+    inputs = grid_inputs(loaded, load_picture(Picture()), setting.grid, DEFAULT_PROMPT)
+    tokens, logits = EagerEngine(loaded.model).infer(inputs, setting, keep_logits=True)
+    others, other_logits = engine.infer(inputs, setting, keep_logits=True)
+    tolerance = _LOGIT_TOLERANCE[loaded.model.dtype] * max(step.abs().max().item() for step in logits)
+    largest = 0.0
+    for token, other, step, other_step in zip(tokens, others, logits, other_logits, strict=True):
+        largest = max(largest, (step.float() - other_step.float()).abs().max().item())
+        if token != other:
+            if (step[token] - step[other]).item() > 2 * tolerance:
+                largest = math.inf
+            break
+    knobs = f"top-{setting.top_k}, {setting.active_blocks} blocks, {setting.output_tokens} tokens"
+    return Difference(f"grid {setting.grid_label}, {knobs}", largest, tolerance)
 
 
 def _inputs(model: MolmoE, expected: dict[str, Tensor]) -> ModelInputs:

@@ -1,0 +1,236 @@
+"""The routed experts of many tokens: tokens are sorted by expert, and each expert's rows go through it in tiles.
+
+    route      softmax and top-k of every token, and each choice's place among its expert's rows
+    plan       which expert and rows each tile works on
+    up         gate and up projections with the gated activation between, rows gathered from the tokens
+    down       output projections, each row weighted by its share
+    combine    the sum over a token's experts, plus the residual
+
+An expert's weights are read once for each tile of rows, from the cache after the first.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import torch
+import triton
+import triton.language as tl
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+
+@triton.jit
+def _route(logits, shares, rows, counts, tokens, experts, TOP_K: tl.constexpr, EXPERTS: tl.constexpr):
+    token = tl.program_id(0)
+    candidate = tl.arange(0, EXPERTS)
+    score = tl.load(logits + token * experts + candidate, mask=candidate < experts, other=float("-inf"))
+    score = score.to(tl.float32)
+    better = (score[None, :] > score[:, None]) | (
+        (score[None, :] == score[:, None]) & (candidate[None, :] < candidate[:, None])
+    )
+    rank = tl.sum(better.to(tl.int32), axis=1)
+    raised = tl.exp(score - tl.max(score))
+    share = raised / tl.sum(raised)
+    taken = (rank < TOP_K) & (candidate < experts)
+    choice = token * TOP_K + rank
+    # The order of rows within an expert varies from call to call, but no row's result depends on it.
+    place = tl.atomic_add(counts + candidate, 1, mask=taken)
+    tl.store(rows + candidate * tokens + place, choice, mask=taken)
+    tl.store(shares + choice, share.to(shares.dtype.element_ty), mask=taken)
+
+
+@triton.jit
+def _plan(
+    counts, tile_expert, tile_start, tiles, experts, ROWS: tl.constexpr, EXPERTS: tl.constexpr, TILES: tl.constexpr
+):
+    candidate = tl.arange(0, EXPERTS)
+    count = tl.load(counts + candidate, mask=candidate < experts, other=0)
+    needed = (count + ROWS - 1) // ROWS
+    end = tl.cumsum(needed, axis=0)
+    tile = tl.program_id(0) * TILES + tl.arange(0, TILES)
+    # A tile's expert is the number of experts whose tiles end at or before it.
+    expert = tl.sum((end[None, :] <= tile[:, None]).to(tl.int32), axis=1)
+    first = tl.sum(tl.where(candidate[None, :] == expert[:, None], (end - needed)[None, :], 0), axis=1)
+    last = tl.sum(needed)
+    tl.store(tile_expert + tile, tl.where(tile < last, expert, -1), mask=tile < tiles)
+    tl.store(tile_start + tile, (tile - first) * ROWS, mask=tile < tiles)
+
+
+@triton.jit
+def _up(
+    x,
+    weight,
+    hidden,
+    rows,
+    counts,
+    tile_expert,
+    tile_start,
+    tokens,
+    width: tl.constexpr,
+    units: tl.constexpr,
+    TOP_K: tl.constexpr,
+    ROWS: tl.constexpr,
+    COLUMNS: tl.constexpr,
+    STEP: tl.constexpr,
+    PRECISION: tl.constexpr,
+):
+    expert = tl.load(tile_expert + tl.program_id(1)).to(tl.int64)
+    if expert < 0:
+        return
+    place = tl.load(tile_start + tl.program_id(1)) + tl.arange(0, ROWS)
+    there = place < tl.load(counts + expert)
+    choice = tl.load(rows + expert * tokens + place, mask=there, other=0)
+    unit = tl.program_id(0) * COLUMNS + tl.arange(0, COLUMNS)
+    step = tl.arange(0, STEP)
+    left = x + (choice // TOP_K)[:, None].to(tl.int64) * width + step[None, :]
+    right = weight + (expert * 2 * units + unit[None, :]) * width + step[:, None]
+    gate = tl.zeros((ROWS, COLUMNS), dtype=tl.float32)
+    up = tl.zeros((ROWS, COLUMNS), dtype=tl.float32)
+    for start in range(0, width, STEP):
+        inside = step < width - start
+        a = tl.load(left + start, mask=there[:, None] & inside[None, :], other=0.0)
+        mask = (unit[None, :] < units) & inside[:, None]
+        b = tl.load(right + start, mask=mask, other=0.0)
+        c = tl.load(right + start + units * width, mask=mask, other=0.0)
+        gate = tl.dot(a, b, gate, input_precision=PRECISION)
+        up = tl.dot(a, c, up, input_precision=PRECISION)
+    gated = gate * tl.sigmoid(gate) * up
+    out = hidden + choice[:, None].to(tl.int64) * units + unit[None, :]
+    tl.store(out, gated.to(hidden.dtype.element_ty), mask=there[:, None] & (unit[None, :] < units))
+
+
+@triton.jit
+def _down(
+    hidden,
+    weight,
+    out,
+    shares,
+    rows,
+    counts,
+    tile_expert,
+    tile_start,
+    tokens,
+    width: tl.constexpr,
+    units: tl.constexpr,
+    ROWS: tl.constexpr,
+    COLUMNS: tl.constexpr,
+    STEP: tl.constexpr,
+    PRECISION: tl.constexpr,
+):
+    expert = tl.load(tile_expert + tl.program_id(1)).to(tl.int64)
+    if expert < 0:
+        return
+    place = tl.load(tile_start + tl.program_id(1)) + tl.arange(0, ROWS)
+    there = place < tl.load(counts + expert)
+    choice = tl.load(rows + expert * tokens + place, mask=there, other=0)
+    column = tl.program_id(0) * COLUMNS + tl.arange(0, COLUMNS)
+    step = tl.arange(0, STEP)
+    left = hidden + choice[:, None].to(tl.int64) * units + step[None, :]
+    right = weight + (expert * width + column[None, :]) * units + step[:, None]
+    total = tl.zeros((ROWS, COLUMNS), dtype=tl.float32)
+    for start in range(0, units, STEP):
+        inside = step < units - start
+        a = tl.load(left + start, mask=there[:, None] & inside[None, :], other=0.0)
+        b = tl.load(right + start, mask=(column[None, :] < width) & inside[:, None], other=0.0)
+        total = tl.dot(a, b, total, input_precision=PRECISION)
+    total *= tl.load(shares + choice, mask=there, other=0.0).to(tl.float32)[:, None]
+    at = out + choice[:, None].to(tl.int64) * width + column[None, :]
+    tl.store(at, total.to(out.dtype.element_ty), mask=there[:, None] & (column[None, :] < width))
+
+
+@triton.jit
+def _combine(parts, residual, out, width, TOP_K: tl.constexpr, COLUMNS: tl.constexpr):
+    token = tl.program_id(0).to(tl.int64)
+    column = tl.program_id(1) * COLUMNS + tl.arange(0, COLUMNS)
+    inside = column < width
+    total = tl.load(residual + token * width + column, mask=inside, other=0.0).to(tl.float32)
+    for slot in tl.range(0, TOP_K):
+        total += tl.load(parts + (token * TOP_K + slot) * width + column, mask=inside, other=0.0).to(tl.float32)
+    tl.store(out + token * width + column, total.to(out.dtype.element_ty), mask=inside)
+
+
+def _power(number: int) -> int:
+    return max(16, triton.next_power_of_2(number))
+
+
+def experts(x: Tensor, normed: Tensor, logits: Tensor, gate_up: Tensor, down: Tensor, top_k: int) -> Tensor:
+    """The routed experts of every token: x + sum of share * expert(normed).
+
+    Shapes:
+        x, normed: (tokens, width); logits: (tokens, experts), rounded to the model's dtype.
+        gate_up: (experts, 2 * units, width); down: (experts, width, units). Returns (tokens, width).
+    """
+    (tokens, width), (count, _, units) = x.shape, down.shape
+    choices, device = tokens * top_k, x.device
+    # Rows of a tile: about what an expert gets, so that most experts take one or two tiles.
+    tile_rows = 16 if choices <= 16 * count else 32 if choices <= 32 * count else 64 if choices <= 64 * count else 128
+    tiles = min(choices, choices // tile_rows + count)
+    precision = "ieee" if x.dtype == torch.float32 else "tf32"
+    counts = torch.zeros(count, dtype=torch.int32, device=device)
+    rows = torch.empty((count, tokens), dtype=torch.int32, device=device)
+    shares = torch.empty(choices, dtype=x.dtype, device=device)
+    tile_expert = torch.empty(tiles, dtype=torch.int32, device=device)
+    tile_start = torch.empty(tiles, dtype=torch.int32, device=device)
+    hidden = torch.empty((choices, units), dtype=x.dtype, device=device)
+    parts = torch.empty((choices, width), dtype=x.dtype, device=device)
+    out = torch.empty_like(x)
+
+    _route[(tokens,)](
+        logits, shares, rows, counts, tokens, count, TOP_K=top_k, EXPERTS=triton.next_power_of_2(count), num_warps=2
+    )
+    _plan[(triton.cdiv(tiles, 128),)](
+        counts,
+        tile_expert,
+        tile_start,
+        tiles,
+        count,
+        ROWS=tile_rows,
+        EXPERTS=triton.next_power_of_2(count),
+        TILES=128,
+        num_warps=4,
+    )
+    columns = min(64, _power(units))
+    _up[(triton.cdiv(units, columns), tiles)](
+        normed,
+        gate_up,
+        hidden,
+        rows,
+        counts,
+        tile_expert,
+        tile_start,
+        tokens,
+        width,
+        units,
+        TOP_K=top_k,
+        ROWS=tile_rows,
+        COLUMNS=columns,
+        STEP=min(64, _power(width)),
+        PRECISION=precision,
+        num_warps=4,
+        num_stages=4,
+    )
+    columns = min(128, _power(width))
+    _down[(triton.cdiv(width, columns), tiles)](
+        hidden,
+        down,
+        parts,
+        shares,
+        rows,
+        counts,
+        tile_expert,
+        tile_start,
+        tokens,
+        width,
+        units,
+        ROWS=tile_rows,
+        COLUMNS=columns,
+        STEP=min(64, _power(units)),
+        PRECISION=precision,
+        num_warps=4,
+        num_stages=4,
+    )
+    columns = min(1024, _power(width))
+    _combine[(tokens, triton.cdiv(width, columns))](parts, x, out, width, TOP_K=top_k, COLUMNS=columns, num_warps=4)
+    return out
