@@ -114,9 +114,10 @@ def _sum(*values: Any) -> float | None:
 
 
 def samples_csv(table: pa.Table) -> str:
-    """A run's samples as CSV; decode steps as a JSON list in one field."""
+    """A run's samples as CSV; decode steps and issue times as JSON lists in one field each."""
     frame = table.to_pandas()
-    frame["decode_steps_ms"] = [json.dumps([] if s is None else list(s)) for s in frame["decode_steps_ms"]]
+    for column in ("decode_steps_ms", "issue_ms"):
+        frame[column] = [json.dumps([] if values is None else list(values)) for values in frame[column]]
     return frame.to_csv(index=False)
 
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
-from profcore import stats
+from profcore import floors, stats
 from profcore.experiments import Experiment, get_experiment
 from profcore.spec import Knob, State
 from profcore.stats import METRIC_LABELS
@@ -27,7 +27,8 @@ class Result:
         settings: As `Store.settings`, with `x` (the knob's value), `label` (as axes write it; a '|' breaks the line)
             and `title` (as tooltips write it).
         samples: As `Store.samples`, with `outlier`.
-        summary: As `stats.summarise`, with the settings' `x`, `label` and `title`.
+        summary: As `stats.summarise` and `floors.add_floors`, with the settings' `x`, `label` and `title`.
+        ceilings: What the floors are computed from (`spec.Ceilings`); empty where that was never measured.
         cautions: What to know before quoting a figure.
     """
 
@@ -36,6 +37,7 @@ class Result:
     settings: pd.DataFrame
     samples: pd.DataFrame
     summary: pd.DataFrame
+    ceilings: dict[str, Any]
     cautions: list[stats.Caution]
 
     @property
@@ -68,7 +70,12 @@ class Result:
         """Where the figures come from, for downloads."""
         keys = ("id", "name", "source", "state", "reason")
         run = {key: self.run[key] for key in keys} | {"created_at": f"{self.run['created_at'].isoformat()}Z"}
-        return {"run": run, "spec": self.run["spec"], "environment": self.run["environment"]}
+        return {
+            "run": run,
+            "spec": self.run["spec"],
+            "environment": self.run["environment"],
+            "ceilings": self.ceilings,
+        }
 
 
 def load_result(store: Store, run_id: str) -> Result | None:
@@ -79,13 +86,17 @@ def load_result(store: Store, run_id: str) -> Result | None:
     experiment = get_experiment(run["experiment"])
     settings, samples = store.settings(run_id), store.samples(run_id)
     settings = _name_settings(experiment, settings, samples)
+    environment = run["environment"]
+    # A run from before its device was measured is judged by what another such device can do.
+    ceilings = run["ceilings"] or store.ceilings(environment.get("device_name"), environment.get("dtype"))
     if samples.empty:
         summary = _published_summary(store.summaries(run_id))
     else:
         summary = stats.summarise(samples)
         samples = samples.assign(outlier=stats.label_outliers(samples))
+    summary = floors.add_floors(summary, settings, samples, store.issue(run_id), environment, ceilings)
     summary = summary.merge(settings[["setting", "x", "label", "title"]], on="setting")
-    return Result(run, experiment, settings, samples, summary, stats.cautions(samples))
+    return Result(run, experiment, settings, samples, summary, ceilings, stats.cautions(samples, summary))
 
 
 def _published_summary(summaries: pd.DataFrame) -> pd.DataFrame:
@@ -146,6 +157,11 @@ def display_summary(result: Result) -> pd.DataFrame:
     shown = ["n", "median", "low", "high", "mean", "std", "min", "max", "p95", "p99", "outliers"]
     frame = pd.DataFrame({"setting": rows["title"], "metric": rows["metric"].map(METRIC_LABELS)})
     frame = frame.join(rows[[column for column in shown if column in rows]].round(3))
+    frame["floor"] = rows["floor_ms"].round(4)
+    frame["× floor"] = rows["over_floor"].round(2)
+    frame["bound by"] = rows["binds"]
+    frame["GFLOP"] = (rows["flops"] / 1e9).round(2)
+    frame["MB"] = (rows["bytes"] / 1e6).round(1)
     # A percentile that no setting has samples enough for needs no column.
     return frame.dropna(axis="columns", how="all").rename(columns={"low": "95 % from", "high": "95 % to"})
 

@@ -322,6 +322,7 @@ class Environment:
         weights: 'real' (from a checkpoint) or 'random'.
         parameters: Number of the model's parameters.
         commit: Commit of this project's checkout, where known.
+        shape: The model's shape, the fields of `profcore.models.config.MolmoConfig`.
     """
 
     device: str
@@ -342,6 +343,7 @@ class Environment:
     experts: str
     attention: str
     clock: str
+    shape: dict[str, Any] | None = None
 
     def to_dict(self) -> dict[str, Any]:
         """Plain JSON values."""

@@ -157,8 +157,8 @@ class Caution:
     text: str
 
 
-def cautions(samples: pd.DataFrame) -> list[Caution]:
-    """What to know before quoting figures from these samples."""
+def cautions(samples: pd.DataFrame, summary: pd.DataFrame) -> list[Caution]:
+    """What to know before quoting figures from these samples and their summary."""
     found: list[Caution] = []
     if samples.empty:
         return found
@@ -190,6 +190,13 @@ def cautions(samples: pd.DataFrame) -> list[Caution]:
             Caution(
                 "outliers",
                 f"{outliers} of {len(totals)} samples are outliers (far out of their setting's totals).",
+            )
+        )
+    if "over_floor" in summary and (below := int((summary["over_floor"] < 1).sum())):
+        found.append(
+            Caution(
+                "floor",
+                f"{below} medians lie below their physical floor, which cannot be: the floor or the clock is wrong.",
             )
         )
     if (drift := _drift(samples)) is not None:

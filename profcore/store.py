@@ -427,7 +427,7 @@ class Store:
             [run_id],
         ).df()
 
-    def ceilings(self, device_name: str, dtype: str) -> dict[str, Any]:
+    def ceilings(self, device_name: str | None, dtype: str | None) -> dict[str, Any]:
         """The ceilings that some run last measured on such a device, or an empty dict."""
         rows = self._cursor.execute(
             """

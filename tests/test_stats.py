@@ -98,7 +98,10 @@ def test_outliers_are_labelled_not_dropped():
 
 def test_cautions():
     def kinds(data):
-        return {caution.kind for caution in stats.cautions(data)}
+        return {caution.kind for caution in stats.cautions(data, summary(data))}
+
+    def summary(data):
+        return pd.DataFrame() if data.empty else stats.summarise(data)
 
     steady = list(100 + np.random.default_rng(1).normal(size=40))
     assert kinds(frame({0: steady}, elapsed_s=range(40))) == set()
@@ -108,6 +111,10 @@ def test_cautions():
     drifting = [100 + step / 10 for step in range(40)]
     assert "drift" in kinds(frame({0: drifting}, elapsed_s=range(40)))
     assert kinds(pd.DataFrame()) == set()
+    impossible = pd.DataFrame({"over_floor": [0.9, 1.1, float("nan")]})
+    data = frame({0: steady}, elapsed_s=range(40))
+    (caution,) = stats.cautions(data, impossible)
+    assert (caution.kind, caution.text.split()[0]) == ("floor", "1")
 
 
 def test_published_blocks_are_those_of_published_files(shared):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import platform
 import subprocess
 from pathlib import Path
@@ -40,6 +41,7 @@ def describe(target: Target, loaded: LoadedModel, engine: Engine, clock: Clock, 
         experts=engine.experts,
         attention=model.llm.config._attn_implementation,
         clock=str(clock),
+        shape=dataclasses.asdict(model.config),
     )
 
 

@@ -1,0 +1,113 @@
+"""A run beside the physical floor: what each stage could take at least, how far it is from that, and what binds it."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pandas as pd
+
+from profcore import cost
+from profcore.models.config import PRESETS, MolmoConfig
+from profcore.spec import Ceilings, Stage
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+_ITEM_SIZE = {"float32": 4, "bfloat16": 2, "float16": 2}
+_TTFT = (Stage.VISION_ENCODER, Stage.PROJECTOR, Stage.LLM_PREFILL)
+
+
+def run_shape(environment: dict[str, Any]) -> MolmoConfig | None:
+    """The shape of the model that a run measured, where its environment says it."""
+    shape = environment.get("shape")
+    if not shape:
+        return PRESETS.get(str(environment.get("model")))
+    try:
+        return MolmoConfig(**{**shape, "vit_layers": tuple(shape["vit_layers"])})
+    except (TypeError, KeyError):
+        return None
+
+
+def add_floors(
+    summary: pd.DataFrame,
+    settings: pd.DataFrame,
+    samples: pd.DataFrame,
+    issue: pd.DataFrame,
+    environment: dict[str, Any],
+    ceilings: dict[str, Any],
+) -> pd.DataFrame:
+    """The summary with a floor for each stage, for TTFT, TPOT and the total; NaN where it is not known.
+
+    Args:
+        summary: As `stats.summarise`.
+        settings: As `Store.settings`.
+        samples: As `Store.samples`.
+        issue: As `Store.issue`.
+        environment: As in `Store.run`.
+        ceilings: As in `Store.run`; empty where the device was never measured.
+
+    Returns:
+        Added: `floor_ms`, `over_floor` (median / floor), `binds` ('compute', 'memory', 'launch' or None),
+        `flops` and `bytes` of one inference.
+    """
+    shape, itemsize = run_shape(environment), _ITEM_SIZE.get(str(environment.get("dtype")))
+    if shape is None or itemsize is None or not ceilings or samples.empty:
+        return summary.assign(floor_ms=np.nan, over_floor=np.nan, binds=None, flops=np.nan, bytes=np.nan)
+    rows = list(_floors(shape, itemsize, settings, samples, Ceilings(**ceilings)))
+    floors = pd.DataFrame(rows, columns=["setting", "metric", "floor_ms", "floor_binds", "flops", "bytes"])
+    summary = summary.merge(floors, on=["setting", "metric"], how="left")
+    summary = (
+        summary.merge(issue, on=["setting", "metric"], how="left") if len(issue) else summary.assign(issue_ms=np.nan)
+    )
+    # Nothing is to be done in no time: a stage without work has no ratio.
+    summary["over_floor"] = (summary["median"] / summary["floor_ms"]).where(summary["floor_ms"] > 0)
+    summary["binds"] = [_binds(row) for row in summary.to_dict("records")]
+    return summary.drop(columns=["floor_binds", "issue_ms"])
+
+
+def _binds(row: dict[Any, Any]) -> str | None:
+    if not row["floor_ms"] > 0 or not isinstance(row["floor_binds"], str):
+        return None
+    known = cost.Floor(1.0, 0.0) if row["floor_binds"] == "compute" else cost.Floor(0.0, 1.0)
+    issue = None if pd.isna(row["issue_ms"]) else row["issue_ms"] / row["floor_ms"]
+    # In units of the floor, since only which term is the larger is kept of it.
+    return cost.binding(known, row["median"] / row["floor_ms"], issue)
+
+
+def _floors(
+    shape: MolmoConfig, itemsize: int, settings: pd.DataFrame, samples: pd.DataFrame, ceilings: Ceilings
+) -> Iterator[tuple[int, str, float, str | None, float, float]]:
+    first = samples.groupby("setting")[["num_crops", "num_input_tokens", "num_output_tokens"]].first()
+    for row in settings.to_dict("records"):
+        setting = row["setting"]
+        if setting not in first.index or first.loc[setting].isna().any():
+            continue
+        counts = first.loc[setting]
+        routed = row.get("prefill_experts")
+        workload = cost.Workload(
+            num_crops=int(counts["num_crops"]),
+            num_input_tokens=int(counts["num_input_tokens"]),
+            num_output_tokens=int(counts["num_output_tokens"]),
+            top_k=int(row["top_k"]),
+            active_blocks=int(row["active_blocks"]),
+            prefill_experts=None if routed is None or np.size(routed) == 0 or np.any(pd.isna(routed)) else list(routed),
+        )
+        costs = {stage: cost.total(parts) for stage, parts in cost.stage_costs(shape, workload, itemsize).items()}
+        floors = {stage: cost.floor(stage_cost, ceilings) for stage, stage_cost in costs.items()}
+        for stage, stage_cost in costs.items():
+            bound = floors[stage]
+            yield setting, stage.column, bound.ms, bound.binds, stage_cost.flops, stage_cost.bytes
+        for metric, stages in (("ttft_ms", _TTFT), ("total_ms", tuple(costs))):
+            parts = [costs[stage] for stage in stages]
+            yield (
+                setting,
+                metric,
+                sum(floors[stage].ms for stage in stages),
+                None,
+                sum(part.flops for part in parts),
+                sum(part.bytes for part in parts),
+            )
+        if (steps := workload.num_output_tokens - 1) > 0:
+            step, bound = costs[Stage.LLM_DECODE], floors[Stage.LLM_DECODE]
+            yield setting, "tpot_ms", bound.ms / steps, bound.binds, step.flops / steps, step.bytes / steps
