@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import altair as alt
 import pandas as pd
 
+from profcore.comparison import PUBLISHED
 from profcore.spec import Stage
 from profcore.stats import METRIC_LABELS
 
@@ -24,11 +25,35 @@ STAGE_COLOURS = {
     Stage.OTHER: "#999999",
 }
 _LINE = "#CC79A7"
+_FLOOR_INSIDE, _FLOOR_AROUND = "#ffffff", "#1a1a1a"
 _ERROR = "#7f8794"
+FLOOR = "floor"
+"""How comparisons call the physical floor, beside the engines."""
+
+_ENGINE_COLOURS = {
+    "eager": "#D55E00",
+    "graph": "#0072B2",
+    "compiled": "#009E73",
+    FLOOR: "#CC79A7",
+    PUBLISHED: "#999999",
+}
+_DASHED = (FLOOR, PUBLISHED)
+_PART_COLOURS = {
+    "attention": "#0072B2",
+    "router": "#CC79A7",
+    "experts": "#D55E00",
+    "mlp": "#E69F00",
+    "norms": "#009E73",
+    "other": "#56B4E9",
+    "waiting": "#bdbdbd",
+}
 _HEIGHT = 380
 _SMALLEST_ON_LOG_MS = 0.1
 _HEADROOM = 1.3
 _FEW_STEPS = 30
+CLICK = "bar"
+"""Name of the selection that a click on a bar makes; it gives the bar's `setting`."""
+
 _DECADES = [factor * 10**power for power in range(-1, 6) for factor in (1, 3)]
 
 # Vega breaks a label into lines where it is an array.
@@ -54,7 +79,11 @@ def breakdown(
     if log and not bars.empty:
         positive = bars.loc[bars["end"] > 0, "end"]
         floor = max(float(positive.min()) / 10, _SMALLEST_ON_LOG_MS) if len(positive) else _SMALLEST_ON_LOG_MS
-        bars = bars.assign(start=bars["start"].clip(lower=floor), end=bars["end"].clip(lower=floor))
+        bars = bars.assign(
+            start=bars["start"].clip(lower=floor),
+            end=bars["end"].clip(lower=floor),
+            floor_end=bars["floor_end"].clip(lower=floor),
+        )
         scale = alt.Scale(type="log", domain=[floor, float(bars["end"].max()) * _HEADROOM], nice=False)
     x = alt.X("label:N", sort=order, title=experiment.axis, axis=alt.Axis(labelAngle=0, labelExpr=_LINES))
     title = "Latency (ms, log scale)" if log else "Latency (ms)"
@@ -71,7 +100,7 @@ def breakdown(
     )
     layers: list[alt.Chart] = [
         alt.Chart(bars)
-        .mark_bar()
+        .mark_bar(cursor="pointer")
         .encode(
             x=x,
             y=alt.Y("start:Q", title=title, scale=scale, axis=axis),
@@ -79,6 +108,8 @@ def breakdown(
             color=colour,
             tooltip=_tooltip("stage:N", "Stage"),
         )
+        .add_params(_clicked()),
+        *_floor_marks(bars, "floor_end", x, title, scale),
     ]
     if line and not tops.empty:
         tops = tops.assign(stage=METRIC_LABELS[line])
@@ -107,10 +138,12 @@ def panel(summary: pd.DataFrame, experiment: Experiment, metric: str) -> alt.Lay
     scale = alt.Scale(zero=True)
     bars = (
         alt.Chart(rows)
-        .mark_bar(color=colour)
+        .mark_bar(color=colour, cursor="pointer")
         .encode(x=x, y=alt.Y("median:Q", title=title, scale=scale), tooltip=_tooltip("stage:N", "Stage"))
+        .add_params(_clicked())
     )
-    return alt.layer(bars, _error_bars(rows, x, title, scale)).properties(height=_HEIGHT)
+    floors = _floor_marks(rows, "floor_ms", x, title, scale)
+    return alt.layer(bars, *floors, _error_bars(rows, x, title, scale)).properties(height=_HEIGHT)
 
 
 def decode_steps(steps: pd.DataFrame, settings: pd.DataFrame, experiment: Experiment) -> alt.LayerChart:
@@ -164,6 +197,108 @@ def decode_steps(steps: pd.DataFrame, settings: pd.DataFrame, experiment: Experi
     return alt.layer(band, lines).properties(height=_HEIGHT)
 
 
+def engines(rows: pd.DataFrame, experiment: Experiment, metric: str, log: bool) -> alt.LayerChart:
+    """One latency over a knob, a line for each engine with its medians' intervals; the floor and the published code.
+
+    Args:
+        rows: `x`, `metric`, `median`, `low`, `high`, `n` and `engine`, as `comparison` gives them.
+        experiment: Whose knob is on the axis.
+        metric: A column of `stats.METRICS`.
+        log: Logarithmic axes of latency.
+    """
+    rows = rows[rows["metric"] == metric]
+    if log:
+        rows = rows[rows["median"] > 0]
+    present = [name for name in _ENGINE_COLOURS if name in set(rows["engine"])]
+    unit = "ms per token" if metric == "tpot_ms" else "ms"
+    scale = alt.Scale(type="log", nice=False, padding=12) if log else alt.Scale(zero=True)
+    x = alt.X("x:Q", title=experiment.axis, scale=alt.Scale(zero=False, padding=12))
+    title = f"{METRIC_LABELS[metric]} ({unit})"
+    y = alt.Y("median:Q", title=title, scale=scale, axis=alt.Axis(format="~r"))
+    colour = alt.Color(
+        "engine:N",
+        sort=present,
+        scale=alt.Scale(domain=present, range=[_ENGINE_COLOURS[name] for name in present]),
+        legend=alt.Legend(
+            title=None, orient="top", symbolType="stroke", symbolStrokeWidth=3, symbolOpacity=1, columns=3
+        ),
+    )
+    dash = alt.StrokeDash(
+        "engine:N",
+        scale=alt.Scale(domain=present, range=[[5, 4] if name in _DASHED else [1, 0] for name in present]),
+        legend=None,
+    )
+    tooltip = [
+        alt.Tooltip("engine:N", title="Engine"),
+        alt.Tooltip("x:Q", title=experiment.title),
+        alt.Tooltip("median:Q", title="Median (ms)", format=",.4f"),
+        alt.Tooltip("low:Q", title="95 % interval from (ms)", format=",.4f"),
+        alt.Tooltip("high:Q", title="to (ms)", format=",.4f"),
+        alt.Tooltip("n:Q", title="Samples"),
+    ]
+    base = alt.Chart(rows).encode(x=x, color=colour, tooltip=tooltip)
+    known = alt.Chart(rows.dropna(subset=["low", "high"])).encode(x=x, color=colour, tooltip=tooltip)
+    layers = [
+        base.mark_line(strokeWidth=2).encode(y=y, strokeDash=dash),
+        base.mark_point(filled=True, size=36, opacity=1).encode(y=y),
+        known.mark_errorbar(thickness=1.5).encode(y=alt.Y("low:Q", title=title, scale=scale), y2="high:Q"),
+    ]
+    return alt.layer(*layers).properties(height=_HEIGHT)
+
+
+def parts(profile: dict[str, Any]) -> alt.LayerChart:
+    """A bar for each stage of a profiled setting: time in kernels by part, and the rest, in which the device waits.
+
+    Args:
+        profile: As `measure.profile.explain` gives it.
+    """
+    rows, marks = [], []
+    for stage in profile["stages"]:
+        label = Stage(stage["stage"]).label
+        if stage["stage"] == Stage.LLM_DECODE:
+            label += f"|{profile['steps']} steps"
+        own = [part for part in profile["parts"] if part["stage"] == stage["stage"]]
+        waiting = max(stage["measured_ms"] - sum(part["ms"] for part in own), 0.0)
+        at = 0.0
+        for part in (*own, {"part": "waiting", "ms": waiting, "kernels": 0}):
+            share = part["ms"] / stage["measured_ms"]
+            end = at + part["ms"]
+            rows.append({"label": label, "share": share, "start": at, "end": end, **part})
+            at = end
+        marks.append({"label": label, "floor_ms": stage["floor_ms"]})
+    order = [mark["label"] for mark in marks]
+    present = [part for part in _PART_COLOURS if any(row["part"] == part and row["ms"] for row in rows)]
+    y = alt.Y("label:N", sort=order, title=None, axis=alt.Axis(labelExpr=_LINES, labelLimit=120))
+    bars = (
+        alt.Chart(pd.DataFrame(rows))
+        .mark_bar()
+        .encode(
+            y=y,
+            x=alt.X("start:Q", title="Time (ms)"),
+            x2="end:Q",
+            color=alt.Color(
+                "part:N",
+                scale=alt.Scale(domain=present, range=[_PART_COLOURS[part] for part in present]),
+                legend=alt.Legend(title=None, orient="top", symbolType="square"),
+            ),
+            tooltip=[
+                alt.Tooltip("part:N", title="Part"),
+                alt.Tooltip("ms:Q", title="Time (ms)", format=",.3f"),
+                alt.Tooltip("share:Q", title="Share of the stage", format=".0%"),
+                alt.Tooltip("kernels:Q", title="Kernels"),
+            ],
+        )
+    )
+    base = alt.Chart(pd.DataFrame(marks)).encode(
+        y=y, x="floor_ms:Q", tooltip=[alt.Tooltip("floor_ms:Q", title="Floor (ms)", format=",.3f")]
+    )
+    floors = [
+        base.mark_tick(thickness=thickness, color=colour, opacity=1, orient="vertical", bandSize=34)
+        for thickness, colour in ((4, _FLOOR_AROUND), (2, _FLOOR_INSIDE))
+    ]
+    return alt.layer(bars, *floors).properties(height=70 * len(order) + 60)
+
+
 def _stack(summary: pd.DataFrame, stages: Sequence[Stage]) -> pd.DataFrame:
     """Where each stage's part of a bar starts and ends; medians are stacked, a missing one has no part."""
     names = {stage.column: stage.label for stage in stages}
@@ -173,7 +308,29 @@ def _stack(summary: pd.DataFrame, stages: Sequence[Stage]) -> pd.DataFrame:
     rows = rows.sort_values(["setting", "order"])
     rows["end"] = rows.groupby("setting")["median"].cumsum()
     rows["start"] = rows["end"] - rows["median"]
+    # A floor is marked inside its own stage's part of the bar.
+    rows["floor_end"] = rows["start"] + rows["floor_ms"]
     return rows
+
+
+def _clicked() -> alt.Parameter:
+    """A click on a bar, which names its setting."""
+    return alt.selection_point(name=CLICK, fields=["setting"], toggle=False)
+
+
+def _floor_marks(rows: pd.DataFrame, field: str, x: alt.X, title: str, scale: alt.Scale) -> list[alt.Chart]:
+    """Where each stage's floor lies, as a line that is seen on any colour and ground."""
+    known = rows.dropna(subset=[field])
+    known = known[known["floor_ms"] > 0]
+    if known.empty:
+        return []
+    base = alt.Chart(known).encode(
+        x=x, y=alt.Y(f"{field}:Q", title=title, scale=scale), tooltip=_tooltip("stage:N", "Floor of")
+    )
+    return [
+        base.mark_tick(thickness=thickness, color=colour, opacity=1, orient="horizontal", bandSize=24)
+        for thickness, colour in ((4, _FLOOR_AROUND), (2, _FLOOR_INSIDE))
+    ]
 
 
 def _order(summary: pd.DataFrame) -> list[str]:
@@ -197,4 +354,7 @@ def _tooltip(field: str, title: str) -> list[alt.Tooltip]:
         alt.Tooltip("low:Q", title="95 % interval from (ms)", format=",.3f"),
         alt.Tooltip("high:Q", title="to (ms)", format=",.3f"),
         alt.Tooltip("n:Q", title="Samples"),
+        alt.Tooltip("floor_ms:Q", title="Floor (ms)", format=",.3f"),
+        alt.Tooltip("over_floor:Q", title="Median / floor", format=",.2f"),
+        alt.Tooltip("binds:N", title="Bound by"),
     ]

@@ -7,6 +7,7 @@ import json
 import sys
 import time
 from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
 
@@ -25,6 +26,8 @@ from profcore.spec import Clock, Knob, Picture, RunSpec, Setting, State, Sweep, 
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+
+    import pandas as pd
 
     from profcore.models.config import MolmoConfig
 
@@ -96,6 +99,38 @@ def _parser() -> argparse.ArgumentParser:
     tokens.add_argument("--json", action="store_true", help="as JSON")
     tokens.set_defaults(command=_tokens)
 
+    ceilings = commands.add_parser("ceilings", help="measure what the device can do at most")
+    ceilings.add_argument("--device", help="cpu or cuda:N (the first GPU, or the CPU)")
+    ceilings.add_argument("--dtype", default="auto", help="float32, bfloat16, float16 or auto")
+    ceilings.add_argument("--json", action="store_true", help="as JSON")
+    ceilings.set_defaults(command=_ceilings)
+
+    why = commands.add_parser("why", help="profile one setting: where its time goes, and what binds it")
+    _add_target(why)
+    why.add_argument("--grid", type=int, default=1, help="image grid 1×N (1)")
+    why.add_argument("--top-k", type=int, help="top-k (the model's own)")
+    why.add_argument("--block-mask", metavar="MASK", help="blocks that run, such as 1011 (all)")
+    why.add_argument("--output-tokens", type=int, default=9, help="at most 9 are looked at (9)")
+    why.add_argument("--image", help="a picture file, a photograph's name, or a colour as #rrggbb")
+    why.add_argument("--prompt", help="the question put to the model")
+    why.add_argument("--trace", type=Path, metavar="FILE", help="write a Chrome trace, gzipped")
+    why.add_argument("--json", action="store_true", help="as JSON")
+    why.set_defaults(command=_why)
+
+    compare = commands.add_parser("compare-engines", help="the same sweep under each engine, and its sensitivities")
+    compare.add_argument("experiment", nargs="?", choices=[*CATALOGUE, "all"], default="moe_topk")
+    _add_target(compare, engine=False)
+    compare.add_argument("--engines", nargs="+", choices=list(ENGINES), help="those that the device can run")
+    compare.add_argument("--num-samples", type=int, default=20, help="timed inferences per setting (20)")
+    compare.add_argument("--warmup", type=int, default=2, help="untimed inferences per setting (2)")
+    compare.add_argument("--seed", type=int, default=0, help="seed of the visiting order (0)")
+    compare.add_argument("--image", help="a picture file, a photograph's name, or a colour as #rrggbb")
+    compare.add_argument("--prompt", help="the question put to the model")
+    compare.add_argument("--json", action="store_true", help="as JSON")
+    _add_database(compare)
+    compare.add_argument("--spool-only", type=Path, metavar="DIR", help="write spools here and open no database")
+    compare.set_defaults(command=_compare_engines)
+
     bench = commands.add_parser("bench", help="measure what the measuring itself costs")
     _add_target(bench)
     bench.add_argument("--only", nargs="+", help="benchmarks to run (all that this machine has what it takes for)")
@@ -125,14 +160,17 @@ def _database(options: argparse.Namespace) -> Path:
 
 
 def _target(options: argparse.Namespace) -> Target:
-    import torch
-
-    gpu = torch.cuda.is_available()
-    device = options.device or ("cuda:0" if gpu else "cpu")
-    if device == "cuda":
-        device = "cuda:0"
+    device = _default_device(options.device)
     model = options.model or ("tiny" if device == "cpu" else "molmoe-1b")
     return Target(model, device, options.dtype, getattr(options, "engine", "eager"), options.experts)
+
+
+def _default_device(given: str | None) -> str:
+    import torch
+
+    if given is None:
+        return "cuda:0" if torch.cuda.is_available() else "cpu"
+    return "cuda:0" if given == "cuda" else given
 
 
 def _given_values(experiment: Experiment, options: argparse.Namespace, config: MolmoConfig) -> Sequence[int | str]:
@@ -278,11 +316,16 @@ def _report(options: argparse.Namespace, spec: RunSpec, path: Path, state: State
         file.parent.mkdir(parents=True, exist_ok=True)
         file.write_text(profiling_json(experiment, samples, metadata), encoding="utf-8")
         print(f"{experiment.name}: {len(samples)} samples, {state}, in {file}")
+    _deliver(options, path)
+    return 0 if state is State.DONE else 1
+
+
+def _deliver(options: argparse.Namespace, path: Path) -> None:
+    """Hand a spool to the store, or say where it stays."""
     if options.spool_only:
         print(f"Spool: {path}")
     else:
         _hand_over(path, _database(options))
-    return 0 if state is State.DONE else 1
 
 
 def _hand_over(path: Path, database: Path) -> None:
@@ -391,6 +434,136 @@ def _tokens(options: argparse.Namespace) -> int:
         for name, value in result.items():
             print(f"{name:<22} {value}")
     return 0
+
+
+def _ceilings(options: argparse.Namespace) -> int:
+    from profcore.measure.ceilings import measure_ceilings
+    from profcore.models.load import resolve_device, resolve_dtype
+
+    device = resolve_device(_default_device(options.device))
+    found = measure_ceilings(device, resolve_dtype(options.dtype, device))
+    if options.json:
+        print(json.dumps(found.to_dict(), indent=2))
+        return 0
+    print(f"{found.device_name}, {found.dtype}, torch {found.torch}")
+    print(f"reading memory   {found.read_gb_s:10,.1f} GB/s")
+    print(f"copying memory   {found.copy_gb_s:10,.1f} GB/s, bytes read and written")
+    print(f"matrix products  {found.matmul_tflop_s:10,.3f} TFLOP/s, 2 per multiply-add")
+    return 0
+
+
+def _why(options: argparse.Namespace) -> int:
+    from profcore.engines.base import PreparationError
+    from profcore.tools import run_tool
+    from profcore.worker import ModelShelf
+
+    shelf, target, picture = ModelShelf(), _target(options), _picture(options.image)
+    config = shelf.get(target).model.config
+    setting = Setting(
+        grid=(1, options.grid),
+        top_k=config.top_k if options.top_k is None else options.top_k,
+        block_mask=parse_mask(options.block_mask) if options.block_mask else (True,) * config.n_layers,
+        output_tokens=options.output_tokens,
+    )
+    arguments = {
+        "setting": setting.to_dict(),
+        "picture": picture.to_dict(),
+        "prompt": options.prompt,
+        "trace": str(options.trace) if options.trace else None,
+    }
+    try:
+        found = run_tool("profile", shelf, target, arguments, lambda text: print(f"{text}…", file=sys.stderr))
+    except PreparationError as error:
+        print(f"profcore: it could not be compiled and captured ({error}).", file=sys.stderr)
+        return 1
+    if options.json:
+        print(json.dumps(found, indent=2))
+        return 0
+    from profcore.results import display_profile_kernels, display_profile_stages
+
+    print(found["verdict"])
+    _print_table(display_profile_stages(found))
+    _print_table(_parts_table(found))
+    _print_table(display_profile_kernels(found).head(12))
+    return 0
+
+
+def _parts_table(profile: dict[str, Any]) -> pd.DataFrame:
+    import pandas as pd
+
+    rows = [
+        {"stage": part["stage"], "part": part["part"], "time (ms)": round(part["ms"], 3), "kernels": part["kernels"]}
+        for part in profile["parts"]
+    ]
+    return pd.DataFrame(rows)
+
+
+def _print_table(frame: pd.DataFrame) -> None:
+    from rich.console import Console
+    from rich.table import Table
+
+    table = Table(*(str(column) for column in frame))
+    for row in frame.astype(object).where(frame.notna(), "–").to_numpy().tolist():
+        table.add_row(*(f"{value:,.4g}" if isinstance(value, float) else str(value) for value in row))
+    Console().print(table)
+
+
+def _compare_engines(options: argparse.Namespace) -> int:
+    import pandas as pd
+
+    from profcore.comparison import display_sensitivities, published_sensitivities, sensitivities
+    from profcore.frames import spool_samples
+    from profcore.models.pictures import load_picture
+    from profcore.spec import DEFAULT_PROMPT
+    from profcore.spool import SpoolWriter, spool_path
+    from profcore.worker import ModelShelf
+
+    names = list(CATALOGUE) if options.experiment == "all" else [options.experiment]
+    spools = options.spool_only or _check_database(_database(options))
+    target, shelf, picture = _target(options), ModelShelf(), _picture(options.image)
+    load_picture(picture)
+    config = shelf.get(target).model.config
+    engines = options.engines or [name for name in ENGINES if name != "graph" or target.device != "cpu"]
+    for engine in engines:
+        # Refused before anything is measured, not after the first engine's sweep.
+        shelf.engine(replace(target, engine=engine))
+    code, found = 0, []
+    for name in names:
+        experiment = get_experiment(name)
+        settings = build_settings(experiment, default_values(experiment, config), base_setting(experiment, config))
+        for engine in engines:
+            sweep = Sweep(
+                name,
+                settings,
+                options.num_samples,
+                options.warmup,
+                options.seed,
+                picture=picture,
+                prompt=options.prompt or DEFAULT_PROMPT,
+            )
+            spec = RunSpec.new(replace(target, engine=engine), sweep)
+            path = spool_path(spools, spec.id)
+            with SpoolWriter(path) as writer:
+                writer.run(spec)
+                print(f"{name}, {engine}:", file=sys.stderr)
+                state = _measure(spec, writer, shelf)
+            _deliver(options, path)
+            if state is State.STOPPED:
+                return 130
+            code = max(code, 0 if state is State.DONE else 1)
+            samples = spool_samples(path)
+            if not samples.empty:
+                found.append(sensitivities(experiment, samples).assign(engine=engine, experiment=name))
+        found.append(published_sensitivities(experiment).assign(experiment=name))
+    table = pd.concat(found, ignore_index=True)
+    if options.json:
+        print(json.dumps(json.loads(table.to_json(orient="records")), indent=2))
+        return code
+    for name in names:
+        experiment = get_experiment(name)
+        print(f"{experiment.title}: ms {experiment.per}")
+        _print_table(display_sensitivities(table[table["experiment"] == name]))
+    return code
 
 
 def _bench(options: argparse.Namespace) -> int:

@@ -45,6 +45,26 @@ class Experiment:
     output_tokens: int
     values: tuple[int, ...]
 
+    @property
+    def per(self) -> str:
+        """What a slope over the knob is per, such as 'per active block'."""
+        return {
+            Knob.VISION_TOKENS: "per vision token",
+            Knob.TOP_K: "per step of top-k",
+            Knob.ACTIVE_BLOCKS: "per active block",
+            Knob.OUTPUT_TOKENS: "per output token",
+        }[self.knob]
+
+    @property
+    def column(self) -> str:
+        """The column of a sample that holds the knob's value."""
+        return {
+            Knob.VISION_TOKENS: "num_vision_tokens",
+            Knob.TOP_K: "top_k",
+            Knob.ACTIVE_BLOCKS: "active_blocks",
+            Knob.OUTPUT_TOKENS: "num_output_tokens",
+        }[self.knob]
+
 
 CATALOGUE: dict[str, Experiment] = {
     experiment.name: experiment

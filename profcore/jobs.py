@@ -1,4 +1,4 @@
-"""Starting, watching and stopping workers: one queue and one worker process per device.
+"""Starting, watching and stopping workers: one queue of runs and questions, and one worker process, per device.
 
 A run is written into its spool when it is submitted, so that it is seen from everywhere at once and outlives
 whoever asked for it. What became of it is read from the spool, never kept here.
@@ -13,11 +13,13 @@ import sys
 import threading
 from collections import deque
 from contextlib import suppress
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from profcore.answers import read_answer, write_answer
 from profcore.errors import UserError
-from profcore.spec import RunSpec, State
+from profcore.spec import RunSpec, State, Target
 from profcore.spool import SpoolWriter, end_abandoned, spool_path
 
 if TYPE_CHECKING:
@@ -25,6 +27,17 @@ if TYPE_CHECKING:
 
 _REPOSITORY = Path(__file__).parents[1]
 _LEAVE_S = 5.0
+
+
+@dataclass(frozen=True)
+class Question:
+    """Something to ask a worker's tool (see `profcore.tools`), and the file that its answer goes to."""
+
+    id: str
+    tool: str
+    target: Target
+    arguments: dict[str, Any]
+    answer: Path
 
 
 class _Worker:
@@ -69,33 +82,36 @@ class _Worker:
 
 
 class _DeviceQueue:
-    """The runs of one device, one after another, on one worker."""
+    """The runs and questions of one device, one after another, on one worker."""
 
     def __init__(self, spools: Path, worker: _Worker | None, log: Path) -> None:
         self._spools, self._worker, self._log = spools, worker, log
-        self._waiting: deque[RunSpec] = deque()
-        self._current: RunSpec | None = None
+        self._waiting: deque[RunSpec | Question] = deque()
+        self._current: RunSpec | Question | None = None
         self._changed = threading.Condition()
         self._closed = False
         self._thread = threading.Thread(target=self._serve, daemon=True)
         self._thread.start()
 
-    def put(self, spec: RunSpec) -> None:
+    def put(self, task: RunSpec | Question) -> None:
         with self._changed:
-            self._waiting.append(spec)
+            self._waiting.append(task)
             self._changed.notify_all()
 
     def position(self, run_id: str) -> int | None:
-        """How many runs are before this one; None when it does not wait here."""
+        """How many tasks are before this one; None when it does not wait here."""
         with self._changed:
-            ids = [spec.id for spec in self._waiting]
+            ids = [task.id for task in self._waiting]
             return ids.index(run_id) + (self._current is not None) if run_id in ids else None
 
     def stop(self, run_id: str) -> bool:
         with self._changed:
-            for spec in self._waiting:
-                if spec.id == run_id:
-                    self._waiting.remove(spec)
+            for task in self._waiting:
+                if task.id == run_id:
+                    self._waiting.remove(task)
+                    if isinstance(task, Question):
+                        write_answer(task.answer, "failed", "Stopped before it began.")
+                        return True
                     with SpoolWriter(spool_path(self._spools, run_id)) as writer:
                         writer.state(State.STOPPED, "Stopped before it began.")
                     return True
@@ -107,7 +123,7 @@ class _DeviceQueue:
     def close(self) -> None:
         with self._changed:
             self._closed = True
-            waiting = [spec.id for spec in self._waiting]
+            waiting = [task.id for task in self._waiting]
             self._changed.notify_all()
             worker = self._worker
         for run_id in waiting:
@@ -126,14 +142,23 @@ class _DeviceQueue:
                 self._current = self._waiting.popleft()
                 if self._worker is None or self._worker.process.poll() is not None:
                     self._worker = _Worker(self._log)
-                worker, spec = self._worker, self._current
-            path = spool_path(self._spools, spec.id)
-            worker.tell(do="run", spool=str(path))
-            ended = any(event["event"] == "ended" and event["run"] == spec.id for event in worker.events())
-            if not ended and path.exists():
+                worker, task = self._worker, self._current
+            path = spool_path(self._spools, task.id)
+            if isinstance(task, Question):
+                target = task.target.to_dict()
+                arguments = {"tool": task.tool, "target": target, "arguments": task.arguments}
+                worker.tell(do="tool", id=task.id, answer=str(task.answer), **arguments)
+            else:
+                worker.tell(do="run", spool=str(path))
+            ended = any(event["event"] == "ended" and event["run"] == task.id for event in worker.events())
+            if not ended:
                 code = worker.process.wait()
                 how = f"signal {-code}" if code < 0 else f"exit status {code}"
-                end_abandoned(path, f"The worker process ended in the middle of the run ({how}); see {self._log.name}.")
+                why = f"The worker process ended in the middle of it ({how}); see {self._log.name}."
+                if isinstance(task, Question):
+                    write_answer(task.answer, "failed", why)
+                elif path.exists():
+                    end_abandoned(path, why)
             with self._changed:
                 self._current = None
 
@@ -150,6 +175,7 @@ class Jobs:
         self._log = spools / "worker.log"
         self._queues: dict[str, _DeviceQueue] = {}
         self._lock = threading.Lock()
+        self._asked: set[str] = set()
         self._devices: queue.Queue[list[dict[str, str]]] = queue.Queue()
         self._known: list[dict[str, str]] | None = None
         spools.mkdir(parents=True, exist_ok=True)
@@ -187,25 +213,51 @@ class Jobs:
         Raises:
             UserError: There is no such device.
         """
-        ids = [device["id"] for device in self.devices()]
-        if spec.target.device not in ids:
-            raise UserError(f"There is no device {spec.target.device!r} here: choose from {', '.join(ids)}.")
+        self._check_device(spec.target)
         with SpoolWriter(spool_path(self._spools, spec.id)) as writer:
             writer.run(spec)
             writer.state(State.QUEUED)
+        self._put(spec)
+
+    def ask(self, question: Question) -> None:
+        """Queue a question on its device, unless the same is under way; its answer says what becomes of it.
+
+        Raises:
+            UserError: There is no such device.
+        """
+        self._check_device(question.target)
         with self._lock:
-            if spec.target.device not in self._queues:
+            known = read_answer(question.answer)
+            if known and known["state"] in ("queued", "working") and question.id in self._asked:
+                return
+            self._asked.add(question.id)
+            write_answer(question.answer, "queued")
+        self._put(question)
+
+    def _check_device(self, target: Target) -> None:
+        ids = [device["id"] for device in self.devices()]
+        if target.device not in ids:
+            raise UserError(f"There is no device {target.device!r} here: choose from {', '.join(ids)}.")
+
+    def _put(self, task: RunSpec | Question) -> None:
+        first, device = self.devices()[0]["id"], task.target.device
+        with self._lock:
+            if device not in self._queues:
                 # The process that named the devices becomes the first device's worker.
-                worker = self._first if spec.target.device == ids[0] else None
-                self._queues[spec.target.device] = _DeviceQueue(self._spools, worker, self._log)
-            self._queues[spec.target.device].put(spec)
+                worker = self._first if device == first else None
+                self._queues[device] = _DeviceQueue(self._spools, worker, self._log)
+            self._queues[device].put(task)
 
     def stop(self, run_id: str) -> bool:
-        """Ask a run to stop, waiting or running; returns whether it is one of this process."""
+        """Ask a run to stop, waiting or running, or take a waiting question back; whether it is of this process."""
         return any(device.stop(run_id) for device in list(self._queues.values()))
 
+    def asked(self, question: str) -> bool:
+        """Whether a question was put in this process, so that somebody answers it."""
+        return question in self._asked
+
     def position(self, run_id: str) -> int | None:
-        """How many runs a queued run waits for; None when it does not wait."""
+        """How many tasks a queued run or question waits for; None when it does not wait."""
         positions = (device.position(run_id) for device in list(self._queues.values()))
         return next((position for position in positions if position is not None), None)
 

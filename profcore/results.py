@@ -11,7 +11,7 @@ import pandas as pd
 
 from profcore import floors, stats
 from profcore.experiments import Experiment, get_experiment
-from profcore.spec import Knob, State
+from profcore.spec import Knob, Stage, State
 from profcore.stats import METRIC_LABELS
 
 if TYPE_CHECKING:
@@ -146,7 +146,9 @@ def run_titles(runs: pd.DataFrame) -> pd.Series:
         target = spec.get("target", {})
         device = environment.get("device_name") or target.get("device")
         weights = f", {environment['weights']} weights" if environment.get("weights") else ""
-        return f"{environment.get('model') or target.get('model')}{weights} on {device}"
+        engine = environment.get("engine") or target.get("engine")
+        by = f", {engine}" if engine else ""
+        return f"{environment.get('model') or target.get('model')}{weights} on {device}{by}"
 
     return runs.apply(title, axis=1) if len(runs) else pd.Series(dtype=str)
 
@@ -186,3 +188,37 @@ def display_samples(result: Result) -> pd.DataFrame:
     }
     frame = samples[list(columns)].rename(columns=columns).dropna(axis="columns", how="all")
     return frame.round(dict.fromkeys(stages.values(), 3))
+
+
+def display_profile_stages(profile: dict[str, Any]) -> pd.DataFrame:
+    """A profile's stages as a table for people."""
+    rows = [
+        {
+            "stage": Stage(stage["stage"]).label,
+            "measured (ms)": round(stage["measured_ms"], 3),
+            "busy (ms)": round(stage["busy_ms"], 3),
+            "busy share": round(stage["busy_share"], 2),
+            "kernels": stage["kernels"],
+            "host issuing (ms)": None if stage["issue_ms"] is None else round(stage["issue_ms"], 3),
+            "floor (ms)": round(stage["floor_ms"], 4),
+            "× floor": round(stage["over_floor"], 2),
+            "bound by": stage["binds"],
+        }
+        for stage in profile["stages"]
+    ]
+    return pd.DataFrame(rows).dropna(axis="columns", how="all")
+
+
+def display_profile_kernels(profile: dict[str, Any]) -> pd.DataFrame:
+    """A profile's longest kernels as a table for people."""
+    rows = [
+        {
+            "stage": Stage(kernel["stage"]).label,
+            "time (ms)": round(kernel["ms"], 3),
+            "calls": kernel["count"],
+            "each (µs)": round(kernel["mean_us"], 2),
+            "kernel": kernel["name"],
+        }
+        for kernel in profile["kernels"]
+    ]
+    return pd.DataFrame(rows)

@@ -12,12 +12,14 @@ from typing import TYPE_CHECKING, Any
 from profcore import formats
 from profcore.errors import FormatError, UserError
 from profcore.intake import Received, lay_down, recognise
-from profcore.jobs import Jobs
+from profcore.jobs import Jobs, Question
 from profcore.models.config import PRESETS, MolmoConfig, find_config
 from profcore.models.knobs import check_setting
 from profcore.models.pictures import load_picture, open_picture
 from profcore.models.shards import find_shards
+from profcore.profiles import ProfileKey, find_profile, profile_path, trace_path
 from profcore.results import Result, load_result, run_titles
+from profcore.side_by_side import Group, SideBySide, find_groups, load_side_by_side
 from profcore.spec import Picture, RunSpec, State, Sweep, Target
 from profcore.store import Store
 
@@ -113,6 +115,52 @@ class Service:
     def decode_steps(self, run_id: str) -> pd.DataFrame:
         """As `Store.decode_steps`."""
         return self.store.decode_steps(run_id)
+
+    def engine_groups(self, experiment: str) -> list[Group]:
+        """As `find_groups`."""
+        return find_groups(self.store, experiment)
+
+    def side_by_side(self, experiment: str, group: Group) -> SideBySide:
+        """As `load_side_by_side`."""
+        return load_side_by_side(self.store, experiment, group)
+
+    def profile(self, key: ProfileKey) -> dict[str, Any] | None:
+        """A profile, as far as it is (see `profcore.answers`); None where nobody makes or made one."""
+        found = find_profile(self._profiles, key)
+        if found and found["state"] in ("queued", "working") and not self.jobs.asked(key.name):
+            # Left behind by a process that is gone.
+            return None
+        return found
+
+    def start_profile(self, key: ProfileKey) -> None:
+        """Have a setting of a run profiled on a target, when its worker is free.
+
+        Raises:
+            UserError: The device, the model or the setting cannot be used.
+        """
+        run = self.store.run(key.run_id)
+        if run is None or not run["spec"]:
+            raise UserError("This run says nothing of how it was measured, so it cannot be profiled.")
+        sweep = Sweep.from_dict(run["spec"]["sweep"])
+        setting = sweep.settings[key.setting]
+        check_setting(setting, model_shape(key.target.model))
+        arguments = {
+            "setting": setting.to_dict(),
+            "picture": sweep.picture.to_dict(),
+            "prompt": sweep.prompt,
+            "trace": str(trace_path(self._profiles, key)),
+        }
+        answer = profile_path(self._profiles, key)
+        self.jobs.ask(Question(key.name, "profile", key.target, arguments, answer))
+
+    def profile_trace(self, key: ProfileKey) -> Path | None:
+        """The file of a profile's trace, where there is one."""
+        path = trace_path(self._profiles, key)
+        return path if path.exists() else None
+
+    @property
+    def _profiles(self) -> Path:
+        return self.store.path.parent / "profiles"
 
     def receive(self, data: bytes, name: str) -> Received:
         """Take in a file that a person gives.

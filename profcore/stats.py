@@ -19,6 +19,7 @@ CONFIDENCE = 0.95
 SMALLEST_FOR_P95 = 20
 SMALLEST_FOR_P99 = 100
 _FAR_OUT_IQRS = 3.0
+_RESAMPLES = 1000
 _WIDE_IQR = 0.10
 _DRIFT_Z = 3.29  # two-sided p = 0.001
 
@@ -68,16 +69,18 @@ def summarise(samples: pd.DataFrame) -> pd.DataFrame:
     """A row for each setting and metric.
 
     Args:
-        samples: Columns `setting`, `num_output_tokens` and the stages' milliseconds; missing values are left out.
+        samples: Columns `setting`, `num_output_tokens` and the stages' milliseconds; missing values are left out,
+            and so are latencies without a column.
 
     Returns:
         Columns `setting`, `metric`, `n`, `median`, `low`, `high` (95 % interval of the median), `mean`, `std`,
         `min`, `max`, `p95`, `p99` (NaN where the samples do not support them) and `outliers`, in milliseconds.
     """
     samples = add_derived(samples)
+    present = [metric for metric in METRICS if metric in samples]
     rows = []
     for setting, group in samples.groupby("setting", sort=True):
-        for metric in METRICS:
+        for metric in present:
             values = group[metric].to_numpy(dtype=float)
             values = np.sort(values[~np.isnan(values)])
             if values.size:
@@ -147,6 +150,42 @@ def label_outliers(samples: pd.DataFrame) -> pd.Series:
         totals = group["total_ms"].dropna()
         labels.loc[totals.index] = _far_out(totals.to_numpy(dtype=float))
     return labels
+
+
+@dataclass(frozen=True)
+class Slope:
+    """A line's slope with its 95 % interval; NaN where the samples do not give one."""
+
+    value: float
+    low: float
+    high: float
+
+
+def slope(x: np.ndarray, y: np.ndarray, seed: int = 0) -> Slope:
+    """Slope of the least-squares line through the medians of `y` at each `x`.
+
+    The interval is a percentile bootstrap that draws samples anew within each `x` (Efron & Tibshirani 1993, chapter
+    13): it says how well the slope of this line is known, not whether a line fits. It needs 3 samples at each `x`.
+
+    Shapes:
+        x, y: (samples,); missing values of `y` are left out.
+    """
+    known = ~np.isnan(y)
+    x, y = x[known], y[known]
+    places = np.unique(x)
+    if places.size < 2:
+        return Slope(math.nan, math.nan, math.nan)
+    groups = [y[x == place] for place in places]
+    centred = places - places.mean()
+    # Least squares: the medians weighted by their place, over the places' squares.
+    weights = centred / (centred**2).sum()
+    value = float(weights @ np.array([np.median(group) for group in groups]))
+    if min(group.size for group in groups) < 3:
+        return Slope(value, math.nan, math.nan)
+    generator = np.random.default_rng(seed)
+    drawn = np.stack([np.median(generator.choice(group, (_RESAMPLES, group.size)), axis=1) for group in groups])
+    low, high = np.percentile(weights @ drawn, [2.5, 97.5])
+    return Slope(value, float(low), float(high))
 
 
 @dataclass(frozen=True)

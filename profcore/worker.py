@@ -2,8 +2,8 @@
 
 `execute` runs a spec to its spool, in this process; the command line calls it directly. `python -m
 profcore.worker` is the process that `profcore.jobs` starts: it reads one JSON command a line from standard input
-(`{"do": "run", "spool": path}`, `{"do": "stop", "run": id}`) and writes one JSON event a line to standard
-output. When its input ends, whoever started it is gone: it stops and leaves.
+(`{"do": "run", "spool": path}`, `{"do": "tool", "answer": path, …}`, `{"do": "stop", "run": id}`) and writes one JSON
+event a line to standard output. When its input ends, whoever started it is gone: it stops and leaves.
 """
 
 from __future__ import annotations
@@ -21,8 +21,9 @@ from typing import TYPE_CHECKING, Any
 import torch
 from filelock import FileLock, Timeout
 
+from profcore.answers import write_answer
 from profcore.engines import make_engine
-from profcore.engines.base import StopRequestedError
+from profcore.engines.base import PreparationError, StopRequestedError
 from profcore.errors import UserError
 from profcore.measure.ceilings import known_ceilings, measure_ceilings
 from profcore.measure.environment import describe, device_name
@@ -114,7 +115,7 @@ def execute(
     """
     try:
         device = resolve_device(spec.target.device)
-        with _device_lock(device, writer, stop):
+        with _device_lock(device, writer.phase, stop):
             writer.state(State.RUNNING)
             writer.phase(f"Loading {spec.target.model}")
             loaded, engine = shelf.get(spec.target), shelf.engine(spec.target)
@@ -152,13 +153,50 @@ def execute(
     return State.DONE
 
 
+def answer(command: dict[str, Any], shelf: ModelShelf, stop: Callable[[], bool]) -> None:
+    """Run a tool and write its answer, whatever happens.
+
+    Args:
+        command: `answer` (the file), `tool` (its name), `target` and `arguments`.
+        shelf: Where the model is kept.
+        stop: Whether to give up waiting for the device.
+    """
+    from profcore.tools import run_tool
+
+    path = Path(command["answer"])
+
+    def tell(text: str) -> None:
+        write_answer(path, "working", text)
+
+    try:
+        target = Target(**command["target"])
+        with _device_lock(resolve_device(target.device), tell, stop):
+            result = run_tool(command["tool"], shelf, target, command["arguments"], tell)
+    except StopRequestedError:
+        write_answer(path, "failed", "The program that had asked ended before it was done.")
+    except UserError as error:
+        write_answer(path, "failed", str(error))
+    except PreparationError as error:
+        write_answer(path, "failed", f"It could not be compiled and captured ({error}).")
+    except torch.cuda.OutOfMemoryError:
+        torch.cuda.empty_cache()
+        write_answer(path, "failed", "Out of GPU memory.")
+    except Exception as error:
+        import traceback
+
+        traceback.print_exc()
+        write_answer(path, "failed", f"{type(error).__name__}: {str(error).splitlines()[0] if str(error) else ''}")
+    else:
+        write_answer(path, "done", "", result)
+
+
 class _device_lock:  # noqa: N801  used like a function
     """A lock that every process of this machine takes before it measures on a device."""
 
-    def __init__(self, device: torch.device, writer: SpoolWriter, stop: Callable[[], bool]) -> None:
+    def __init__(self, device: torch.device, tell: Callable[[str], None], stop: Callable[[], bool]) -> None:
         name = str(device).replace(":", "-")
         self._lock = FileLock(Path(tempfile.gettempdir()) / f"profcore-{os.getuid()}-{name}.lock")
-        self._device, self._writer, self._stop = device, writer, stop
+        self._device, self._tell, self._stop = device, tell, stop
 
     def __enter__(self) -> None:
         waiting = False
@@ -168,7 +206,7 @@ class _device_lock:  # noqa: N801  used like a function
                 return
             except Timeout:
                 if not waiting:
-                    self._writer.phase(f"Waiting: another process measures on {self._device}")
+                    self._tell(f"Waiting: another process measures on {self._device}")
                 waiting = True
                 if self._stop():
                     raise StopRequestedError from None
@@ -194,23 +232,28 @@ def main() -> None:
         with suppress(BrokenPipeError):
             out.write(json.dumps({"event": event, **fields}) + "\n")
 
-    runs: queue.Queue[Path | None] = queue.Queue()
+    asked: queue.Queue[dict[str, Any] | None] = queue.Queue()
     stopped: set[str] = set()
     gone = threading.Event()
 
     def listen() -> None:
         for command in _commands(sys.stdin.buffer):
-            if command["do"] == "run":
-                runs.put(Path(command["spool"]))
+            if command["do"] in ("run", "tool"):
+                asked.put(command)
             elif command["do"] == "stop":
                 stopped.add(command["run"])
         gone.set()
-        runs.put(None)
+        asked.put(None)
 
     threading.Thread(target=listen, daemon=True).start()
     tell("ready", devices=devices(), torch=torch.__version__)
     shelf = ModelShelf()
-    while (path := runs.get()) is not None and not gone.is_set():
+    while (command := asked.get()) is not None and not gone.is_set():
+        if command["do"] == "tool":
+            answer(command, shelf, gone.is_set)
+            tell("ended", run=command["id"])
+            continue
+        path = Path(command["spool"])
         spec = read_spec(path)
         run_id = spec.id
         with SpoolWriter(path) as writer:

@@ -105,11 +105,17 @@ def test_a_missing_stage_leaves_its_part_out():
             "low": [9.0, 29.0],
             "high": [11.0, 31.0],
             "n": [6, 6],
+            "floor_ms": [2.0, float("nan")],
+            "over_floor": [5.0, float("nan")],
+            "binds": ["memory", None],
             "x": [1, 1],
             "label": ["1", "1"],
             "title": ["one", "one"],
         }
     )
     chart = charts.breakdown(summary, CATALOGUE["moe_topk"], TTFT, "ttft_ms")
-    (rows,) = chart.to_dict()["datasets"].values()
-    assert [(row["start"], row["end"]) for row in rows] == [(0, 10), (10, 40)]
+    _, layers, data = drawn(chart)
+    assert [(row["start"], row["end"]) for row in data[0]] == [(0, 10), (10, 40)]
+    # The floor is marked inside the stage that it belongs to, and only where it is known.
+    ticks = [rows for layer, rows in zip(layers, data, strict=True) if layer["mark"]["type"] == "tick"]
+    assert [[row["floor_end"] for row in rows] for rows in ticks] == [[2.0], [2.0]]

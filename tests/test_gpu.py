@@ -1,15 +1,24 @@
 """What only a GPU can show; skipped where there is none."""
 
+import gzip
+
 import pytest
 import torch
 from conftest import small_sweep
 
+from profcore import cost
 from profcore.engines.eager import EagerEngine
+from profcore.errors import UserError
 from profcore.experiments import CATALOGUE, base_setting, build_settings
-from profcore.measure.loop import SettingFailed, run_sweep
+from profcore.measure.ceilings import measure_ceilings
+from profcore.measure.loop import Routing, SettingFailed, run_sweep
 from profcore.measure.telemetry import Telemetry
 from profcore.models.config import PRESETS
-from profcore.spec import Clock, Sample, Stage, Sweep, Target
+from profcore.models.inputs import grid_inputs
+from profcore.models.parity import against_eager, every_knob
+from profcore.models.pictures import load_picture
+from profcore.spec import Clock, Picture, Sample, Setting, Stage, Sweep, Target
+from profcore.tools import run_tool
 
 pytestmark = pytest.mark.skipif(not torch.cuda.is_available(), reason="this machine has no GPU")
 
@@ -72,3 +81,105 @@ def test_the_full_shape_is_made_without_a_float32_copy(shelf):
     weights = sum(parameter.numel() * parameter.element_size() for parameter in model.parameters())
     assert {parameter.dtype for parameter in model.parameters()} == {torch.bfloat16}
     assert torch.cuda.max_memory_allocated() < 1.1 * weights
+
+
+@pytest.mark.parametrize("engine", ["graph", "compiled"])
+@pytest.mark.parametrize("dtype", ["float32", "bfloat16"])
+def test_engines_give_what_eager_gives_at_every_knob(shelf, engine, dtype):
+    target = Target("tiny", "cuda:0", dtype, engine)
+    loaded, made = shelf.get(target), shelf.engine(target)
+    for setting in every_knob(loaded.model.config):
+        difference = against_eager(loaded, made, setting)
+        assert difference.passed, (engine, difference)
+
+
+@pytest.mark.parametrize("engine", ["graph", "compiled"])
+def test_engines_give_what_eager_gives_at_full_shape(shelf, engine):
+    target = Target("molmoe-1b", "cuda:0", engine=engine)
+    loaded, made = shelf.get(target), shelf.engine(target)
+    for setting in every_knob(loaded.model.config):
+        difference = against_eager(loaded, made, setting)
+        assert difference.passed, (engine, difference)
+
+
+def test_compiled_is_as_near_to_float32_as_eager_is(shelf):
+    """Rounding differs between the two, and neither is the truth: both are held against float32."""
+    errors = {}
+    setting = every_knob(PRESETS["tiny"])[0]
+    exact = shelf.get(Target("tiny", "cuda:0", "float32")).model
+    weights = {name: value.clone() for name, value in exact.state_dict().items()}
+    truth = None
+    for dtype, engine in (("float32", "eager"), ("bfloat16", "eager"), ("bfloat16", "compiled")):
+        target = Target("tiny", "cuda:0", dtype, engine)
+        loaded = shelf.get(target)
+        loaded.model.load_state_dict(weights)
+        inputs = grid_inputs(loaded, load_picture(Picture()), setting.grid, "What is this?")
+        logits = shelf.engine(target).infer(inputs, setting, keep_logits=True)[1][0].float()
+        truth = logits if truth is None else truth
+        errors[dtype, engine] = (logits - truth).pow(2).mean().sqrt().item()
+    assert errors["bfloat16", "compiled"] <= 1.5 * errors["bfloat16", "eager"]
+
+
+@pytest.mark.parametrize("engine", ["eager", "graph", "compiled"])
+def test_nothing_is_faster_than_its_floor(shelf, engine):
+    target = Target("molmoe-1b", "cuda:0", engine=engine)
+    loaded, made = shelf.get(target), shelf.engine(target)
+    ceilings = measure_ceilings(loaded.model.device, loaded.model.dtype)
+    for name, values in (("moe_topk", (1, 32)), ("context_scaling", (1, 12)), ("transformer_blocks_mask", (1, 16))):
+        experiment = CATALOGUE[name]
+        settings = build_settings(experiment, values, base_setting(experiment, loaded.model.config))
+        routed = {}
+        for result in run_sweep(loaded, made, Sweep(name, settings, 3), Telemetry(torch.device("cpu")), bool):
+            if isinstance(result, Routing):
+                routed[result.setting] = result.prefill_experts
+            elif isinstance(result, Sample):
+                setting = settings[result.setting]
+                work = cost.Workload(
+                    result.num_crops,
+                    result.num_input_tokens,
+                    setting.output_tokens,
+                    setting.top_k,
+                    setting.active_blocks,
+                    routed[result.setting],
+                )
+                for stage, parts in cost.stage_costs(loaded.model.config, work, 2).items():
+                    measured = getattr(result, stage.column)
+                    assert measured >= cost.floor(cost.total(parts), ceilings).ms, (engine, setting, stage)
+
+
+def test_a_setting_that_cannot_be_captured_fails_alone(shelf, monkeypatch):
+    target = Target("tiny", "cuda:0", engine="graph")
+    loaded, made = shelf.get(target), shelf.engine(target)
+    original = made.decode
+
+    def decode(length, setting):
+        if setting.top_k == 2:
+            torch.zeros(1, device="cuda").item()  # which waits for the device, as no graph may
+        original(length, setting)
+
+    monkeypatch.setattr(made, "decode", decode)
+    sweep = small_sweep("moe_topk", (1, 2, 3), num_samples=2)
+    results = list(run_sweep(loaded, made, sweep, Telemetry(torch.device("cpu")), bool))
+    failed = [result for result in results if isinstance(result, SettingFailed)]
+    assert [result.setting for result in failed] == [1]
+    assert "could not be compiled and captured" in failed[0].reason
+    assert sorted(sample.setting for sample in measured(results)) == [0, 0, 2, 2]
+
+
+@pytest.mark.parametrize(("engine", "experts"), [("compiled", "grouped_mm"), ("graph", "eager")])
+def test_experts_that_an_engine_cannot_run(shelf, engine, experts):
+    with pytest.raises(UserError, match="experts"):
+        shelf.engine(Target("tiny", "cuda:0", engine=engine, experts=experts))
+
+
+@pytest.mark.parametrize("engine", ["eager", "graph", "compiled"])
+def test_a_profile_pass_knows_stages_and_parts(shelf, engine, tmp_path):
+    target = Target("tiny", "cuda:0", engine=engine)
+    arguments = {"setting": Setting((1, 1), 8, (True,) * 16, 4).to_dict(), "trace": str(tmp_path / "t.json.gz")}
+    found = run_tool("profile", shelf, target, arguments, lambda text: None)
+    assert [stage["stage"] for stage in found["stages"]] == [str(stage) for stage in Stage if stage is not Stage.OTHER]
+    assert all(0 < stage["busy_share"] <= 1 and stage["kernels"] > 0 for stage in found["stages"])
+    decode = {part["part"] for part in found["parts"] if part["stage"] == "llm_decode"}
+    assert {"attention", "router", "experts"} <= decode
+    assert found["launch_bound"] == (engine == "eager")
+    assert gzip.decompress((tmp_path / "t.json.gz").read_bytes()).startswith(b"{")

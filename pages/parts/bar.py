@@ -5,6 +5,7 @@ from __future__ import annotations
 import streamlit as st
 
 from pages.parts.state import service
+from profcore.engines.names import ENGINES
 from profcore.errors import UserError
 from profcore.models.config import PRESETS
 from profcore.service import model_shape
@@ -45,6 +46,10 @@ def show() -> None:
                 placeholder="allenai/MolmoE-1B-0924",
                 help="A directory with config.json and safetensors in the published layout, or a hub name.",
             )
+        # A CPU has no graphs; the sentence under it says what each is.
+        engines = [name for name in ENGINES if device != "cpu" or name != "graph"]
+        engine = st.selectbox("Engine", engines, key="engine", bind="query-params", help=_engine_help())
+        st.caption(ENGINES[engine])
         with st.expander("Precision, experts and clock"):
             st.selectbox(
                 "Dtype",
@@ -58,7 +63,8 @@ def show() -> None:
                 ["auto", "grouped_mm", "batched_mm", "eager"],
                 key="experts",
                 bind="query-params",
-                help="transformers' implementation of the experts; auto is grouped_mm on a GPU and eager on a CPU.",
+                help="transformers' implementation of the experts; auto is grouped_mm on a GPU and eager on a CPU. "
+                "The compiled engine has its own on a GPU.",
             )
             st.selectbox(
                 "Clock",
@@ -76,6 +82,10 @@ def show() -> None:
         )
 
 
+def _engine_help() -> str:
+    return "\n\n".join(f"**{name}**: {text}" for name, text in ENGINES.items())
+
+
 def target() -> Target:
     """What the bar says to measure on.
 
@@ -88,7 +98,7 @@ def target() -> Target:
         model = state.get("checkpoint", "").strip()
         if not model:
             raise UserError("Name the checkpoint to measure: a directory or a hub name, in the bar on the left.")
-    return Target(model=model, device=state["device"], dtype=state["dtype"], experts=state["experts"])
+    return Target(model, state["device"], state["dtype"], state["engine"], state["experts"])
 
 
 def say_target() -> None:
@@ -102,7 +112,8 @@ def say_target() -> None:
     weights = "random weights" if chosen.model in PRESETS else "its own weights"
     st.markdown(
         f"A run now measures **{chosen.model}** ({config.n_layers} blocks of {config.num_experts} experts, top-"
-        f"{config.top_k}, {weights}) on **{chosen.device}**. The bar on the left changes that."
+        f"{config.top_k}, {weights}) on **{chosen.device}** by the **{chosen.engine}** engine. "
+        "The bar on the left changes that."
     )
 
 

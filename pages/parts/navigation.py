@@ -22,6 +22,10 @@ def navigate() -> st.Page:
                 st.Page("pages/active_blocks.py", title="Active blocks", icon=":material/layers:"),
                 st.Page("pages/output_tokens.py", title="Output tokens", icon=":material/notes:"),
             ],
+            "Explain": [
+                st.Page("pages/engines.py", title="Engines side by side", icon=":material/compare_arrows:"),
+                st.Page("pages/why.py", title="Why this long?", icon=":material/search_insights:"),
+            ],
         }
     )
 

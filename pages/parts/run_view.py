@@ -39,7 +39,7 @@ def show(experiment: Experiment, views: Views) -> None:
         st.info("Nothing has been measured here yet. Choose values on the left and press **Run**.")
         _watch(experiment.name, None)
         return
-    names = {row["id"]: _run_name(row) for row in runs.to_dict("records")}
+    names = {row["id"]: run_name(row) for row in runs.to_dict("records")}
     latest = service().latest(experiment.name)
     assert latest
     # Not bound to the link by Streamlit, which would write the name, and with it what may change.
@@ -67,7 +67,7 @@ def show(experiment: Experiment, views: Views) -> None:
     # What has ended is drawn once: looking again and again would take time from a run that is being measured.
     result = service().result(run_id)
     if result is not None:
-        _draw(result, draw)
+        _draw(result, draw, clickable=True)
         _downloads(result)
     if chosen == _LATEST:
         _watch(experiment.name, run_id)
@@ -100,11 +100,13 @@ def _follow(run_id: str, draw: Callable[[Result], list[alt.LayerChart]]) -> None
         _draw(result, draw)
 
 
-def _draw(result: Result, draw: Callable[[Result], list[alt.LayerChart]]) -> None:
+def _draw(result: Result, draw: Callable[[Result], list[alt.LayerChart]], clickable: bool = False) -> None:
     st.caption(environment_line(result.run["environment"], result.state))
     _progress(result)
     if not result.summary.empty:
-        _charts(draw(result))
+        _charts(draw(result), result.run["id"] if clickable and result.run["spec"] else None)
+        if result.summary["floor_ms"].notna().any():
+            st.caption(_floor_line(result) + (" Click a bar to see why." if clickable else ""))
         for caution in result.cautions:
             st.caption(f":material/warning: {caution.text}")
     elif not result.state.ended:
@@ -114,12 +116,32 @@ def _draw(result: Result, draw: Callable[[Result], list[alt.LayerChart]]) -> Non
     _tables(result)
 
 
-def _charts(drawn: list[alt.LayerChart]) -> None:
+def _floor_line(result: Result) -> str:
+    """What the marks on the bars are."""
+    known = result.ceilings
+    return (
+        f"White marks: the physical floor, from the model's FLOPs and bytes at what a {known['device_name']} was "
+        f"measured to do ({known['matmul_tflop_s']:,.3g} TFLOP/s in {known['dtype']}, "
+        f"{max(known['read_gb_s'], known['copy_gb_s']):,.0f} GB/s)."
+    )
+
+
+def _charts(drawn: list[alt.LayerChart], explained: str | None) -> None:
+    """Draw charts side by side; where a run is given, a click on one of its bars leads to why it is so long."""
     if not drawn:
         st.info("This run has no samples for this chart.")
         return
     for place, (column, chart) in enumerate(zip(st.columns(len(drawn)), drawn, strict=True)):
-        column.altair_chart(chart, width="stretch", key=f"chart-{place}")
+        if explained is None or not chart.to_dict().get("params"):
+            column.altair_chart(chart, width="stretch", key=f"chart-{place}")
+            continue
+        # The run is in the key, so that no click on another run's chart is taken for one on this.
+        event = column.altair_chart(
+            chart, width="stretch", key=f"chart-{place}-{explained}", on_select="rerun", selection_mode=charts.CLICK
+        )
+        clicked = event.selection.get(charts.CLICK) or []
+        if clicked:
+            st.switch_page("pages/why.py", query_params={"run": explained, "setting": str(clicked[0]["setting"])})
 
 
 def _watch(experiment: str, known: str | None) -> None:
@@ -202,7 +224,8 @@ def _downloads(result: Result) -> None:
         column.download_button(label, make, name, kind, icon=icon, on_click="ignore", width="stretch")
 
 
-def _run_name(run: dict) -> str:
+def run_name(run: dict) -> str:
+    """When a run was asked for, and what it was measured on; with how it ended where it did not simply finish."""
     when = pd.Timestamp(run["created_at"]).strftime("%Y-%m-%d %H:%M UTC")
     ending = f" · {run['state']}" if run["state"] in (State.STOPPED, State.FAILED) else ""
     return f"{when} · {run['title']}{ending}"

@@ -1,0 +1,21 @@
+"""Engines side by side: the same sweep under each, and what a step of the knob costs under each."""
+
+import streamlit as st
+
+from pages.parts import controls, engines_view
+from profcore.experiments import CATALOGUE
+
+config = controls.shape()
+st.title("Engines side by side")
+st.markdown(
+    "The same arithmetic, executed three ways. Where kernels are launched one by one, much of what a knob does is "
+    "hidden behind the launching; what a step of it costs shows only where the device is kept busy."
+)
+titles = {experiment.title: experiment for experiment in CATALOGUE.values()}
+chosen = st.segmented_control("Knob", list(titles), default="MoE top-k", required=True, key="knob", bind="query-params")
+experiment = titles[chosen or "MoE top-k"]
+left, right = st.columns([1, 2.6], gap="large")
+with left:
+    engines_view.measure(experiment, config)
+with right:
+    engines_view.show(experiment)

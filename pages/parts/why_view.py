@@ -1,0 +1,149 @@
+"""The parts of the page that explains one setting."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import streamlit as st
+
+from pages.parts import bar
+from pages.parts.run_view import run_name
+from pages.parts.state import service
+from profcore import charts
+from profcore.errors import UserError
+from profcore.experiments import CATALOGUE
+from profcore.profiles import ProfileKey
+from profcore.results import display_profile_kernels, display_profile_stages
+from profcore.service import environment_line
+from profcore.spec import State, Target
+
+_POLL_S = 0.5
+
+
+def choose() -> ProfileKey:
+    """Draw the choice of run, setting and target; a page without any run says so and ends."""
+    runs = service().runs()
+    runs = runs[(runs["num_samples"] > 0) & runs["spec"].notna()]
+    if runs.empty:
+        st.info("Nothing has been measured yet: begin with a knob, then click one of its bars.")
+        st.stop()
+    names = {row["id"]: f"{CATALOGUE[row['experiment']].title}: {run_name(row)}" for row in runs.to_dict("records")}
+    # Not bound to the link by Streamlit, which would write the names, and with them what may change.
+    if st.session_state.setdefault("why-run", st.query_params.get("run")) not in names:
+        st.session_state["why-run"] = next(iter(names))
+    run_id = st.selectbox("Run", list(names), format_func=lambda id: names[id], key="why-run")
+    result = service().result(run_id)
+    assert result
+    titles = dict(zip(result.settings["setting"].tolist(), result.settings["title"].tolist(), strict=True))
+    given = st.query_params.get("setting", "")
+    wanted = int(given) if given.isdecimal() else None
+    if st.session_state.setdefault("why-setting", wanted) not in titles:
+        st.session_state["why-setting"] = next(iter(titles))
+    setting = st.selectbox("Setting", list(titles), format_func=lambda index: titles[index], key="why-setting")
+    st.query_params["run"], st.query_params["setting"] = run_id, str(setting)
+
+    own = Target(**result.run["spec"]["target"])
+    st.caption(environment_line(result.run["environment"], result.state))
+    devices = {device["id"]: device["name"] for device in service().jobs.devices()}
+    here = devices.get(own.device) == result.run["environment"].get("device_name")
+    key = ProfileKey(run_id, setting, own)
+    if not here:
+        shipped = service().profile(key) is not None
+        options = ["as the run was measured", "as the bar says"]
+        where = st.radio("Profile", options, key="why-where", index=0 if shipped else 1, disabled=not shipped)
+        if where == options[1]:
+            key = ProfileKey(run_id, setting, _bar_target())
+            st.caption("The run's own device is not on this machine, so the pass is made on what the bar says.")
+    _start_button(key, possible=here or key.target != own)
+    return key
+
+
+def _bar_target() -> Target:
+    try:
+        return bar.target()
+    except UserError as error:
+        st.error(str(error))
+        st.stop()
+
+
+def _start_button(key: ProfileKey, possible: bool) -> None:
+    found = service().profile(key)
+    under_way = found is not None and found["state"] in ("queued", "working")
+    label = "Profile again" if found and not under_way else "Profile this setting"
+    st.button(
+        label,
+        type="primary",
+        icon=":material/search_insights:",
+        width="stretch",
+        disabled=under_way or not possible,
+        on_click=_start,
+        args=(key,),
+    )
+    if problem := st.session_state.pop("why-problem", ""):
+        st.error(problem)
+
+
+def _start(key: ProfileKey) -> None:
+    try:
+        service().start_profile(key)
+    except UserError as error:
+        st.session_state["why-problem"] = str(error)
+
+
+def show(key: ProfileKey) -> None:
+    """Draw the profile, or how far it is."""
+    found = service().profile(key)
+    if found is None:
+        st.info("This setting has not been profiled yet. Press **Profile this setting**: it takes some seconds.")
+    elif found["state"] == "failed":
+        st.error(f"The profile pass failed: {found['text']}")
+    elif found["state"] == "done":
+        _draw(key, found["result"])
+    else:
+        st.fragment(run_every=_POLL_S)(_follow)(key)
+
+
+def _follow(key: ProfileKey) -> None:
+    found = service().profile(key)
+    if found is None or found["state"] in ("done", "failed"):
+        st.rerun()
+        return
+    before = service().jobs.position(key.name)
+    waiting = f"Queued: {before} before this, on the same device" if before else "Queued"
+    st.info(waiting if found["state"] == "queued" else f"{found['text']}…", icon=":material/hourglass_top:")
+
+
+def _draw(key: ProfileKey, profile: dict[str, Any]) -> None:
+    show_verdict = st.warning if profile["launch_bound"] else st.success
+    show_verdict(profile["verdict"], icon=":material/bolt:")
+    total = sum(stage["measured_ms"] for stage in profile["stages"])
+    floor = sum(stage["floor_ms"] for stage in profile["stages"])
+    first, second, third, fourth = st.columns(4)
+    first.metric("GPU busy" if profile["on_gpu"] else "In operators", f"{profile['busy_share']:.0%}")
+    kernels = sum(stage["kernels"] for stage in profile["stages"])
+    second.metric("Kernels" if profile["on_gpu"] else "Operators", f"{kernels:,}")
+    third.metric("Measured (ms)", f"{total:,.1f}")
+    fourth.metric("Over the floor", f"{total / floor:,.1f}×")
+    st.altair_chart(charts.parts(profile), width="stretch", key="parts")
+    st.caption(
+        f"Time in {'kernels' if profile['on_gpu'] else 'operators'} by part, and the rest of what was measured "
+        "without the profiler, in which the device waits. The white mark is the stage's physical floor. "
+        + (f"Decode: {profile['steps']} steps." if profile["steps"] else "")
+    )
+    stages, top, environment = st.tabs(["Stages", "Top kernels", "Environment"])
+    stages.dataframe(display_profile_stages(profile), hide_index=True)
+    top.dataframe(display_profile_kernels(profile), hide_index=True)
+    with environment:
+        st.caption(environment_line(profile["environment"], State.DONE))
+        st.json({"setting": profile["setting"], "ceilings": profile["ceilings"]})
+    trace = service().profile_trace(key)
+    if trace is not None:
+        st.download_button(
+            "Chrome trace",
+            trace.read_bytes,
+            trace.name,
+            "application/gzip",
+            icon=":material/download:",
+            on_click="ignore",
+            help="Opens in ui.perfetto.dev, as it is.",
+        )

@@ -1,0 +1,69 @@
+"""What a worker does on its loaded model between runs: tools by their names, each giving plain values."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from profcore.errors import UserError
+from profcore.measure.ceilings import known_ceilings, measure_ceilings
+from profcore.measure.environment import describe
+from profcore.measure.profile import explain
+from profcore.measure.telemetry import Telemetry
+from profcore.spec import DEFAULT_PROMPT, Clock, Picture, Setting, Target
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from profcore.worker import ModelShelf
+
+    Tool = Callable[[ModelShelf, Target, dict[str, Any], Callable[[str], None]], dict[str, Any]]
+
+
+def profile(
+    shelf: ModelShelf, target: Target, arguments: dict[str, Any], tell: Callable[[str], None]
+) -> dict[str, Any]:
+    """As `measure.profile.explain`, with the environment and the ceilings.
+
+    Args:
+        shelf: Where the model is kept.
+        target: What to measure on.
+        arguments: `setting` (as `Setting.to_dict`); `picture`, `prompt` and `trace` (a file) where not the default.
+        tell: Told what is being done.
+    """
+    tell(f"Loading {target.model}")
+    loaded, engine = shelf.get(target), shelf.engine(target)
+    device = loaded.model.device
+    ceilings = known_ceilings(device, loaded.model.dtype)
+    if ceilings is None:
+        tell("Measuring what the device can do at most, once")
+        ceilings = measure_ceilings(device, loaded.model.dtype)
+    found = explain(
+        loaded,
+        engine,
+        Setting.from_dict(arguments["setting"]),
+        Picture(**arguments["picture"]) if arguments.get("picture") else Picture(),
+        arguments.get("prompt") or DEFAULT_PROMPT,
+        ceilings,
+        Path(arguments["trace"]) if arguments.get("trace") else None,
+        tell,
+    )
+    environment = describe(target, loaded, engine, Clock.EVENTS, Telemetry(device).driver)
+    return {**found, "environment": environment.to_dict(), "ceilings": ceilings.to_dict()}
+
+
+TOOLS: dict[str, Tool] = {"profile": profile}
+
+
+def run_tool(
+    name: str, shelf: ModelShelf, target: Target, arguments: dict[str, Any], tell: Callable[[str], None]
+) -> dict[str, Any]:
+    """Run a tool by its name.
+
+    Raises:
+        UserError: There is no such tool, or it cannot do what was asked.
+        PreparationError: A setting could not be compiled or captured.
+    """
+    if name not in TOOLS:
+        raise UserError(f"There is no tool {name!r}: choose from {', '.join(TOOLS)}.")
+    return TOOLS[name](shelf, target, arguments, tell)
