@@ -11,7 +11,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
 
-from profcore.engines.names import ENGINES
+from profcore.engines.names import ENGINES, engines_of
 from profcore.errors import StoreHeldError, UserError
 from profcore.experiments import (
     CATALOGUE,
@@ -220,8 +220,9 @@ def _run(options: argparse.Namespace) -> int:
     target, shelf = _target(options), ModelShelf()
     picture = _picture(options.image)
     load_picture(picture)
-    # Loaded before anything is written, so that a checkpoint that cannot be used leaves no trace.
+    # Loaded before anything is written, so that a checkpoint or engine that cannot be used leaves no trace.
     config = shelf.get(target).model.config
+    shelf.engine(target)
     sweeps = []
     for name in names:
         experiment = get_experiment(name)
@@ -523,7 +524,7 @@ def _compare_engines(options: argparse.Namespace) -> int:
     target, shelf, picture = _target(options), ModelShelf(), _picture(options.image)
     load_picture(picture)
     config = shelf.get(target).model.config
-    engines = options.engines or [name for name in ENGINES if name != "graph" or target.device != "cpu"]
+    engines = options.engines or engines_of(target.device)
     for engine in engines:
         # Refused before anything is measured, not after the first engine's sweep.
         shelf.engine(replace(target, engine=engine))

@@ -85,13 +85,15 @@ def _floors(
             continue
         counts = first.loc[setting]
         routed = row.get("prefill_experts")
+        # Whole numbers of Python: those of a database are narrow, and bytes overflow them.
+        hit = [int(count) for count in routed] if isinstance(routed, (list, np.ndarray)) else []
         workload = cost.Workload(
             num_crops=int(counts["num_crops"]),
             num_input_tokens=int(counts["num_input_tokens"]),
             num_output_tokens=int(counts["num_output_tokens"]),
             top_k=int(row["top_k"]),
             active_blocks=int(row["active_blocks"]),
-            prefill_experts=None if routed is None or np.size(routed) == 0 or np.any(pd.isna(routed)) else list(routed),
+            prefill_experts=hit or None,
         )
         costs = {stage: cost.total(parts) for stage, parts in cost.stage_costs(shape, workload, itemsize).items()}
         floors = {stage: cost.floor(stage_cost, ceilings) for stage, stage_cost in costs.items()}

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from profcore import formats
+from profcore.engines.names import check_engine
 from profcore.errors import FormatError, UserError
 from profcore.intake import Received, lay_down, recognise
 from profcore.jobs import Jobs, Question
@@ -17,6 +18,7 @@ from profcore.models.config import PRESETS, MolmoConfig, find_config
 from profcore.models.knobs import check_setting
 from profcore.models.pictures import load_picture, open_picture
 from profcore.models.shards import find_shards
+from profcore.paths import SHIPPED
 from profcore.profiles import ProfileKey, find_profile, profile_path, trace_path
 from profcore.results import Result, load_result, run_titles
 from profcore.side_by_side import Group, SideBySide, find_groups, load_side_by_side
@@ -77,8 +79,9 @@ class Service:
         """Queue a run and return its id.
 
         Raises:
-            UserError: The device, model, picture or a setting cannot be used; nothing is stored then.
+            UserError: The device, engine, model, picture or a setting cannot be used; nothing is stored then.
         """
+        check_engine(target.engine, target.device)
         config = model_shape(target.model)
         for setting in sweep.settings:
             check_setting(setting, config)
@@ -143,6 +146,7 @@ class Service:
             raise UserError("This run says nothing of how it was measured, so it cannot be profiled.")
         sweep = Sweep.from_dict(run["spec"]["sweep"])
         setting = sweep.settings[key.setting]
+        check_engine(key.target.engine, key.target.device)
         check_setting(setting, model_shape(key.target.model))
         arguments = {
             "setting": setting.to_dict(),
@@ -155,8 +159,10 @@ class Service:
 
     def profile_trace(self, key: ProfileKey) -> Path | None:
         """The file of a profile's trace, where there is one."""
-        path = trace_path(self._profiles, key)
-        return path if path.exists() else None
+        for directory in (self._profiles, SHIPPED / "profiles"):
+            if (path := trace_path(directory, key)).exists():
+                return path
+        return None
 
     @property
     def _profiles(self) -> Path:

@@ -367,12 +367,17 @@ class Store:
         return self._cursor.execute(query, [experiment] if experiment else []).df()
 
     def latest(self, experiment: str) -> str | None:
-        """The id of the experiment's newest run that has something to show or is under way, else of its newest."""
+        """The id of the experiment's newest run that has something to show or is under way, else of its newest.
+
+        Sample results come after whatever was measured or taken in here. Of them the compiled engine's come first,
+        since there the knobs show and not the launching of kernels.
+        """
         rows = self._cursor.execute(
             """
             SELECT id FROM runs WHERE experiment = ?
             ORDER BY state NOT IN ('queued', 'running') AND source <> 'imported'
                 AND NOT EXISTS (FROM samples WHERE samples.run_id = runs.id),
+                source = 'shipped', source = 'shipped' AND environment ->> 'engine' <> 'compiled',
                 created_at DESC, id DESC
             LIMIT 1
             """,

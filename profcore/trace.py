@@ -116,13 +116,18 @@ def name_parts(replayed: Sequence[Kernel], launched: Sequence[Kernel]) -> list[K
     return sorted(named, key=lambda kernel: kernel.start)
 
 
-def busy(found: Sequence[Kernel]) -> float:
-    """Microseconds in which at least one kernel ran."""
-    total, until = 0.0, float("-inf")
+def exclusive(found: Sequence[Kernel]) -> list[Kernel]:
+    """Kernels with the time that each adds: from the end of those that began before it, to its own end.
+
+    A kernel may begin before its predecessor's end and wait for it (programmatic dependent launch); that wait is not
+    its work. The durations add up to the time in which at least one kernel ran.
+    """
+    until, cut = float("-inf"), []
     for kernel in sorted(found, key=lambda each: each.start):
-        total += max(kernel.end - max(kernel.start, until), 0.0)
+        start = max(kernel.start, until)
+        cut.append(replace(kernel, start=start, duration=max(kernel.end - start, 0.0)))
         until = max(until, kernel.end)
-    return total
+    return cut
 
 
 def by_part(found: Sequence[Kernel]) -> list[dict[str, Any]]:

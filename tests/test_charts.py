@@ -81,7 +81,7 @@ def test_error_bars_only_where_there_is_an_interval(results):
     assert layers[-1]["mark"]["type"] == "errorbar"
     assert len(rows[-1]) == len(rows[0]) == 6
     without = charts.panel(summary, result.experiment, "llm_prefill_ms").to_dict()
-    bars, errors = without["layer"]
+    bars, *_, errors = without["layer"]
     assert len(without["datasets"][bars["data"]["name"]]) == 6
     assert without["datasets"].get(errors["data"].get("name"), []) == []
 

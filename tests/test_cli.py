@@ -151,6 +151,7 @@ class TestBadInput:
         [
             (["--top-k-values", "65"], "above the model's 64 experts"),
             (["--top-k-values", "0"], "at least 1 expert"),
+            (["--engine", "graph", "--device", "cpu"], "The graph engine needs a GPU"),
             (["--top-k-values", "2", "2"], "twice"),
             (["--top-k-values", "x"], "'x' is no value"),
             (["--block-mask", "101"], "has 3 entries, but the model has 16"),
@@ -243,3 +244,43 @@ def test_bench_gives_ratios(run):
     figures = {figure["benchmark"]: figure for figure in json.loads(out)["figures"]}
     assert 0 < figures["duty"]["value"] <= 1
     assert figures["load"]["value"] > 0
+
+
+def test_an_engine_measures_from_the_command_line(run):
+    code, _, err = run("run", "moe_topk", "--top-k-values", 1, 2, *FAST, "--engine", "compiled")
+    assert code == 0, err
+    assert len(stored(run)) == 1
+
+
+def test_compare_engines(run):
+    command = ["compare-engines", "context_scaling", "--num-samples", 1, "--warmup", 0, "--device", "cpu", "--json"]
+    code, out, err = run(*command)
+    assert code == 0, err
+    rows = json.loads(out[out.index("[") :])
+    assert {row["engine"] for row in rows} == {"eager", "compiled", "published code"}
+    assert {row["metric"] for row in rows} == {"vision_encoder_ms", "projector_ms", "llm_prefill_ms", "ttft_ms"}
+    assert len(stored(run)) == 2
+
+
+def test_ceilings(run):
+    code, out, _ = run("ceilings", "--device", "cpu", "--json")
+    assert code == 0
+    found = json.loads(out)
+    assert found["read_gb_s"] > 0.1
+    assert found["matmul_tflop_s"] > 0.001
+    code, _, err = run("ceilings", "--device", "cuda:9")
+    assert (code, "no device 'cuda:9'" in err) == (2, True)
+
+
+def test_why(run, tmp_path):
+    command = ["why", "--device", "cpu", "--top-k", 2, "--output-tokens", 3, "--block-mask", "11" + "0" * 14]
+    code, out, _ = run(*command, "--trace", tmp_path / "t.json.gz", "--json")
+    assert code == 0
+    found = json.loads(out)
+    assert (found["steps"], found["setting"]["top_k"]) == (2, 2)
+    assert {part["part"] for part in found["parts"] if part["stage"] == "llm_decode"} >= {"attention", "experts"}
+    assert (tmp_path / "t.json.gz").stat().st_size > 0
+    code, out, _ = run(*command)
+    assert "On this CPU" in out
+    code, _, err = run("why", "--device", "cpu", "--top-k", 65)
+    assert (code, "64 experts" in err) == (2, True)

@@ -6,13 +6,16 @@ import signal
 import subprocess
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from conftest import small_sweep
 
 from profcore import spool, worker
+from profcore.answers import read_answer
 from profcore.errors import UserError
+from profcore.jobs import Question
 from profcore.service import Service
 from profcore.spec import Picture, RunSpec, State, Target
 
@@ -114,8 +117,6 @@ def test_a_checkpoint_that_cannot_be_loaded_fails_the_run_with_its_reason(servic
     save_file(tensors, tmp_path / "model.safetensors")
     (tmp_path / "config.json").write_text((tiny_molmoe / "config.json").read_text())
     sweep = small_sweep()
-    from dataclasses import replace
-
     sweep = replace(sweep, settings=tuple(replace(s, block_mask=(True,) * 4) for s in sweep.settings))
     run_id = service.start(Target(model=str(tmp_path)), sweep)
     until(lambda: state(service, run_id) is State.FAILED)
@@ -127,6 +128,8 @@ def test_a_checkpoint_that_cannot_be_loaded_fails_the_run_with_its_reason(servic
     [
         (Target(device="cuda:9"), {}, "no device 'cuda:9'"),
         (Target(model="nowhere"), {}, "no model 'nowhere'"),
+        (Target(engine="graph"), {}, "needs a GPU.*eager or compiled"),
+        (Target(engine="fast"), {}, "choose from eager, graph, compiled"),
         (CPU, {"values": (65,)}, "64 experts"),
         (CPU, {"picture": Picture("file", "/nowhere.png")}, "There is no picture"),
     ],
@@ -206,3 +209,63 @@ def test_closing_stops_what_runs_and_keeps_what_was_taken(tmp_path):
         assert run["num_samples"] > 0
     finally:
         reopened.close()
+
+
+def question(service, name="profile", **arguments):
+    answer = service.store.path.parent / "answers" / f"{name}-{len(arguments)}.json"
+    setting = small_sweep().settings[0].to_dict()
+    return Question(f"ask-{name}-{len(arguments)}", name, CPU, {"setting": setting, **arguments}, answer)
+
+
+def test_a_question_waits_for_the_run_before_it_and_is_answered(service):
+    run_id = service.start(CPU, small_sweep("output_tokens", (40,), num_samples=200))
+    until(lambda: state(service, run_id) is State.RUNNING)
+    asked = question(service)
+    service.jobs.ask(asked)
+    service.jobs.ask(asked)  # asked twice is asked once
+    assert read_answer(asked.answer)["state"] == "queued"
+    assert service.jobs.position(asked.id) == 1
+    service.stop(run_id)
+    until(lambda: read_answer(asked.answer)["state"] == "done")
+    result = read_answer(asked.answer)["result"]
+    assert result["environment"]["engine"] == "eager"
+    assert result["steps"] == 2
+
+
+def test_a_question_that_cannot_be_answered_says_why(service):
+    asked = question(service, "fortune")
+    service.jobs.ask(asked)
+    until(lambda: read_answer(asked.answer)["state"] == "failed")
+    assert "no tool 'fortune'" in read_answer(asked.answer)["text"]
+    with pytest.raises(UserError, match="no device 'cuda:9'"):
+        service.jobs.ask(replace(asked, target=Target(device="cuda:9")))
+
+
+def test_a_waiting_question_can_be_taken_back(service):
+    run_id = service.start(CPU, small_sweep("output_tokens", (40,), num_samples=200))
+    asked = question(service, prompt="What?")
+    service.jobs.ask(asked)
+    assert service.jobs.stop(asked.id)
+    assert read_answer(asked.answer) == {"state": "failed", "text": "Stopped before it began.", "result": None}
+    service.stop(run_id)
+
+
+def test_a_worker_that_dies_over_a_question_is_told(service):
+    asked = replace(question(service), id="killed", answer=service.store.path.parent / "answers" / "killed.json")
+    service.jobs.ask(asked)
+    until(lambda: read_answer(asked.answer)["state"] == "working")
+    os.kill(service.jobs._queues["cpu"]._worker.process.pid, signal.SIGKILL)
+    until(lambda: read_answer(asked.answer)["state"] == "failed")
+    assert "signal 9" in read_answer(asked.answer)["text"]
+
+
+def test_runs_under_the_compiled_engine(service):
+    run_id = service.start(Target(engine="compiled"), small_sweep())
+    until(lambda: state(service, run_id).ended)
+    run = service.store.run(run_id)
+    assert (run["state"], run["environment"]["engine"], run["num_samples"]) == ("done", "compiled", 4)
+    assert run["ceilings"]["matmul_tflop_s"] > 0
+    result = service.result(run_id)
+    work = result.summary[result.summary["floor_ms"] > 0]
+    assert (work["min"] > work["floor_ms"]).all()
+    assert {len(row) for row in result.settings["prefill_experts"]} == {2}

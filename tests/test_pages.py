@@ -11,6 +11,7 @@ from streamlit.testing.v1 import AppTest
 
 from pages.parts import state as page_state
 from profcore import spool
+from profcore.profiles import ProfileKey
 from profcore.spec import RunSpec, State, Target
 
 PAGES = ("vision_tokens", "moe_topk", "active_blocks", "output_tokens")
@@ -59,7 +60,7 @@ def test_every_page_says_that_the_cpu_measures(app, page):
 def test_home_lists_the_shipped_runs_and_where_to_begin(app):
     test = app()
     table = test.dataframe[0].value
-    assert len(table) == 4
+    assert len(table) == 12
     assert set(table["Source"]) == {"shipped"}
     assert all("H100" in cell and "random weights" in cell for cell in table["Measured on"])
 
@@ -68,7 +69,9 @@ def test_home_lists_the_shipped_runs_and_where_to_begin(app):
 def test_a_first_visit_shows_the_shipped_run(app, page):
     test = app(page)
     run = test.selectbox(key="run")
+    assert run.options[0].startswith("Sample result: ")
     assert "H100" in run.options[0]
+    assert "White marks: the physical floor" in texts(test.caption)
     assert len(test.get("vega_lite_chart")) == (2 if page in ("moe_topk", "active_blocks") else 1)
     assert len(test.dataframe) == 3  # token counts, summary, samples
     assert [button.label for button in test.get("download_button")] == ["Result JSON", "Samples CSV", "Samples Parquet"]
@@ -242,3 +245,84 @@ def test_a_held_database_is_said_on_the_page(tmp_path, monkeypatch):
         holder.stdin.close()
     assert not test.exception
     assert "held by another process" in texts(test.error)
+
+
+def until(condition, seconds=90):
+    end = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < end
+        time.sleep(0.05)
+
+
+def test_engines_stand_side_by_side_with_the_published_code(app):
+    test = app("engines")
+    assert len(test.get("vega_lite_chart")) == 2
+    table = test.dataframe[0].value
+    for latency in ("LLM prefill", "TPOT"):
+        engines = table.loc[table["latency"] == latency].set_index("engine")["ms per step"]
+        assert list(engines.index) == ["eager", "graph", "compiled", "published code"]
+        # Both captured engines show the knob, and the compiled one is near what reading the experts takes.
+        assert 0.06 < engines["compiled"] < engines["published code"]
+    assert any("differ in more than the engine" in caption.value for caption in test.caption) is False
+    for knob in ("Vision tokens", "Active blocks", "Output tokens"):
+        test.button_group(key="knob").set_value(knob).run()
+        assert not test.exception
+        assert len(test.get("vega_lite_chart")) in (2, 4)
+
+
+def test_the_same_sweep_is_measured_under_each_engine(app, service):
+    test = app("engines", knob="Vision tokens", samples="1")
+    before = set(service.store.runs("context_scaling")["id"])
+    next(button for button in test.button if button.label == "Measure under each").click().run()
+    started = [run for run in service.store.runs("context_scaling").to_dict("records") if run["id"] not in before]
+    targets = [json.loads(run["spec"])["target"]["engine"] for run in started]
+    assert sorted(targets) == ["compiled", "eager"]
+    for run in started:
+        service.stop(run["id"])
+    until(lambda: all(State(service.store.run(run["id"])["state"]).ended for run in started))
+
+
+def test_why_shows_the_shipped_profile_of_a_shipped_run(app, service):
+    runs = service.store.runs("moe_topk").to_dict("records")
+    eager = next(
+        run["id"] for run in runs if run["source"] == "shipped" and json.loads(run["environment"])["engine"] == "eager"
+    )
+    test = app("why", run=eager, setting="3")
+    assert test.selectbox(key="why-setting").value == 3
+    assert "Launch-bound" in texts(test.warning)
+    shown = {metric.label: metric.value for metric in test.metric}
+    assert shown["GPU busy"].endswith("%")
+    assert len(test.get("vega_lite_chart")) == 1
+    stages = test.dataframe[0].value.set_index("stage")
+    assert set(stages["bound by"]) == {"launch"}
+    assert [button.label for button in test.get("download_button")] == ["Chrome trace"]
+
+
+def test_why_profiles_a_setting_when_asked(app, service):
+    run_id = service.start(Target(), small_sweep(values=(1, 2), num_samples=1))
+    until(lambda: State(service.store.run(run_id)["state"]).ended)
+    test = app("why", run=run_id, setting="1")
+    assert "has not been profiled yet" in texts(test.info)
+    next(button for button in test.button if button.label == "Profile this setting").click().run()
+    key = ProfileKey(run_id, 1, Target())
+    until(lambda: service.profile(key)["state"] == "done")
+    test.run()
+    assert "On this CPU" in texts(test.success)
+    result = service.profile(key)["result"]
+    assert result["setting"]["top_k"] == 2
+    assert [stage["stage"] for stage in result["stages"]] == [
+        "vision_encoder",
+        "projector",
+        "llm_prefill",
+        "llm_decode",
+    ]
+    for stage in result["stages"]:
+        parts = sum(part["ms"] for part in result["parts"] if part["stage"] == stage["stage"])
+        assert 0 < parts <= stage["measured_ms"] * 1.001
+    assert service.profile_trace(key).stat().st_size > 0
+
+
+def test_why_of_a_run_that_is_none_falls_back(app):
+    test = app("why", run="nowhere", setting="99")
+    assert not test.exception
+    assert test.selectbox(key="why-run").value

@@ -10,7 +10,9 @@ import pytest
 from conftest import small_sweep
 
 from profcore import spool
+from profcore.engines.names import ENGINES
 from profcore.errors import FormatError, StoreError
+from profcore.experiments import CATALOGUE
 from profcore.results import load_result
 from profcore.spec import RunSpec, Sample, State, Target
 from profcore.store import MIGRATIONS, Store
@@ -180,17 +182,60 @@ def test_an_abandoned_spool_is_marked_and_a_live_one_is_not(run):
 def test_shipped_samples_are_full_shape_runs_of_all_experiments(store):
     store.take_in_shipped()
     runs = store.runs()
-    assert sorted(runs["experiment"]) == ["context_scaling", "moe_topk", "output_tokens", "transformer_blocks_mask"]
+    assert runs.groupby("experiment").size().to_dict() == dict.fromkeys(CATALOGUE, 3)
     assert set(runs["source"]) == {"shipped"}
     assert set(runs["state"]) == {"done"}
+    engines = set()
     for run_id in runs["id"]:
         result = load_result(store, run_id)
+        engines.add((result.experiment.name, result.run["environment"]["engine"]))
         assert result.run["environment"]["weights"] == "random"
         assert result.run["environment"]["model"] == "molmoe-1b"
         assert "H100" in result.run["environment"]["device_name"]
         assert len(result.samples) == result.planned
         stages = result.samples[["vision_encoder_ms", "projector_ms", "llm_prefill_ms", "llm_decode_ms", "other_ms"]]
         assert (stages.sum(axis=1) - result.samples["total_ms"]).abs().max() < 1e-6
+    assert engines == {(name, engine) for name in CATALOGUE for engine in ENGINES}
+    for name in CATALOGUE:
+        assert load_result(store, store.latest(name)).run["environment"]["engine"] == "compiled"
+
+
+def test_nothing_that_was_measured_lies_below_its_floor(store):
+    """On every sample result and stage; the floors of eager runs are from another run on the same card model."""
+    store.take_in_shipped()
+    for run_id in store.runs()["id"]:
+        result = load_result(store, run_id)
+        work = result.summary[result.summary["floor_ms"] > 0]
+        expected = {"vision_encoder_ms", "projector_ms", "llm_prefill_ms", "ttft_ms", "total_ms"}
+        assert expected <= set(work["metric"])
+        assert (work["min"] > work["floor_ms"]).all(), work[work["min"] <= work["floor_ms"]]
+        assert not [caution for caution in result.cautions if caution.kind == "floor"]
+
+
+def test_floors_of_a_shipped_run_by_hand(store):
+    """MolmoE-1B at top-8 with every block: a decode step reads 2.4 GB, at 3,190 GB/s in no less than 0.75 ms."""
+    store.take_in_shipped()
+    result = load_result(store, store.latest("moe_topk"))
+    setting = result.settings.loc[result.settings["top_k"] == 8, "setting"].item()
+    rows = result.summary[result.summary["setting"] == setting].set_index("metric")
+    assert rows.loc["tpot_ms", "bytes"] == pytest.approx(2.405e9, rel=5e-3)
+    assert rows.loc["tpot_ms", "floor_ms"] == pytest.approx(0.754, rel=0.01)
+    assert rows.loc["tpot_ms", "over_floor"] == pytest.approx(1.03 / 0.754, rel=0.02)
+    # Between half of the experts and all of them are hit: 16 blocks of 64 of 12.6 MB each, and what else is read.
+    assert 16 * 32 * 12.58e6 < rows.loc["llm_prefill_ms", "bytes"] < 16 * 64 * 12.58e6 + 1e9
+    assert rows.loc["llm_prefill_ms", "binds"] == rows.loc["llm_decode_ms", "binds"] == "memory"
+    assert rows.loc["vision_encoder_ms", "binds"] == "compute"
+
+
+def test_what_launching_takes_names_what_binds(store):
+    store.take_in_shipped()
+    runs = store.runs("moe_topk")
+    bound = {}
+    for run_id in runs["id"]:
+        result = load_result(store, run_id)
+        stages = result.summary[result.summary["metric"] == "llm_decode_ms"]
+        bound[result.run["environment"]["engine"]] = set(stages["binds"])
+    assert bound == {"eager": {"launch"}, "graph": {"memory"}, "compiled": {"memory"}}
 
 
 def test_the_latest_run_is_one_with_something_to_show(store, run):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import streamlit as st
 
 from pages.parts.state import service
-from profcore.engines.names import ENGINES
+from profcore.engines.names import ENGINES, engines_of
 from profcore.errors import UserError
 from profcore.models.config import PRESETS
 from profcore.service import model_shape
@@ -46,9 +46,7 @@ def show() -> None:
                 placeholder="allenai/MolmoE-1B-0924",
                 help="A directory with config.json and safetensors in the published layout, or a hub name.",
             )
-        # A CPU has no graphs; the sentence under it says what each is.
-        engines = [name for name in ENGINES if device != "cpu" or name != "graph"]
-        engine = st.selectbox("Engine", engines, key="engine", bind="query-params", help=_engine_help())
+        engine = st.selectbox("Engine", engines_of(device), key="engine", bind="query-params", help=_engine_help())
         st.caption(ENGINES[engine])
         with st.expander("Precision, experts and clock"):
             st.selectbox(

@@ -10,7 +10,7 @@ import streamlit as st
 from pages.parts import bar
 from pages.parts.state import service
 from profcore import charts, comparison
-from profcore.engines.names import ENGINES
+from profcore.engines.names import ENGINES, engines_of
 from profcore.errors import UserError
 from profcore.experiments import Experiment, base_setting, build_settings, default_values
 from profcore.spec import State, Sweep
@@ -28,7 +28,7 @@ def measure(experiment: Experiment, config: MolmoConfig) -> None:
     except UserError as error:
         st.error(str(error))
         return
-    possible = [name for name in ENGINES if name != "graph" or target.device != "cpu"]
+    possible = engines_of(target.device)
     chosen = st.pills("Engines", possible, default=possible, selection_mode="multi", key="engines")
     num_samples = st.slider("Samples per setting", 1, 100, 20, key="samples", bind="query-params")
     settings = build_settings(experiment, default_values(experiment, config), base_setting(experiment, config))

@@ -45,10 +45,11 @@ def show(experiment: Experiment, views: Views) -> None:
     # Not bound to the link by Streamlit, which would write the name, and with it what may change.
     if st.session_state.setdefault("run", st.query_params.get("run", _LATEST)) not in names:
         st.session_state["run"] = _LATEST
+    what = "Sample result" if runs.set_index("id").loc[latest, "source"] == "shipped" else "Latest"
     chosen = st.selectbox(
         "Run",
         [_LATEST, *names],
-        format_func=lambda id: f"Latest: {names[latest]}" if id == _LATEST else names[id],
+        format_func=lambda id: f"{what}: {names[latest]}" if id == _LATEST else names[id],
         key="run",
     )
     if chosen == _LATEST:
@@ -225,8 +226,8 @@ def _downloads(result: Result) -> None:
 
 
 def run_name(run: dict) -> str:
-    """When a run was asked for, and what it was measured on; with how it ended where it did not simply finish."""
-    when = pd.Timestamp(run["created_at"]).strftime("%Y-%m-%d %H:%M UTC")
+    """When a run was asked for (to the second, to tell runs apart), on what, and how it ended if not simply done."""
+    when = pd.Timestamp(run["created_at"]).strftime("%Y-%m-%d %H:%M:%S UTC")
     ending = f" · {run['state']}" if run["state"] in (State.STOPPED, State.FAILED) else ""
     return f"{when} · {run['title']}{ending}"
 

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from profcore.engines.names import ENGINES
-from profcore.errors import UserError
+from profcore.engines.names import check_engine
 
 if TYPE_CHECKING:
     from profcore.engines.base import Engine
@@ -18,6 +17,7 @@ def make_engine(name: str, model: MolmoE) -> Engine:
     Raises:
         UserError: There is no such engine, or the model's device or experts cannot be run by it.
     """
+    check_engine(name, model.device.type)
     if name == "eager":
         from profcore.engines.eager import EagerEngine
 
@@ -26,8 +26,6 @@ def make_engine(name: str, model: MolmoE) -> Engine:
         from profcore.engines.graph import GraphEngine
 
         return GraphEngine(model)
-    if name == "compiled":
-        from profcore.engines.compiled import CompiledEngine
+    from profcore.engines.compiled import CompiledEngine
 
-        return CompiledEngine(model)
-    raise UserError(f"There is no engine {name!r}: choose from {', '.join(ENGINES)}.")
+    return CompiledEngine(model)

@@ -65,6 +65,9 @@ class Captures:
         except (torch.cuda.OutOfMemoryError, UserError):
             raise
         except Exception as error:
+            if self._graphs:
+                # What a capture broken off leaves in the pool is not to be trusted.
+                self._pool = torch.cuda.graph_pool_handle()
             line = next((line for line in str(error).splitlines() if line.strip()), "")
             raise PreparationError(f"{type(error).__name__}: {line.strip()}") from error
 

@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, Any, cast
 import torch
 
 from profcore.engines.static import PictureSlot, PromptSlot, StaticEngine
-from profcore.errors import UserError
 from profcore.models.knobs import turned
 
 if TYPE_CHECKING:
@@ -46,15 +45,6 @@ class GraphEngine(StaticEngine):
     name = "graph"
 
     def __init__(self, model: MolmoE, graphs: bool = True) -> None:
-        """As `StaticEngine`.
-
-        Raises:
-            UserError: The device has no graphs.
-        """
-        if graphs and model.device.type != "cuda":
-            raise UserError(
-                "The graph engine needs a GPU, since CUDA graphs are its point: use eager or compiled here."
-            )
         super().__init__(model, graphs)
 
     @property

@@ -87,7 +87,9 @@ def explain(
     if loaded.model.device.type != "cuda":
         spans = trace.stage_spans(events)
         found = trace.scaled(found, {stage: _median(timings, Stage(stage)) * 1e3 / spans[stage] for stage in spans})
-    elif isinstance(engine, StaticEngine):
+    else:
+        found = trace.exclusive(found)
+    if isinstance(engine, StaticEngine) and loaded.model.device.type == "cuda":
         steps = setting.output_tokens - 1
 
         def uncaptured() -> None:
@@ -141,8 +143,7 @@ def _stage(
     issued = [timing.issue[place] for timing in timings if timing.issue]
     issue = statistics.median(issued) if issued else None
     own = [kernel for kernel in found if kernel.stage == stage]
-    # Operators of a CPU follow one another, and contain each other; kernels may run side by side.
-    busy = (trace.busy(own) if timings[0].issue else sum(kernel.duration for kernel in own)) / 1e3
+    busy = sum(kernel.duration for kernel in own) / 1e3
     return {
         "stage": str(stage),
         "measured_ms": measured,

@@ -57,7 +57,7 @@ def test_a_first_visit_shows_a_chart_of_the_shipped_run(url, page, name):
     page.goto(f"{url}/{name}")
     settled(page, PAGES[name])
     expect(page.locator(".vega-embed").first).to_be_visible()
-    expect(page.get_by_role("combobox", name="Run")).to_have_value(re.compile("Latest: .*H100"))
+    expect(page.get_by_role("combobox", name="Run")).to_have_value(re.compile("Sample result: .*H100.*compiled"))
     expect(page.get_by_text("No GPU was found")).to_be_visible()
     assert errors(page) == 0
 
