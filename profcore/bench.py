@@ -68,7 +68,7 @@ def run_benchmarks(target: Target, only: list[str] | None, as_json: bool) -> int
         print(json.dumps({"environment": environment.to_dict(), "figures": rows}, indent=2))
         return 0
     model = f"{environment.model} ({environment.weights} weights, {environment.dtype})"
-    engine = f"{environment.engine} engine, {environment.experts} experts"
+    engine = f"{environment.engine} engine, experts: {environment.experts}"
     versions = f"torch {environment.torch} · transformers {environment.transformers}"
     print(f"{environment.device_name} · {model} · {engine} · {versions}")
     for figure in figures:

@@ -54,7 +54,7 @@ _FEW_STEPS = 30
 CLICK = "bar"
 """Name of the selection that a click on a bar makes; it gives the bar's `setting`."""
 
-_DECADES = [factor * 10**power for power in range(-1, 6) for factor in (1, 3)]
+_DECADES = [factor * 10**power for power in range(-3, 6) for factor in (1, 3)]
 
 # Vega breaks a label into lines where it is an array.
 _LINES = "split(datum.label, '|')"
@@ -130,7 +130,7 @@ def panel(summary: pd.DataFrame, experiment: Experiment, metric: str) -> alt.Lay
         experiment: Whose knob is on the axis.
         metric: A column of `stats.METRICS`.
     """
-    rows = summary[summary["metric"] == metric].assign(stage=METRIC_LABELS[metric])
+    rows = _bound_named(summary[summary["metric"] == metric].assign(stage=METRIC_LABELS[metric]))
     colour = {stage.column: STAGE_COLOURS[stage] for stage in Stage}.get(metric, _LINE)
     x = alt.X("label:N", sort=_order(summary), title=experiment.axis, axis=alt.Axis(labelAngle=0, labelExpr=_LINES))
     unit = "ms per token" if metric == "tpot_ms" else "ms"
@@ -212,15 +212,16 @@ def engines(rows: pd.DataFrame, experiment: Experiment, metric: str, log: bool) 
     present = [name for name in _ENGINE_COLOURS if name in set(rows["engine"])]
     unit = "ms per token" if metric == "tpot_ms" else "ms"
     scale = alt.Scale(type="log", nice=False, padding=12) if log else alt.Scale(zero=True)
-    x = alt.X("x:Q", title=experiment.axis, scale=alt.Scale(zero=False, padding=12))
+    axis = alt.Axis(values=_DECADES, format="~r") if log else alt.Axis()
+    x = alt.X("x:Q", title=experiment.axis, scale=alt.Scale(zero=False, nice=False, padding=12))
     title = f"{METRIC_LABELS[metric]} ({unit})"
-    y = alt.Y("median:Q", title=title, scale=scale, axis=alt.Axis(format="~r"))
+    y = alt.Y("median:Q", title=title, scale=scale, axis=axis)
     colour = alt.Color(
         "engine:N",
         sort=present,
         scale=alt.Scale(domain=present, range=[_ENGINE_COLOURS[name] for name in present]),
         legend=alt.Legend(
-            title=None, orient="top", symbolType="stroke", symbolStrokeWidth=3, symbolOpacity=1, columns=3
+            title=None, orient="top", symbolType="stroke", symbolStrokeWidth=3, symbolOpacity=1, columns=2, labelLimit=0
         ),
     )
     dash = alt.StrokeDash(
@@ -310,7 +311,11 @@ def _stack(summary: pd.DataFrame, stages: Sequence[Stage]) -> pd.DataFrame:
     rows["start"] = rows["end"] - rows["median"]
     # A floor is marked inside its own stage's part of the bar.
     rows["floor_end"] = rows["start"] + rows["floor_ms"]
-    return rows
+    return _bound_named(rows)
+
+
+def _bound_named(rows: pd.DataFrame) -> pd.DataFrame:
+    return rows.assign(binds=rows["binds"].fillna("not known"))
 
 
 def _clicked() -> alt.Parameter:

@@ -66,6 +66,11 @@ class Result:
         return float((median * left).sum() / 1000)
 
     @property
+    def routing_counted(self) -> bool:
+        """Whether it was counted which experts the prompts used, as their floor depends on it."""
+        return bool(self.settings["prefill_experts"].notna().any())
+
+    @property
     def metadata(self) -> dict[str, Any]:
         """Where the figures come from, for downloads."""
         keys = ("id", "name", "source", "state", "reason")
@@ -148,7 +153,7 @@ def run_titles(runs: pd.DataFrame) -> pd.Series:
         weights = f", {environment['weights']} weights" if environment.get("weights") else ""
         engine = environment.get("engine") or target.get("engine")
         by = f", {engine}" if engine else ""
-        return f"{environment.get('model') or target.get('model')}{weights} on {device}{by}"
+        return f"{environment.get('model') or target.get('model')}{by}{weights} on {device}"
 
     return runs.apply(title, axis=1) if len(runs) else pd.Series(dtype=str)
 

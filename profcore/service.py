@@ -230,7 +230,7 @@ def environment_line(environment: dict[str, Any], state: State) -> str:
         environment.get("device_name"),
         f"{environment.get('model')} ({weights})",
         environment.get("dtype"),
-        f"{environment.get('engine')} engine, {environment.get('experts')} experts",
+        f"{environment.get('engine')} engine, experts: {environment.get('experts')}",
         f"{environment.get('clock')} clock",
         f"torch {environment.get('torch')}",
         f"transformers {environment.get('transformers')}",

@@ -66,7 +66,7 @@ def load_side_by_side(store: Store, experiment_name: str, group: Group) -> SideB
     """The runs of a group together, beside the floor and, at full shape, the published code."""
     experiment = get_experiment(experiment_name)
     rows, slopes, environments = [], [], {}
-    floors = pd.DataFrame()
+    floors, counted = pd.DataFrame(), False
     for engine, run_id in group.runs.items():
         result = load_result(store, run_id)
         if result is None or result.samples.empty:
@@ -75,8 +75,9 @@ def load_side_by_side(store: Store, experiment_name: str, group: Group) -> SideB
         rows.append(comparison.medians(experiment, result.samples).assign(engine=engine))
         slopes.append(comparison.sensitivities(experiment, result.samples).assign(engine=engine))
         known = result.summary.dropna(subset=["floor_ms"])
-        if len(known) > len(floors):
-            floors = known
+        # A floor from experts that were counted is nearer to the truth than one from experts that are expected.
+        if (result.routing_counted, len(known)) > (counted, len(floors)):
+            floors, counted = known, result.routing_counted
     if not floors.empty:
         floors = floors[floors["metric"].isin(comparison.compared_metrics(experiment))]
         floors = floors.assign(median=floors["floor_ms"], low=float("nan"), high=float("nan"), n=0, engine=charts.FLOOR)

@@ -5,10 +5,15 @@ import math
 import numpy as np
 import pandas as pd
 import pytest
+from conftest import small_sweep
 
-from profcore import comparison
+from profcore import comparison, spool
 from profcore.experiments import CATALOGUE
+from profcore.results import load_result
+from profcore.side_by_side import find_groups, load_side_by_side
+from profcore.spec import RunSpec, Sample, Target
 from profcore.stats import slope
+from profcore.store import Store
 
 
 def test_slope_of_a_line_that_is_known():
@@ -77,3 +82,33 @@ def test_published_figures_are_those_of_the_published_files(shared):
     medians = comparison.published_samples(CATALOGUE["moe_topk"]).groupby("top_k")["llm_decode_ms"].median()
     for entry in document["summary"]:
         assert medians[entry["top_k"]] == pytest.approx(entry["decode"]["P50"], rel=1e-6)
+
+
+def test_the_floor_beside_engines_is_from_experts_that_were_counted(tmp_path):
+    """Of the sample results only some counted them; with an even router the floor would be above what was measured."""
+    with Store(tmp_path / "data.duckdb") as store:
+        store.take_in_shipped()
+        (group,) = find_groups(store, "context_scaling")
+        assert list(group.runs) == ["eager", "graph", "compiled"]
+        assert not load_result(store, group.runs["eager"]).routing_counted
+        rows = load_side_by_side(store, "context_scaling", group).rows
+    prefill = rows[rows["metric"] == "llm_prefill_ms"].pivot(index="x", columns="engine", values="median").dropna()
+    assert len(prefill) > 5
+    assert (prefill["floor"] < 0.7 * prefill["compiled"]).all()
+
+
+def test_runs_that_differ_in_more_than_the_engine_are_named(tmp_path):
+    with Store(tmp_path / "data.duckdb") as store:
+        for number, (engine, torch_version) in enumerate((("eager", "2.11"), ("compiled", "2.13"))):
+            spec = RunSpec.new(Target(engine=engine), small_sweep())
+            path = spool.spool_path(store.spools, spec.id)
+            environment = {"device_name": "a card", "model": "tiny", "weights": "random", "dtype": "float32"}
+            with spool.SpoolWriter(path) as writer:
+                writer.run(spec)
+                writer.write({"type": "environment", **environment, "engine": engine, "torch": torch_version})
+                writer.sample(Sample(number, 0, 0, 1.0, 10, 1, 39, 49, 1, 100, (24.5, 24.5), 2, 288, 355, 3))
+            store.take_in(path)
+        (group,) = find_groups(store, "moe_topk")
+        found = load_side_by_side(store, "moe_topk", group)
+    assert found.differences == ["torch: 2.11 (eager), 2.13 (compiled)"]
+    assert not found.published

@@ -124,6 +124,7 @@ def _floor_line(result: Result) -> str:
         f"White marks: the physical floor, from the model's FLOPs and bytes at what a {known['device_name']} was "
         f"measured to do ({known['matmul_tflop_s']:,.3g} TFLOP/s in {known['dtype']}, "
         f"{max(known['read_gb_s'], known['copy_gb_s']):,.0f} GB/s)."
+        + ("" if result.routing_counted else " Prefill's assumes an even router: this run did not count experts.")
     )
 
 

@@ -1,6 +1,7 @@
 """The dashboard as a person uses it."""
 
 import csv
+import gzip
 import json
 import re
 import subprocess
@@ -57,7 +58,7 @@ def test_a_first_visit_shows_a_chart_of_the_shipped_run(url, page, name):
     page.goto(f"{url}/{name}")
     settled(page, PAGES[name])
     expect(page.locator(".vega-embed").first).to_be_visible()
-    expect(page.get_by_role("combobox", name="Run")).to_have_value(re.compile("Sample result: .*H100.*compiled"))
+    expect(page.get_by_role("combobox", name="Run")).to_have_value(re.compile("Sample result: .*compiled.*H100"))
     expect(page.get_by_text("No GPU was found")).to_be_visible()
     assert errors(page) == 0
 
@@ -187,3 +188,56 @@ def test_the_server_listens_on_this_machine_alone(url, database):
     assert "127.0.0.1" in url
     assert "Network URL" not in log
     assert "External URL" not in log
+
+
+# The sample result of top-k under the compiled engine, which is shipped with its profiles.
+SHIPPED_RUN = "20261124-202724-7754fe3f"
+
+
+def test_one_click_on_a_bar_leads_to_why(url, page):
+    page.goto(f"{url}/moe_topk?run={SHIPPED_RUN}")
+    settled(page, "MoE top-k")
+    chart = page.locator(".vega-embed").nth(1)
+    expect(chart).to_be_visible()
+    # The tallest bar, of top-k 32: near the right edge, in the middle of the height.
+    box = chart.bounding_box()
+    page.mouse.click(box["x"] + box["width"] * 0.93, box["y"] + box["height"] * 0.5)
+    settled(page, "Why this long?")
+    expect(page).to_have_url(re.compile(r"/why\?run=[\w-]+&setting=5$"))
+    expect(page.get_by_text("Not launch-bound: the GPU works")).to_be_visible()
+    expect(page.get_by_role("combobox", name="Setting")).to_have_value("top-k 32")
+    assert errors(page) == 0
+    # Going back shows the knob again, and does not lead here a second time.
+    page.go_back()
+    settled(page, "MoE top-k")
+    expect(page.locator(".vega-embed").first).to_be_visible()
+
+
+def test_why_offers_the_trace(url, page):
+    page.goto(f"{url}/why?run={SHIPPED_RUN}")
+    settled(page, "Why this long?")
+    page.get_by_role("combobox", name="Setting").click()
+    page.get_by_role("option", name="top-k 8").click()
+    with page.expect_download() as download:
+        page.get_by_role("button", name="Chrome trace").click()
+    events = json.loads(gzip.decompress(download.value.path().read_bytes()))["traceEvents"]
+    assert any(event.get("cat") == "kernel" for event in events)
+
+
+def test_engines_side_by_side(url, page):
+    page.goto(f"{url}/engines?knob=Active+blocks")
+    settled(page, "Engines side by side")
+    expect(page.locator(".vega-embed")).to_have_count(2)
+    expect(page.get_by_role("heading", name="What it costs per active block")).to_be_visible()
+    page.get_by_text("Log scale").click()
+    expect(page).to_have_url(re.compile("log=false"))
+    assert errors(page) == 0
+
+
+def test_the_engine_is_chosen_in_the_bar_and_measured(url, page):
+    page.goto(f"{url}/moe_topk?values=1&samples=2&engine=compiled&{QUICK}")
+    settled(page, "MoE top-k")
+    expect(page.get_by_role("combobox", name="Engine")).to_have_value("compiled")
+    page.get_by_role("button", name="Run").click()
+    expect(page.get_by_text(re.compile("compiled engine, experts: eager"))).to_be_visible(timeout=120_000)
+    assert errors(page) == 0
