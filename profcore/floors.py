@@ -63,6 +63,10 @@ def add_floors(
     # Nothing is to be done in no time: a stage without work has no ratio.
     summary["over_floor"] = (summary["median"] / summary["floor_ms"]).where(summary["floor_ms"] > 0)
     summary["binds"] = [_binds(row) for row in summary.to_dict("records")]
+    # A decode step is bound by what the decode is bound by.
+    decode = summary[summary["metric"] == "llm_decode_ms"].set_index("setting")["binds"]
+    steps = summary["metric"] == "tpot_ms"
+    summary.loc[steps, "binds"] = summary.loc[steps, "setting"].map(decode)
     return summary.drop(columns=["floor_binds", "issue_ms"])
 
 

@@ -110,6 +110,8 @@ def test_cautions():
     assert "outliers" in kinds(frame({0: [*steady, 500]}))
     drifting = [100 + step / 10 for step in range(40)]
     assert "drift" in kinds(frame({0: drifting}, elapsed_s=range(40)))
+    # As sure as that one, but of a tenth of a percent.
+    assert "drift" not in kinds(frame({0: [100 + step / 400 for step in range(40)]}, elapsed_s=range(40)))
     assert kinds(pd.DataFrame()) == set()
     impossible = pd.DataFrame({"over_floor": [0.9, 1.1, float("nan")]})
     data = frame({0: steady}, elapsed_s=range(40))

@@ -9,7 +9,10 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[1]
-LIGHT = ["spec", "experiments", "stats", "spool", "store", "formats", "charts", "jobs", "results", "service", "intake"]
+LIGHT = (
+    *("spec", "experiments", "stats", "cost", "spool", "store", "formats", "charts", "jobs", "results", "service"),
+    *("intake", "floors", "comparison", "side_by_side", "trace", "profiles", "answers", "engines.names"),
+)
 
 
 @pytest.mark.parametrize("module", [*LIGHT, "models.config", "models.images", "models.pictures", "models.prompt"])

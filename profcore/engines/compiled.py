@@ -197,11 +197,18 @@ def _active(setting: Setting) -> list[int]:
 
 
 def _check_tools(gpu: bool) -> None:
-    compilers = [name for name in (os.environ.get("CXX"), "g++", "clang++") if name and shutil.which(name)]
-    if not gpu and not compilers:
+    def there(*names: str | None) -> bool:
+        return any(name and shutil.which(name) for name in names)
+
+    if not gpu and not there(os.environ.get("CXX"), "g++", "clang++"):
         raise UserError(
             "The compiled engine needs a C++ compiler on a CPU, and neither g++ nor clang++ is on the path: "
             "install one, or use eager."
         )
     if gpu and importlib.util.find_spec("triton") is None:
         raise UserError("The compiled engine needs Triton, which is not installed here: install it, or use graph.")
+    if gpu and not there(os.environ.get("CC"), "gcc", "clang", "cc"):
+        raise UserError(
+            "The compiled engine needs a C compiler for Triton, and neither gcc nor clang is on the path: "
+            "install one, or use graph."
+        )
