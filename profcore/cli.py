@@ -295,7 +295,11 @@ def _measure(spec: RunSpec, writer: Any, shelf: Any) -> State:
                     drawn[0] = time.monotonic()
                     progress.refresh()
 
-            return execute(spec, writer, shelf, lambda: bool(stopping), seen)
+            def told(text: str) -> None:
+                progress.update(task, description=f"{spec.sweep.experiment}: {text}")
+                progress.refresh()
+
+            return execute(spec, writer, shelf, lambda: bool(stopping), seen, told)
     finally:
         signal.signal(signal.SIGINT, before)
 

@@ -101,6 +101,7 @@ def execute(
     shelf: ModelShelf,
     stop: Callable[[], bool],
     seen: Callable[[Sample | SettingFailed | Routing], None] | None = None,
+    told: Callable[[str], None] | None = None,
 ) -> State:
     """Run a spec to its end, writing everything to its spool, and say how it ended.
 
@@ -112,22 +113,29 @@ def execute(
         shelf: Where the model is kept.
         stop: Whether the run was asked to stop.
         seen: Called after each record of a sample, a setting's routing or a failed setting.
+        told: Called with what is being done now, in words, which the spool also says.
     """
+
+    def tell(text: str) -> None:
+        writer.phase(text)
+        if told:
+            told(text)
+
     try:
         device = resolve_device(spec.target.device)
-        with _device_lock(device, writer.phase, stop):
+        with _device_lock(device, tell, stop):
             writer.state(State.RUNNING)
-            writer.phase(f"Loading {spec.target.model}")
+            tell(f"Loading {spec.target.model}")
             loaded, engine = shelf.get(spec.target), shelf.engine(spec.target)
             telemetry = Telemetry(device)
             writer.environment(describe(spec.target, loaded, engine, spec.sweep.clock, telemetry.driver))
             ceilings = known_ceilings(device, loaded.model.dtype)
             if ceilings is None:
-                writer.phase("Measuring what the device can do at most, once")
+                tell("Measuring what the device can do at most, once")
                 ceilings = measure_ceilings(device, loaded.model.dtype)
             writer.ceilings(ceilings)
-            writer.phase("Measuring")
-            for result in run_sweep(loaded, engine, spec.sweep, telemetry, stop, writer.phase):
+            tell("Measuring")
+            for result in run_sweep(loaded, engine, spec.sweep, telemetry, stop, tell):
                 if isinstance(result, Sample):
                     writer.sample(result)
                 elif isinstance(result, Routing):

@@ -272,3 +272,22 @@ def test_remaining_time_counts_unvisited_settings_and_their_warm_up(store):
     store.take_in(path)
     # Two more at the setting seen, three and two to warm up at the other, a second each.
     assert load_result(store, spec.id).remaining_s == pytest.approx(7.0)
+
+
+def test_a_database_of_the_first_version_is_brought_up_to_date(tmp_path):
+    path = tmp_path / "old.duckdb"
+    with duckdb.connect(str(path)) as old:
+        old.execute("CREATE TABLE profcore_version (version INTEGER NOT NULL)")
+        old.execute("INSERT INTO profcore_version VALUES (1)")
+        old.execute(MIGRATIONS[0])
+        old.execute(
+            "INSERT INTO runs (id, experiment, source, state, created_at) "
+            "VALUES ('before', 'moe_topk', 'measured', 'done', '2026-01-01')"
+        )
+        old.execute("INSERT INTO settings VALUES ('before', 0, 1, 1, 8, 16, '1111111111111111', 10, NULL)")
+        old.execute("INSERT INTO samples (run_id, sample_id, setting, total_ms) VALUES ('before', 0, 0, 12.5)")
+    with Store(path) as store:
+        assert store.samples("before")["total_ms"].tolist() == [12.5]
+        assert store.run("before")["ceilings"] == {}
+        store.take_in_shipped()
+        assert load_result(store, store.latest("output_tokens")).routing_counted

@@ -13,7 +13,6 @@ from profcore.errors import UserError
 if TYPE_CHECKING:
     from collections.abc import Callable, Hashable
 
-Work = "Callable[[], None]"
 _WARM_RUNS = 2
 _MOST_GRAPHS = 192
 
