@@ -1,5 +1,10 @@
 """The Triton kernels against plain torch; on a machine without a GPU in Triton's interpreter."""
 
+import os
+import subprocess
+import sys
+from pathlib import Path
+
 import pytest
 import torch
 from torch.nn import functional
@@ -123,3 +128,12 @@ def test_head_and_advance_take_the_first_of_the_largest():
     decode.advance(scratch, token, position, tokens, embeddings, x)
     assert (token.item(), position.item(), tokens[7].item()) == (41, 7, 41)
     assert torch.equal(x, embeddings[41])
+
+
+def test_kernels_compile_for_hopper():
+    """What the interpreter takes, a compiler may not."""
+    environment = {name: value for name, value in os.environ.items() if name != "TRITON_INTERPRET"}
+    command = [sys.executable, "-m", "tests.hopper"]
+    done = subprocess.run(command, cwd=Path(__file__).parents[1], capture_output=True, text=True, env=environment)
+    assert done.returncode == 0, done.stderr
+    assert len(done.stdout.splitlines()) == 12

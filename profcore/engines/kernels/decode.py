@@ -126,7 +126,7 @@ def _attend(
 
     # The split that holds the new token's place computes its key, and puts it and the value into the cache.
     own = split == position // TOKENS
-    raw = tl.load(qkv + width + column, mask=(column < width) & own, other=0.0).to(tl.float32)
+    raw = tl.load(qkv + width + column, mask=column < tl.where(own, width, 0), other=0.0).to(tl.float32)
     key_scale = tl.rsqrt(tl.sum(raw * raw) / width + eps)
     key_first, key_second = _rotated(qkv + width, key_gain, key_scale, cosine, sine, start, half, HALF)
     key_first = key_first.to(keys.dtype.element_ty)
@@ -134,10 +134,11 @@ def _attend(
     new_first = tl.load(qkv + 2 * width + start + lane, mask=inside, other=0.0)
     new_second = tl.load(qkv + 2 * width + start + half + lane, mask=inside, other=0.0)
     place = cache + position * head_size + lane
-    tl.store(keys + place, key_first, mask=inside & own)
-    tl.store(keys + place + half, key_second, mask=inside & own)
-    tl.store(values + place, new_first, mask=inside & own)
-    tl.store(values + place + half, new_second, mask=inside & own)
+    kept = lane < tl.where(own, half, 0)
+    tl.store(keys + place, key_first, mask=kept)
+    tl.store(keys + place + half, key_second, mask=kept)
+    tl.store(values + place, new_first, mask=kept)
+    tl.store(values + place + half, new_second, mask=kept)
     own_score = tl.sum(key_first.to(tl.float32) * q_first + key_second.to(tl.float32) * q_second)
     own_score = tl.where(own, own_score, float("-inf"))
 
