@@ -48,12 +48,11 @@ def choose() -> ProfileKey:
     here = devices.get(own.device) == result.run["environment"].get("device_name")
     key = ProfileKey(run_id, setting, own)
     if not here:
-        shipped = service().profile(key) is not None
+        # A sample result may come with its profile; else only what is here can be profiled.
         options = ["as the run was measured", "as the bar says"]
-        where = st.radio("Profile", options, key="why-where", index=0 if shipped else 1, disabled=not shipped)
-        if where == options[1]:
+        if service().profile(key) is None or st.radio("Profile", options, key="why-where") == options[1]:
             key = ProfileKey(run_id, setting, _bar_target())
-            st.caption("The run's own device is not on this machine, so the pass is made on what the bar says.")
+            st.caption("The run's own device is not on this machine, so a pass is made on what the bar says.")
     _start_button(key, possible=here or key.target != own)
     return key
 

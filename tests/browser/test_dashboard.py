@@ -207,10 +207,15 @@ def test_one_click_on_a_bar_leads_to_why(url, page):
     expect(page.get_by_text("Not launch-bound: the GPU works")).to_be_visible()
     expect(page.get_by_role("combobox", name="Setting")).to_have_value("top-k 32")
     assert errors(page) == 0
-    # Going back shows the knob again, and does not lead here a second time.
+    # Going back shows the knob again and does not lead here by itself; another bar leads to its own setting.
     page.go_back()
     settled(page, "MoE top-k")
-    expect(page.locator(".vega-embed").first).to_be_visible()
+    expect(page.locator(".vega-embed").nth(1)).to_be_visible()
+    box = page.locator(".vega-embed").nth(1).bounding_box()
+    page.mouse.click(box["x"] + box["width"] * 0.785, box["y"] + box["height"] * 0.72)
+    settled(page, "Why this long?")
+    expect(page).to_have_url(re.compile(r"/why\?run=[\w-]+&setting=4$"))
+    expect(page.get_by_role("combobox", name="Setting")).to_have_value("top-k 16")
 
 
 def test_why_offers_the_trace(url, page):
