@@ -129,23 +129,21 @@ def test_nothing_is_faster_than_its_floor(shelf, engine):
     for name, values in (("moe_topk", (1, 32)), ("context_scaling", (1, 12)), ("transformer_blocks_mask", (1, 16))):
         experiment = CATALOGUE[name]
         settings = build_settings(experiment, values, base_setting(experiment, loaded.model.config))
-        routed = {}
-        for result in run_sweep(loaded, made, Sweep(name, settings, 3), Telemetry(torch.device("cpu")), bool):
-            if isinstance(result, Routing):
-                routed[result.setting] = result.prefill_experts
-            elif isinstance(result, Sample):
-                setting = settings[result.setting]
-                work = cost.Workload(
-                    result.num_crops,
-                    result.num_input_tokens,
-                    setting.output_tokens,
-                    setting.top_k,
-                    setting.active_blocks,
-                    routed[result.setting],
-                )
-                for stage, parts in cost.stage_costs(loaded.model.config, work, 2).items():
-                    measured = getattr(result, stage.column)
-                    assert measured >= cost.floor(cost.total(parts), ceilings).ms, (engine, setting, stage)
+        results = list(run_sweep(loaded, made, Sweep(name, settings, 3), Telemetry(torch.device("cpu")), bool))
+        routed = {result.setting: result.prefill_experts for result in results if isinstance(result, Routing)}
+        for sample in measured(results):
+            setting = settings[sample.setting]
+            work = cost.Workload(
+                sample.num_crops,
+                sample.num_input_tokens,
+                setting.output_tokens,
+                setting.top_k,
+                setting.active_blocks,
+                routed[sample.setting],
+            )
+            for stage, parts in cost.stage_costs(loaded.model.config, work, 2).items():
+                floor = cost.floor(cost.total(parts), ceilings).ms
+                assert getattr(sample, stage.column) >= floor, (engine, setting, stage)
 
 
 def test_a_setting_that_cannot_be_captured_fails_alone(shelf, monkeypatch):

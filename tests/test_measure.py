@@ -155,6 +155,11 @@ def test_routing_is_counted_for_each_setting(tiny):
     assert max(next(result for result in found if result.setting == 0).prefill_experts) < 64
 
 
+def test_the_first_sample_does_not_wait_for_the_counting_of_experts(tiny):
+    results = everything(tiny, small_sweep(values=(1, 2), num_samples=1))
+    assert [type(result) for result in results] == [Sample, Routing, Sample, Routing]
+
+
 def test_out_of_memory_at_one_setting_marks_it_and_the_run_goes_on(tiny, monkeypatch):
     engine = FailingAtThree(tiny.model, infer=torch.cuda.OutOfMemoryError())
     monkeypatch.setattr(loop, "_reason", lambda error, device: "Out of GPU memory")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import gc
 import random
 import time
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -92,10 +92,6 @@ def run_sweep(
                     given = inputs[setting.grid]
                     _check_context(given, setting, model.config.max_positions)
                     if visit == 0:
-                        key = (setting.grid, setting.top_k, setting.block_mask)
-                        if key not in routed:
-                            routed[key] = prefill_experts(model, given, setting)
-                        yield Routing(index, routed[key])
                         extra_memory[index] = _prepare(engine, given, sweep, index, tell)
                         for _ in range(sweep.warmup):
                             engine.infer(given, setting, None, stop)
@@ -131,6 +127,13 @@ def run_sweep(
                     issue_ms=timing.issue,
                 )
                 taken += 1
+                if visit == 0:
+                    # After the first sample, which is not to wait for it, and before any other of this setting.
+                    with suppress(torch.cuda.OutOfMemoryError):
+                        key = (setting.grid, setting.top_k, setting.block_mask)
+                        if key not in routed:
+                            routed[key] = prefill_experts(model, given, setting)
+                        yield Routing(index, routed[key])
     if not taken:
         raise UserError(f"No setting could be measured: {reason}")
 
