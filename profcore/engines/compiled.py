@@ -65,6 +65,9 @@ class CompiledEngine(StaticEngine):
         self._head = model.llm.lm_head.weight.data
         self._embeddings = model.llm.model.embed_tokens.weight.data
         self._rotary = weights.rotary_tables(model)
+        if not gpu:
+            # Compiling in processes of its own, torch would start them beside what is being measured.
+            torch._inductor.config.compile_threads = 1
         # The limit is per function; each has few shapes, but a long life.
         torch._dynamo.config.recompile_limit = max(torch._dynamo.config.recompile_limit, 64)
         self._embed_patches = compiled(pieces.embed_patches)
