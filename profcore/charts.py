@@ -318,6 +318,11 @@ def _bound_named(rows: pd.DataFrame) -> pd.DataFrame:
     return rows.assign(binds=rows["binds"].fillna("not known"))
 
 
+def is_clickable(chart: alt.LayerChart) -> bool:
+    """Whether a click on the chart's bars selects their setting."""
+    return chart.params is not alt.Undefined and any(parameter.name == CLICK for parameter in chart.params)
+
+
 def _clicked() -> alt.Parameter:
     """A click on a bar, which names its setting."""
     return alt.selection_point(name=CLICK, fields=["setting"], toggle=False)

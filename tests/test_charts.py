@@ -119,3 +119,11 @@ def test_a_missing_stage_leaves_its_part_out():
     # The floor is marked inside the stage that it belongs to, and only where it is known.
     ticks = [rows for layer, rows in zip(layers, data, strict=True) if layer["mark"]["type"] == "tick"]
     assert [[row["floor_end"] for row in rows] for rows in ticks] == [[2.0], [2.0]]
+
+
+def test_bars_are_clickable_and_steps_are_not(results):
+    found, steps = results
+    result = found["output_tokens"]
+    assert charts.is_clickable(charts.panel(result.summary, result.experiment, "tpot_ms"))
+    assert charts.is_clickable(charts.breakdown(result.summary, result.experiment, TTFT, "ttft_ms"))
+    assert not charts.is_clickable(charts.decode_steps(steps, result.settings, result.experiment))

@@ -118,7 +118,7 @@ def test_work_that_cannot_be_prepared_says_why():
     assert "key" not in captures
 
 
-def test_captures_are_bounded(monkeypatch):
+def test_captures_are_bounded():
     captures = Captures(CPU, graphs=False, most=2)
     for key in ("a", "b", "a", "c"):
         captures.add(key, list)

@@ -13,7 +13,7 @@ from profcore import charts
 from profcore.errors import UserError
 from profcore.results import Result, display_samples, display_summary
 from profcore.service import environment_line
-from profcore.spec import Stage, State
+from profcore.spec import Ceilings, Stage, State
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -119,11 +119,11 @@ def _draw(result: Result, draw: Callable[[Result], list[alt.LayerChart]], clicka
 
 def _floor_line(result: Result) -> str:
     """What the marks on the bars are."""
-    known = result.ceilings
+    known = Ceilings(**result.ceilings)
     return (
-        f"White marks: the physical floor, from the model's FLOPs and bytes at what a {known['device_name']} was "
-        f"measured to do ({known['matmul_tflop_s']:,.3g} TFLOP/s in {known['dtype']}, "
-        f"{max(known['read_gb_s'], known['copy_gb_s']):,.0f} GB/s)."
+        f"White marks: the physical floor, from the model's FLOPs and bytes at what a {known.device_name} was "
+        f"measured to do ({known.matmul_tflop_s:,.3g} TFLOP/s in {known.dtype}, "
+        f"{known.memory_gb_s:,.0f} GB/s)."
         + ("" if result.routing_counted else " Prefill's assumes an even router: this run did not count experts.")
     )
 
@@ -134,7 +134,7 @@ def _charts(drawn: list[alt.LayerChart], explained: str | None) -> None:
         st.info("This run has no samples for this chart.")
         return
     for place, (column, chart) in enumerate(zip(st.columns(len(drawn)), drawn, strict=True)):
-        if explained is None or not chart.to_dict().get("params"):
+        if explained is None or not charts.is_clickable(chart):
             column.altair_chart(chart, width="stretch", key=f"chart-{place}")
             continue
         # The run is in the key, so that no click on another run's chart is taken for one on this.

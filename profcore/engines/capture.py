@@ -61,12 +61,12 @@ class Captures:
             self._peak.pop(oldest, None)
         try:
             self._kept[key] = self._captured(key, work) if self._graphs else self._warmed(work)
-        except (torch.cuda.OutOfMemoryError, UserError):
-            raise
         except Exception as error:
             if self._graphs:
-                # What a capture broken off leaves in the pool is not to be trusted.
+                # What a capture broken off leaves in the pool is not to be trusted, out of memory or not.
                 self._pool = torch.cuda.graph_pool_handle()
+            if isinstance(error, (torch.cuda.OutOfMemoryError, UserError)):
+                raise
             line = next((line for line in str(error).splitlines() if line.strip()), "")
             raise PreparationError(f"{type(error).__name__}: {line.strip()}") from error
 
