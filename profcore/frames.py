@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
@@ -12,6 +12,8 @@ from profcore.spool import read_from
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from profcore.spec import Sweep
+
 
 def spool_samples(path: Path) -> pd.DataFrame:
     """A run's samples with their settings' knobs, in the order measured.
@@ -20,20 +22,14 @@ def spool_samples(path: Path) -> pd.DataFrame:
         FormatError: The file is no spool.
     """
     records = read_from(path).records
-    settings = RunSpec.from_dict(records[0]).sweep.settings
+    settings = sweep_settings(RunSpec.from_dict(records[0]).sweep)
     rows = []
     for record in records:
         if record["type"] == "sample":
-            setting = settings[record["setting"]]
             rows.append(
                 {
                     **{field: record.get(field) for field in Sample.__dataclass_fields__ if field != "telemetry"},
-                    "grid_rows": setting.grid[0],
-                    "grid_columns": setting.grid[1],
-                    "top_k": setting.top_k,
-                    "active_blocks": setting.active_blocks,
-                    "block_mask": setting.mask_label,
-                    "output_tokens": setting.output_tokens,
+                    **settings[record["setting"]],
                 }
             )
     return pd.DataFrame(rows)
@@ -43,3 +39,23 @@ def spool_environment(path: Path) -> dict:
     """What a spool's samples were measured on; empty where it does not say."""
     found = [record for record in read_from(path).records if record["type"] == "environment"]
     return {key: value for key, value in found[-1].items() if key != "type"} if found else {}
+
+
+def sweep_settings(sweep: Sweep) -> list[dict[str, Any]]:
+    """A sweep's settings as the database keeps them, each with the query it measures."""
+    rows = []
+    for index, setting in enumerate(sweep.settings):
+        row: dict[str, Any] = {
+            "grid_rows": setting.grid[0],
+            "grid_columns": setting.grid[1],
+            "top_k": setting.top_k,
+            "active_blocks": setting.active_blocks,
+            "block_mask": setting.mask_label,
+            "output_tokens": setting.output_tokens,
+        }
+        if sweep.queries:
+            query = sweep.queries.queries[sweep.query_of[index]]
+            row |= {"image_id": query.image_id, "query_id": query.query_id}
+            row |= {"image_width": query.width, "image_height": query.height}
+        rows.append(row)
+    return rows

@@ -1,4 +1,4 @@
-"""Taking results in from files that a person gives: spools from elsewhere, and profiling results.
+"""Taking results in from files that a person gives: spools from elsewhere, profiling and Motivation results.
 
 Whatever it is becomes a spool beside the database, and the store, if it is ours to open, takes it from there.
 """
@@ -10,8 +10,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from profcore.errors import FormatError
-from profcore.experiments import get_experiment
-from profcore.formats import read_profiling
+from profcore.formats import read_result, zeros_note
+from profcore.motivation import check_experiment
 from profcore.spec import RunSpec, Setting, State
 from profcore.spool import is_being_written, spool_path
 
@@ -48,14 +48,12 @@ def recognise(data: bytes, name: str, spools: Path) -> Received:
         spools: The spool directory, to see what is there already.
 
     Raises:
-        FormatError: It is neither a spool nor a profiling result, or differs from what is there of its run.
+        FormatError: It is neither a spool nor a result file, or differs from what is there of its run.
     """
     if _is_spool(data):
         return _recognise_spool(data, name, spools)
-    imported = read_profiling(data, name)
-    note = ""
-    if imported.zeros:
-        note = f"{imported.zeros} latencies of exactly 0 come from the published subtraction and count as missing."
+    imported = read_result(data, name)
+    note = zeros_note(imported.zeros)
     if spool_path(spools, imported.run_id).exists():
         return Received(imported.run_id, None, note)
     lines = [json.dumps(record, ensure_ascii=False, separators=(",", ":")) for record in imported.records]
@@ -95,7 +93,7 @@ def _recognise_spool(data: bytes, name: str, spools: Path) -> Received:
         if records[0]["type"] != "run":
             raise KeyError("id")
         spec = RunSpec.from_dict(records[0])
-        get_experiment(spec.sweep.experiment)
+        check_experiment(spec.sweep.experiment)
         _check_samples(records, spec.sweep.settings)
     except (IndexError, KeyError, TypeError, ValueError, AttributeError) as error:
         raise FormatError(f"{name} is not a spool this version reads ({error!r}).") from None

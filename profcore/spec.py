@@ -15,6 +15,7 @@ from enum import StrEnum
 from typing import Any
 
 from profcore.errors import UserError
+from profcore.queries import DEFAULT_PROMPT, Picture, QuerySet
 
 MAX_CROPS = 12
 """Largest number of crops in an image grid (allenai/molmo, `max_crops` of MolmoE-1B-0924)."""
@@ -167,38 +168,22 @@ def first_blocks(active: int, total: int) -> tuple[bool, ...]:
 
 
 @dataclass(frozen=True)
-class Picture:
-    """Which picture an inference sees, before it is cropped to the grid's shape.
-
-    Attributes:
-        kind: 'photo' (a photograph that scikit-image ships), 'solid' (the published dummy) or 'file'.
-        value: The photograph's name, the colour as '#rrggbb', or the file's path.
-    """
-
-    kind: str = "photo"
-    value: str = "astronaut"
-
-    def to_dict(self) -> dict[str, Any]:
-        """Plain JSON values."""
-        return dataclasses.asdict(self)
-
-
-DEFAULT_PROMPT = "Describe this image."
-
-
-@dataclass(frozen=True)
 class Sweep:
     """The settings an experiment visits and how often.
 
     Attributes:
-        experiment: A name of `profcore.experiments.CATALOGUE`.
+        experiment: A name of `profcore.experiments.CATALOGUE` or `profcore.motivation.MOTIVATION`.
         settings: What is measured, in the order charts show it.
         num_samples: Timed inferences per setting.
         warmup: Untimed inferences per setting, at its own shape and full output length.
         seed: Seed of the visiting order, which is drawn anew each round.
         clock: How latencies are taken.
-        picture: What the model sees.
-        prompt: The question put to the model.
+        picture: What the model sees, unless there are queries.
+        prompt: The question put to the model, unless there are queries.
+        queries: The pictures and questions of a Motivation experiment.
+        query_of: For each setting, which of the queries it measures.
+        fitted: Whether a query's picture is cropped to its setting's grid; else it is tiled by the model's own rule.
+        stop_at_eos: Whether an answer ends with the end-of-text token; `output_tokens` is then the most it may have.
     """
 
     experiment: str
@@ -209,6 +194,10 @@ class Sweep:
     clock: Clock = Clock.EVENTS
     picture: Picture = field(default_factory=Picture)
     prompt: str = DEFAULT_PROMPT
+    queries: QuerySet | None = None
+    query_of: tuple[int, ...] = ()
+    fitted: bool = False
+    stop_at_eos: bool = False
 
     def __post_init__(self) -> None:
         if self.num_samples < 1:
@@ -217,6 +206,9 @@ class Sweep:
             raise UserError(f"{self.warmup} warm-up inferences is not possible: give 0 or more.")
         if not self.settings:
             raise UserError("The sweep has no setting: choose at least one value of the knob.")
+        queries = len(self.queries.queries) if self.queries else 0
+        if queries and (len(self.query_of) != len(self.settings) or not set(self.query_of).issubset(range(queries))):
+            raise ValueError("query_of names a query for each setting")
 
     @property
     def num_inferences(self) -> int:
@@ -225,7 +217,7 @@ class Sweep:
 
     def to_dict(self) -> dict[str, Any]:
         """Plain JSON values."""
-        return {
+        plain: dict[str, Any] = {
             "experiment": self.experiment,
             "settings": [setting.to_dict() for setting in self.settings],
             "num_samples": self.num_samples,
@@ -235,6 +227,11 @@ class Sweep:
             "picture": self.picture.to_dict(),
             "prompt": self.prompt,
         }
+        if self.queries:
+            plain |= {"queries": self.queries.to_dict(), "query_of": list(self.query_of), "fitted": self.fitted}
+        if self.stop_at_eos:
+            plain["stop_at_eos"] = True
+        return plain
 
     @classmethod
     def from_dict(cls, value: dict[str, Any]) -> Sweep:
@@ -248,6 +245,10 @@ class Sweep:
             clock=Clock(value["clock"]),
             picture=Picture(**value["picture"]),
             prompt=value["prompt"],
+            queries=QuerySet.from_dict(value["queries"]) if value.get("queries") else None,
+            query_of=tuple(value.get("query_of", ())),
+            fitted=bool(value.get("fitted", False)),
+            stop_at_eos=bool(value.get("stop_at_eos", False)),
         )
 
 
@@ -397,6 +398,7 @@ class Sample:
             clock does not wait for the device; a stage that takes no longer than this is bound by launching.
         peak_memory_bytes: Largest device memory allocated in this inference, where known.
         telemetry: What the GPU reported right after, where known (see `measure.telemetry`).
+        processing_ms: How long the host took, before the inference, to make crops and tokens of picture and question.
     """
 
     sample_id: int
@@ -417,6 +419,7 @@ class Sample:
     peak_memory_bytes: int | None = None
     telemetry: dict[str, float] | None = None
     issue_ms: tuple[float, ...] | None = None
+    processing_ms: float | None = None
 
     def to_dict(self) -> dict[str, Any]:
         """Plain JSON values."""

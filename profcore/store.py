@@ -19,9 +19,10 @@ import pandas as pd
 import pyarrow as pa
 
 from profcore.errors import FormatError, StoreError, StoreHeldError
-from profcore.experiments import CATALOGUE
+from profcore.frames import sweep_settings
+from profcore.motivation import check_experiment
 from profcore.paths import SHIPPED
-from profcore.spec import RunSpec, Sample, State
+from profcore.spec import RunSpec, State
 from profcore.spool import Record, read_from, run_record
 
 if TYPE_CHECKING:
@@ -92,7 +93,41 @@ MIGRATIONS = (
     ALTER TABLE settings ADD COLUMN prefill_experts INTEGER[];
     ALTER TABLE samples ADD COLUMN issue_ms DOUBLE[];
     """,
+    """
+    ALTER TABLE runs ADD COLUMN details VARCHAR;
+    ALTER TABLE settings ADD COLUMN image_id VARCHAR;
+    ALTER TABLE settings ADD COLUMN query_id VARCHAR;
+    ALTER TABLE settings ADD COLUMN image_width INTEGER;
+    ALTER TABLE settings ADD COLUMN image_height INTEGER;
+    ALTER TABLE samples ADD COLUMN processing_ms DOUBLE;
+    ALTER TABLE samples ADD COLUMN vision_total_ms DOUBLE;
+    ALTER TABLE samples ADD COLUMN system_total_ms DOUBLE;
+    ALTER TABLE samples ADD COLUMN flops_vision_encoder DOUBLE;
+    ALTER TABLE samples ADD COLUMN flops_projector DOUBLE;
+    ALTER TABLE samples ADD COLUMN flops_llm_prefill DOUBLE;
+    ALTER TABLE samples ADD COLUMN flops_llm_decode DOUBLE;
+    ALTER TABLE samples ADD COLUMN flops_total DOUBLE;
+    CREATE TABLE removed (run_id VARCHAR PRIMARY KEY);
+    """,
 )
+
+_SETTING_TYPES = pa.schema(
+    [
+        ("run_id", pa.string()),
+        ("setting", pa.int32()),
+        ("grid_rows", pa.int32()),
+        ("grid_columns", pa.int32()),
+        ("top_k", pa.int32()),
+        ("active_blocks", pa.int32()),
+        ("block_mask", pa.string()),
+        ("output_tokens", pa.int32()),
+        ("image_id", pa.string()),
+        ("query_id", pa.string()),
+        ("image_width", pa.int32()),
+        ("image_height", pa.int32()),
+    ]
+)
+_FLOPS = ("flops_vision_encoder", "flops_projector", "flops_llm_prefill", "flops_llm_decode", "flops_total")
 
 _SAMPLE_TYPES = pa.schema(
     [
@@ -118,9 +153,12 @@ _SAMPLE_TYPES = pa.schema(
         ("power_w", pa.float64()),
         ("throttle_reasons", pa.int64()),
         ("issue_ms", pa.list_(pa.float64())),
+        ("processing_ms", pa.float64()),
+        ("vision_total_ms", pa.float64()),
+        ("system_total_ms", pa.float64()),
+        *((name, pa.float64()) for name in _FLOPS),
     ]
 )
-_SAMPLE_FIELDS = set(Sample.__dataclass_fields__)
 _TELEMETRY_FIELDS = ("sm_clock_mhz", "temperature_c", "power_w", "throttle_reasons")
 
 _RUNS = """
@@ -279,33 +317,27 @@ class Store:
             name, created, experiment = None, spec.created_at, spec.sweep.experiment
             planned: int | None = spec.sweep.num_inferences
             state = State.QUEUED
-            settings = [(*s.grid, s.top_k, s.active_blocks, s.mask_label, s.output_tokens) for s in spec.sweep.settings]
+            settings = sweep_settings(spec.sweep)
+            details: dict[str, Any] = {}
         elif first["type"] == "import":
             source, text, planned, state = "imported", None, None, State.DONE
             name, created, experiment = first["name"], first["created_at"], first["experiment"]
-            keys = ("grid_rows", "grid_columns", "top_k", "active_blocks", "block_mask", "output_tokens")
-            settings = [tuple(setting.get(key) for key in keys) for setting in first["settings"]]
+            settings, details = first["settings"], first.get("details") or {}
         else:
             raise ValueError("its first line holds no run")
-        if experiment not in CATALOGUE:
-            raise ValueError(f"there is no experiment {experiment!r}")
+        check_experiment(experiment)
         cursor.execute(
-            "INSERT INTO runs (id, experiment, source, name, state, created_at, planned_samples, spec) "
-            "VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
-            [run_id, experiment, source, name, str(state), _utc(created), planned, text],
+            "INSERT INTO runs (id, experiment, source, name, state, created_at, planned_samples, spec, details) "
+            "VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
+            [run_id, experiment, source, name, str(state), _utc(created), planned, text, json.dumps(details)],
         )
-        cursor.executemany(
-            "INSERT INTO settings VALUES (?, ?, ?, ?, ?, ?, ?, ?, NULL, NULL)",
-            [[run_id, index, *setting] for index, setting in enumerate(settings)],
-        )
+        rows = [{**setting, "run_id": run_id, "setting": index} for index, setting in enumerate(settings)]
+        _insert(cursor, "settings", pa.Table.from_pylist(rows, schema=_SETTING_TYPES))
 
     def _insert_records(self, cursor: duckdb.DuckDBPyConnection, run_id: str, records: list[Record]) -> int:
-        samples = [_sample_row(run_id, record) for record in records if record["type"] == "sample"]
+        samples = [record for record in records if record["type"] == "sample"]
         if samples:
-            table = pa.Table.from_pylist(samples, schema=_SAMPLE_TYPES)
-            cursor.register("new_samples", table)
-            cursor.execute("INSERT INTO samples SELECT * FROM new_samples")
-            cursor.unregister("new_samples")
+            _insert(cursor, "samples", _sample_columns(run_id, samples))
         summaries = [record for record in records if record["type"] == "summary"]
         if summaries:
             keys = ("P50", "P95", "P99", "mean", "std", "min", "max")
@@ -386,7 +418,12 @@ class Store:
         return rows[0][0] if rows else None
 
     def run(self, run_id: str) -> dict[str, Any] | None:
-        """One run with `num_samples`, or None; `spec`, `environment` and `ceilings` are dicts, empty where unknown."""
+        """One run with `num_samples`, or None.
+
+        `spec`, `environment`, `ceilings` and `details` are dicts, empty where unknown.
+
+        `details` holds what a result file said beyond its rows, and how many zeros in it were missing values.
+        """
         query = _RUNS.format(samples="WHERE run_id = ?", runs="WHERE runs.id = ?")
         cursor = self._cursor.execute(query, [run_id, run_id])
         names = [column[0] for column in cursor.description or []]
@@ -397,6 +434,7 @@ class Store:
         run["spec"] = json.loads(run["spec"] or "{}")
         run["environment"] = json.loads(run["environment"] or "{}")
         run["ceilings"] = json.loads(run["ceilings"] or "{}")
+        run["details"] = json.loads(run["details"] or "{}")
         return run
 
     def settings(self, run_id: str) -> pd.DataFrame:
@@ -410,7 +448,7 @@ class Store:
         return self._cursor.execute(
             """
             SELECT samples.* EXCLUDE (run_id, decode_steps_ms, issue_ms),
-                grid_rows, grid_columns, top_k, active_blocks, block_mask, output_tokens
+                settings.* EXCLUDE (run_id, setting, failed, prefill_experts)
             FROM samples JOIN settings USING (run_id, setting)
             WHERE run_id = ? ORDER BY sample_id
             """,
@@ -465,7 +503,7 @@ class Store:
         """A run's samples with everything known of each, decode steps included, for download."""
         return self._cursor.sql(
             """
-            SELECT samples.*, grid_rows, grid_columns, top_k, active_blocks, block_mask, output_tokens
+            SELECT samples.*, settings.* EXCLUDE (run_id, setting, failed, prefill_experts)
             FROM samples JOIN settings USING (run_id, setting)
             WHERE run_id = ? ORDER BY sample_id
             """,
@@ -484,12 +522,25 @@ def spool_directory(database: Path) -> Path:
     return database.parent / "spool"
 
 
-def _sample_row(run_id: str, record: Record) -> dict[str, Any]:
-    row = {key: record.get(key) for key in _SAMPLE_FIELDS if key != "telemetry"}
-    telemetry = record.get("telemetry") or {}
-    row.update({key: telemetry.get(key) for key in _TELEMETRY_FIELDS})
-    row["run_id"] = run_id
-    return row
+def _sample_columns(run_id: str, records: list[Record]) -> pa.Table:
+    """Samples as a table; made column by column, which is several times as fast as row by row."""
+    telemetry = [record.get("telemetry") or {} for record in records]
+    columns = []
+    for field in _SAMPLE_TYPES:
+        if field.name == "run_id":
+            values: list[Any] = [run_id] * len(records)
+        elif field.name in _TELEMETRY_FIELDS:
+            values = [each.get(field.name) for each in telemetry]
+        else:
+            values = [record.get(field.name) for record in records]
+        columns.append(pa.array(values, field.type))
+    return pa.Table.from_arrays(columns, schema=_SAMPLE_TYPES)
+
+
+def _insert(cursor: duckdb.DuckDBPyConnection, name: str, table: pa.Table) -> None:
+    cursor.register("new_rows", table)
+    cursor.execute(f"INSERT INTO {name} BY NAME SELECT * FROM new_rows")
+    cursor.unregister("new_rows")
 
 
 def _utc(text: str) -> datetime:

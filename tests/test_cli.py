@@ -67,11 +67,12 @@ def test_run_all_with_spools_only_then_import(run, tmp_path):
     code, out, _ = run("import", *spools, *Path("o").glob("*/*.json"))
     assert code == 0
     rows = stored(run)
-    assert len(rows) == 8
+    # Top-k has two files: its samples, and the scaling that follows from them.
+    assert len(rows) == 9
     assert sum(row["num_samples"] for row in rows) == 2 * (2 + 4 + 4 + 4)
     code, out, _ = run("import", *spools)
     assert out.count("was here before") == 4
-    assert len(stored(run)) == 8
+    assert len(stored(run)) == 9
 
 
 def test_one_bad_file_keeps_the_others_out(run):
@@ -79,7 +80,7 @@ def test_one_bad_file_keeps_the_others_out(run):
     Path("bad.json").write_text("{}")
     code, _, err = run("import", next(Path("out").glob("*.jsonl")), "bad.json")
     assert code == 2
-    assert err == "profcore: bad.json is no profiling result: it needs a list called summary.\n"
+    assert err == "profcore: bad.json is no result file: it needs a list called summary or results.\n"
     assert stored(run) == []
 
 

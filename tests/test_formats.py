@@ -10,6 +10,8 @@ from conftest import small_sweep
 from profcore import formats, spool
 from profcore.errors import FormatError, UserError
 from profcore.experiments import CATALOGUE
+from profcore.formats.common import LATENCIES
+from profcore.formats.profiling import _COUNTS
 from profcore.frames import spool_samples
 from profcore.intake import lay_down, recognise
 from profcore.results import load_result
@@ -74,7 +76,7 @@ def test_written_and_read_back_is_equal(store, name):
     store.take_in_all()
     theirs = store.sample_table(received.run_id).to_pandas()
     key = ["grid_rows", "grid_columns"] if name == "context_scaling" else [CATALOGUE[name].knob.value]
-    columns = [*key, *formats._LATENCIES.values(), *formats._COUNTS.values(), "other_ms", "round", "decode_steps_ms"]
+    columns = [*key, *LATENCIES.values(), *_COUNTS.values(), "other_ms", "round", "decode_steps_ms"]
     ours = ours.sort_values(["setting", "sample_id"]).reset_index(drop=True)
     for column in columns:
         assert [np.asarray(v).tolist() for v in ours[column]] == [np.asarray(v).tolist() for v in theirs[column]]
@@ -148,10 +150,10 @@ ROW = {"sample_id": 0, "top_k": 1, "T_LLM_prefill": 1.0, "T_total": 3.0, "num_ou
     ("document", "says"),
     [
         (b"no json", "not JSON"),
-        (b"PK\x03\x04 a zip", "not JSON"),
-        ({"a": 1}, "list called summary"),
+        (b"PK\x03\x04 a zip", "is a zip, not JSON"),
+        ({"a": 1}, "list called summary or results"),
         (3, "list called summary"),
-        ({"results": []}, "Motivation results"),
+        ({"results": []}, "holds no result"),
         ({"summary": [], "all_samples": []}, "holds no result"),
         ({"summary": [1]}, "lists of objects"),
         ({"summary": [], "all_samples": [{"T_total": 1}]}, "none of the fields"),

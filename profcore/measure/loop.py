@@ -5,8 +5,9 @@ from __future__ import annotations
 import gc
 import random
 import time
+from collections import OrderedDict
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -16,7 +17,7 @@ from profcore.errors import UserError
 from profcore.measure.clock import make_clock
 from profcore.measure.routing import prefill_experts
 from profcore.measure.telemetry import Telemetry
-from profcore.models.inputs import ModelInputs, grid_inputs
+from profcore.models.inputs import ModelInputs, grid_inputs, picture_inputs
 from profcore.models.knobs import check_setting
 from profcore.models.pictures import load_picture
 from profcore.spec import Sample, Setting, Stage, Sweep
@@ -26,6 +27,8 @@ if TYPE_CHECKING:
 
     from profcore.engines.base import Engine
     from profcore.models.load import LoadedModel
+
+_MOST_INPUTS = 64
 
 
 @dataclass(frozen=True)
@@ -73,8 +76,9 @@ def run_sweep(
     model = loaded.model
     for setting in sweep.settings:
         check_setting(setting, model.config)
-    image = load_picture(sweep.picture)
-    inputs: dict[tuple[int, int], ModelInputs] = {}
+    shown = Inputs(loaded, sweep)
+    # What is generated; an answer that ends early has fewer tokens than its setting allows.
+    measured = list(sweep.settings)
     routed: dict[Any, tuple[int, ...]] = {}
     extra_memory: dict[int, int | None] = {}
     clock = make_clock(sweep.clock, model.device)
@@ -85,14 +89,14 @@ def run_sweep(
         for visit in range(sweep.num_samples):
             round_order = order.sample(alive, len(alive))
             for index in round_order:
-                setting = sweep.settings[index]
+                setting = measured[index]
                 try:
-                    if setting.grid not in inputs:
-                        inputs[setting.grid] = grid_inputs(loaded, image, setting.grid, sweep.prompt)
-                    given = inputs[setting.grid]
+                    given = shown.of(index)
                     _check_context(given, setting, model.config.max_positions)
                     if visit == 0:
                         extra_memory[index] = _prepare(engine, given, sweep, index, tell)
+                        if sweep.stop_at_eos:
+                            setting = measured[index] = _ended(engine, given, setting, model.config.eos_token_id, stop)
                         for _ in range(sweep.warmup):
                             engine.infer(given, setting, None, stop)
                     if stop():
@@ -125,17 +129,31 @@ def run_sweep(
                     peak_memory_bytes=_peak_memory(model.device, extra_memory[index]),
                     telemetry=telemetry.read(),
                     issue_ms=timing.issue,
+                    processing_ms=round(given.processing_ms, 4) if sweep.queries else None,
                 )
                 taken += 1
                 if visit == 0:
                     # After the first sample, which is not to wait for it, and before any other of this setting.
                     with suppress(torch.cuda.OutOfMemoryError):
-                        key = (setting.grid, setting.top_k, setting.block_mask)
+                        key = (shown.key(index), setting.top_k, setting.block_mask)
                         if key not in routed:
                             routed[key] = prefill_experts(model, given, setting)
                         yield Routing(index, routed[key])
     if not taken:
         raise UserError(f"No setting could be measured: {reason}")
+
+
+def _ended(
+    engine: Engine, inputs: ModelInputs, setting: Setting, eos_token_id: int, stop: Callable[[], bool]
+) -> Setting:
+    """The setting with as many output tokens as its answer has up to the end-of-text token.
+
+    Greedy answers are always the same, so how long one is can be learnt from an untimed inference. The timed ones
+    then generate just that many, and the host need not wait for every token to look at it.
+    """
+    tokens, _ = engine.infer(inputs, setting, None, stop)
+    ends = (tokens == eos_token_id).nonzero()
+    return replace(setting, output_tokens=int(ends[0, 0]) + 1) if len(ends) else setting
 
 
 def _prepare(engine: Engine, inputs: ModelInputs, sweep: Sweep, index: int, tell: Callable[[str], None]) -> int | None:
@@ -179,6 +197,52 @@ def _reset_peak_memory(device: torch.device) -> None:
 def _peak_memory(device: torch.device, extra: int | None) -> int | None:
     """Device memory that an inference took at most, what a captured graph keeps for itself included."""
     return torch.cuda.max_memory_allocated(device) + (extra or 0) if device.type == "cuda" else None
+
+
+class Inputs:
+    """What each setting of a sweep shows the model; those made last are kept on the device."""
+
+    def __init__(self, loaded: LoadedModel, sweep: Sweep) -> None:
+        """Read the sweep's picture, unless it has queries, whose pictures are read when they are needed.
+
+        Raises:
+            UserError: The picture cannot be read.
+        """
+        self._loaded, self._sweep = loaded, sweep
+        self._image = None if sweep.queries else load_picture(sweep.picture)
+        self._kept: OrderedDict[Any, ModelInputs] = OrderedDict()
+
+    def key(self, index: int) -> Any:
+        """What a setting's inputs depend on."""
+        sweep, grid = self._sweep, self._sweep.settings[index].grid
+        return (sweep.query_of[index], grid) if sweep.queries else grid
+
+    def of(self, index: int) -> ModelInputs:
+        """A setting's inputs.
+
+        Raises:
+            UserError: Its picture cannot be read, or the prompt is longer than the model's context.
+        """
+        key = self.key(index)
+        if key in self._kept:
+            self._kept.move_to_end(key)
+            return self._kept[key]
+        made = self._make(index)
+        while len(self._kept) >= _MOST_INPUTS:
+            self._kept.popitem(last=False)
+        self._kept[key] = made
+        return made
+
+    def _make(self, index: int) -> ModelInputs:
+        sweep, grid = self._sweep, self._sweep.settings[index].grid
+        if sweep.queries is None:
+            assert self._image
+            return grid_inputs(self._loaded, self._image, grid, sweep.prompt)
+        query = sweep.queries.queries[sweep.query_of[index]]
+        image = load_picture(query.picture)
+        if sweep.fitted:
+            return grid_inputs(self._loaded, image, grid, query.question)
+        return picture_inputs(self._loaded, image, self._loaded.model.config.max_crops, query.question)
 
 
 @contextmanager

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -23,6 +24,9 @@ if TYPE_CHECKING:
 class ModelInputs:
     """One picture and question as tensors on the model's device.
 
+    Attributes:
+        processing_ms: How long the host took to make crops and tokens, without reading the picture from its file.
+
     Shapes:
         pixels: (crops, 3, 336, 336); masks: (crops, 576); input_ids: (1, tokens).
         sources, positions: (kept,), see `MolmoE.embed`.
@@ -33,6 +37,7 @@ class ModelInputs:
     input_ids: Tensor
     sources: Tensor
     positions: Tensor
+    processing_ms: float = 0.0
 
     @property
     def num_crops(self) -> int:
@@ -56,9 +61,20 @@ def grid_inputs(loaded: LoadedModel, image: Image.Image, grid: tuple[int, int], 
     Raises:
         UserError: The prompt is longer than the model's context.
     """
+    return picture_inputs(loaded, fit_to_grid(image, *grid), grid[0] * grid[1], prompt)
+
+
+def picture_inputs(loaded: LoadedModel, image: Image.Image, max_crops: int, prompt: str) -> ModelInputs:
+    """Inputs for a picture as it is, tiled by the model's own rule.
+
+    Raises:
+        UserError: As `grid_inputs`.
+    """
     config = loaded.model.config
-    processed = process_image(fit_to_grid(image, *grid), grid[0] * grid[1], config.image_token_ids)
+    begin = time.perf_counter()
+    processed = process_image(image, max_crops, config.image_token_ids)
     input_ids, sources, positions = build_prompt(processed.tokens, prompt, loaded.tokenizer, config)
+    processing_ms = (time.perf_counter() - begin) * 1e3
     if input_ids.size > config.max_positions:
         raise UserError(
             f"The prompt takes {input_ids.size} tokens, but the model's context holds {config.max_positions}."
@@ -70,4 +86,5 @@ def grid_inputs(loaded: LoadedModel, image: Image.Image, grid: tuple[int, int], 
         input_ids=torch.from_numpy(input_ids)[None].to(device),
         sources=torch.from_numpy(sources).to(device),
         positions=torch.from_numpy(positions).to(device),
+        processing_ms=processing_ms,
     )

@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import io
 import re
+from contextlib import contextmanager
+from functools import cache
+from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO
 
 from PIL import Image, ImageOps, UnidentifiedImageError
@@ -11,17 +15,21 @@ from profcore.errors import ImageError
 from profcore.models.images import PATCH, grid_size
 
 if TYPE_CHECKING:
-    from pathlib import Path
+    from collections.abc import Iterator
 
-    from profcore.spec import Picture
+    from profcore.queries import Picture
 
-PHOTOS = ("astronaut", "coffee", "chelsea", "rocket")
-"""Colour photographs that scikit-image's wheel carries, so that none needs a network."""
+PHOTOS = (
+    *("astronaut", "coffee", "chelsea", "rocket", "hubble_deep_field", "retina", "motorcycle_left", "ihc"),
+    *("camera", "coins", "moon", "page", "text", "clock_motion", "brick", "grass", "gravel", "cell"),
+)
+"""Photographs that scikit-image's wheel carries, so that none needs a network; those in colour first."""
 
 SOLID = "#808080"
 """The colour of the default dummy picture: mid grey."""
 
 _LARGEST_RATIO = 100
+_ORIENTATION = 0x0112
 
 
 def load_picture(picture: Picture) -> Image.Image:
@@ -33,16 +41,27 @@ def load_picture(picture: Picture) -> Image.Image:
     if picture.kind == "photo":
         if picture.value not in PHOTOS:
             raise ImageError(f"There is no photograph {picture.value!r}: choose from {', '.join(PHOTOS)}.")
-        import skimage.data
-
-        return Image.fromarray(getattr(skimage.data, picture.value)())
+        return open_picture(photograph_path(picture.value), picture.value)
     if picture.kind == "solid":
         if not re.fullmatch(r"#[0-9a-fA-F]{6}", picture.value):
             raise ImageError(f"{picture.value!r} is not a colour: write it as #rrggbb.")
         return Image.new("RGB", grid_size(1, 1), picture.value)
     if picture.kind == "file":
         return open_picture(picture.value)
-    raise ImageError(f"Unknown kind of picture {picture.kind!r}: choose photo, solid or file.")
+    if picture.kind == "row":
+        from profcore.data_sets.tables import read_picture
+
+        return open_picture(io.BytesIO(read_picture(picture.value)), picture.value)
+    raise ImageError(f"Unknown kind of picture {picture.kind!r}: choose photo, solid, file or row.")
+
+
+@cache
+def photograph_path(name: str) -> Path:
+    """Where a photograph of scikit-image lies, as its wheel carries it."""
+    import skimage.data
+
+    directory = Path(skimage.data.__file__).parent
+    return next(path for ending in ("png", "jpg") if (path := directory / f"{name}.{ending}").exists())
 
 
 def open_picture(source: str | Path | BinaryIO, name: str | None = None) -> Image.Image:
@@ -56,20 +75,48 @@ def open_picture(source: str | Path | BinaryIO, name: str | None = None) -> Imag
         ImageError: It cannot be read, or its sides are shorter than a patch or further apart than 100:1.
     """
     name = name or str(source)
+    with _readable(name), Image.open(source) as opened:
+        image = ImageOps.exif_transpose(opened).convert("RGB")
+    check_size(*image.size)
+    return image
+
+
+def picture_size(source: str | Path | BinaryIO, name: str | None = None) -> tuple[int, int]:
+    """Width and height of a picture, turned as its camera says, from its header alone.
+
+    Raises:
+        ImageError: As `open_picture`, as far as the header tells.
+    """
+    with _readable(name or str(source)), Image.open(source) as opened:
+        width, height = opened.size
+        # Orientations 5 to 8 lie on their side (EXIF 2.32, tag 0x0112).
+        if opened.getexif().get(_ORIENTATION, 1) >= 5:
+            width, height = height, width
+    check_size(width, height)
+    return width, height
+
+
+@contextmanager
+def _readable(name: str) -> Iterator[None]:
     try:
-        with Image.open(source) as opened:
-            image = ImageOps.exif_transpose(opened).convert("RGB")
+        yield
     except FileNotFoundError:
         raise ImageError(f"There is no picture {name!r}.") from None
     except (UnidentifiedImageError, OSError, ValueError, SyntaxError, Image.DecompressionBombError):
         raise ImageError(f"{name!r} is not a picture that can be read: give a PNG, JPEG, WebP or similar.") from None
-    width, height = image.size
+
+
+def check_size(width: int, height: int) -> None:
+    """Whether a picture of this size can be cut into patches.
+
+    Raises:
+        ImageError: A side is shorter than a patch, or the sides differ by more than 100:1.
+    """
     if min(width, height) < PATCH or max(width, height) > _LARGEST_RATIO * min(width, height):
         raise ImageError(
             f"A picture of {width}×{height} pixels is too narrow: both sides need at least {PATCH} pixels "
             f"and may differ by at most {_LARGEST_RATIO}:1."
         )
-    return image
 
 
 def fit_to_grid(image: Image.Image, rows: int, columns: int) -> Image.Image:

@@ -1,0 +1,72 @@
+"""`compare-engines`: the same sweep under each engine."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from dataclasses import replace
+
+from profcore.commands.shared import check_database, database_of, deliver, measure, picture_of, print_table, target_of
+from profcore.engines.names import engines_of
+from profcore.experiments import CATALOGUE, base_setting, build_settings, default_values, get_experiment
+from profcore.spec import RunSpec, State, Sweep
+
+
+def compare_engines(options: argparse.Namespace) -> int:
+    """Measure experiments under each engine, and print what a step of each knob costs."""
+    import pandas as pd
+
+    from profcore.comparison import display_sensitivities, published_sensitivities, sensitivities
+    from profcore.frames import spool_samples
+    from profcore.models.pictures import load_picture
+    from profcore.spec import DEFAULT_PROMPT
+    from profcore.spool import SpoolWriter, spool_path
+    from profcore.worker import ModelShelf
+
+    names = list(CATALOGUE) if options.experiment == "all" else [options.experiment]
+    spools = options.spool_only or check_database(database_of(options))
+    target, shelf, picture = target_of(options), ModelShelf(), picture_of(options.image)
+    load_picture(picture)
+    config = shelf.get(target).model.config
+    engines = options.engines or engines_of(target.device)
+    for engine in engines:
+        # Refused before anything is measured, not after the first engine's sweep.
+        shelf.engine(replace(target, engine=engine))
+    code, found = 0, []
+    for name in names:
+        experiment = get_experiment(name)
+        settings = build_settings(experiment, default_values(experiment, config), base_setting(experiment, config))
+        for engine in engines:
+            sweep = Sweep(
+                name,
+                settings,
+                options.num_samples,
+                options.warmup,
+                options.seed,
+                picture=picture,
+                prompt=options.prompt or DEFAULT_PROMPT,
+            )
+            spec = RunSpec.new(replace(target, engine=engine), sweep)
+            path = spool_path(spools, spec.id)
+            with SpoolWriter(path) as writer:
+                writer.run(spec)
+                print(f"{name}, {engine}:", file=sys.stderr)
+                state = measure(spec, writer, shelf)
+            deliver(options, path)
+            if state is State.STOPPED:
+                return 130
+            code = max(code, 0 if state is State.DONE else 1)
+            samples = spool_samples(path)
+            if not samples.empty:
+                found.append(sensitivities(experiment, samples).assign(engine=engine, experiment=name))
+        found.append(published_sensitivities(experiment).assign(experiment=name))
+    table = pd.concat(found, ignore_index=True)
+    if options.json:
+        print(json.dumps(json.loads(table.to_json(orient="records")), indent=2))
+        return code
+    for name in names:
+        experiment = get_experiment(name)
+        print(f"{experiment.title}: ms {experiment.per}")
+        print_table(display_sensitivities(table[table["experiment"] == name]))
+    return code

@@ -1,0 +1,203 @@
+"""`run`: measure experiments and write their result files."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pandas as pd
+
+from profcore import scaling
+from profcore.commands.shared import check_database, database_of, deliver, measure, picture_of, print_table, target_of
+from profcore.data_sets import DataSet, read_data_set
+from profcore.errors import UserError
+from profcore.experiments import (
+    CATALOGUE,
+    MAX_GRID,
+    Experiment,
+    base_setting,
+    build_settings,
+    default_values,
+    get_experiment,
+    parse_values,
+)
+from profcore.flops_latency import correlations, display_correlations, with_flops
+from profcore.frames import spool_environment, spool_samples
+from profcore.models.knobs import check_setting
+from profcore.models.pictures import load_picture
+from profcore.motivation import MOTIVATION, measured_experiments, plan
+from profcore.result_files import result_files
+from profcore.spec import DEFAULT_PROMPT, Clock, Knob, RunSpec, Setting, State, Sweep, parse_mask
+from profcore.spool import read_from
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from profcore.models.config import MolmoConfig
+    from profcore.queries import QuerySet
+
+DEFAULT_PROFILING_OUTPUT = Path("results/profiling")
+DEFAULT_MOTIVATION_OUTPUT = Path("results/motivation")
+FLOPS_VS_LATENCY = "flops_vs_latency"
+
+
+def _given_values(experiment: Experiment, options: argparse.Namespace, config: MolmoConfig) -> Sequence[int | str]:
+    """The knob's values as the options say, or its defaults."""
+    if experiment.knob is Knob.VISION_TOKENS:
+        largest = options.max_grid_size
+        if largest is not None and largest < 1:
+            raise UserError(f"--max-grid-size {largest} is out of range: give 1 to 12.")
+        return range(1, largest + 1) if largest is not None else default_values(experiment, config)
+    given = {
+        Knob.TOP_K: options.top_k_values,
+        Knob.ACTIVE_BLOCKS: options.num_active_blocks,
+        Knob.OUTPUT_TOKENS: options.max_new_tokens,
+    }[experiment.knob]
+    return parse_values(experiment, " ".join(given), config) if given else default_values(experiment, config)
+
+
+def _base(experiment: Experiment, options: argparse.Namespace, config: MolmoConfig) -> Setting:
+    own = base_setting(experiment, config)
+    return Setting(
+        grid=(1, options.grid),
+        top_k=own.top_k if options.top_k is None else options.top_k,
+        block_mask=parse_mask(options.block_mask) if options.block_mask else own.block_mask,
+        output_tokens=own.output_tokens,
+    )
+
+
+def run(options: argparse.Namespace) -> int:
+    """Measure experiments and write their result files."""
+    from profcore.spool import SpoolWriter, spool_path
+    from profcore.worker import ModelShelf
+
+    spools = options.spool_only or check_database(database_of(options))
+    target, shelf = target_of(options), ModelShelf()
+    on_pictures = options.experiment in MOTIVATION
+    queries = read_data_set(_data_set(options)) if on_pictures else None
+    if not on_pictures:
+        load_picture(picture_of(options.image))
+    # Loaded before anything is written, so that a checkpoint or engine that cannot be used leaves no trace.
+    config = shelf.get(target).model.config
+    shelf.engine(target)
+    sweeps = _motivation_sweeps(options, queries, config) if queries else _profiling_sweeps(options, config)
+    for sweep in sweeps:
+        for setting in sweep.settings:
+            check_setting(setting, config)
+    if queries:
+        for skipped in queries.skipped:
+            print(f"Skipped {skipped.name}: {skipped.reason}", file=sys.stderr)
+        print(f"{queries.name}: {len(queries.queries)} queries, {len(queries.skipped)} skipped", file=sys.stderr)
+    code, paths = 0, []
+    for sweep in sweeps:
+        spec = RunSpec.new(target, sweep)
+        path = spool_path(spools, spec.id)
+        with SpoolWriter(path) as writer:
+            writer.run(spec)
+            state = measure(spec, writer, shelf)
+        code = max(code, _report(options, spec, path, state))
+        if state is State.STOPPED:
+            return 130
+        paths.append(path)
+    if options.experiment == FLOPS_VS_LATENCY:
+        _report_flops(options, paths)
+    return code
+
+
+def _profiling_sweeps(options: argparse.Namespace, config: MolmoConfig) -> list[Sweep]:
+    names = list(CATALOGUE) if options.experiment == "all" else [options.experiment]
+    sweeps = []
+    for name in names:
+        experiment = get_experiment("moe_topk" if name == scaling.EXPERIMENT else name)
+        values = _given_values(experiment, options, config)
+        if name == scaling.EXPERIMENT and not options.top_k_values:
+            values = [value for value in scaling.VALUES if value <= config.num_experts]
+        if name == scaling.EXPERIMENT and len(values) < 2:
+            raise UserError("FLOPs scaling compares values of top-k: give two or more.")
+        sweeps.append(
+            Sweep(
+                experiment=experiment.name,
+                settings=build_settings(experiment, values, _base(experiment, options, config)),
+                num_samples=50 if options.num_samples is None else options.num_samples,
+                warmup=2 if options.warmup is None else options.warmup,
+                seed=options.seed,
+                clock=Clock(options.clock),
+                picture=picture_of(options.image),
+                prompt=options.prompt or DEFAULT_PROMPT,
+            )
+        )
+    return sweeps
+
+
+def _motivation_sweeps(options: argparse.Namespace, queries: QuerySet, config: MolmoConfig) -> list[Sweep]:
+    lengths = " ".join(options.max_new_tokens or ())
+    return [
+        plan(
+            experiment,
+            queries,
+            config,
+            num_samples=options.num_samples,
+            output_tokens=[int(value) for value in parse_values(CATALOGUE["output_tokens"], lengths, config)],
+            max_grid=MAX_GRID if options.max_grid_size is None else options.max_grid_size,
+            stop_at_eos=options.stop_at_eos,
+            warmup=1 if options.warmup is None else options.warmup,
+            seed=options.seed,
+            clock=Clock(options.clock),
+        )
+        for experiment in measured_experiments(options.experiment)
+    ]
+
+
+def _data_set(options: argparse.Namespace) -> DataSet:
+    return DataSet(
+        options.data_set,
+        options.data,
+        options.questions,
+        options.annotations,
+        options.split,
+        options.num_pictures,
+        options.seed,
+    )
+
+
+def _report(options: argparse.Namespace, spec: RunSpec, path: Path, state: State) -> int:
+    """Write the result files, hand the spool to the store, and say what was done."""
+    samples, name = spool_samples(path), spec.sweep.experiment
+    if samples.empty:
+        last = read_from(path).records[-1]
+        print(f"profcore: {name} {state}: {last.get('reason')}", file=sys.stderr)
+    else:
+        environment = spool_environment(path)
+        metadata = {"run": spec.to_dict(), "environment": environment, "state": str(state)}
+        for file, text in result_files(name, samples, metadata).items():
+            written = _write(options, name, file, text)
+            print(f"{name}: {len(samples)} samples, {state}, in {written}")
+        if options.experiment == scaling.EXPERIMENT:
+            rows = scaling.flops_scaling(samples, scaling.shape_of(environment)[0])
+            print_table(scaling.display_scaling(rows))
+            print("\n".join(scaling.explain_scaling(rows)))
+    deliver(options, path)
+    return 0 if state is State.DONE else 1
+
+
+def _report_flops(options: argparse.Namespace, paths: list[Path]) -> None:
+    """Write and print what is derived from experiments 3 and 4 together."""
+    frames = [spool_samples(path) for path in paths]
+    # Settings of two runs are no longer told apart by their numbers.
+    samples = pd.concat([frame.assign(setting=frame["setting"] + 10**6 * n) for n, frame in enumerate(frames)])
+    samples = samples.reset_index(drop=True).assign(sample_id=range(len(samples)))
+    environment = spool_environment(paths[-1])
+    metadata = {"environment": environment, "derived_from": [path.stem for path in paths]}
+    for file, text in result_files(FLOPS_VS_LATENCY, samples, metadata).items():
+        print(f"{FLOPS_VS_LATENCY}: in {_write(options, FLOPS_VS_LATENCY, file, text)}")
+    print_table(display_correlations(correlations(with_flops(samples, environment))))
+
+
+def _write(options: argparse.Namespace, experiment: str, file: str, text: str) -> Path:
+    default = DEFAULT_MOTIVATION_OUTPUT if experiment in MOTIVATION else DEFAULT_PROFILING_OUTPUT
+    path = (options.output_dir or default) / file
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(text, encoding="utf-8")
+    return path

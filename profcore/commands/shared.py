@@ -1,0 +1,132 @@
+"""What commands share: what to measure on, where results go, and measuring under a progress bar."""
+
+from __future__ import annotations
+
+import argparse
+import time
+from contextlib import suppress
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from profcore.errors import StoreHeldError, UserError
+from profcore.spec import Picture, RunSpec, State, Target
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+_REDRAW_S = 0.25
+
+
+def database_of(options: argparse.Namespace) -> Path:
+    """The database that was asked for."""
+    from profcore.paths import default_database
+
+    return options.db or default_database()
+
+
+def target_of(options: argparse.Namespace) -> Target:
+    """What was asked to be measured on."""
+    device = default_device(options.device)
+    model = options.model or ("tiny" if device == "cpu" else "molmoe-1b")
+    return Target(model, device, options.dtype, getattr(options, "engine", "eager"), options.experts)
+
+
+def default_device(given: str | None) -> str:
+    """The device that was asked for: the first GPU or the CPU, unless told."""
+    import torch
+
+    if given is None:
+        return "cuda:0" if torch.cuda.is_available() else "cpu"
+    return "cuda:0" if given == "cuda" else given
+
+
+def picture_of(text: str | None) -> Picture:
+    """The picture that a word names: a photograph, a colour or a file."""
+    from profcore.models.pictures import PHOTOS
+
+    if text is None:
+        return Picture()
+    if text.startswith("#"):
+        return Picture("solid", text)
+    return Picture("photo" if text in PHOTOS else "file", text)
+
+
+def check_database(database: Path) -> Path:
+    """The spool directory beside a database that can be used, now or by the process that holds it."""
+    try:
+        from profcore.store import Store, spool_directory
+    except ImportError as error:
+        raise UserError(f"{error.name} is not installed here: write spools with --spool-only DIR.") from None
+    with suppress(StoreHeldError):
+        Store(database).close()
+    return spool_directory(database)
+
+
+def measure(spec: RunSpec, writer: Any, shelf: Any) -> State:
+    """Execute a run under a progress bar; Ctrl-C stops it."""
+    import signal
+
+    from rich.console import Console
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+    from profcore.measure.loop import Routing, SettingFailed
+    from profcore.worker import execute
+
+    stopping: list[int] = []
+    before = signal.signal(signal.SIGINT, lambda number, frame: stopping.append(number))
+    columns = TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn()
+    try:
+        # Drawn between inferences only: a thread that draws would take the interpreter from a launch-bound one.
+        with Progress(*columns, console=Console(stderr=True), auto_refresh=False) as progress:
+            drawn = [0.0]
+            task = progress.add_task(spec.sweep.experiment, total=spec.sweep.num_inferences)
+
+            def seen(result: Any) -> None:
+                if isinstance(result, Routing):
+                    return
+                if isinstance(result, SettingFailed):
+                    progress.console.print(f"Setting {result.setting + 1} failed: {result.reason}")
+                    progress.update(task, total=(progress.tasks[0].total or 0) - spec.sweep.num_samples)
+                else:
+                    progress.advance(task)
+                if time.monotonic() - drawn[0] > _REDRAW_S:
+                    drawn[0] = time.monotonic()
+                    progress.refresh()
+
+            def told(text: str) -> None:
+                progress.update(task, description=f"{spec.sweep.experiment}: {text}")
+                progress.refresh()
+
+            return execute(spec, writer, shelf, lambda: bool(stopping), seen, told)
+    finally:
+        signal.signal(signal.SIGINT, before)
+
+
+def deliver(options: argparse.Namespace, path: Path) -> None:
+    """Hand a spool to the store, or say where it stays."""
+    if options.spool_only:
+        print(f"Spool: {path}")
+    else:
+        hand_over(path, database_of(options))
+
+
+def hand_over(path: Path, database: Path) -> None:
+    """Have the store take a spool in, unless another process holds it."""
+    from profcore.store import Store
+
+    try:
+        with Store(database) as store:
+            store.take_in_all()
+    except StoreHeldError:
+        print(f"{database} is held by another process: the spool stays in {path}, and its owner takes it in.")
+
+
+def print_table(frame: pd.DataFrame) -> None:
+    """Print a frame as a table."""
+    from rich.console import Console
+    from rich.table import Table
+
+    table = Table(*(str(column) for column in frame))
+    for row in frame.astype(object).where(frame.notna(), "–").to_numpy().tolist():
+        table.add_row(*(f"{value:,.4g}" if isinstance(value, float) else str(value) for value in row))
+    Console().print(table)

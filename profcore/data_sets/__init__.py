@@ -1,0 +1,73 @@
+"""Real pictures with questions: what the Motivation experiments measure. Needs no torch."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from profcore.errors import UserError
+
+if TYPE_CHECKING:
+    from profcore.queries import QuerySet
+
+KINDS = {
+    "photographs": "the photographs of scikit-image, with questions written for this project; needs no file",
+    "vqa": "VQA v2 as published: questions JSON, annotations JSON if there is one, and a folder of pictures",
+    "folder": "a folder of pictures and a CSV or JSONL of questions",
+    "table": "Parquet files, or a directory saved by the datasets library, with pictures and questions as columns",
+}
+"""The kinds of data sets, in words."""
+
+
+@dataclass(frozen=True)
+class DataSet:
+    """A data set as a person names it.
+
+    Attributes:
+        kind: One of `KINDS`.
+        path: The folder of pictures, or the table.
+        questions: The file of questions: VQA's JSON, or a CSV or JSONL.
+        annotations: VQA's annotations JSON; may be left out.
+        split: Which split of a table that holds several.
+        limit: How many queries to take, drawn at random; None for all, in order.
+        seed: Of the draw.
+    """
+
+    kind: str = "photographs"
+    path: str = ""
+    questions: str = ""
+    annotations: str = ""
+    split: str = ""
+    limit: int | None = None
+    seed: int = 0
+
+
+def read_data_set(data_set: DataSet) -> QuerySet:
+    """The queries of a data set; broken and missing pictures are passed over and named.
+
+    Raises:
+        UserError: There is no such data set, it is not of its kind, or no query of it can be used.
+    """
+    from profcore.data_sets import folder, photographs, tables, vqa
+
+    if data_set.limit is not None and data_set.limit < 1:
+        raise UserError(f"{data_set.limit} pictures measure nothing: take at least 1.")
+    if data_set.kind == "photographs":
+        return photographs.read(data_set)
+    if data_set.kind not in KINDS:
+        raise UserError(f"There is no data set kind {data_set.kind!r}: choose from {', '.join(KINDS)}.")
+    if not data_set.path.strip():
+        raise UserError("Name where the pictures are: a folder, or for a table its file or directory.")
+    path = Path(data_set.path).expanduser()
+    if not path.exists():
+        raise UserError(f"There is nothing at {data_set.path!r}: give the path of a {_thing(data_set.kind)}.")
+    if data_set.kind == "table":
+        return tables.read(path, data_set)
+    if not path.is_dir():
+        raise UserError(f"{data_set.path!r} is a file: give the folder that holds the pictures.")
+    return vqa.read(path, data_set) if data_set.kind == "vqa" else folder.read(path, data_set)
+
+
+def _thing(kind: str) -> str:
+    return "Parquet file or directory" if kind == "table" else "folder of pictures"

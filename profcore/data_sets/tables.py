@@ -1,0 +1,167 @@
+"""Tables that hold pictures: Parquet files, or a directory that the `datasets` library saved as Arrow streams.
+
+Source: the layouts of `Dataset.to_parquet`, `Dataset.save_to_disk` and of data sets on the Hugging Face hub, whose
+image column is a struct of `bytes` and `path`.
+"""
+
+from __future__ import annotations
+
+import io
+import re
+from functools import lru_cache
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from profcore.data_sets.candidates import (
+    ANSWER_FIELDS,
+    IMAGE_FIELDS,
+    QUESTION_FIELDS,
+    Candidate,
+    choose,
+    first_field,
+    inside,
+    read_answers,
+)
+from profcore.errors import ImageError, UserError
+from profcore.models.pictures import picture_size
+from profcore.queries import Picture
+
+if TYPE_CHECKING:
+    from profcore.data_sets import DataSet
+    from profcore.queries import QuerySet
+
+# Such as train-00000-of-00003.parquet.
+_SHARD = re.compile(r"(?P<split>[\w.]+)-\d{5}-of-\d{5}")
+
+
+def read(path: Path, data_set: DataSet) -> QuerySet:
+    """The table's rows; pictures themselves are read when they are looked at.
+
+    Raises:
+        UserError: There is no table, it cannot be read, or it lacks a column.
+    """
+    files = _files(path, data_set.split.strip())
+    candidates: list[Candidate] = []
+    for file in files:
+        columns = dict.fromkeys(_columns(file))
+        image, question = first_field(columns, IMAGE_FIELDS), first_field(columns, QUESTION_FIELDS)
+        if image is None or question is None:
+            missing, fields = ("picture", IMAGE_FIELDS) if image is None else ("question", QUESTION_FIELDS)
+            raise UserError(
+                f"{file} has no column of {missing}s ({', '.join(columns)}): call it {' or '.join(fields[:3])}."
+            )
+        answer = first_field(columns, ANSWER_FIELDS)
+        wanted = [name for name in (question, "question_id", "image_id", answer) if name and name in columns]
+        for row, values in enumerate(_read(file, wanted).to_pylist()):
+            place = len(candidates)
+            candidates.append(
+                Candidate(
+                    picture=Picture("row", f"{file}|{image}|{row}"),
+                    question=str(values[question]),
+                    image_id=str(values.get("image_id", place)),
+                    query_id=str(values.get("question_id", place)),
+                    answers=read_answers(values.get(answer)) if answer else (),
+                )
+            )
+    if not candidates:
+        raise UserError(f"{path} holds no row.")
+    return choose(path.name, candidates, data_set, _size)
+
+
+def _size(picture: Picture) -> tuple[int, int]:
+    _, _, row = picture.value.rsplit("|", 2)
+    return picture_size(io.BytesIO(read_picture(picture.value)), f"the picture of row {int(row) + 1}")
+
+
+def read_picture(place: str) -> bytes:
+    """A picture's file content, from its place 'path|column|row' in a table.
+
+    Raises:
+        ImageError: There is none there.
+    """
+    path, column, row = place.rsplit("|", 2)
+    try:
+        value = _cell(path, column, int(row))
+    except (OSError, pa.ArrowException, KeyError, IndexError, ValueError):
+        raise ImageError(f"There is no picture in row {row} of {path}.") from None
+    given = value.get("bytes") or value.get("path") if isinstance(value, dict) else value
+    if isinstance(given, bytes):
+        return given
+    file = inside(Path(path).parent, given) if isinstance(given, str) and given else None
+    if file is None:
+        raise ImageError(f"Row {int(row) + 1} of {Path(path).name} holds no picture, nor the name of one beside it.")
+    try:
+        return file.read_bytes()
+    except OSError:
+        raise ImageError(f"There is no picture {file.name!r} beside {Path(path).name}.") from None
+
+
+def _files(path: Path, split: str) -> list[Path]:
+    """The files of one split."""
+    if path.is_file():
+        return [path]
+    found = sorted(path.rglob("*.parquet")) or sorted(path.rglob("*.arrow"))
+    # Files that datasets keeps of its own beside a saved directory are no part of it.
+    found = [file for file in found if not file.name.startswith("cache-")]
+    if not found:
+        raise UserError(f"{path} holds no table: it needs .parquet files, or the .arrow files that datasets saves.")
+    splits: dict[str, list[Path]] = {}
+    for file in found:
+        shard = _SHARD.match(file.stem)
+        folder = file.parent.relative_to(path)
+        # datasets saves each split in a folder of its own, with shards that are all called data.
+        name = shard["split"] if shard and shard["split"] != "data" else str(folder) if folder.parts else ""
+        splits.setdefault(name, []).append(file)
+    if split:
+        if split not in splits:
+            raise UserError(f"{path} has no split {split!r}: choose from {', '.join(sorted(splits))}.")
+        return splits[split]
+    if len(splits) > 1:
+        raise UserError(f"{path} holds several splits: choose one of {', '.join(sorted(splits))}.")
+    return found
+
+
+@lru_cache(maxsize=4)
+def _stream(path: str) -> pa.Table:
+    """A table of Arrow's stream or file format, mapped into memory and not read."""
+    try:
+        return pa.ipc.open_stream(pa.memory_map(path)).read_all()
+    except pa.ArrowInvalid:
+        return pa.ipc.open_file(pa.memory_map(path)).read_all()
+
+
+def _columns(file: Path) -> list[str]:
+    try:
+        return pq.read_schema(file).names if file.suffix == ".parquet" else _stream(str(file)).column_names
+    except (OSError, pa.ArrowException) as error:
+        raise UserError(f"{file} cannot be read as a table ({str(error).splitlines()[0]}).") from None
+
+
+def _read(file: Path, columns: list[str]) -> pa.Table:
+    return pq.read_table(file, columns=columns) if file.suffix == ".parquet" else _stream(str(file)).select(columns)
+
+
+@lru_cache(maxsize=4)
+def _parquet(path: str) -> pq.ParquetFile:
+    return pq.ParquetFile(path)
+
+
+@lru_cache(maxsize=4)
+def _row_group(path: str, column: str, group: int) -> pa.ChunkedArray:
+    """One column of a row group: the least of a Parquet file that can be read."""
+    return _parquet(path).read_row_group(group, columns=[column]).column(column)
+
+
+def _cell(path: str, column: str, row: int) -> Any:
+    if not path.endswith(".parquet"):
+        return _stream(path).column(column)[row].as_py()
+    metadata = _parquet(path).metadata
+    for group in range(metadata.num_row_groups):
+        rows = metadata.row_group(group).num_rows
+        if row < rows:
+            return _row_group(path, column, group)[row].as_py()
+        row -= rows
+    raise IndexError(row)

@@ -1,0 +1,51 @@
+"""FLOPs of measured inferences, from the model's shape and what each had to do; pure.
+
+Counted as in `profcore.cost`: 2 per multiply-add, attention included, routed experts only.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pandas as pd
+
+from profcore import cost
+from profcore.spec import Stage
+
+if TYPE_CHECKING:
+    from profcore.models.config import MolmoConfig
+
+STAGES = (Stage.VISION_ENCODER, Stage.PROJECTOR, Stage.LLM_PREFILL, Stage.LLM_DECODE)
+COLUMNS = (*(f"flops_{stage}" for stage in STAGES), "flops_total")
+_COUNTS = ["num_crops", "num_input_tokens", "num_output_tokens", "top_k", "active_blocks"]
+
+
+def sample_flops(samples: pd.DataFrame, config: MolmoConfig) -> pd.DataFrame:
+    """What each inference computes, by stage; NaN where the samples do not say what it had to do.
+
+    Args:
+        samples: As `Store.samples`. Where top-k or active blocks are missing, they are the model's own.
+        config: The model's shape.
+
+    Returns:
+        `COLUMNS`, a row for each sample, on the samples' index.
+    """
+    counts = samples[_COUNTS].astype(float).fillna({"top_k": config.top_k, "active_blocks": config.n_layers})
+    kinds = counts.drop_duplicates()
+    kinds = kinds.assign(**dict(zip(COLUMNS, _of_kinds(kinds, config).T, strict=True)))
+    return counts.merge(kinds, on=_COUNTS, how="left")[list(COLUMNS)].set_axis(samples.index)
+
+
+def _of_kinds(kinds: pd.DataFrame, config: MolmoConfig) -> np.ndarray:
+    rows = []
+    for crops, tokens, answer, top_k, blocks in kinds.to_numpy():
+        if np.isnan([crops, tokens, answer]).any():
+            rows.append([np.nan] * len(COLUMNS))
+            continue
+        workload = cost.Workload(int(crops), int(tokens), int(answer), int(top_k), int(blocks))
+        # The size of an item changes bytes alone.
+        parts = cost.stage_costs(config, workload, itemsize=2)
+        flops = [cost.total(parts[stage]).flops for stage in STAGES]
+        rows.append([*flops, sum(flops)])
+    return np.array(rows, dtype=float).reshape(-1, len(COLUMNS))

@@ -1,0 +1,59 @@
+"""FLOPs against latency, Motivation experiment 5: do theoretical FLOPs predict what was measured? Pure."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from profcore import floors
+from profcore.flops import COLUMNS, STAGES, sample_flops
+from profcore.stats import METRIC_LABELS, correlation
+
+METRICS = (*(stage.column for stage in STAGES), "total_ms")
+
+
+def with_flops(samples: pd.DataFrame, environment: dict[str, Any]) -> pd.DataFrame:
+    """The samples with `flops.COLUMNS`: counted from the model's shape where it is known, else the file's own."""
+    shape = floors.run_shape(environment)
+    if shape is None:
+        missing = {column: np.nan for column in COLUMNS if column not in samples}
+        return samples.assign(**missing)
+    kept = samples.drop(columns=[column for column in COLUMNS if column in samples])
+    return kept.join(sample_flops(kept, shape))
+
+
+def correlations(samples: pd.DataFrame) -> pd.DataFrame:
+    """How closely each stage's latency follows its FLOPs, and the total its sum.
+
+    Args:
+        samples: With `flops.COLUMNS`, the stages' milliseconds, and `image_id` where pictures are told apart.
+
+    Returns:
+        A row for each stage whose FLOPs vary: `metric`, `r`, `low`, `high` (95 %), `r_squared`, `n`.
+    """
+    pictures = samples["image_id"] if "image_id" in samples else pd.Series(index=samples.index, dtype=object)
+    # A row that does not name its picture is one of its own.
+    clusters = pictures.where(pictures.notna(), samples.index.astype(str)).to_numpy(dtype=str)
+    rows = []
+    for metric, flops in zip(METRICS, COLUMNS, strict=True):
+        found = correlation(samples[flops].to_numpy(float), samples[metric].to_numpy(float), clusters)
+        if not np.isnan(found.r):
+            rows.append({"metric": metric, **asdict(found)})
+    return pd.DataFrame(rows, columns=["metric", "r", "low", "high", "r_squared", "n"])
+
+
+def display_correlations(rows: pd.DataFrame) -> pd.DataFrame:
+    """The correlations as a table for people."""
+    return pd.DataFrame(
+        {
+            "stage": rows["metric"].map(METRIC_LABELS),
+            "correlation r": rows["r"].round(4),
+            "95 % from": rows["low"].round(4),
+            "to": rows["high"].round(4),
+            "R²": rows["r_squared"].round(4),
+            "points": rows["n"],
+        }
+    )

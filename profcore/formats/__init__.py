@@ -1,0 +1,49 @@
+"""Result files, in and out: the published profiling and Motivation JSON, CSV and Parquet."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING
+
+from profcore.errors import FormatError
+from profcore.formats.common import zeros_note
+from profcore.formats.motivation import holds_motivation, motivation_json, read_motivation
+from profcore.formats.profiling import profiling_json, read_profiling
+from profcore.formats.scaling import holds_scaling, read_scaling, scaling_json
+from profcore.formats.tables import samples_csv, samples_parquet
+
+if TYPE_CHECKING:
+    from profcore.formats.common import Imported
+
+__all__ = [
+    "motivation_json",
+    "profiling_json",
+    "read_result",
+    "samples_csv",
+    "samples_parquet",
+    "scaling_json",
+    "zeros_note",
+]
+
+
+def read_result(data: bytes, name: str) -> Imported:
+    """A result file of any kind, told by its content.
+
+    Args:
+        data: The file's content.
+        name: What the file is called, for the run and for errors.
+
+    Raises:
+        FormatError: It is none, or rows of it cannot be read.
+    """
+    if data[:4] == b"PK\x03\x04":
+        raise FormatError(f"{name} is a zip, not JSON: unpack it and give the result files in it.")
+    try:
+        document = json.loads(data)
+    except (ValueError, UnicodeDecodeError, RecursionError):
+        raise FormatError(f"{name} is not JSON: give a result file or a spool.") from None
+    if holds_motivation(document):
+        return read_motivation(document, data, name)
+    if holds_scaling(document):
+        return read_scaling(document, data, name)
+    return read_profiling(document, data, name)

@@ -1,0 +1,261 @@
+"""The published Motivation JSON, in and out: `{"results": [...]}`, a row for each picture and question."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Any
+
+import pandas as pd
+
+from profcore.data_sets.candidates import some
+from profcore.errors import FormatError
+from profcore.formats.common import (
+    LATENCIES,
+    Imported,
+    drop_zeros,
+    grid_fields,
+    import_records,
+    plain,
+    plain_sum,
+    read_count,
+    read_grid,
+    read_latency,
+    wrong_rows,
+)
+from profcore.motivation import MOTIVATION, Motivation
+
+if TYPE_CHECKING:
+    from profcore.spool import Record
+
+# Published field -> this project's column.
+_LATENCIES = {
+    **LATENCIES,
+    "T_vision_total": "vision_total_ms",
+    "T_data_processing": "processing_ms",
+    "T_system_total": "system_total_ms",
+}
+_COUNTS = {
+    "num_crops": "num_crops",
+    "num_vision_tokens": "num_vision_tokens",
+    "num_language_tokens": "num_input_tokens",
+    "num_output_tokens": "num_output_tokens",
+}
+_FLOPS = {
+    "flops_vision": "flops_vision_encoder",
+    "flops_projector": "flops_projector",
+    "flops_llm_prefill": "flops_llm_prefill",
+    "flops_llm_decode": "flops_llm_decode",
+    "flops_total": "flops_total",
+}
+# What tells that a row is one of Motivation: any of these.
+KNOWN_FIELDS = (*_LATENCIES, "T_vision")
+_KEPT_KEYS = ("parameters", "average_latencies", "use_eos_token", "correlation", "r_squared")
+
+
+# Out
+
+
+def motivation_json(
+    experiment: Motivation,
+    samples: pd.DataFrame,
+    metadata: dict[str, Any],
+    flops: pd.DataFrame | None = None,
+    more: dict[str, Any] | None = None,
+) -> str:
+    """A run's results in the published Motivation format.
+
+    Experiment 3's `results` are a row for each grid, the mean over its runs, as published; its single samples follow
+    under `all_samples`.
+
+    Args:
+        experiment: Which experiment the run is.
+        samples: As `Store.sample_table(run_id).to_pandas()` gives them.
+        metadata: Where the figures come from; an extra top-level key.
+        flops: As `flops.sample_flops`, in the samples' order; the samples' own where not given.
+        more: Further top-level keys, such as `parameters`.
+    """
+    if flops is not None:
+        samples = samples.assign(**{str(column): flops[column].to_numpy() for column in flops})
+    ordered = samples.sort_values(["setting", "sample_id"], kind="stable")
+    rows = [_row(row) for row in ordered.to_dict("records")]
+    document: dict[str, Any] = {"results": rows}
+    if experiment.name == "vision_tokens_vs_latency":
+        document = {"results": _means(ordered), "all_samples": rows}
+    document |= {**(more or {}), "metadata": {"experiment": experiment.name, **metadata}}
+    return json.dumps(document, indent=2, ensure_ascii=False, allow_nan=False)
+
+
+def _row(row: dict[Any, Any]) -> dict[str, Any]:
+    width, height = plain(row.get("image_width")), plain(row.get("image_height"))
+    vision = plain_sum(row["vision_encoder_ms"], row["projector_ms"])
+    if vision is None:
+        vision = plain(row.get("vision_total_ms"))
+    decodes = (plain(row["num_output_tokens"]) or 2) > 1
+    tokens = plain(row["num_vision_tokens"]), plain(row["num_input_tokens"])
+    return {
+        "image_id": _id(row.get("image_id")),
+        "query_id": _id(row.get("query_id")),
+        "image_size": None if width is None else [int(width), int(height)],
+        **grid_fields(row),
+        "num_crops": plain(row["num_crops"]),
+        "num_vision_tokens": tokens[0],
+        "num_language_tokens": tokens[1],
+        # As the published files have it: the prompt, whose image tokens are counted again.
+        "num_total_tokens": plain_sum(*tokens),
+        "num_output_tokens": plain(row["num_output_tokens"]),
+        "max_new_tokens": plain(row["output_tokens"]),
+        "T_data_processing": plain(row.get("processing_ms")),
+        "T_vision_encoder": plain(row["vision_encoder_ms"]),
+        "T_projector": plain(row["projector_ms"]),
+        "T_vision": vision,
+        "T_vision_total": vision,
+        "T_LLM_prefill": plain(row["llm_prefill_ms"]),
+        # Where nothing is decoded, published files have no decode rather than one of no time.
+        "T_LLM_decode": plain(row["llm_decode_ms"]) if decodes else None,
+        "T_total": plain(row["total_ms"]),
+        "T_system_total": plain(row.get("system_total_ms")),
+        **{field: plain(row.get(column)) for field, column in _FLOPS.items()},
+    }
+
+
+def _id(value: Any) -> int | str | None:
+    """An id as files have it: whole numbers as numbers."""
+    text = plain(value)
+    return int(text) if isinstance(text, str) and text.isdecimal() and str(int(text)) == text else text
+
+
+def _means(samples: pd.DataFrame) -> list[dict[str, Any]]:
+    """A row for each grid, the mean over its samples."""
+    rows = []
+    for _, group in samples.groupby(["grid_rows", "grid_columns"], sort=True):
+        first: dict[Any, Any] = group.iloc[0].to_dict()
+        fields = [*_LATENCIES.values(), *_FLOPS.values()]
+        means = {column: group[column].mean() for column in fields if column in group}
+        rows.append(_row(first | means | {"image_id": None, "query_id": None, "image_width": None}))
+    return rows
+
+
+# In
+
+
+def holds_motivation(document: Any) -> bool:
+    """Whether a file is one of Motivation: it has `results`, or is a bare list of rows with published latencies."""
+    if isinstance(document, dict):
+        return "results" in document
+    return isinstance(document, list) and any(
+        isinstance(row, dict) and any(field in row for field in KNOWN_FIELDS) for row in document
+    )
+
+
+def read_motivation(document: Any, data: bytes, name: str) -> Imported:
+    """A Motivation result file, ours or published; also a bare list of its rows.
+
+    Zeros that come from the published subtraction are taken in as missing (see `drop_zeros`).
+
+    Args:
+        document: What the file holds.
+        data: The file's content, which names the run.
+        name: What the file is called, for the run and for errors.
+
+    Raises:
+        FormatError: It is no such file, or rows of it lack a latency or hold impossible values.
+    """
+    if isinstance(document, list):
+        document = {"results": document}
+    rows = document["results"]
+    # Ours of experiment 3 hold the samples behind the means.
+    samples = document.get("all_samples")
+    where = "all_samples" if samples else "results"
+    if samples:
+        rows = samples
+    if not isinstance(rows, list) or not all(isinstance(row, dict) for row in rows):
+        raise FormatError(f"{name} is no Motivation result: {where} must be a list of objects.")
+    if not rows:
+        raise FormatError(f"{name} holds no result.")
+    unknown = [number for number, row in enumerate(rows, start=1) if not any(field in row for field in KNOWN_FIELDS)]
+    if unknown:
+        raise FormatError(f"{name}: rows {some(unknown)} of {where} have no known field, such as T_total.")
+    experiment = _recognise(document, rows)
+    records, settings, zeros = _read_rows(rows, name, where)
+    metadata = document.get("metadata")
+    details = {key: document[key] for key in _KEPT_KEYS if key in document}
+    if zeros:
+        details["zeros"] = zeros
+    if experiment.name == "vision_tokens_vs_latency" and not samples:
+        details["means"] = True
+    return import_records(data, name, experiment.name, settings, metadata, details, records)
+
+
+def _recognise(document: dict[str, Any], rows: list[dict[str, Any]]) -> Motivation:
+    """Which experiment a file is of, by what it holds."""
+    metadata = document.get("metadata")
+    named = metadata.get("experiment") if isinstance(metadata, dict) else None
+    if named in MOTIVATION:
+        return MOTIVATION[named]
+
+    def known(field: str) -> bool:
+        return all(row.get(field) is not None for row in rows)
+
+    def absent(field: str) -> bool:
+        return all(row.get(field) is None for row in rows)
+
+    lengths = {str(row.get("max_new_tokens")) for row in rows}
+    if any(key.startswith(("correlation", "r_squared", "r2")) for key in document):
+        return MOTIVATION["flops_vs_latency"]
+    if "parameters" in document:
+        return MOTIVATION["component_profiling"]
+    if "use_eos_token" in document or (known("max_new_tokens") and (len(lengths) > 1 or not absent("T_LLM_decode"))):
+        return MOTIVATION["language_tokens_vs_latency"]
+    if known("grid") and absent("image_id") and absent("T_LLM_decode"):
+        return MOTIVATION["vision_tokens_vs_latency"]
+    if absent("T_LLM_decode") and not absent("T_LLM_prefill"):
+        return MOTIVATION["component_profiling"]
+    return MOTIVATION["latency_distribution"]
+
+
+def _read_rows(rows: list[dict[str, Any]], name: str, where: str) -> tuple[list[Record], list[dict[str, Any]], int]:
+    """Samples, settings, and how many zeros were missing values."""
+    records: list[Record] = []
+    settings: dict[Any, int] = {}
+    described: list[dict[str, Any]] = []
+    wrong, zeros = [], 0
+    for number, row in enumerate(rows, start=1):
+        try:
+            record: Record = {column: read_latency(row.get(field)) for field, column in _LATENCIES.items()}
+            if record["vision_total_ms"] is None:
+                record["vision_total_ms"] = read_latency(row.get("T_vision"))
+            record |= {column: read_count(row.get(field)) for field, column in _COUNTS.items()}
+            record |= {column: read_latency(row.get(field)) for field, column in _FLOPS.items()}
+            setting = _read_setting(row)
+        except (TypeError, ValueError):
+            wrong.append(number)
+            continue
+        if all(record[column] is None for column in _LATENCIES.values()):
+            wrong.append(number)
+            continue
+        zeros += drop_zeros(record)
+        if record["num_output_tokens"] == 1 and record["llm_decode_ms"] is None:
+            record["llm_decode_ms"] = 0.0
+        # A row that says neither its picture nor its question is one of its own.
+        key = tuple(setting.values()) if setting["image_id"] or setting["query_id"] else number
+        if key not in settings:
+            settings[key] = len(described)
+            described.append(setting)
+        records.append({"type": "sample", "sample_id": number - 1, "setting": settings[key], **record})
+    if wrong:
+        raise wrong_rows(name, wrong, where)
+    return records, described, zeros
+
+
+def _read_setting(row: dict[str, Any]) -> dict[str, Any]:
+    rows, columns = read_grid(row["grid"]) if row.get("grid") is not None else (None, None)
+    size = row.get("image_size") or (None, None)
+    ids = {field: None if row.get(field) is None else str(row[field]) for field in ("image_id", "query_id")}
+    return {
+        "grid_rows": rows,
+        "grid_columns": columns,
+        "output_tokens": read_count(row.get("max_new_tokens")),
+        "image_width": read_count(size[0]),
+        "image_height": read_count(size[1]),
+        **ids,
+    }

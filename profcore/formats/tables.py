@@ -1,0 +1,28 @@
+"""A run's samples as CSV and Parquet."""
+
+from __future__ import annotations
+
+import io
+import json
+from typing import TYPE_CHECKING, Any
+
+import pyarrow.parquet as pq
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+
+def samples_csv(table: pa.Table) -> str:
+    """A run's samples as CSV; decode steps and issue times as JSON lists in one field each."""
+    frame = table.to_pandas()
+    for column in ("decode_steps_ms", "issue_ms"):
+        frame[column] = [json.dumps([] if values is None else list(values)) for values in frame[column]]
+    return frame.to_csv(index=False)
+
+
+def samples_parquet(table: pa.Table, metadata: dict[str, Any]) -> bytes:
+    """A run's samples as Parquet, with where they come from in the file's metadata under `profcore`."""
+    buffer = io.BytesIO()
+    schema = {**(table.schema.metadata or {}), b"profcore": json.dumps(metadata, default=str).encode()}
+    pq.write_table(table.replace_schema_metadata(schema), buffer)
+    return buffer.getvalue()

@@ -1,0 +1,197 @@
+"""The catalogue of Motivation experiments, which measure real pictures, and how each becomes a sweep."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+from profcore.errors import UserError
+from profcore.experiments import CATALOGUE, MAX_GRID, get_experiment
+from profcore.models.images import select_tiling
+from profcore.queries import DEFAULT_PROMPT, QuerySet
+from profcore.spec import Clock, Setting, Sweep
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from profcore.models.config import MolmoConfig
+
+
+@dataclass(frozen=True)
+class Motivation:
+    """One Motivation experiment.
+
+    Attributes:
+        name: How the command line and stored runs call it.
+        number: Its number in published files.
+        title: As pages and charts call it.
+        text: What it asks, in a sentence.
+        file: Name of its result file, without what tells its variants apart.
+        twin: The profiling experiment that turns the same knob on one picture.
+        queries: How many pictures it takes unless told otherwise; None for all.
+        num_samples: Timed inferences for each picture at each setting.
+        output_tokens: Tokens each inference generates.
+    """
+
+    name: str
+    number: int
+    title: str
+    text: str
+    file: str
+    twin: str | None
+    queries: int | None
+    num_samples: int
+    output_tokens: tuple[int, ...]
+
+
+MOTIVATION: dict[str, Motivation] = {
+    experiment.name: experiment
+    for experiment in (
+        Motivation(
+            name="latency_distribution",
+            number=1,
+            title="Latency distribution",
+            text="How long does an answer take over the pictures and questions of a data set?",
+            file="exp1_latency_distribution.json",
+            twin=None,
+            queries=None,
+            num_samples=5,
+            output_tokens=(10,),
+        ),
+        Motivation(
+            name="component_profiling",
+            number=2,
+            title="Component profiling",
+            text="Which component holds the parameters, and which takes the time to the first token?",
+            file="exp2_component_profiling.json",
+            twin=None,
+            queries=None,
+            num_samples=5,
+            output_tokens=(1,),
+        ),
+        Motivation(
+            name="vision_tokens_vs_latency",
+            number=3,
+            title="Vision tokens vs latency",
+            text="What does each vision token cost, with real pictures cropped to grids from 1×1 to 1×12?",
+            file="exp3_vision_tokens_vs_latency.json",
+            twin="context_scaling",
+            queries=10,
+            num_samples=1,
+            output_tokens=(1,),
+        ),
+        Motivation(
+            name="language_tokens_vs_latency",
+            number=4,
+            title="Language tokens vs latency",
+            text="What does each output token cost, from 8 to as many as the model's context holds?",
+            file="exp4_language_tokens_vs_latency.json",
+            twin="output_tokens",
+            queries=10,
+            num_samples=1,
+            output_tokens=(8, 16, 32, 64, 128, 256, 512, 1024, 2048, 4096),
+        ),
+        Motivation(
+            name="flops_vs_latency",
+            number=5,
+            title="FLOPs vs latency",
+            text="Do theoretical FLOPs predict latency? Measured on experiments 3 and 4.",
+            file="exp5_flops_vs_latency.json",
+            twin=None,
+            queries=10,
+            num_samples=1,
+            output_tokens=(),
+        ),
+    )
+}
+FLOPS_SOURCES = ("vision_tokens_vs_latency", "language_tokens_vs_latency")
+"""The experiments that FLOPs are compared with the latencies of."""
+
+
+def experiment_title(name: str) -> str:
+    """What pages call an experiment of either catalogue."""
+    return (CATALOGUE.get(name) or MOTIVATION[name]).title
+
+
+def check_experiment(name: str) -> None:
+    """Whether there is an experiment of that name in either catalogue.
+
+    Raises:
+        UserError: There is none.
+    """
+    if name not in MOTIVATION:
+        get_experiment(name)
+
+
+def measured_experiments(name: str) -> tuple[Motivation, ...]:
+    """What is measured for an experiment: itself, or, where it is derived, what it is derived from."""
+    return tuple(MOTIVATION[each] for each in (FLOPS_SOURCES if name == "flops_vs_latency" else (name,)))
+
+
+def plan(
+    experiment: Motivation,
+    queries: QuerySet,
+    config: MolmoConfig,
+    *,
+    num_samples: int | None = None,
+    output_tokens: Sequence[int] = (),
+    max_grid: int = MAX_GRID,
+    stop_at_eos: bool = False,
+    warmup: int = 1,
+    seed: int = 0,
+    clock: Clock = Clock.EVENTS,
+) -> Sweep:
+    """The sweep that measures an experiment on some queries.
+
+    Each picture is tiled by the model's own rule, so that its vision tokens are those of real use; but for experiment
+    3, which crops every picture to each grid and puts one question to all, so that vision tokens alone differ.
+
+    Args:
+        experiment: Not a derived one.
+        queries: As a data set gives them.
+        config: The model's shape.
+        num_samples: Timed inferences for each picture at each setting; None for the experiment's own.
+        output_tokens: Tokens to generate; the experiment's own unless given.
+        max_grid: Experiment 3's widest grid.
+        stop_at_eos: See `Sweep`.
+        warmup: As in `Sweep`.
+        seed: As in `Sweep`.
+        clock: As in `Sweep`.
+
+    Raises:
+        UserError: A value is out of range or given twice.
+    """
+    own_mask = (True,) * config.n_layers
+    lengths = tuple(output_tokens) or experiment.output_tokens
+    if len(set(lengths)) != len(lengths):
+        raise UserError("Output tokens: each value can be measured once in a run, but some are given twice.")
+    fitted = experiment.name == "vision_tokens_vs_latency"
+    chosen = queries.queries
+    if experiment.name in FLOPS_SOURCES:
+        # One question for each picture: it is pictures that these two experiments are about.
+        chosen = tuple({query.image_id: query for query in reversed(chosen)}.values())[::-1]
+    if experiment.queries is not None:
+        chosen = chosen[: experiment.queries]
+    if fitted:
+        if not 1 <= max_grid <= MAX_GRID:
+            raise UserError(f"A widest grid of 1×{max_grid} is out of range: give 1 to {MAX_GRID}.")
+        chosen = tuple(replace(query, question=DEFAULT_PROMPT) for query in chosen)
+        grids = [(1, columns) for columns in range(1, max_grid + 1)]
+        pairs = [(grid, index) for grid in grids for index in range(len(chosen))]
+    else:
+        pairs = [
+            (select_tiling(query.height, query.width, config.max_crops), index) for index, query in enumerate(chosen)
+        ]
+    settings = [(Setting(grid, config.top_k, own_mask, length), index) for length in lengths for grid, index in pairs]
+    return Sweep(
+        experiment=experiment.name,
+        settings=tuple(setting for setting, _ in settings),
+        num_samples=experiment.num_samples if num_samples is None else num_samples,
+        warmup=warmup,
+        seed=seed,
+        clock=clock,
+        queries=replace(queries, queries=chosen),
+        query_of=tuple(index for _, index in settings),
+        fitted=fitted,
+        stop_at_eos=stop_at_eos,
+    )

@@ -1,0 +1,98 @@
+"""Pictures and the questions put to them: one for a sweep, or a data set's for a Motivation experiment.
+
+Standard library only.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from dataclasses import dataclass
+from typing import Any
+
+DEFAULT_PROMPT = "Describe this image."
+
+
+@dataclass(frozen=True)
+class Picture:
+    """Which picture an inference sees, before it is cropped.
+
+    Attributes:
+        kind: 'photo' (a photograph that scikit-image ships), 'solid' (the published dummy), 'file' or 'row' (of a
+            table that holds pictures).
+        value: The photograph's name, the colour as '#rrggbb', the file's path, or 'path|column|row'.
+    """
+
+    kind: str = "photo"
+    value: str = "astronaut"
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain JSON values."""
+        return dataclasses.asdict(self)
+
+
+@dataclass(frozen=True)
+class Query:
+    """One picture and one question of a data set.
+
+    Attributes:
+        image_id, query_id: What the data set calls the picture and the question.
+        width, height: The picture's own size in pixels.
+        answers: What people answered, where the data set says it.
+    """
+
+    picture: Picture
+    question: str
+    image_id: str
+    query_id: str
+    width: int
+    height: int
+    answers: tuple[str, ...] = ()
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain JSON values."""
+        return {**self.__dict__, "picture": self.picture.to_dict(), "answers": list(self.answers)}
+
+    @classmethod
+    def from_dict(cls, value: dict[str, Any]) -> Query:
+        """The reverse of `to_dict`."""
+        return cls(**{**value, "picture": Picture(**value["picture"]), "answers": tuple(value.get("answers", ()))})
+
+
+@dataclass(frozen=True)
+class Skipped:
+    """A picture or question that could not be used, and why."""
+
+    name: str
+    reason: str
+
+
+@dataclass(frozen=True)
+class QuerySet:
+    """Queries of a data set.
+
+    Attributes:
+        name: What the data set is called.
+        queries: Those that are measured.
+        skipped: Those passed over, in the order met.
+    """
+
+    name: str
+    queries: tuple[Query, ...]
+    skipped: tuple[Skipped, ...] = ()
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain JSON values."""
+        return {
+            "name": self.name,
+            "queries": [query.to_dict() for query in self.queries],
+            "skipped": [[each.name, each.reason] for each in self.skipped],
+        }
+
+    @classmethod
+    def from_dict(cls, value: dict[str, Any]) -> QuerySet:
+        """The reverse of `to_dict`."""
+        return cls(
+            name=value["name"],
+            queries=tuple(Query.from_dict(query) for query in value["queries"]),
+            skipped=tuple(Skipped(*each) for each in value.get("skipped", ())),
+        )

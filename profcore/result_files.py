@@ -1,0 +1,69 @@
+"""The result files of a run, in the published formats, whichever experiment it is of."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from profcore import floors
+from profcore.experiments import CATALOGUE
+from profcore.flops_latency import correlations, with_flops
+from profcore.formats import motivation_json, profiling_json, scaling_json
+from profcore.formats.scaling import FILE as SCALING_FILE
+from profcore.motivation import MOTIVATION, Motivation
+from profcore.parameters import count_parameters
+from profcore.scaling import flops_scaling, shape_of
+from profcore.spec import Stage
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+
+def result_files(experiment: str, samples: pd.DataFrame, metadata: dict[str, Any]) -> dict[str, str]:
+    """A run's result files by their paths below `results/profiling/` or `results/motivation/`.
+
+    Args:
+        experiment: A name of either catalogue.
+        samples: As `Store.sample_table(run_id).to_pandas()` gives them.
+        metadata: Where the figures come from: `run`, `environment` and more.
+    """
+    if experiment in MOTIVATION:
+        return _motivation(MOTIVATION[experiment], samples, metadata)
+    profiling = CATALOGUE[experiment]
+    files = {f"{profiling.folder}/{profiling.file}": profiling_json(profiling, samples, metadata)}
+    if experiment == "moe_topk" and samples["top_k"].nunique() > 1:
+        scaling = flops_scaling(samples, shape_of(metadata.get("environment") or {})[0])
+        files[f"{profiling.folder}/{SCALING_FILE}"] = scaling_json(samples, scaling, metadata)
+    return files
+
+
+def _motivation(experiment: Motivation, samples: pd.DataFrame, metadata: dict[str, Any]) -> dict[str, str]:
+    environment = metadata.get("environment") or {}
+    samples = with_flops(samples, environment)
+    name, more = experiment.file, dict(metadata.get("details") or {})
+    more.pop("zeros", None)
+    if experiment.name == "language_tokens_vs_latency":
+        stops = more.get("use_eos_token", _sweep(metadata).get("stop_at_eos", False))
+        more["use_eos_token"] = bool(stops)
+        name = name.replace(".json", "_with_eos.json" if stops else "_no_eos.json")
+    elif experiment.name == "component_profiling":
+        shape = floors.run_shape(environment)
+        if shape:
+            parameters = count_parameters(shape)
+            more["parameters"] = {each.component: each.total for each in parameters}
+            more["active_parameters"] = {each.component: each.active for each in parameters}
+        stages = (Stage.VISION_ENCODER, Stage.PROJECTOR, Stage.LLM_PREFILL)
+        means = {f"T_{stage.label}": samples[stage.column].mean() for stage in stages}
+        more["average_latencies"] = {key: None if value != value else float(value) for key, value in means.items()}
+    elif experiment.name == "flops_vs_latency":
+        found = correlations(samples).set_index("metric")
+        more["correlation"] = {metric: float(value) for metric, value in found["r"].items()}
+        more["r_squared"] = {metric: float(value) for metric, value in found["r_squared"].items()}
+    return {name: motivation_json(experiment, samples, metadata, more=more)}
+
+
+def _sweep(metadata: dict[str, Any]) -> dict[str, Any]:
+    for key in ("spec", "run"):
+        found = (metadata.get(key) or {}).get("sweep")
+        if found:
+            return found
+    return {}

@@ -1,0 +1,148 @@
+"""FLOPs scaling, profiling experiment 5: does latency grow with top-k as the arithmetic does? Pure.
+
+FLOPs are counted from the model's shape (see `profcore.cost`). The published shortcut takes the whole model to grow
+as top-k does, eightfold from 1 to 8, though attention, router, norms and the head do not grow at all.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from profcore import cost, floors
+from profcore.flops import sample_flops
+from profcore.models.config import PRESETS, MolmoConfig
+from profcore.spec import Stage
+from profcore.stats import METRIC_LABELS, ratio_of_medians
+
+EXPERIMENT = "flops_scaling"
+"""What the command line calls it; a run of it is one of `moe_topk`."""
+
+VALUES = (1, 2, 4, 8)
+"""Values of top-k that are measured unless others are given."""
+
+_STAGES = (Stage.VISION_ENCODER, Stage.PROJECTOR, Stage.LLM_PREFILL, Stage.LLM_DECODE)
+_METRICS = (*(stage.column for stage in _STAGES), "total_ms")
+_FOLLOWS = 0.1
+
+
+def shape_of(environment: dict[str, Any]) -> tuple[MolmoConfig, bool]:
+    """The shape that a run's FLOPs are counted from, and whether the run says it itself; else MolmoE-1B's is taken."""
+    shape = floors.run_shape(environment)
+    return (shape, True) if shape else (PRESETS["molmoe-1b"], False)
+
+
+def flops_scaling(samples: pd.DataFrame, config: MolmoConfig) -> pd.DataFrame:
+    """How each stage grows from the smallest top-k on.
+
+    Args:
+        samples: As `Store.samples`, of a run of `moe_topk`; crops may be missing, since they do not change with top-k.
+        config: The model's shape.
+
+    Returns:
+        A row for each stage and the total, and each top-k but the smallest: `metric`, `top_k`, `base` (the smallest),
+        `theoretical` (FLOPs over FLOPs at the base), `bytes` (the same of bytes), `published` (top-k over top-k),
+        `measured` (median over median) with `low` and `high` (95 %), and `ratio` (measured / theoretical).
+    """
+    if samples.empty:
+        return pd.DataFrame(columns=_COLUMNS)
+    samples = samples.assign(num_crops=samples["num_crops"].fillna(2))
+    samples = samples.join(sample_flops(samples, config))
+    groups = {int(str(top_k)): group for top_k, group in samples.groupby("top_k", sort=True)}
+    base, *others = groups
+    rows = []
+    for top_k in others:
+        for metric in _METRICS:
+            first, second = groups[base], groups[top_k]
+            flops = _flops(metric)
+            before, after = first[flops].median(), second[flops].median()
+            measured = ratio_of_medians(first[metric].to_numpy(float), second[metric].to_numpy(float))
+            # A stage that is not run, such as decode without a second token, has nothing to grow.
+            if not before > 0 or np.isnan(measured.value):
+                continue
+            grown = after / before
+            moved = _bytes(metric, second, config) / _bytes(metric, first, config)
+            growth = (grown, moved, top_k / base, measured.value, measured.low, measured.high, measured.value / grown)
+            rows.append([metric, top_k, base, *growth])
+    return pd.DataFrame(rows, columns=_COLUMNS)
+
+
+_COLUMNS = [
+    *("metric", "top_k", "base", "theoretical", "bytes", "published", "measured", "low", "high", "ratio"),
+]
+
+
+def _flops(metric: str) -> str:
+    return f"flops_{metric.removesuffix('_ms')}"
+
+
+def _bytes(metric: str, samples: pd.DataFrame, config: MolmoConfig) -> float:
+    """Bytes that a stage moves at least, by an even router."""
+    first = samples.iloc[0]
+    blocks = first["active_blocks"]
+    workload = cost.Workload(
+        int(first["num_crops"]),
+        int(first["num_input_tokens"]),
+        int(first["num_output_tokens"]),
+        int(first["top_k"]),
+        config.n_layers if pd.isna(blocks) else int(blocks),
+    )
+    parts = cost.stage_costs(config, workload, itemsize=2)
+    stages = [stage for stage in _STAGES if metric in (stage.column, "total_ms")]
+    return sum(cost.total(parts[stage]).bytes for stage in stages)
+
+
+def explain_scaling(rows: pd.DataFrame, top_k: int | None = None) -> list[str]:
+    """What the scaling of the language model's stages means, a sentence for each.
+
+    Args:
+        rows: As `flops_scaling`.
+        top_k: Up to which value; the largest unless given.
+    """
+    if rows.empty:
+        return []
+    top_k = int(rows["top_k"].max()) if top_k is None else top_k
+    sentences = []
+    for metric in (Stage.LLM_PREFILL.column, Stage.LLM_DECODE.column):
+        for row in rows[(rows["metric"] == metric) & (rows["top_k"] == top_k)].to_dict("records"):
+            interval = "" if np.isnan(row["low"]) else f" [{row['low']:.2f}, {row['high']:.2f}]"
+            sentences.append(
+                f"{METRIC_LABELS[metric]}, top-k {row['base']} to {row['top_k']}: "
+                f"FLOPs grow {row['theoretical']:.2f}×, latency {row['measured']:.2f}×{interval}, "
+                f"so measured / theoretical is {row['ratio']:.2f}: {_meaning(row)} "
+                f"The published shortcut would say {row['published']:.0f}×."
+            )
+    return sentences
+
+
+def _meaning(row: dict[Any, Any]) -> str:
+    measured, theoretical, moved = row["measured"], row["theoretical"], row["bytes"]
+    if abs(row["ratio"] - 1) <= _FOLLOWS:
+        return "latency follows the arithmetic."
+    if measured > theoretical:
+        return f"latency grows faster than the arithmetic; the bytes to be read grow {moved:.2f}×."
+    if abs(measured / moved - 1) <= _FOLLOWS:
+        return f"latency follows the bytes to be read ({moved:.2f}×), not the arithmetic."
+    return (
+        f"latency grows less than the arithmetic (bytes: {moved:.2f}×), since a part of it does not depend on top-k: "
+        "launching, or reading what every token needs."
+    )
+
+
+def display_scaling(rows: pd.DataFrame) -> pd.DataFrame:
+    """The scaling as a table for people."""
+    return pd.DataFrame(
+        {
+            "stage": rows["metric"].map(METRIC_LABELS),
+            "top-k": [f"{base} → {top_k}" for base, top_k in zip(rows["base"], rows["top_k"], strict=True)],
+            "FLOPs ×": rows["theoretical"].astype(float).round(3),
+            "bytes ×": rows["bytes"].astype(float).round(3),
+            "published shortcut ×": rows["published"].astype(float).round(2),
+            "measured ×": rows["measured"].astype(float).round(3),
+            "95 % from": rows["low"].astype(float).round(3),
+            "to": rows["high"].astype(float).round(3),
+            "measured / theoretical": rows["ratio"].astype(float).round(3),
+        }
+    )
