@@ -129,6 +129,18 @@ def _parser() -> argparse.ArgumentParser:
     compare.add_argument("--spool-only", type=Path, metavar="DIR", help="write spools here and open no database")
     compare.set_defaults(command=engines.compare_engines)
 
+    plot = commands.add_parser("plot", help="write the figures of result files, ours or published")
+    plot.add_argument(
+        "experiment",
+        choices=[*CATALOGUE, FLOPS_SCALING, *MOTIVATION, "all"],
+        metavar="EXPERIMENT",
+        help=f"one of {', '.join([*CATALOGUE, FLOPS_SCALING, *MOTIVATION])}, or all",
+    )
+    plot.add_argument("--results-dir", type=Path, default=Path("results"), help="where result files lie (results)")
+    plot.add_argument("--json-file", type=Path, metavar="FILE", help="one result file instead")
+    plot.add_argument("--format", nargs="+", choices=["png", "svg", "pdf"], default=["png"], help="(png, 300 DPI)")
+    plot.set_defaults(command=_plot)
+
     bench = commands.add_parser("bench", help="measure what the measuring itself costs")
     _add_target(bench)
     bench.add_argument("--only", nargs="+", help="benchmarks to run (all that this machine has what it takes for)")
@@ -160,3 +172,12 @@ def _add_data_set(parser: argparse.ArgumentParser) -> None:
 
 def _add_database(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--db", type=Path, help="the database (data/profcore.duckdb)")
+
+
+def _plot(options: argparse.Namespace) -> int:
+    # Figures need what a machine that only measures has not.
+    try:
+        from profcore.commands.plot import plot
+    except ImportError as error:
+        raise UserError(f"{error.name} is not installed here: draw figures where requirements.txt is.") from None
+    return plot(options)

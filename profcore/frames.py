@@ -41,6 +41,17 @@ def spool_environment(path: Path) -> dict:
     return {key: value for key, value in found[-1].items() if key != "type"} if found else {}
 
 
+def spool_routing(path: Path) -> dict[int, list[int]]:
+    """For each top-k the distinct experts that its prompt used in each block, as far as a spool says it."""
+    records = read_from(path).records
+    settings = RunSpec.from_dict(records[0]).sweep.settings
+    return {
+        settings[record["setting"]].top_k: record["prefill_experts"]
+        for record in records
+        if record["type"] == "routing"
+    }
+
+
 def sweep_settings(sweep: Sweep) -> list[dict[str, Any]]:
     """A sweep's settings as the database keeps them, each with the query it measures."""
     rows = []

@@ -18,20 +18,23 @@ if TYPE_CHECKING:
     import pandas as pd
 
 
-def result_files(experiment: str, samples: pd.DataFrame, metadata: dict[str, Any]) -> dict[str, str]:
+def result_files(
+    experiment: str, samples: pd.DataFrame, metadata: dict[str, Any], routed: dict[int, list[int]] | None = None
+) -> dict[str, str]:
     """A run's result files by their paths below `results/profiling/` or `results/motivation/`.
 
     Args:
         experiment: A name of either catalogue.
         samples: As `Store.sample_table(run_id).to_pandas()` gives them.
         metadata: Where the figures come from: `run`, `environment` and more.
+        routed: As `scaling.flops_scaling` takes it.
     """
     if experiment in MOTIVATION:
         return _motivation(MOTIVATION[experiment], samples, metadata)
     profiling = CATALOGUE[experiment]
     files = {f"{profiling.folder}/{profiling.file}": profiling_json(profiling, samples, metadata)}
     if experiment == "moe_topk" and samples["top_k"].nunique() > 1:
-        scaling = flops_scaling(samples, shape_of(metadata.get("environment") or {})[0])
+        scaling = flops_scaling(samples, shape_of(metadata.get("environment") or {})[0], routed)
         files[f"{profiling.folder}/{SCALING_FILE}"] = scaling_json(samples, scaling, metadata)
     return files
 

@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 
 from profcore import floors, stats
-from profcore.experiments import Experiment, get_experiment
+from profcore.experiments import CATALOGUE, Experiment
 from profcore.spec import Knob, Stage, State
 from profcore.stats import METRIC_LABELS
 
@@ -19,25 +19,19 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
-class Result:
-    """A run with its samples and their summary.
+class MeasuredRun:
+    """What every run has, whatever experiment it is of.
 
     Attributes:
         run: As `Store.run` gives it.
-        settings: As `Store.settings`, with `x` (the knob's value), `label` (as axes write it; a '|' breaks the line)
-            and `title` (as tooltips write it).
+        settings: As `Store.settings`, with names.
         samples: As `Store.samples`, with `outlier`.
-        summary: As `stats.summarise` and `floors.add_floors`, with the settings' `x`, `label` and `title`.
-        ceilings: What the floors are computed from (`spec.Ceilings`); empty where that was never measured.
         cautions: What to know before quoting a figure.
     """
 
     run: dict[str, Any]
-    experiment: Experiment
     settings: pd.DataFrame
     samples: pd.DataFrame
-    summary: pd.DataFrame
-    ceilings: dict[str, Any]
     cautions: list[stats.Caution]
 
     @property
@@ -66,11 +60,6 @@ class Result:
         return float((median * left).sum() / 1000)
 
     @property
-    def routing_counted(self) -> bool:
-        """Whether it was counted which experts the prompts used, as their floor depends on it."""
-        return bool(self.settings["prefill_experts"].notna().any())
-
-    @property
     def metadata(self) -> dict[str, Any]:
         """Where the figures come from, for downloads."""
         keys = ("id", "name", "source", "state", "reason")
@@ -79,16 +68,43 @@ class Result:
             "run": run,
             "spec": self.run["spec"],
             "environment": self.run["environment"],
-            "ceilings": self.ceilings,
+            "ceilings": self.run["ceilings"],
+            "details": self.run["details"],
         }
 
 
+@dataclass(frozen=True)
+class Result(MeasuredRun):
+    """A knob's sweep with its samples and their summary.
+
+    Attributes:
+        settings: Named by `x` (the knob's value), `label` (as axes write it; a '|' breaks the line) and `title` (as
+            tooltips write it).
+        summary: As `stats.summarise` and `floors.add_floors`, with the settings' `x`, `label` and `title`.
+        ceilings: What the floors are computed from (`spec.Ceilings`); empty where that was never measured.
+    """
+
+    experiment: Experiment
+    summary: pd.DataFrame
+    ceilings: dict[str, Any]
+
+    @property
+    def routing_counted(self) -> bool:
+        """Whether it was counted which experts the prompts used, as their floor depends on it."""
+        return bool(self.settings["prefill_experts"].notna().any())
+
+    @property
+    def metadata(self) -> dict[str, Any]:
+        """As `MeasuredRun.metadata`, with the ceilings that the floors were computed from."""
+        return {**super().metadata, "ceilings": self.ceilings}
+
+
 def load_result(store: Store, run_id: str) -> Result | None:
-    """Everything a page shows of a run, or None where there is no such run."""
+    """Everything a page shows of a knob's sweep, or None where there is no such run."""
     run = store.run(run_id)
-    if run is None:
+    if run is None or run["experiment"] not in CATALOGUE:
         return None
-    experiment = get_experiment(run["experiment"])
+    experiment = CATALOGUE[run["experiment"]]
     settings, samples = store.settings(run_id), store.samples(run_id)
     settings = _name_settings(experiment, settings, samples)
     environment = run["environment"]
@@ -101,7 +117,8 @@ def load_result(store: Store, run_id: str) -> Result | None:
         samples = samples.assign(outlier=stats.label_outliers(samples))
     summary = floors.add_floors(summary, settings, samples, store.issue(run_id), environment, ceilings)
     summary = summary.merge(settings[["setting", "x", "label", "title"]], on="setting")
-    return Result(run, experiment, settings, samples, summary, ceilings, stats.cautions(samples, summary))
+    cautions = stats.cautions(samples, summary)
+    return Result(run, settings, samples, cautions, experiment, summary, ceilings)
 
 
 def _published_summary(summaries: pd.DataFrame) -> pd.DataFrame:

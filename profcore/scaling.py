@@ -6,7 +6,7 @@ as top-k does, eightfold from 1 to 8, though attention, router, norms and the he
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
@@ -16,6 +16,9 @@ from profcore.flops import sample_flops
 from profcore.models.config import PRESETS, MolmoConfig
 from profcore.spec import Stage
 from profcore.stats import METRIC_LABELS, ratio_of_medians
+
+if TYPE_CHECKING:
+    from profcore.results import Result
 
 EXPERIMENT = "flops_scaling"
 """What the command line calls it; a run of it is one of `moe_topk`."""
@@ -34,12 +37,16 @@ def shape_of(environment: dict[str, Any]) -> tuple[MolmoConfig, bool]:
     return (shape, True) if shape else (PRESETS["molmoe-1b"], False)
 
 
-def flops_scaling(samples: pd.DataFrame, config: MolmoConfig) -> pd.DataFrame:
+def flops_scaling(
+    samples: pd.DataFrame, config: MolmoConfig, routed: dict[int, list[int]] | None = None
+) -> pd.DataFrame:
     """How each stage grows from the smallest top-k on.
 
     Args:
         samples: As `Store.samples`, of a run of `moe_topk`; crops may be missing, since they do not change with top-k.
         config: The model's shape.
+        routed: For each top-k the distinct experts that the prompt uses in each block, where they were counted; bytes
+            of prefill then follow from them, else from an even router.
 
     Returns:
         A row for each stage and the total, and each top-k but the smallest: `metric`, `top_k`, `base` (the smallest),
@@ -49,21 +56,22 @@ def flops_scaling(samples: pd.DataFrame, config: MolmoConfig) -> pd.DataFrame:
     if samples.empty:
         return pd.DataFrame(columns=_COLUMNS)
     samples = samples.assign(num_crops=samples["num_crops"].fillna(2))
-    samples = samples.join(sample_flops(samples, config))
+    flops = sample_flops(samples, config)
+    samples = samples.assign(**{str(column): flops[column] for column in flops})
     groups = {int(str(top_k)): group for top_k, group in samples.groupby("top_k", sort=True)}
     base, *others = groups
     rows = []
     for top_k in others:
         for metric in _METRICS:
             first, second = groups[base], groups[top_k]
-            flops = _flops(metric)
-            before, after = first[flops].median(), second[flops].median()
+            work = _flops(metric)
+            before, after = first[work].median(), second[work].median()
             measured = ratio_of_medians(first[metric].to_numpy(float), second[metric].to_numpy(float))
             # A stage that is not run, such as decode without a second token, has nothing to grow.
             if not before > 0 or np.isnan(measured.value):
                 continue
             grown = after / before
-            moved = _bytes(metric, second, config) / _bytes(metric, first, config)
+            moved = _bytes(metric, second, config, routed) / _bytes(metric, first, config, routed)
             growth = (grown, moved, top_k / base, measured.value, measured.low, measured.high, measured.value / grown)
             rows.append([metric, top_k, base, *growth])
     return pd.DataFrame(rows, columns=_COLUMNS)
@@ -78,8 +86,8 @@ def _flops(metric: str) -> str:
     return f"flops_{metric.removesuffix('_ms')}"
 
 
-def _bytes(metric: str, samples: pd.DataFrame, config: MolmoConfig) -> float:
-    """Bytes that a stage moves at least, by an even router."""
+def _bytes(metric: str, samples: pd.DataFrame, config: MolmoConfig, routed: dict[int, list[int]] | None) -> float:
+    """Bytes that a stage moves at least."""
     first = samples.iloc[0]
     blocks = first["active_blocks"]
     workload = cost.Workload(
@@ -88,10 +96,31 @@ def _bytes(metric: str, samples: pd.DataFrame, config: MolmoConfig) -> float:
         int(first["num_output_tokens"]),
         int(first["top_k"]),
         config.n_layers if pd.isna(blocks) else int(blocks),
+        (routed or {}).get(int(first["top_k"])),
     )
     parts = cost.stage_costs(config, workload, itemsize=2)
     stages = [stage for stage in _STAGES if metric in (stage.column, "total_ms")]
     return sum(cost.total(parts[stage]).bytes for stage in stages)
+
+
+def routed_experts(settings: pd.DataFrame) -> dict[int, list[int]]:
+    """The experts that each top-k's prompt uses, as `flops_scaling` takes them.
+
+    Args:
+        settings: As `Store.settings`.
+    """
+    known = settings.dropna(subset=["prefill_experts"])
+    # Whole numbers of Python: those of a database are narrow, and bytes overflow them.
+    return {
+        int(top_k): [int(count) for count in counts]
+        for top_k, counts in zip(known["top_k"], known["prefill_experts"], strict=True)
+    }
+
+
+def run_scaling(result: Result) -> pd.DataFrame:
+    """As `flops_scaling`, of a run of `moe_topk`."""
+    shape, _ = shape_of(result.run["environment"])
+    return flops_scaling(result.samples, shape, routed_experts(result.settings))
 
 
 def explain_scaling(rows: pd.DataFrame, top_k: int | None = None) -> list[str]:

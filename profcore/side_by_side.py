@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import pandas as pd
 
 from profcore import charts, comparison
+from profcore.differences import EVERYTHING, find_differences
 from profcore.engines.names import ENGINES
 from profcore.experiments import get_experiment
 from profcore.results import load_result
@@ -17,7 +18,7 @@ if TYPE_CHECKING:
     from profcore.store import Store
 
 # Where runs differ in one of these, the difference is not the engine's alone.
-_SAME = ("clock", "torch", "transformers", "driver", "cuda", "python")
+_SAME = {name: EVERYTHING[name] for name in ("clock", "torch", "transformers", "driver", "cuda", "python")}
 
 
 @dataclass(frozen=True)
@@ -90,19 +91,10 @@ def load_side_by_side(store: Store, experiment_name: str, group: Group) -> SideB
     return SideBySide(
         rows=pd.concat(rows, ignore_index=True) if rows else pd.DataFrame(),
         sensitivities=pd.concat(slopes, ignore_index=True) if slopes else pd.DataFrame(),
-        differences=_differences(environments),
+        differences=find_differences(environments, _SAME),
         published=full_shape,
     )
 
 
 def _ordered(runs: dict[str, str]) -> dict[str, str]:
     return {engine: runs[engine] for engine in ENGINES if engine in runs}
-
-
-def _differences(environments: dict[str, dict[str, Any]]) -> list[str]:
-    found = []
-    for name in _SAME:
-        values = {engine: environment.get(name) for engine, environment in environments.items()}
-        if len(set(map(str, values.values()))) > 1:
-            found.append(f"{name}: " + ", ".join(f"{value} ({engine})" for engine, value in values.items()))
-    return found

@@ -117,15 +117,34 @@ def summarise(samples: pd.DataFrame) -> pd.DataFrame:
     return pd.DataFrame(rows, columns=columns)
 
 
+@dataclass(frozen=True)
+class Median:
+    """A median with its 95 % interval (see `median_ranks`); NaN where the samples do not give one."""
+
+    value: float
+    low: float
+    high: float
+    n: int
+
+
+def median_interval(values: np.ndarray) -> Median:
+    """The median of some values, missing ones left out."""
+    ordered = np.sort(values[~np.isnan(values)])
+    if not ordered.size:
+        return Median(math.nan, math.nan, math.nan, 0)
+    ranks = median_ranks(ordered.size)
+    low, high = (float(ordered[ranks[0]]), float(ordered[ranks[1]])) if ranks else (math.nan, math.nan)
+    return Median(percentile(ordered, 50), low, high, int(ordered.size))
+
+
 def _describe(values: np.ndarray) -> dict[str, float]:
     """Statistics of a sorted array."""
-    n = values.size
-    ranks = median_ranks(n)
+    n, middle = values.size, median_interval(values)
     return {
         "n": n,
-        "median": percentile(values, 50),
-        "low": float(values[ranks[0]]) if ranks else math.nan,
-        "high": float(values[ranks[1]]) if ranks else math.nan,
+        "median": middle.value,
+        "low": middle.low,
+        "high": middle.high,
         "mean": float(values.mean()),
         "std": float(values.std(ddof=1)) if n > 1 else math.nan,
         "min": float(values[0]),

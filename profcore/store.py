@@ -298,8 +298,10 @@ class Store:
 
     def take_in_shipped(self, directory: Path = SHIPPED) -> None:
         """Take in the sample results that come with the project."""
+        removed = self.removed()
         for path in sorted(directory.glob("*.jsonl")):
-            self.take_in(path, source="shipped")
+            if path.stem not in removed:
+                self.take_in(path, source="shipped")
 
     @staticmethod
     def _offset(cursor: duckdb.DuckDBPyConnection, run_id: str) -> int | None:
@@ -373,6 +375,50 @@ class Store:
                     [record["reason"], run_id, record["setting"]],
                 )
         return len(samples)
+
+    # Changing
+
+    def rename(self, run_id: str, name: str | None) -> None:
+        """Give a run a name; None for the one that follows from what it was measured on."""
+        with self._transaction() as cursor:
+            cursor.execute("UPDATE runs SET name = ? WHERE id = ?", [name, run_id])
+
+    def remove(self, run_id: str) -> None:
+        """Take a run out, with its spool beside the database; sample results are only kept from coming back."""
+        with self._transaction() as cursor:
+            shipped = cursor.execute("SELECT source = 'shipped' FROM runs WHERE id = ?", [run_id]).fetchall()
+            for table in ("samples", "settings", "summaries", "spools"):
+                cursor.execute(f"DELETE FROM {table} WHERE run_id = ?", [run_id])
+            cursor.execute("DELETE FROM runs WHERE id = ?", [run_id])
+            if shipped and shipped[0][0]:
+                cursor.execute("INSERT OR REPLACE INTO removed VALUES (?)", [run_id])
+            # Inside, so that no other thread takes it in again between.
+            (self.spools / f"{run_id}.jsonl").unlink(missing_ok=True)
+
+    def removed(self) -> set[str]:
+        """Sample results that were removed."""
+        return {row[0] for row in self._cursor.execute("SELECT run_id FROM removed").fetchall()}
+
+    def restore_shipped(self, directory: Path = SHIPPED) -> None:
+        """Take removed sample results in again."""
+        with self._transaction() as cursor:
+            cursor.execute("DELETE FROM removed")
+        self.take_in_shipped(directory)
+
+    def snapshot(self, path: Path) -> None:
+        """Copy the whole database into a new file, while it is in use.
+
+        The live file itself is never opened or copied: that would drop its lock.
+        """
+        with self._writing:
+            cursor = self._cursor
+            (name,) = cursor.execute("SELECT current_database()").fetchall()[0]
+            place = str(path).replace("'", "''")
+            cursor.execute(f"ATTACH '{place}' AS profcore_snapshot")
+            try:
+                cursor.execute(f'COPY FROM DATABASE "{name}" TO profcore_snapshot').fetchall()
+            finally:
+                cursor.execute("DETACH profcore_snapshot")
 
     def add_synthetic(self, spec: RunSpec, samples: int) -> None:
         """Add a run with random samples, for benchmarks of the store (see `profcore.synthetic`)."""

@@ -24,7 +24,7 @@ from profcore.experiments import (
     parse_values,
 )
 from profcore.flops_latency import correlations, display_correlations, with_flops
-from profcore.frames import spool_environment, spool_samples
+from profcore.frames import spool_environment, spool_routing, spool_samples
 from profcore.models.knobs import check_setting
 from profcore.models.pictures import load_picture
 from profcore.motivation import MOTIVATION, measured_experiments, plan
@@ -171,11 +171,12 @@ def _report(options: argparse.Namespace, spec: RunSpec, path: Path, state: State
     else:
         environment = spool_environment(path)
         metadata = {"run": spec.to_dict(), "environment": environment, "state": str(state)}
-        for file, text in result_files(name, samples, metadata).items():
+        routed = spool_routing(path)
+        for file, text in result_files(name, samples, metadata, routed).items():
             written = _write(options, name, file, text)
             print(f"{name}: {len(samples)} samples, {state}, in {written}")
         if options.experiment == scaling.EXPERIMENT:
-            rows = scaling.flops_scaling(samples, scaling.shape_of(environment)[0])
+            rows = scaling.flops_scaling(samples, scaling.shape_of(environment)[0], routed)
             print_table(scaling.display_scaling(rows))
             print("\n".join(scaling.explain_scaling(rows)))
     deliver(options, path)

@@ -1,0 +1,64 @@
+"""Engines side by side over a knob."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import altair as alt
+import pandas as pd
+
+from profcore.charts.base import DASHED, DECADES, ENGINE_COLOURS, HEIGHT
+from profcore.stats import METRIC_LABELS
+
+if TYPE_CHECKING:
+    from profcore.experiments import Experiment
+
+
+def engines(rows: pd.DataFrame, experiment: Experiment, metric: str, log: bool) -> alt.LayerChart:
+    """One latency over a knob, a line for each engine with its medians' intervals; the floor and the published code.
+
+    Args:
+        rows: `x`, `metric`, `median`, `low`, `high`, `n` and `engine`, as `comparison` gives them.
+        experiment: Whose knob is on the axis.
+        metric: A column of `stats.METRICS`.
+        log: Logarithmic axes of latency.
+    """
+    rows = rows[rows["metric"] == metric]
+    if log:
+        rows = rows[rows["median"] > 0]
+    present = [name for name in ENGINE_COLOURS if name in set(rows["engine"])]
+    unit = "ms per token" if metric == "tpot_ms" else "ms"
+    scale = alt.Scale(type="log", nice=False, padding=12) if log else alt.Scale(zero=True)
+    axis = alt.Axis(values=DECADES, format="~r") if log else alt.Axis()
+    x = alt.X("x:Q", title=experiment.axis, scale=alt.Scale(zero=False, nice=False, padding=12))
+    title = f"{METRIC_LABELS[metric]} ({unit})"
+    y = alt.Y("median:Q", title=title, scale=scale, axis=axis)
+    colour = alt.Color(
+        "engine:N",
+        sort=present,
+        scale=alt.Scale(domain=present, range=[ENGINE_COLOURS[name] for name in present]),
+        legend=alt.Legend(
+            title=None, orient="top", symbolType="stroke", symbolStrokeWidth=3, symbolOpacity=1, columns=2, labelLimit=0
+        ),
+    )
+    dash = alt.StrokeDash(
+        "engine:N",
+        scale=alt.Scale(domain=present, range=[[5, 4] if name in DASHED else [1, 0] for name in present]),
+        legend=None,
+    )
+    tooltip = [
+        alt.Tooltip("engine:N", title="Engine"),
+        alt.Tooltip("x:Q", title=experiment.title),
+        alt.Tooltip("median:Q", title="Median (ms)", format=",.4f"),
+        alt.Tooltip("low:Q", title="95 % interval from (ms)", format=",.4f"),
+        alt.Tooltip("high:Q", title="to (ms)", format=",.4f"),
+        alt.Tooltip("n:Q", title="Samples"),
+    ]
+    base = alt.Chart(rows).encode(x=x, color=colour, tooltip=tooltip)
+    known = alt.Chart(rows.dropna(subset=["low", "high"])).encode(x=x, color=colour, tooltip=tooltip)
+    layers = [
+        base.mark_line(strokeWidth=2).encode(y=y, strokeDash=dash),
+        base.mark_point(filled=True, size=36, opacity=1).encode(y=y),
+        known.mark_errorbar(thickness=1.5).encode(y=alt.Y("low:Q", title=title, scale=scale), y2="high:Q"),
+    ]
+    return alt.layer(*layers).properties(height=HEIGHT)

@@ -1,0 +1,303 @@
+"""Motivation runs: what pictures cost, over tokens, by component and against FLOPs."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import altair as alt
+import numpy as np
+import pandas as pd
+
+from profcore.charts.base import COMPONENT_COLOURS, DECADES, ERROR, HEIGHT, LINE, STAGE_COLOURS, SUM_COLOUR
+from profcore.flops import STAGES
+from profcore.spec import Stage
+from profcore.stats import METRIC_LABELS, SMALLEST_FOR_P95, SMALLEST_FOR_P99, median_interval, percentile
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from profcore.parameters import Parameters
+
+_FEWEST_BINS, _MOST_BINS = 20, 60
+_MOST_STEPS = 500
+_MOST_POINTS = 2000
+_AXES = {
+    "num_vision_tokens": "Vision tokens",
+    "num_output_tokens": "Output tokens",
+    "num_input_tokens": "Prompt tokens, image tokens included",
+}
+
+
+def histogram(values: np.ndarray, what: str = "Latency (ms)") -> alt.LayerChart:
+    """How often each latency occurs, with the percentiles that the samples support.
+
+    Bins have the width of Freedman & Diaconis (1981), within 20 and 60 of them: latencies of tiled pictures come in
+    clusters, which few wide bins would hide.
+    """
+    values = values[~np.isnan(values)]
+    wanted = len(np.histogram_bin_edges(values, "fd")) - 1 if values.size else 1
+    counts, edges = np.histogram(values, int(np.clip(wanted, _FEWEST_BINS, _MOST_BINS)))
+    bins = pd.DataFrame({"start": edges[:-1], "end": edges[1:], "samples": counts, "ground": 0})
+    bins = bins[bins["samples"] > 0]
+    bars = (
+        alt.Chart(bins)
+        .mark_bar(color=SUM_COLOUR, stroke="white", strokeWidth=0.5)
+        .encode(
+            x=alt.X("start:Q", title=what, scale=alt.Scale(zero=False)),
+            x2="end:Q",
+            y=alt.Y("samples:Q", title="Samples"),
+            y2="ground:Q",
+            tooltip=[
+                alt.Tooltip("start:Q", title="From (ms)", format=",.2f"),
+                alt.Tooltip("end:Q", title="to (ms)", format=",.2f"),
+                alt.Tooltip("samples:Q", title="Samples"),
+            ],
+        )
+    )
+    return alt.layer(bars, *_percentile_lines(values, what)).properties(height=HEIGHT)
+
+
+def cumulative(values: np.ndarray, what: str = "Latency (ms)") -> alt.LayerChart:
+    """The share of samples that take at most some latency, with the percentiles that the samples support."""
+    ordered = np.sort(values[~np.isnan(values)])
+    share = np.arange(1, ordered.size + 1) / max(ordered.size, 1)
+    kept: Any = np.unique(np.linspace(0, max(ordered.size - 1, 0), _MOST_STEPS).astype(int)) if ordered.size else []
+    steps = pd.DataFrame({"latency": ordered[kept], "share": share[kept]}) if ordered.size else _NO_STEPS
+    line = (
+        alt.Chart(steps)
+        .mark_line(color=SUM_COLOUR, interpolate="step-after", strokeWidth=2)
+        .encode(
+            x=alt.X("latency:Q", title=what, scale=alt.Scale(zero=False)),
+            y=alt.Y("share:Q", title="Share of samples", axis=alt.Axis(format="%"), scale=alt.Scale(domain=[0, 1])),
+            tooltip=[
+                alt.Tooltip("latency:Q", title=what, format=",.2f"),
+                alt.Tooltip("share:Q", title="Share at most that long", format=".1%"),
+            ],
+        )
+    )
+    return alt.layer(line, *_percentile_lines(ordered, what)).properties(height=HEIGHT)
+
+
+_NO_STEPS = pd.DataFrame({"latency": [], "share": []})
+
+
+def _percentile_lines(values: np.ndarray, what: str) -> list[alt.Chart]:
+    ordered = np.sort(values)
+    least = {50: 1, 95: SMALLEST_FOR_P95, 99: SMALLEST_FOR_P99}
+    shown = [(f"P{share}", percentile(ordered, share)) for share, needed in least.items() if ordered.size >= needed]
+    if not shown:
+        return []
+    marks = pd.DataFrame(shown, columns=["name", "latency"])
+    # One above the other, since high percentiles lie close together.
+    marks["place"] = 6 + 14 * marks.index
+    x = alt.X("latency:Q", title=what)
+    tooltip = [alt.Tooltip("name:N", title="Percentile"), alt.Tooltip("latency:Q", title=what, format=",.2f")]
+    rules = alt.Chart(marks).mark_rule(color=LINE, strokeWidth=2, strokeDash=[5, 4]).encode(x=x, tooltip=tooltip)
+    labels = (
+        alt.Chart(marks)
+        .mark_text(align="right", dx=-4, color=LINE, fontWeight="bold")
+        .encode(x=x, y=alt.Y("place:Q", scale=None, axis=None), text="name:N", tooltip=tooltip)
+    )
+    return [rules, labels]
+
+
+def parameter_bars(parameters: Sequence[Parameters]) -> alt.LayerChart:
+    """Parameters of each component: those that one token uses, and the rest."""
+    rows = []
+    for each in parameters:
+        for part, number in (("used by a token", each.active), ("other experts", each.total - each.active)):
+            rows.append({"component": each.component, "part": part, "number": number, "total": each.total})
+    frame = pd.DataFrame(rows)
+    order = [each.component for each in parameters]
+    y = alt.Y("component:N", sort=order, title=None, axis=alt.Axis(labelLimit=160))
+    bars = (
+        alt.Chart(frame)
+        .mark_bar()
+        .encode(
+            y=y,
+            x=alt.X(
+                "number:Q",
+                title="Parameters",
+                stack="zero",
+                # Thousand millions are a billion here, not a giga.
+                axis=alt.Axis(format="~s", labelExpr="replace(datum.label, 'G', ' B')"),
+            ),
+            color=alt.Color(
+                "part:N",
+                scale=alt.Scale(domain=list(COMPONENT_COLOURS), range=list(COMPONENT_COLOURS.values())),
+                legend=alt.Legend(title=None, orient="top", symbolType="square"),
+            ),
+            order=alt.Order("part:N", sort="descending"),
+            tooltip=[
+                alt.Tooltip("component:N", title="Component"),
+                alt.Tooltip("part:N", title="Part"),
+                alt.Tooltip("number:Q", title="Parameters", format=","),
+                alt.Tooltip("total:Q", title="of", format=","),
+            ],
+        )
+    )
+    return alt.layer(bars).properties(height=34 * len(order) + 40)
+
+
+def component_bars(points: pd.DataFrame) -> alt.LayerChart:
+    """Median latency of each component up to the first token, and of the data processing before, with intervals."""
+    names = {"processing_ms": "Data processing", **{stage.column: stage.label for stage in STAGES[:3]}}
+    rows = []
+    for column, name in names.items():
+        if column in points and points[column].notna().any():
+            found = median_interval(points[column].to_numpy(dtype=float))
+            rows.append([name, found.value, found.low, found.high, found.n])
+    frame = pd.DataFrame(rows, columns=["component", "median", "low", "high", "n"])
+    colours = {"Data processing": STAGE_COLOURS[Stage.OTHER]} | {
+        stage.label: STAGE_COLOURS[stage] for stage in STAGES[:3]
+    }
+    y = alt.Y("component:N", sort=list(names.values()), title=None, axis=alt.Axis(labelLimit=160))
+    tooltip = [
+        alt.Tooltip("component:N", title="Component"),
+        alt.Tooltip("median:Q", title="Median (ms)", format=",.3f"),
+        alt.Tooltip("low:Q", title="95 % interval from (ms)", format=",.3f"),
+        alt.Tooltip("high:Q", title="to (ms)", format=",.3f"),
+        alt.Tooltip("n:Q", title="Pictures and questions"),
+    ]
+    bars = (
+        alt.Chart(frame)
+        .mark_bar()
+        .encode(
+            y=y,
+            x=alt.X("median:Q", title="Latency (ms), median over pictures"),
+            color=alt.Color(
+                "component:N", scale=alt.Scale(domain=list(colours), range=list(colours.values())), legend=None
+            ),
+            tooltip=tooltip,
+        )
+    )
+    errors = (
+        alt.Chart(frame.dropna(subset=["low", "high"]))
+        .mark_errorbar(ticks=alt.MarkConfig(size=8), color=ERROR, thickness=1.5)
+        .encode(y=y, x=alt.X("low:Q", title="Latency (ms), median over pictures"), x2="high:Q", tooltip=tooltip)
+    )
+    return alt.layer(bars, errors).properties(height=46 * max(len(frame), 1) + 40)
+
+
+def over_tokens(points: pd.DataFrame, column: str, metrics: Sequence[str], log: bool = False) -> alt.LayerChart:
+    """Latencies of every picture over its tokens, and the medians of those with the same number.
+
+    Args:
+        points: As `PictureResult.points`; at most 2,000 of them are drawn.
+        column: 'num_vision_tokens' or 'num_output_tokens'.
+        metrics: Which latencies, columns of `stats.METRICS`.
+        log: Logarithmic axes.
+    """
+    present = [metric for metric in metrics if metric in points and points[metric].notna().any()]
+    names = [METRIC_LABELS[metric] for metric in present]
+    colours = {stage.column: STAGE_COLOURS[stage] for stage in Stage}
+    scale = alt.Scale(domain=names, range=[colours.get(metric, LINE) for metric in present])
+    colour = alt.Color(
+        "name:N",
+        scale=scale,
+        legend=alt.Legend(title=None, orient="top", symbolType="stroke", symbolStrokeWidth=3, symbolOpacity=1),
+    )
+    drawn = points if len(points) <= _MOST_POINTS else points.sample(_MOST_POINTS, random_state=0)
+    long = _long(drawn, column, present)
+    middle = []
+    for metric, name in zip(present, names, strict=True):
+        for x, group in points.groupby(column):
+            found = median_interval(group[metric].to_numpy(dtype=float))
+            if found.n:
+                middle.append([x, name, found.value, found.low, found.high, found.n])
+    medians = pd.DataFrame(middle, columns=["x", "name", "median", "low", "high", "n"])
+    if log:
+        long, medians = long[long["value"] > 0], medians[medians["median"] > 0]
+    x_scale = alt.Scale(type="log", base=2, nice=False, padding=14) if log else alt.Scale(zero=False, padding=14)
+    y_scale = alt.Scale(type="log", nice=False, padding=14) if log else alt.Scale(zero=True)
+    x_axis = alt.Axis(values=sorted(medians["x"].unique().tolist()), format="d") if log else alt.Axis()
+    y_axis = alt.Axis(values=DECADES, format="~r") if log else alt.Axis()
+    x = alt.X("x:Q", title=_AXES[column], scale=x_scale, axis=x_axis)
+    title = "Latency (ms, log scale)" if log else "Latency (ms)"
+    circles = (
+        alt.Chart(long)
+        .mark_circle(size=28, opacity=0.35)
+        .encode(
+            x=x,
+            y=alt.Y("value:Q", title=title, scale=y_scale, axis=y_axis),
+            color=colour,
+            tooltip=[
+                alt.Tooltip("title:N", title="Picture"),
+                alt.Tooltip("name:N", title="Latency"),
+                alt.Tooltip("x:Q", title=_AXES[column]),
+                alt.Tooltip("value:Q", title="Median (ms)", format=",.3f"),
+                alt.Tooltip("n:Q", title="Samples"),
+            ],
+        )
+    )
+    tooltip = [
+        alt.Tooltip("name:N", title="Latency"),
+        alt.Tooltip("x:Q", title=_AXES[column]),
+        alt.Tooltip("median:Q", title="Median (ms)", format=",.3f"),
+        alt.Tooltip("low:Q", title="95 % interval from (ms)", format=",.3f"),
+        alt.Tooltip("high:Q", title="to (ms)", format=",.3f"),
+        alt.Tooltip("n:Q", title="Pictures"),
+    ]
+    base = alt.Chart(medians).encode(x=x, color=colour, tooltip=tooltip)
+    lines = base.mark_line(strokeWidth=2, point=alt.OverlayMarkDef(size=36, filled=True)).encode(
+        y=alt.Y("median:Q", title=title, scale=y_scale)
+    )
+    errors = (
+        alt.Chart(medians.dropna(subset=["low", "high"]))
+        .mark_errorbar(thickness=1.5)
+        .encode(x=x, y=alt.Y("low:Q", title=title, scale=y_scale), y2="high:Q", color=colour, tooltip=tooltip)
+    )
+    return alt.layer(circles, lines, errors).properties(height=HEIGHT)
+
+
+def _long(points: pd.DataFrame, column: str, metrics: Sequence[str]) -> pd.DataFrame:
+    """A row for each point and latency."""
+    frames = [
+        points[["title", "n"]].assign(x=points[column], name=METRIC_LABELS[metric], value=points[metric])
+        for metric in metrics
+    ]
+    frame = pd.concat(frames, ignore_index=True) if frames else pd.DataFrame(columns=["title", "n", "x", "name"])
+    return frame.dropna(subset=["x", "value"]) if "value" in frame else frame.assign(value=[])
+
+
+def flops_points(points: pd.DataFrame) -> alt.LayerChart:
+    """Each stage's latency against its FLOPs, on logarithmic axes; at most 2,000 points are drawn.
+
+    Args:
+        points: With `flops.COLUMNS`, the stages' milliseconds and `title`.
+    """
+    drawn = points if len(points) <= _MOST_POINTS else points.sample(_MOST_POINTS, random_state=0)
+    frames = [
+        drawn[["title"]].assign(stage=stage.label, flops=drawn[f"flops_{stage}"] / 1e9, value=drawn[stage.column])
+        for stage in STAGES
+    ]
+    frame = pd.concat(frames, ignore_index=True)
+    frame = frame[(frame["flops"] > 0) & (frame["value"] > 0)]
+    present = [stage for stage in STAGES if stage.label in set(frame["stage"])]
+    chart = (
+        alt.Chart(frame)
+        .mark_circle(size=36, opacity=0.5)
+        .encode(
+            x=alt.X("flops:Q", title="FLOPs (10⁹, log scale)", scale=alt.Scale(type="log", nice=False, padding=14)),
+            y=alt.Y(
+                "value:Q",
+                title="Latency (ms, log scale)",
+                scale=alt.Scale(type="log", nice=False, padding=14),
+                axis=alt.Axis(values=DECADES, format="~r"),
+            ),
+            color=alt.Color(
+                "stage:N",
+                scale=alt.Scale(
+                    domain=[stage.label for stage in present], range=[STAGE_COLOURS[stage] for stage in present]
+                ),
+                legend=alt.Legend(title=None, orient="top", symbolType="circle", symbolOpacity=1),
+            ),
+            tooltip=[
+                alt.Tooltip("title:N", title="Picture"),
+                alt.Tooltip("stage:N", title="Stage"),
+                alt.Tooltip("flops:Q", title="FLOPs (10⁹)", format=",.2f"),
+                alt.Tooltip("value:Q", title="Latency (ms)", format=",.3f"),
+            ],
+        )
+    )
+    return alt.layer(chart).properties(height=HEIGHT)

@@ -1,0 +1,75 @@
+"""The figures of a run by their file names, those of profiling experiments as the published scripts name them."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from profcore import charts, scaling
+from profcore.results import Result
+from profcore.spec import Knob, Stage
+
+if TYPE_CHECKING:
+    import altair as alt
+
+    from profcore.picture_results import PictureResult
+
+_TTFT = (Stage.VISION_ENCODER, Stage.PROJECTOR, Stage.LLM_PREFILL)
+_ALL = (*_TTFT, Stage.LLM_DECODE)
+
+SWEEP_FIGURES = {
+    "context_scaling": "exp1_vision_tokens_vs_latency_breakdown",
+    "moe_topk": "exp2_moe_topk_vs_latency_breakdown",
+    "transformer_blocks_mask": "exp3_transformer_blocks_mask_vs_latency_breakdown",
+    "output_tokens": "exp4_output_tokens_vs_latency_breakdown",
+}
+"""What the published scripts call the figure of each profiling experiment."""
+
+
+def run_figures(result: Result | PictureResult) -> dict[str, list[alt.LayerChart]]:
+    """A run's figures by their names without ending; each is one chart or several side by side."""
+    return _sweep_figures(result) if isinstance(result, Result) else _picture_figures(result)
+
+
+def _sweep_figures(result: Result) -> dict[str, list[alt.LayerChart]]:
+    experiment, summary = result.experiment, result.summary
+    if summary.empty:
+        return {}
+    name = "flops_scaling_analysis" if result.run["details"].get("scaling") else SWEEP_FIGURES[experiment.name]
+    if experiment.knob is Knob.VISION_TOKENS:
+        return {name: [charts.breakdown(summary, experiment, _TTFT, "ttft_ms")]}
+    if experiment.knob is Knob.OUTPUT_TOKENS:
+        return {name: [charts.breakdown(summary, experiment, _ALL, "total_ms", log=True)]}
+    panels = [Stage.LLM_PREFILL.column, Stage.LLM_DECODE.column]
+    # A file may describe the total alone.
+    present = [metric for metric in panels if metric in set(summary["metric"])] or ["total_ms"]
+    figures = {name: [charts.panel(summary, experiment, metric) for metric in present]}
+    if experiment.knob is Knob.TOP_K and not result.samples.empty:
+        rows = scaling.run_scaling(result)
+        shown = [metric for metric in panels if metric in set(rows["metric"])]
+        if shown:
+            figures["flops_scaling_analysis"] = [charts.scaling(rows, metric) for metric in shown]
+    return figures
+
+
+def _picture_figures(result: PictureResult) -> dict[str, list[alt.LayerChart]]:
+    experiment, points = result.experiment, result.points
+    if points.empty:
+        return {}
+    name = experiment.file.removesuffix(".json")
+    if experiment.name == "latency_distribution":
+        values = result.samples["total_ms"].to_numpy(dtype=float)
+        what = "Latency of an answer (ms)"
+        return {name: [charts.histogram(values, what), charts.cumulative(values, what)]}
+    if experiment.name == "component_profiling":
+        shown = [charts.component_bars(points)]
+        if result.parameters:
+            shown.insert(0, charts.parameter_bars(result.parameters))
+        return {name: shown}
+    if experiment.name == "vision_tokens_vs_latency":
+        metrics = [*(stage.column for stage in _TTFT), "ttft_ms"]
+        return {name: [charts.over_tokens(points, "num_vision_tokens", metrics)]}
+    if experiment.name == "language_tokens_vs_latency":
+        ending = "_with_eos" if result.stops_at_eos else "_no_eos"
+        metrics = [Stage.LLM_DECODE.column, "total_ms"]
+        return {name + ending: [charts.over_tokens(points, "num_output_tokens", metrics, log=True)]}
+    return {name: [charts.flops_points(points)]}
