@@ -2,7 +2,7 @@
 
 import streamlit as st
 
-from pages.parts import controls, run_view
+from pages.parts import beside_view, controls, run_view
 from profcore import charts
 from profcore.experiments import CATALOGUE
 from profcore.spec import Stage
@@ -36,4 +36,5 @@ with right:
             "Time per output token": lambda result: [charts.panel(result.summary, EXPERIMENT, "tpot_ms")],
             "Decode step by position": run_view.decode_steps,
         },
+        below=beside_view.section,
     )

@@ -2,7 +2,7 @@
 
 import streamlit as st
 
-from pages.parts import controls, run_view
+from pages.parts import beside_view, controls, run_view
 from profcore import charts
 from profcore.experiments import CATALOGUE
 from profcore.spec import Stage
@@ -36,4 +36,5 @@ with right:
                 charts.panel(result.summary, EXPERIMENT, Stage.LLM_PREFILL.column),
             ],
         },
+        below=beside_view.section,
     )

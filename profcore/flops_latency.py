@@ -32,17 +32,22 @@ def correlations(samples: pd.DataFrame) -> pd.DataFrame:
         samples: With `flops.COLUMNS`, the stages' milliseconds, and `image_id` where pictures are told apart.
 
     Returns:
-        A row for each stage whose FLOPs vary: `metric`, `r`, `low`, `high` (95 %), `r_squared`, `n`.
+        A row for each stage whose FLOPs vary: `metric`, `r`, `low`, `high` (95 %), `r_squared`, `n`, `tflop_s` (the
+        median of FLOPs over latency, in 10¹² operations per second).
     """
     pictures = samples["image_id"] if "image_id" in samples else pd.Series(index=samples.index, dtype=object)
     # A row that does not name its picture is one of its own.
     clusters = pictures.where(pictures.notna(), samples.index.astype(str)).to_numpy(dtype=str)
     rows = []
     for metric, flops in zip(METRICS, COLUMNS, strict=True):
-        found = correlation(samples[flops].to_numpy(float), samples[metric].to_numpy(float), clusters)
+        work, latency = samples[flops].to_numpy(float), samples[metric].to_numpy(float)
+        # A stage that has nothing to do has no speed, and would only add points at the origin.
+        done = work > 0
+        found = correlation(work[done], latency[done], clusters[done])
         if not np.isnan(found.r):
-            rows.append({"metric": metric, **asdict(found)})
-    return pd.DataFrame(rows, columns=["metric", "r", "low", "high", "r_squared", "n"])
+            speed = float(np.nanmedian(work[done] / latency[done])) / 1e9
+            rows.append({"metric": metric, **asdict(found), "tflop_s": speed})
+    return pd.DataFrame(rows, columns=["metric", "r", "low", "high", "r_squared", "n", "tflop_s"])
 
 
 def display_correlations(rows: pd.DataFrame) -> pd.DataFrame:
@@ -54,6 +59,7 @@ def display_correlations(rows: pd.DataFrame) -> pd.DataFrame:
             "95 % from": rows["low"].round(4),
             "to": rows["high"].round(4),
             "R²": rows["r_squared"].round(4),
+            "TFLOP/s": rows["tflop_s"].round(3),
             "points": rows["n"],
         }
     )

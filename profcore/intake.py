@@ -13,7 +13,7 @@ from profcore.errors import FormatError
 from profcore.formats import read_result, zeros_note
 from profcore.motivation import check_experiment
 from profcore.spec import RunSpec, Setting, State
-from profcore.spool import is_being_written, spool_path
+from profcore.spool import is_being_written, parse_lines, spool_path
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -81,14 +81,7 @@ def _is_spool(data: bytes) -> bool:
 
 def _recognise_spool(data: bytes, name: str, spools: Path) -> Received:
     whole = data[: data.rfind(b"\n") + 1]
-    records = []
-    for number, line in enumerate(whole.splitlines(), start=1):
-        try:
-            record = json.loads(line)
-            record["type"]
-        except (ValueError, TypeError, KeyError):
-            raise FormatError(f"{name} is not a spool: line {number} is no record.") from None
-        records.append(record)
+    records = parse_lines(whole, name)
     try:
         if records[0]["type"] != "run":
             raise KeyError("id")

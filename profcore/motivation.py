@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from profcore.errors import UserError
 from profcore.experiments import CATALOGUE, MAX_GRID, get_experiment
@@ -123,11 +123,6 @@ def check_experiment(name: str) -> None:
         get_experiment(name)
 
 
-def measured_experiments(name: str) -> tuple[Motivation, ...]:
-    """What is measured for an experiment: itself, or, where it is derived, what it is derived from."""
-    return tuple(MOTIVATION[each] for each in (FLOPS_SOURCES if name == "flops_vs_latency" else (name,)))
-
-
 def plan(
     experiment: Motivation,
     queries: QuerySet,
@@ -161,6 +156,8 @@ def plan(
     Raises:
         UserError: A value is out of range or given twice.
     """
+    if output_tokens and experiment.output_tokens == (1,):
+        raise UserError(f"{experiment.title} ends with the first token: output tokens are not its to choose.")
     own_mask = (True,) * config.n_layers
     lengths = tuple(output_tokens) or experiment.output_tokens
     if len(set(lengths)) != len(lengths):
@@ -195,3 +192,22 @@ def plan(
         fitted=fitted,
         stop_at_eos=stop_at_eos,
     )
+
+
+def plan_all(name: str, queries: QuerySet, config: MolmoConfig, **options: Any) -> list[Sweep]:
+    """The sweeps that measure an experiment: its own, or, where it is derived, those that it is derived from.
+
+    Args:
+        name: The experiment.
+        queries: As a data set gives them.
+        config: The model's shape.
+        options: As `plan`; of a derived experiment, output tokens and their end are experiment 4's alone.
+
+    Raises:
+        UserError: As `plan`.
+    """
+    if name != "flops_vs_latency":
+        return [plan(MOTIVATION[name], queries, config, **options)]
+    shared = {key: value for key, value in options.items() if key not in ("output_tokens", "stop_at_eos")}
+    pictures, answers = (MOTIVATION[each] for each in FLOPS_SOURCES)
+    return [plan(pictures, queries, config, **shared), plan(answers, queries, config, **options)]

@@ -34,7 +34,7 @@ def _sweep_figures(result: Result) -> dict[str, list[alt.LayerChart]]:
     experiment, summary = result.experiment, result.summary
     if summary.empty:
         return {}
-    name = "flops_scaling_analysis" if result.run["details"].get("scaling") else SWEEP_FIGURES[experiment.name]
+    name = "flops_scaling_latency" if result.run["details"].get("scaling") else SWEEP_FIGURES[experiment.name]
     if experiment.knob is Knob.VISION_TOKENS:
         return {name: [charts.breakdown(summary, experiment, _TTFT, "ttft_ms")]}
     if experiment.knob is Knob.OUTPUT_TOKENS:

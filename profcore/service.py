@@ -4,21 +4,27 @@ from __future__ import annotations
 
 import hashlib
 import io
+import json
 import logging
+import tempfile
 import threading
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from profcore import formats
+from profcore import archive, formats
+from profcore.data_sets import DataSet, read_data_set
 from profcore.engines.names import check_engine
 from profcore.errors import FormatError, UserError
+from profcore.experiments import CATALOGUE
 from profcore.intake import Received, lay_down, recognise
 from profcore.jobs import Jobs, Question
 from profcore.models.config import PRESETS, MolmoConfig, find_config
 from profcore.models.knobs import check_setting
 from profcore.models.pictures import load_picture, open_picture
 from profcore.models.shards import find_shards
+from profcore.motivation import MOTIVATION, experiment_title, plan_all
 from profcore.paths import SHIPPED
+from profcore.picture_results import PictureResult, load_picture_result
 from profcore.profiles import ProfileKey, find_profile, profile_path, trace_path
 from profcore.results import Result, load_result, run_titles
 from profcore.side_by_side import Group, SideBySide, find_groups, load_side_by_side
@@ -26,9 +32,18 @@ from profcore.spec import Picture, RunSpec, State, Sweep, Target
 from profcore.store import Store
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     import pandas as pd
 
+    from profcore.queries import QuerySet
+    from profcore.results import MeasuredRun
+
+LARGEST_UPLOAD = 200_000_000
+"""Bytes of a file that is taken in at once; a longer spool is one for the command line."""
+
 _INTAKE_INTERVAL_S = 0.1
+_LONGEST_NAME = 120
 _log = logging.getLogger(__name__)
 
 
@@ -107,6 +122,13 @@ class Service:
         runs = self.store.runs(experiment)
         return runs.assign(title=run_titles(runs))
 
+    def run_table(self) -> pd.DataFrame:
+        """All runs with what they can be found by: `title`, `title_of_experiment`, `engine`, `dtype`, `clock`."""
+        runs = self.runs()
+        environments = [json.loads(text) if isinstance(text, str) else {} for text in runs["environment"]]
+        found = {name: [each.get(name) for each in environments] for name in ("engine", "dtype", "clock")}
+        return runs.assign(title_of_experiment=runs["experiment"].map(experiment_title), **found)
+
     def latest(self, experiment: str) -> str | None:
         """As `Store.latest`."""
         return self.store.latest(experiment)
@@ -172,8 +194,12 @@ class Service:
         """Take in a file that a person gives.
 
         Raises:
-            FormatError: It is no file this project reads; nothing is stored then.
+            FormatError: It is no file this project reads, or too large; nothing is stored then.
         """
+        if len(data) > LARGEST_UPLOAD:
+            raise FormatError(
+                f"{name} has {len(data) / 1e6:,.0f} MB: at most {LARGEST_UPLOAD / 1e6:,.0f} are taken in."
+            )
         received = recognise(data, name, self.store.spools)
         lay_down(received, self.store.spools)
         self.store.take_in_all()
@@ -192,18 +218,98 @@ class Service:
             path.write_bytes(data)
         return Picture("file", str(path))
 
-    def result_json(self, result: Result) -> str:
-        """A run in the published profiling format."""
-        samples = self.store.sample_table(result.run["id"]).to_pandas()
-        return formats.profiling_json(result.experiment, samples, result.metadata)
+    def result_name(self, result: MeasuredRun) -> str:
+        """What a run's result file is called."""
+        name = result.run["experiment"]
+        return CATALOGUE[name].file if name in CATALOGUE else MOTIVATION[name].file
 
-    def samples_csv(self, result: Result) -> str:
+    def result_json(self, result: MeasuredRun) -> str:
+        """A run in the published format of its experiment."""
+        return next(iter(archive.run_result_files(self.store, result).values()))
+
+    def samples_csv(self, result: MeasuredRun) -> str:
         """A run's samples as CSV."""
         return formats.samples_csv(self.store.sample_table(result.run["id"]))
 
-    def samples_parquet(self, result: Result) -> bytes:
+    def samples_parquet(self, result: MeasuredRun) -> bytes:
         """A run's samples as Parquet."""
         return formats.samples_parquet(self.store.sample_table(result.run["id"]), result.metadata)
+
+    def run_zip(self, run_id: str) -> bytes:
+        """A run's result files, samples and figures as a zip."""
+        return archive.zip_runs(self.store, [run_id])
+
+    def all_zip(self, tell: Callable[[int], None]) -> bytes:
+        """Every run that has ended, as a zip; `tell` is told how many are done."""
+        return archive.zip_runs(self.store, self.ended_runs(), tell)
+
+    def ended_runs(self) -> list[str]:
+        """The ids of the runs that have ended."""
+        runs = self.store.runs()
+        return [run_id for run_id, state in zip(runs["id"], runs["state"], strict=True) if State(state).ended]
+
+    def snapshot(self) -> bytes:
+        """The whole database as a file's content, copied while it is in use."""
+        with tempfile.TemporaryDirectory() as directory:
+            path = Path(directory) / "profcore.duckdb"
+            self.store.snapshot(path)
+            return path.read_bytes()
+
+    def rename(self, run_id: str, name: str) -> None:
+        """Give a run a name; an empty one takes it back.
+
+        Raises:
+            UserError: The name is too long.
+        """
+        if len(name.strip()) > _LONGEST_NAME:
+            raise UserError(f"A name of {len(name.strip())} letters is too long: at most {_LONGEST_NAME}.")
+        self.store.rename(run_id, name.strip() or None)
+
+    def remove(self, run_id: str) -> None:
+        """Delete a run and its samples.
+
+        Raises:
+            UserError: It is still being measured.
+        """
+        run = self.store.run(run_id)
+        if run is None:
+            return
+        if not State(run["state"]).ended:
+            raise UserError("This run has not ended: stop it first.")
+        self.store.remove(run_id)
+
+    # Motivation
+
+    def start_motivation(
+        self, target: Target, name: str, data_set: DataSet, **options: Any
+    ) -> tuple[list[str], QuerySet]:
+        """Queue a Motivation experiment and return its run ids, and what was found of the data set.
+
+        Args:
+            target: What to measure on.
+            name: The experiment; a derived one queues those that it is derived from.
+            data_set: The pictures and questions.
+            options: As `motivation.plan_all`.
+
+        Raises:
+            UserError: The data set or a value cannot be used; nothing is stored then.
+        """
+        check_engine(target.engine, target.device)
+        config = model_shape(target.model)
+        queries = read_data_set(data_set)
+        specs = [RunSpec.new(target, sweep) for sweep in plan_all(name, queries, config, **options)]
+        for spec in specs:
+            self.jobs.submit(spec)
+        self.store.take_in_all()
+        return [spec.id for spec in specs], queries
+
+    def picture_result(self, run_id: str) -> PictureResult | None:
+        """As `load_picture_result`."""
+        return load_picture_result(self.store, run_id)
+
+    def measured_run(self, run_id: str) -> Result | PictureResult | None:
+        """A run of either kind."""
+        return archive.load_run(self.store, run_id)
 
 
 def model_shape(model: str) -> MolmoConfig:

@@ -159,6 +159,10 @@ _SAMPLE_TYPES = pa.schema(
         *((name, pa.float64()) for name in _FLOPS),
     ]
 )
+_SELDOM = (
+    *("processing_ms", "vision_total_ms", "system_total_ms", *_FLOPS),
+    *("image_id", "query_id", "image_width", "image_height"),
+)
 _TELEMETRY_FIELDS = ("sm_clock_mhz", "temperature_c", "power_w", "throttle_reasons")
 
 _RUNS = """
@@ -546,8 +550,11 @@ class Store:
         ).df()
 
     def sample_table(self, run_id: str) -> pa.Table:
-        """A run's samples with everything known of each, decode steps included, for download."""
-        return self._cursor.sql(
+        """A run's samples with everything known of each, decode steps included, for download.
+
+        What only pictures or files of others have is left out where no sample has it.
+        """
+        table = self._cursor.sql(
             """
             SELECT samples.*, settings.* EXCLUDE (run_id, setting, failed, prefill_experts)
             FROM samples JOIN settings USING (run_id, setting)
@@ -555,6 +562,8 @@ class Store:
             """,
             params=[run_id],
         ).to_arrow_table()
+        empty = [name for name in _SELDOM if table[name].null_count == table.num_rows]
+        return table.drop_columns(empty)
 
     def summaries(self, run_id: str) -> pd.DataFrame:
         """The published summary of a run that came without samples."""
@@ -571,10 +580,14 @@ def spool_directory(database: Path) -> Path:
 def _sample_columns(run_id: str, records: list[Record]) -> pa.Table:
     """Samples as a table; made column by column, which is several times as fast as row by row."""
     telemetry = [record.get("telemetry") or {} for record in records]
+    given = {name for record in records for name in record}
     columns = []
     for field in _SAMPLE_TYPES:
         if field.name == "run_id":
             values: list[Any] = [run_id] * len(records)
+        elif field.name not in given and field.name not in _TELEMETRY_FIELDS:
+            columns.append(pa.nulls(len(records), field.type))
+            continue
         elif field.name in _TELEMETRY_FIELDS:
             values = [each.get(field.name) for each in telemetry]
         else:

@@ -91,7 +91,7 @@ def tile(width: int, height: int, max_crops: int) -> Tiling:
         height=height,
         grid=(rows, columns),
         crops=pd.DataFrame(crops),
-        overlaps=pd.DataFrame(overlaps, columns=["left", "top", "right", "bottom"]),
+        overlaps=pd.DataFrame(overlaps, columns=["left", "top", "right", "bottom"], dtype=float),
         num_vision_tokens=tokens.num_vision_tokens,
         num_crops=tokens.num_crops,
         patches=patches,

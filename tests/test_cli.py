@@ -285,3 +285,87 @@ def test_why(run, tmp_path):
     assert "On this CPU" in out
     code, _, err = run("why", "--device", "cpu", "--top-k", 65)
     assert (code, "64 experts" in err) == (2, True)
+
+
+PICTURES = ["--num-pictures", 2, "--num-samples", 1, "--warmup", 0, "--device", "cpu"]
+
+
+def test_real_pictures_are_measured_from_the_command_line(run, tmp_path):
+    code, out, err = run("run", "component_profiling", *PICTURES)
+    assert code == 0
+    file = tmp_path / "results/motivation/exp2_component_profiling.json"
+    assert str(file.relative_to(tmp_path)) in out
+    assert "2 queries, 0 skipped" in err
+    assert len(json.loads(file.read_text())["results"]) == 2
+    (row,) = stored(run)
+    assert (row["experiment"], row["num_samples"]) == ("component_profiling", 2)
+
+
+def test_flops_vs_latency_measures_both_and_derives(run, tmp_path):
+    options = ["--max-grid-size", 2, "--max_new_tokens", 2, 4]
+    code, out, _ = run("run", "flops_vs_latency", *PICTURES, *options, "--output-dir", "o", "--spool-only", "s")
+    assert code == 0
+    assert sorted(path.name for path in Path("o").iterdir()) == [
+        "exp3_vision_tokens_vs_latency.json",
+        "exp4_language_tokens_vs_latency_no_eos.json",
+        "exp5_flops_vs_latency.json",
+    ]
+    document = json.loads(Path("o/exp5_flops_vs_latency.json").read_text())
+    assert len(document["results"]) == 2 * 2 + 2 * 2
+    assert set(document["correlation"]) >= {"vision_encoder_ms", "llm_prefill_ms", "total_ms"}
+    assert "R²" in out
+    code, _, err = run("run", "flops_vs_latency", *PICTURES, "--max-new-tokens", "x")
+    assert (code, "is no value of output tokens" in err) == (2, True)
+
+
+def test_flops_scaling_is_a_top_k_run_with_a_verdict(run, tmp_path):
+    code, out, _ = run("run", "flops_scaling", "--top-k-values", 1, 8, *FAST)
+    assert code == 0
+    assert "LLM decode, top-k 1 to 8: FLOPs grow" in out
+    document = json.loads((tmp_path / "results/profiling/moe_topk/flops_scaling_analysis.json").read_text())
+    assert {"1", "8"} <= document.keys()
+    assert [row["experiment"] for row in stored(run)] == ["moe_topk"]
+    code, _, err = run("run", "flops_scaling", "--top-k-values", 1, *FAST)
+    assert (code, err) == (2, "profcore: FLOPs scaling compares values of top-k: give two or more.\n")
+
+
+def test_a_data_set_that_is_none_stores_nothing(run, tmp_path):
+    code, _, err = run("run", "latency_distribution", "--data-set", "vqa", "--data", "/no/where", *PICTURES)
+    assert (code, err) == (2, "profcore: There is nothing at '/no/where': give the path of a folder of pictures.\n")
+    assert stored(run) == []
+
+
+def test_figures_of_our_own_and_of_published_files(run, tmp_path, shared):
+    run("run", "moe_topk", "--top-k-values", 1, 2, *FAST)
+    run("run", "vision_tokens_vs_latency", "--max-grid-size", 2, *PICTURES)
+    code, out, _ = run("plot", "all")
+    assert code == 0
+    folder = Path("results/profiling/moe_topk/figures")
+    assert sorted(path.name for path in folder.iterdir()) == [
+        "exp2_moe_topk_vs_latency_breakdown.png",
+        "flops_scaling_analysis.png",
+        "flops_scaling_latency.png",
+    ]
+    assert Path("results/motivation/figures/exp3_vision_tokens_vs_latency.png").exists()
+    with Image.open(folder / "exp2_moe_topk_vs_latency_breakdown.png") as image:
+        assert image.info["dpi"] == pytest.approx((300, 300), abs=0.5)
+    for file in (shared / "motivation").iterdir():
+        shutil.copy(file, tmp_path / file.name)
+        code, out, _ = run("plot", "all", "--json-file", file.name, "--format", "svg", "pdf")
+        assert code == 0
+        assert {Path(line).suffix for line in out.split()} == {".svg", ".pdf"}
+    code, _, err = run("plot", "output_tokens", "--json-file", "exp2_moe_topk_results.json")
+    assert (code, err) == (
+        2,
+        "profcore: exp2_moe_topk_results.json holds results of moe_topk, not of output_tokens.\n",
+    )
+    code, out, err = run("plot", "moe_topk", "--results-dir", "results/profiling")
+    assert code == 0
+    assert "vision" not in out
+    for words, says in (
+        (["all", "--results-dir", "nowhere"], "no directory 'nowhere'"),
+        (["output_tokens"], "holds no result file of output_tokens"),
+        (["all", "--json-file", "none.json"], "cannot be read"),
+    ):
+        code, _, err = run("plot", *words)
+        assert (code, says in err, err.count("\n")) == (2, True, 1)

@@ -110,5 +110,5 @@ def test_runs_that_differ_in_more_than_the_engine_are_named(tmp_path):
             store.take_in(path)
         (group,) = find_groups(store, "moe_topk")
         found = load_side_by_side(store, "moe_topk", group)
-    assert found.differences == ["torch: 2.11 (eager), 2.13 (compiled)"]
+    assert found.differences == ["torch: 2.11 (eager); 2.13 (compiled)"]
     assert not found.published

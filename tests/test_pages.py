@@ -11,9 +11,12 @@ from streamlit.testing.v1 import AppTest
 
 from pages.parts import state as page_state
 from profcore import spool
+from profcore.errors import UserError
 from profcore.profiles import ProfileKey
 from profcore.spec import RunSpec, State, Target
 
+FIGURES = ["PNG, 300 DPI", "SVG", "PDF"]
+DOWNLOADS = ["Result JSON", "Samples CSV", "Samples Parquet", "All, with figures"]
 PAGES = ("vision_tokens", "moe_topk", "active_blocks", "output_tokens")
 
 
@@ -72,16 +75,21 @@ def test_a_first_visit_shows_the_shipped_run(app, page):
     assert run.options[0].startswith("Sample result: ")
     assert "H100" in run.options[0]
     assert "White marks: the physical floor" in texts(test.caption)
-    assert len(test.get("vega_lite_chart")) == (2 if page in ("moe_topk", "active_blocks") else 1)
-    assert len(test.dataframe) == 3  # token counts, summary, samples
-    assert [button.label for button in test.get("download_button")] == ["Result JSON", "Samples CSV", "Samples Parquet"]
+    # On two pages the sweep stands beside real pictures.
+    beside = page in ("vision_tokens", "output_tokens")
+    assert len(test.get("vega_lite_chart")) == 2
+    assert len(test.dataframe) == 3 + beside  # token counts, summary, samples; slopes
+    labels = [button.label for button in test.get("download_button")]
+    assert [label for label in labels if label not in FIGURES] == DOWNLOADS
+    # Every chart can be saved as each kind of figure.
+    assert [label for label in labels if label in FIGURES] == FIGURES * len(test.get("vega_lite_chart"))
 
 
 @pytest.mark.parametrize(
     ("page", "views"),
     [
         ("vision_tokens", ["Time to first token", "Stage by stage"]),
-        ("moe_topk", ["Prefill and decode", "All stages", "Decode step by position"]),
+        ("moe_topk", ["Prefill and decode", "All stages", "Decode step by position", "FLOPs scaling"]),
         ("active_blocks", ["Prefill and decode", "All stages", "Decode step by position"]),
         ("output_tokens", ["Log scale", "Linear scale", "Time per output token", "Decode step by position"]),
     ],
@@ -295,7 +303,7 @@ def test_why_shows_the_shipped_profile_of_a_shipped_run(app, service):
     assert len(test.get("vega_lite_chart")) == 1
     stages = test.dataframe[0].value.set_index("stage")
     assert set(stages["bound by"]) == {"launch"}
-    assert [button.label for button in test.get("download_button")] == ["Chrome trace"]
+    assert [button.label for button in test.get("download_button")] == [*FIGURES, "Chrome trace"]
 
 
 def test_why_profiles_a_setting_when_asked(app, service):
@@ -326,3 +334,161 @@ def test_why_of_a_run_that_is_none_falls_back(app):
     test = app("why", run="nowhere", setting="99")
     assert not test.exception
     assert test.selectbox(key="why-run").value
+
+
+MOTIVATION_TITLES = (
+    "1 Latency distribution",
+    "2 Component profiling",
+    "3 Vision tokens vs latency",
+    "4 Language tokens vs latency",
+    "5 FLOPs vs latency",
+)
+
+
+@pytest.mark.parametrize(("title", "charts"), zip(MOTIVATION_TITLES, (2, 2, 1, 1, 1), strict=True))
+def test_a_first_visit_shows_real_photographs(app, title, charts):
+    test = app("motivation", motivation=title)
+    assert len(test.get("vega_lite_chart")) == charts
+    said = texts(test.caption)
+    assert "NVIDIA H100" in said
+    assert "compiled engine" in said
+    if title.startswith("1"):
+        assert "P95" in texts(test.markdown)
+        assert "36 questions on 18 pictures" in said
+    if title.startswith("2"):
+        assert "7.22 billion parameters, of which one token uses 1.58" in said
+    if title.startswith("4"):
+        (skipped,) = [frame.value for frame in test.dataframe if "reason" in frame.value]
+        assert len(skipped) == 10
+        assert skipped["reason"].str.contains("more than the model's context of 4096").all()
+    if title.startswith("5"):
+        table = test.dataframe[0].value.set_index("stage")
+        assert (table.loc[["Vision encoder", "LLM decode"], "R²"] > 0.99).all()
+
+
+def test_a_picture_is_shown_as_it_tiles(app):
+    test = app("motivation", motivation="6 Tiling", tiled="astronaut")
+    shown = {metric.label: metric.value for metric in test.metric}
+    assert shown["Grid"] == "2×2"
+    assert shown["Vision tokens"] == "544"
+    assert len(test.get("vega_lite_chart")) == 2
+    test.slider(key="crops").set_value(1).run()
+    assert {metric.label: metric.value for metric in test.metric}["Grid"] == "1×1"
+    test.selectbox(key="tiled").set_value("your own").run()
+    assert "Upload a picture" in texts(test.info)
+
+
+def test_real_pictures_are_measured_from_the_page(app, service, tmp_path):
+    Image.new("RGB", (400, 300), "red").save(tmp_path / "red.png")
+    Image.effect_noise((400, 300), 90).save(tmp_path / "cut.jpg")
+    whole = (tmp_path / "cut.jpg").read_bytes()
+    (tmp_path / "cut.jpg").write_bytes(whole[: len(whole) // 2])
+    (tmp_path / "questions.csv").write_text("image,question\nred.png,What?\ncut.jpg,And?\ngone.png,Where?\n")
+    test = app("motivation", motivation="2 Component profiling", dataset="folder")
+    test.text_input(key="pictures").set_value(str(tmp_path)).run()
+    test.slider(key="repeat-component_profiling").set_value(1).run()
+    next(button for button in test.button if button.label == "Run").click().run()
+    assert not test.exception
+    assert "2 questions, 1 skipped" in texts(test.success)
+    run_id = service.latest("component_profiling")
+    until(lambda: State(service.store.run(run_id)["state"]).ended)
+    result = service.picture_result(run_id)
+    assert (str(result.state), len(result.points)) == ("done", 1)
+    assert result.skipped["name"].tolist() == ["gone.png", "cut.jpg, question 2, 1×2 grid"]
+    test = app("motivation", motivation="2 Component profiling", run=run_id)
+    assert "2 were skipped" in [expander.label for expander in test.expander]
+    service.remove(run_id)
+
+
+@pytest.mark.parametrize(
+    ("path", "says"),
+    [
+        ("", "Name where the pictures are"),
+        ("/no/where", "There is nothing at '/no/where'"),
+        (".", "no file of questions"),
+    ],
+)
+def test_a_data_set_that_is_none_is_one_sentence_and_nothing_is_queued(app, service, path, says, tmp_path):
+    Image.new("RGB", (400, 300)).save(tmp_path / "a.png")
+    before = len(service.store.runs())
+    test = app("motivation", dataset="folder")
+    test.text_input(key="pictures").set_value(str(tmp_path) if path == "." else path).run()
+    next(button for button in test.button if button.label == "Run").click().run()
+    assert not test.exception
+    assert says in texts(test.error)
+    assert len(service.store.runs()) == before
+
+
+def test_the_sweep_stands_beside_real_pictures_on_a_first_visit(app):
+    test = app("compare")
+    assert len(test.get("vega_lite_chart")) == 4
+    sentences = texts(test.markdown)
+    assert "TTFT: the sweep's slope is 0.013" in sentences
+    assert "ms per vision token" in sentences
+    assert "at equal tokens" in sentences
+    # Both defaults were measured on the same card, model, dtype, engine and clock.
+    assert "differ in more than their pictures" not in texts(test.caption)
+    assert set(test.dataframe[0].value["latency"]) == {"Vision encoder", "Projector", "LLM prefill", "TTFT"}
+    test.button_group(key="compared").set_value("Output tokens").run()
+    assert not test.exception
+    assert len(test.get("vega_lite_chart")) == 2
+    assert "ms per output token" in texts(test.markdown)
+
+
+def test_what_differs_is_named_beside_the_comparison(app, service, shared):
+    data = (shared / "motivation/exp3_vision_tokens_vs_latency.json").read_bytes()
+    published = service.receive(data, "published.json").run_id
+    test = app("compare")
+    (choice,) = test.multiselect
+    eager = next(option for option in choice.options if "eager" in option)
+    file = next(option for option in choice.options if "published.json" in option)
+    choice.set_value([eager, file]).run()
+    assert not test.exception
+    said = texts(test.caption)
+    assert "engine: compiled (sweep" in said
+    assert "published.json does not say what it was measured on" in said
+    assert "2 latencies of exactly 0 in this file" in said
+    service.remove(published)
+
+
+class TestRuns:
+    """The page of all runs; a row is chosen as a click on it would."""
+
+    def choose(self, test, *rows):
+        key = next(
+            key for key in test.session_state.filtered_state if key.startswith("runs-") and key != "runs-version"
+        )
+        test.session_state[key] = {"selection": {"rows": list(rows), "columns": [], "cells": []}}
+        return test.run()
+
+    def test_filters(self, app):
+        test = app("runs")
+        everything = test.dataframe[0].value
+        test.multiselect(key="filter-engine").set_value(["graph"]).run()
+        assert set(test.dataframe[0].value["Run"].str.contains("graph")) == {True}
+        test.multiselect(key="filter-title_of_experiment").set_value(["MoE top-k"]).run()
+        assert test.dataframe[0].value["Experiment"].tolist() == ["MoE top-k"]
+        test.text_input(key="filter-text").set_value("no such run").run()
+        assert test.dataframe[0].value.empty
+        assert not test.exception
+        assert "0 of" in texts(test.caption)
+        assert len(everything) > 12
+
+
+def test_the_service_renames_removes_and_packs(service):
+    run_id = service.start(Target(), small_sweep(values=(1, 2), num_samples=3))
+    with pytest.raises(UserError, match="has not ended"):
+        service.remove(run_id)
+    until(lambda: State(service.store.run(run_id)["state"]).ended)
+    service.rename(run_id, "  baseline ")
+    table = service.run_table().set_index("id")
+    assert table.loc[run_id, "title"] == "baseline"
+    with pytest.raises(UserError, match="too long"):
+        service.rename(run_id, "x" * 121)
+    assert service.run_zip(run_id).startswith(b"PK")
+    assert run_id in service.ended_runs()
+    assert len(service.snapshot()) > 10_000
+    with pytest.raises(UserError, match="at most 200 are taken in"):
+        service.receive(bytes(200_000_001), "large.json")
+    service.remove(run_id)
+    assert service.store.run(run_id) is None

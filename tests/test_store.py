@@ -13,7 +13,9 @@ from profcore import spool
 from profcore.engines.names import ENGINES
 from profcore.errors import FormatError, StoreError
 from profcore.experiments import CATALOGUE
-from profcore.results import load_result
+from profcore.intake import lay_down, recognise
+from profcore.picture_results import load_picture_result
+from profcore.results import Result, load_result
 from profcore.spec import RunSpec, Sample, State, Target
 from profcore.store import MIGRATIONS, Store
 
@@ -77,6 +79,7 @@ def test_samples_are_taken_in_once_however_often(store, run):
 def test_every_field_of_a_sample_is_kept(store, run):
     spec, path = run
     given = {**a_sample(1).__dict__, "peak_memory_bytes": 7, "telemetry": {"sm_clock_mhz": 1980, "power_w": 300.5}}
+    given["processing_ms"] = 12.5
     with spool.SpoolWriter(path) as writer:
         writer.sample(Sample(**given))
     store.take_in(path)
@@ -182,13 +185,16 @@ def test_an_abandoned_spool_is_marked_and_a_live_one_is_not(run):
 def test_shipped_samples_are_full_shape_runs_of_all_experiments(store):
     store.take_in_shipped()
     runs = store.runs()
-    assert runs.groupby("experiment").size().to_dict() == dict.fromkeys(CATALOGUE, 3)
+    pictures = {"latency_distribution": 2, "vision_tokens_vs_latency": 2}
+    pictures |= {"component_profiling": 1, "language_tokens_vs_latency": 1}
+    assert runs.groupby("experiment").size().to_dict() == dict.fromkeys(CATALOGUE, 3) | pictures
     assert set(runs["source"]) == {"shipped"}
     assert set(runs["state"]) == {"done"}
     engines = set()
     for run_id in runs["id"]:
-        result = load_result(store, run_id)
-        engines.add((result.experiment.name, result.run["environment"]["engine"]))
+        result = load_result(store, run_id) or load_picture_result(store, run_id)
+        if isinstance(result, Result):
+            engines.add((result.experiment.name, result.run["environment"]["engine"]))
         assert result.run["environment"]["weights"] == "random"
         assert result.run["environment"]["model"] == "molmoe-1b"
         assert "H100" in result.run["environment"]["device_name"]
@@ -196,14 +202,14 @@ def test_shipped_samples_are_full_shape_runs_of_all_experiments(store):
         stages = result.samples[["vision_encoder_ms", "projector_ms", "llm_prefill_ms", "llm_decode_ms", "other_ms"]]
         assert (stages.sum(axis=1) - result.samples["total_ms"]).abs().max() < 1e-6
     assert engines == {(name, engine) for name in CATALOGUE for engine in ENGINES}
-    for name in CATALOGUE:
-        assert load_result(store, store.latest(name)).run["environment"]["engine"] == "compiled"
+    for name in (*CATALOGUE, *pictures):
+        assert store.run(store.latest(name))["environment"]["engine"] == "compiled"
 
 
 def test_nothing_that_was_measured_lies_below_its_floor(store):
     """On every sample result and stage; the floors of eager runs are from another run on the same card model."""
     store.take_in_shipped()
-    for run_id in store.runs()["id"]:
+    for run_id in [run_id for name in CATALOGUE for run_id in store.runs(name)["id"]]:
         result = load_result(store, run_id)
         work = result.summary[result.summary["floor_ms"] > 0]
         expected = {"vision_encoder_ms", "projector_ms", "llm_prefill_ms", "ttft_ms", "total_ms"}
@@ -291,3 +297,91 @@ def test_a_database_of_the_first_version_is_brought_up_to_date(tmp_path):
         assert store.run("before")["ceilings"] == {}
         store.take_in_shipped()
         assert load_result(store, store.latest("output_tokens")).routing_counted
+
+
+class TestChanging:
+    """Renaming, removing, and copying a database that is in use."""
+
+    def test_a_name_is_kept_and_taken_back(self, store, run):
+        spec, path = run
+        store.take_in(path)
+        store.rename(spec.id, "baseline")
+        assert store.run(spec.id)["name"] == "baseline"
+        store.rename(spec.id, None)
+        assert store.run(spec.id)["name"] is None
+
+    def test_a_removed_run_is_gone_with_its_spool_and_others_stay(self, store, run):
+        spec, path = run
+        store.take_in(path)
+        other = RunSpec.new(Target(), small_sweep())
+        with spool.SpoolWriter(spool.spool_path(store.spools, other.id)) as writer:
+            writer.run(other)
+            writer.sample(a_sample(0))
+        store.take_in_all()
+        store.remove(spec.id)
+        assert not path.exists()
+        store.take_in_all()
+        assert store.runs()["id"].tolist() == [other.id]
+        assert store.run(spec.id) is None
+        assert store.samples(spec.id).empty
+        assert store.settings(spec.id).empty
+        assert len(store.samples(other.id)) == 1
+
+    def test_a_removed_sample_result_stays_away_until_it_is_brought_back(self, store):
+        store.take_in_shipped()
+        number, run_id = len(store.runs()), store.latest("moe_topk")
+        samples = len(store.samples(run_id))
+        store.remove(run_id)
+        store.take_in_shipped()
+        assert len(store.runs()) == number - 1
+        assert store.removed() == {run_id}
+        store.restore_shipped()
+        assert len(store.runs()) == number
+        assert len(store.samples(run_id)) == samples
+        assert store.removed() == set()
+
+    def test_a_file_that_was_removed_can_be_taken_in_again(self, store):
+        data = b'{"results": [{"T_total": 1.0}]}'
+        for _ in range(2):
+            received = recognise(data, "file.json", store.spools)
+            assert received.new
+            lay_down(received, store.spools)
+            assert store.take_in_all() == 1
+            store.remove(received.run_id)
+
+    def test_a_snapshot_is_the_whole_database_and_the_live_one_stays_locked(self, store, run, tmp_path):
+        spec, path = run
+        store.take_in(path)
+        copy = tmp_path / "it's a copy.duckdb"
+        store.snapshot(copy)
+        with Store(copy) as opened:
+            assert opened.runs()["id"].tolist() == [spec.id]
+            assert opened.sample_table(spec.id).equals(store.sample_table(spec.id))
+        code = "import sys, profcore.store as s; s.Store(sys.argv[1])"
+        done = subprocess.run([sys.executable, "-c", code, str(store.path)], cwd=ROOT, capture_output=True, text=True)
+        assert "StoreHeldError" in done.stderr
+        # And it can be written to, and copied again.
+        store.rename(spec.id, "later")
+        store.snapshot(tmp_path / "second.duckdb")
+        with Store(tmp_path / "second.duckdb") as opened:
+            assert opened.run(spec.id)["name"] == "later"
+
+
+def test_a_database_of_the_version_before_pictures_is_brought_up_to_date(tmp_path):
+    path = tmp_path / "old.duckdb"
+    with duckdb.connect(str(path)) as connection:
+        connection.execute("CREATE TABLE profcore_version (version INTEGER NOT NULL)")
+        connection.execute("INSERT INTO profcore_version VALUES (2)")
+        for script in MIGRATIONS[:2]:
+            connection.execute(script)
+        connection.execute(
+            "INSERT INTO runs (id, experiment, source, state, created_at) "
+            "VALUES ('old', 'moe_topk', 'measured', 'done', '2026-01-01')"
+        )
+        connection.execute("INSERT INTO settings (run_id, setting, top_k) VALUES ('old', 0, 1)")
+        connection.execute("INSERT INTO samples (run_id, sample_id, setting, total_ms) VALUES ('old', 0, 0, 5.0)")
+    with Store(path) as opened:
+        assert opened.run("old")["details"] == {}
+        assert load_result(opened, "old").samples["total_ms"].tolist() == [5.0]
+        opened.take_in_shipped()
+        assert load_picture_result(opened, opened.latest("latency_distribution")) is not None

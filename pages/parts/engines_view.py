@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import streamlit as st
 
-from pages.parts import bar
+from pages.parts import bar, figure_view
 from pages.parts.state import service
 from profcore import charts, comparison
 from profcore.engines.names import ENGINES, engines_of
@@ -73,7 +73,8 @@ def show(experiment: Experiment) -> None:
     for start in range(0, len(metrics), 2):
         for column, metric in zip(st.columns(2), metrics[start : start + 2], strict=False):
             chart = charts.engines(found.rows, experiment, metric, log)
-            column.altair_chart(chart, width="stretch", key=f"engines-{metric}")
+            with column:
+                figure_view.draw(chart, f"engines_{experiment.name}_{metric.removesuffix('_ms')}", f"engines-{metric}")
     if len(group.runs) == 1:
         (engine,) = group.runs
         st.caption(f":material/info: Only {engine} was measured here; the others would stand beside it.")

@@ -5,9 +5,9 @@ from __future__ import annotations
 import pandas as pd
 import streamlit as st
 
+from pages.parts import intake_view
 from pages.parts.state import service
-from profcore.errors import UserError
-from profcore.experiments import CATALOGUE
+from profcore.motivation import experiment_title
 
 _SHOWN = 12
 
@@ -16,15 +16,7 @@ def show() -> None:
     """Draw the table of the latest runs, kept up to date, and the upload."""
     st.subheader("Latest runs")
     _table()
-    with st.expander("Take in a spool or a profiling result", icon=":material/upload:"):
-        uploaded = st.file_uploader("Result JSON (published format or ours) or spool", key="result-file")
-        if uploaded is not None:
-            try:
-                received = service().receive(uploaded.getvalue(), uploaded.name)
-                was = "is in" if received.new else "was here before"
-                st.success(f"Run {received.run_id} {was}. {received.note}")
-            except UserError as error:
-                st.error(str(error))
+    intake_view.show()
 
 
 @st.fragment(run_every=2.0)
@@ -36,7 +28,7 @@ def _table() -> None:
     rows = [
         {
             "When (UTC)": pd.Timestamp(run["created_at"]).strftime("%Y-%m-%d %H:%M"),
-            "Knob": CATALOGUE[run["experiment"]].title,
+            "Experiment": experiment_title(run["experiment"]),
             "State": run["state"],
             "Samples": run["num_samples"],
             "Measured on": run["title"],

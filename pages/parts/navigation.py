@@ -22,10 +22,15 @@ def navigate() -> st.Page:
                 st.Page("pages/active_blocks.py", title="Active blocks", icon=":material/layers:"),
                 st.Page("pages/output_tokens.py", title="Output tokens", icon=":material/notes:"),
             ],
+            "Real use": [
+                st.Page("pages/motivation.py", title="Real pictures", icon=":material/photo_library:"),
+                st.Page("pages/compare.py", title="Sweep and pictures", icon=":material/stacked_line_chart:"),
+            ],
             "Explain": [
                 st.Page("pages/engines.py", title="Engines side by side", icon=":material/compare_arrows:"),
                 st.Page("pages/why.py", title="Why this long?", icon=":material/search_insights:"),
             ],
+            "Results": [st.Page("pages/runs.py", title="Runs", icon=":material/database:")],
         }
     )
 

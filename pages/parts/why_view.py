@@ -6,8 +6,8 @@ from typing import Any
 
 import streamlit as st
 
-from pages.parts import bar
-from pages.parts.run_view import run_name
+from pages.parts import bar, figure_view
+from pages.parts.run_parts import run_name
 from pages.parts.state import service
 from profcore import charts
 from profcore.errors import UserError
@@ -23,7 +23,8 @@ _POLL_S = 0.5
 def choose() -> ProfileKey:
     """Draw the choice of run, setting and target; a page without any run says so and ends."""
     runs = service().runs()
-    runs = runs[(runs["num_samples"] > 0) & runs["spec"].notna()]
+    # A picture of a data set is no setting that a profile pass knows.
+    runs = runs[(runs["num_samples"] > 0) & runs["spec"].notna() & runs["experiment"].isin(CATALOGUE)]
     if runs.empty:
         st.info("Nothing has been measured yet: begin with a knob, then click one of its bars.")
         st.stop()
@@ -123,7 +124,7 @@ def _draw(key: ProfileKey, profile: dict[str, Any]) -> None:
     second.metric("Kernels" if profile["on_gpu"] else "Operators", f"{kernels:,}")
     third.metric("Measured (ms)", f"{total:,.1f}")
     fourth.metric("Over the floor", f"{total / floor:,.1f}×")
-    st.altair_chart(charts.parts(profile), width="stretch", key="parts")
+    figure_view.draw(charts.parts(profile), "time_by_part", "parts")
     st.caption(
         f"Time in {'kernels' if profile['on_gpu'] else 'operators'} by part, and the rest of what was measured "
         "without the profiler, in which the device waits. The white mark is the stage's physical floor. "

@@ -14,11 +14,12 @@ from profcore.charts.pictures import (
 from profcore.charts.profile import parts
 from profcore.charts.scaling import scaling
 from profcore.charts.sweep import breakdown, decode_steps, panel
-from profcore.charts.tiling import bounds, tiling
+from profcore.charts.tiling import PAGE_WIDTH, bounds, tiling
 
 __all__ = [
     "CLICK",
     "FLOOR",
+    "PAGE_WIDTH",
     "SERIES_COLOURS",
     "STAGE_COLOURS",
     "beside",

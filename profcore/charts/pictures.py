@@ -278,7 +278,12 @@ def flops_points(points: pd.DataFrame) -> alt.LayerChart:
         alt.Chart(frame)
         .mark_circle(size=36, opacity=0.5)
         .encode(
-            x=alt.X("flops:Q", title="FLOPs (10⁹, log scale)", scale=alt.Scale(type="log", nice=False, padding=14)),
+            x=alt.X(
+                "flops:Q",
+                title="FLOPs (10⁹, log scale)",
+                scale=alt.Scale(type="log", nice=False, padding=14),
+                axis=alt.Axis(values=DECADES, format="~r"),
+            ),
             y=alt.Y(
                 "value:Q",
                 title="Latency (ms, log scale)",

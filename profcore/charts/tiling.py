@@ -17,15 +17,17 @@ if TYPE_CHECKING:
     from profcore.tiling import Tiling
 
 _LONGEST_DRAWN = 640
-_WIDEST, _TALLEST = 360, 300
+FILE_WIDTH, PAGE_WIDTH = 360, 600
+"""Width of the drawing in a file, where it is 300 DPI and so large enough, and on a page."""
 
 
-def tiling(picture: Image.Image, tiles: Tiling) -> alt.LayerChart:
+def tiling(picture: Image.Image, tiles: Tiling, widest: int = FILE_WIDTH) -> alt.LayerChart:
     """The picture with the boundaries of its crops over it and their overlap shaded.
 
     Args:
         picture: At its own size.
         tiles: As `tiling.tile`.
+        widest: Pixels that it may be wide; it may be as tall.
     """
     small = picture.copy()
     small.thumbnail((_LONGEST_DRAWN, _LONGEST_DRAWN))
@@ -67,7 +69,7 @@ def tiling(picture: Image.Image, tiles: Tiling) -> alt.LayerChart:
             ],
         )
     )
-    scale = min(_WIDEST / (right - left), _TALLEST / (bottom - top))
+    scale = widest / max(right - left, bottom - top)
     return alt.layer(image, shaded, boxes).properties(width=(right - left) * scale, height=(bottom - top) * scale)
 
 

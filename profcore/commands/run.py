@@ -27,7 +27,7 @@ from profcore.flops_latency import correlations, display_correlations, with_flop
 from profcore.frames import spool_environment, spool_routing, spool_samples
 from profcore.models.knobs import check_setting
 from profcore.models.pictures import load_picture
-from profcore.motivation import MOTIVATION, measured_experiments, plan
+from profcore.motivation import MOTIVATION, plan_all
 from profcore.result_files import result_files
 from profcore.spec import DEFAULT_PROMPT, Clock, Knob, RunSpec, Setting, State, Sweep, parse_mask
 from profcore.spool import read_from
@@ -133,21 +133,18 @@ def _profiling_sweeps(options: argparse.Namespace, config: MolmoConfig) -> list[
 
 def _motivation_sweeps(options: argparse.Namespace, queries: QuerySet, config: MolmoConfig) -> list[Sweep]:
     lengths = " ".join(options.max_new_tokens or ())
-    return [
-        plan(
-            experiment,
-            queries,
-            config,
-            num_samples=options.num_samples,
-            output_tokens=[int(value) for value in parse_values(CATALOGUE["output_tokens"], lengths, config)],
-            max_grid=MAX_GRID if options.max_grid_size is None else options.max_grid_size,
-            stop_at_eos=options.stop_at_eos,
-            warmup=1 if options.warmup is None else options.warmup,
-            seed=options.seed,
-            clock=Clock(options.clock),
-        )
-        for experiment in measured_experiments(options.experiment)
-    ]
+    return plan_all(
+        options.experiment,
+        queries,
+        config,
+        num_samples=options.num_samples,
+        output_tokens=[int(value) for value in parse_values(CATALOGUE["output_tokens"], lengths, config)],
+        max_grid=MAX_GRID if options.max_grid_size is None else options.max_grid_size,
+        stop_at_eos=options.stop_at_eos,
+        warmup=1 if options.warmup is None else options.warmup,
+        seed=options.seed,
+        clock=Clock(options.clock),
+    )
 
 
 def _data_set(options: argparse.Namespace) -> DataSet:

@@ -59,7 +59,8 @@ def read_data_set(data_set: DataSet) -> QuerySet:
         raise UserError(f"There is no data set kind {data_set.kind!r}: choose from {', '.join(KINDS)}.")
     if not data_set.path.strip():
         raise UserError("Name where the pictures are: a folder, or for a table its file or directory.")
-    path = Path(data_set.path).expanduser()
+    # Absolute, since the worker that reads the pictures may stand elsewhere.
+    path = Path(data_set.path).expanduser().absolute()
     if not path.exists():
         raise UserError(f"There is nothing at {data_set.path!r}: give the path of a {_thing(data_set.kind)}.")
     if data_set.kind == "table":

@@ -241,7 +241,9 @@ def _read_rows(rows: list[dict[str, Any]], name: str, where: str) -> tuple[list[
         if key not in settings:
             settings[key] = len(described)
             described.append(setting)
-        records.append({"type": "sample", "sample_id": number - 1, "setting": settings[key], **record})
+        # What is missing need not be written to be missing.
+        known = {column: value for column, value in record.items() if value is not None}
+        records.append({"type": "sample", "sample_id": number - 1, "setting": settings[key], **known})
     if wrong:
         raise wrong_rows(name, wrong, where)
     return records, described, zeros

@@ -1,0 +1,124 @@
+"""A knob's sweep beside real pictures: choice of runs, charts, slopes and the difference in words."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pandas as pd
+import streamlit as st
+
+from pages.parts import figure_view
+from pages.parts.run_parts import run_name
+from pages.parts.state import service
+from profcore import charts
+from profcore.beside import OFFERED, Pictures, display_slopes, set_beside
+from profcore.comparison import compared_metrics
+from profcore.differences import find_differences
+from profcore.motivation import MOTIVATION
+from profcore.spec import Knob
+from profcore.stats import METRIC_LABELS
+
+if TYPE_CHECKING:
+    from profcore.results import Result
+
+_MOST_RUNS = 6
+_CHARTED = {Knob.VISION_TOKENS: "ttft_ms", Knob.OUTPUT_TOKENS: "llm_decode_ms"}
+# What two runs may differ in and still be set beside each other without being asked for.
+_MATTERS = {name: name for name in ("device_name", "model", "weights", "dtype", "engine", "clock")}
+
+
+def section(result: Result) -> None:
+    """A knob page's section: the run shown beside Motivation runs."""
+    st.subheader("Beside real pictures")
+    show(result, whole=False)
+
+
+def show(result: Result, whole: bool) -> None:
+    """Draw the comparison of a sweep with Motivation runs that are chosen here.
+
+    Args:
+        result: The sweep.
+        whole: Whether every latency is drawn, or the one that the knob is about.
+    """
+    experiment = result.experiment
+    offered = pd.concat([service().runs(name) for name in OFFERED[experiment.knob]], ignore_index=True)
+    offered = offered[offered["num_samples"] > 0]
+    if offered.empty:
+        st.info(
+            "No real pictures were measured yet: do so on the page **Real pictures**, or take in a Motivation file."
+        )
+        return
+    if result.samples.empty:
+        st.info("This run came as a summary: without samples it cannot be compared.")
+        return
+    rows = {row["id"]: row for row in offered.to_dict("records")}
+    chosen = _choose(result, rows)
+    found = [each for run_id in chosen if (each := service().picture_result(run_id)) is not None]
+    if not found:
+        st.info("Choose a run of real pictures above.")
+        return
+    pictures = [Pictures(_series_name(rows[each.run["id"]]), each.points, each.run["environment"]) for each in found]
+    sweep_name = f"sweep, {pd.Timestamp(result.run['created_at']).strftime('%d %b %H:%M:%S')}"
+    beside = set_beside(experiment, sweep_name, result.samples, result.run["environment"], pictures)
+    for difference in beside.differences:
+        st.caption(f":material/warning: The runs differ in more than their pictures. {difference}.")
+    log = experiment.knob is Knob.OUTPUT_TOKENS and st.toggle("Log scale", value=True, key="log-beside")
+    metrics = compared_metrics(experiment)
+    if not whole:
+        options = [METRIC_LABELS[metric] for metric in metrics]
+        default = METRIC_LABELS[_CHARTED[experiment.knob]]
+        picked = st.segmented_control("Latency", options, default=default, required=True, key="beside-metric")
+        metrics = (metrics[options.index(picked or default)],)
+    for start in range(0, len(metrics), 2):
+        row = metrics[start : start + 2]
+        for column, metric in zip(st.columns(len(row)), row, strict=True):
+            with column:
+                name = f"{experiment.name}_beside_pictures_{metric.removesuffix('_ms')}"
+                figure_view.draw(charts.beside(beside, experiment, metric, log), name, f"beside-{metric}")
+    if beside.left_out:
+        st.caption(f"{beside.left_out:,} points are not drawn; slopes and ratios rest on all.")
+    labels = tuple(f"{METRIC_LABELS[metric]}:" for metric in metrics)
+    for sentence in beside.sentences:
+        if whole or sentence.startswith(labels) or sentence.startswith("At equal vision tokens"):
+            st.markdown(f"- {sentence}")
+    for each in found:
+        for note in each.notes:
+            st.caption(f":material/info: {_series_name(rows[each.run['id']])}: {note}")
+    st.dataframe(display_slopes(beside), hide_index=True)
+    st.caption(
+        "Diamonds are medians with their 95 % interval, circles single pictures, lines least squares. The interval of "
+        "a slope is a bootstrap's: of the sweep within each setting, of the pictures over pictures. *Over the sweep* "
+        "is the median of each picture's latency over the sweep's at equal tokens."
+    )
+
+
+def _choose(result: Result, rows: dict[str, dict]) -> list[str]:
+    """The Motivation runs to stand beside a sweep; those measured alike unless others are chosen."""
+    names = {run_id: f"{MOTIVATION[row['experiment']].title}: {run_name(row)}" for run_id, row in rows.items()}
+    own = result.run["environment"]
+    alike: dict[str, str] = {}
+    for run_id in rows:
+        found = service().store.run(run_id)
+        theirs = found["environment"] if found else {}
+        if own and theirs and not find_differences({"sweep": own, "pictures": theirs}, _MATTERS):
+            # Newest first, so the first of each experiment stays.
+            alike.setdefault(rows[run_id]["experiment"], run_id)
+    default = list(alike.values())[:2]
+    # The key holds the run, since what is alike depends on it.
+    return st.multiselect(
+        "Runs of real pictures",
+        list(names),
+        default,
+        format_func=lambda id: names[id],
+        key=f"beside-{result.run['id']}",
+        max_selections=_MOST_RUNS,
+        placeholder="None was measured alike: choose one",
+    )
+
+
+def _series_name(row: dict) -> str:
+    """How a chart calls a Motivation run: its experiment, and its name or when it was measured."""
+    title = MOTIVATION[row["experiment"]].title
+    if isinstance(row["name"], str):
+        return f"{title}, {row['name']}"
+    return f"{title}, {pd.Timestamp(row['created_at']).strftime('%d %b %H:%M:%S')}"

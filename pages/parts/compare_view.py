@@ -1,0 +1,64 @@
+"""Two or more runs side by side: settings matched, ratios with intervals, and verdicts."""
+
+from __future__ import annotations
+
+import pandas as pd
+import streamlit as st
+
+from pages.parts.run_parts import run_name
+from pages.parts.state import service
+from profcore.run_comparison import MARGIN, compare_runs, display_comparison, run_differences
+
+_MOST = 6
+
+
+def show(run_ids: list[str]) -> None:
+    """Draw the comparison of runs with one of them."""
+    st.subheader("Side by side")
+    if len(run_ids) > _MOST:
+        st.info(f"{len(run_ids)} runs are chosen; the first {_MOST} are compared.")
+    loaded = {run_id: service().measured_run(run_id) for run_id in run_ids[:_MOST]}
+    called = {run["id"]: run_name(run) for run in service().run_table().to_dict("records")}
+    names = {run_id: called[run_id] for run_id, run in loaded.items() if run is not None and not run.samples.empty}
+    for run_id in loaded.keys() - names.keys():
+        st.info(f"{called.get(run_id, run_id)} has no samples to compare.")
+    if len(names) < 2:
+        return
+    left, right = st.columns([4, 1])
+    reference = left.selectbox("Compared with", list(names), format_func=lambda id: names[id], key="reference")
+    margin = right.number_input(
+        "Counts from (%)",
+        0.1,
+        50.0,
+        100 * MARGIN,
+        0.5,
+        key="margin",
+        help="A difference smaller than this does not count: a run whose whole interval lies within is the same.",
+    )
+    runs = {run_id: run for run_id in names if (run := loaded[run_id]) is not None}
+    others = [run_id for run_id in names if run_id != reference]
+    comparisons = {run_id: compare_runs(runs[reference], runs[run_id], margin / 100) for run_id in others}
+    for difference in run_differences({names[run_id]: run for run_id, run in runs.items()}):
+        st.caption(f":material/warning: {difference}.")
+    stages = [each.stages.assign(run=names[run_id]) for run_id, each in comparisons.items()]
+    settings = [each.settings.assign(run=names[run_id]) for run_id, each in comparisons.items()]
+    table = pd.concat(stages, ignore_index=True)
+    if table.empty:
+        st.info("These runs have no setting in common: a setting matches where every knob is the same.")
+        return
+    st.dataframe(display_comparison(table, ["run"]), hide_index=True)
+    unmatched = sum(each.unmatched for each in comparisons.values())
+    st.caption(
+        "Ratio: median over the reference's, over all matched settings their geometric mean, with the 95 % interval of "
+        "a bootstrap within each setting; it needs 3 samples of each. It says how well these runs are told apart, not "
+        "how much a repeat on another day would differ. "
+        f"Verdict: *same* where the whole interval lies within ±{margin:g} %, *faster* or *slower* where it lies on "
+        "one side of 1, else *undecided*." + (f" {unmatched} settings have no counterpart." if unmatched else "")
+    )
+    with st.expander("Setting by setting"):
+        st.dataframe(
+            display_comparison(
+                pd.concat(settings, ignore_index=True).rename(columns={"title": "setting"}), ["run", "setting"]
+            ),
+            hide_index=True,
+        )

@@ -1,0 +1,39 @@
+"""The choice of a data set: which kind, and where it lies on the machine that serves the dashboard."""
+
+from __future__ import annotations
+
+import streamlit as st
+
+from profcore.data_sets import KINDS, DataSet
+
+
+def choose() -> DataSet:
+    """Draw the choice, and give the data set as it was named."""
+    kind = st.selectbox("Data set", list(KINDS), key="dataset", bind="query-params")
+    st.caption(KINDS[kind][0].upper() + KINDS[kind][1:] + ".")
+    path = questions = annotations = split = ""
+    if kind in ("vqa", "folder"):
+        path = st.text_input("Folder of pictures", key="pictures", placeholder="/data/vqa/val2014")
+    if kind == "vqa":
+        questions = st.text_input("Questions JSON", key="questions", placeholder="v2_…_val2014_questions.json")
+        annotations = st.text_input("Annotations JSON (may be left out)", key="annotations")
+    if kind == "folder":
+        questions = st.text_input(
+            "CSV or JSONL of questions",
+            key="questions",
+            placeholder="questions.csv in the folder",
+            help="A row for each question, with the columns image and question; answer and question_id if you like.",
+        )
+    if kind == "table":
+        path = st.text_input(
+            "Parquet file or directory",
+            key="pictures",
+            placeholder="/data/docvqa",
+            help="Columns image (bytes and path, bytes, or the path of a file beside it) and question.",
+        )
+        split = st.text_input("Split, where there are several", key="split", placeholder="validation")
+    everything = st.checkbox("All its questions", value=kind == "photographs", key=f"every-{kind}")
+    limit = None
+    if not everything:
+        limit = int(st.number_input("Questions, drawn at random", 1, 100_000, 100, key="limit"))
+    return DataSet(kind, path.strip(), questions.strip(), annotations.strip(), split.strip(), limit)

@@ -1,0 +1,89 @@
+"""The controls of a Motivation experiment: data set, lengths, how often, and Run."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import streamlit as st
+
+from pages.parts import bar, data_set_controls
+from pages.parts.state import service
+from profcore.errors import UserError
+from profcore.experiments import CATALOGUE, MAX_GRID, parse_values
+
+if TYPE_CHECKING:
+    from profcore.data_sets import DataSet
+    from profcore.models.config import MolmoConfig
+    from profcore.motivation import Motivation
+
+_PROBLEM, _FOUND = "motivation-problem", "motivation-found"
+
+
+def choose(experiment: Motivation, config: MolmoConfig) -> None:
+    """Draw an experiment's controls, ending in Run."""
+    data_set = data_set_controls.choose()
+    run = st.container()
+    options: dict[str, Any] = {"clock": bar.clock()}
+    problem = st.session_state.pop(_PROBLEM, "")
+    with st.expander("Lengths and repeats"):
+        derived = experiment.name == "flops_vs_latency"
+        if not derived:
+            options["num_samples"] = st.slider(
+                "Samples of each picture at each setting",
+                1,
+                50,
+                experiment.num_samples,
+                key=f"repeat-{experiment.name}",
+            )
+        if experiment.name == "vision_tokens_vs_latency" or derived:
+            options["max_grid"] = st.slider("Widest grid 1×N", 1, MAX_GRID, MAX_GRID, key="widest")
+        if experiment.name != "component_profiling":
+            lengths = experiment.output_tokens
+            text = st.text_input(
+                "Output tokens",
+                key=f"lengths-{experiment.name}",
+                placeholder=" ".join(map(str, lengths)) or "8 16 32 … 4096",
+                help="Whole numbers. A length beyond the model's context is passed over, with the reason.",
+            )
+            try:
+                options["output_tokens"] = [
+                    int(value) for value in parse_values(CATALOGUE["output_tokens"], text, config)
+                ]
+            except UserError as error:
+                problem = str(error)
+        if experiment.name == "language_tokens_vs_latency":
+            options["stop_at_eos"] = st.toggle(
+                "Stop at the end-of-text token",
+                key="eos",
+                help="How long an answer is is learnt from an untimed inference, since greedy answers do not change; "
+                "the timed ones generate just that many tokens and need not wait to look at each.",
+            )
+        options["warmup"] = st.slider("Warm-up inferences per setting", 0, 5, 1, key="warmup-pictures")
+        options["seed"] = int(st.number_input("Seed of the visiting order", 0, 2**31, 0, key="seed-pictures"))
+    with run:
+        if problem:
+            st.error(problem)
+        elif found := st.session_state.pop(_FOUND, ""):
+            st.success(found)
+        st.button(
+            "Run",
+            type="primary",
+            icon=":material/play_arrow:",
+            width="stretch",
+            on_click=_start,
+            args=(experiment, data_set, options),
+        )
+
+
+def _start(experiment: Motivation, data_set: DataSet, options: dict[str, Any]) -> None:
+    try:
+        with st.spinner("Looking at the pictures…"):
+            run_ids, queries = service().start_motivation(bar.target(), experiment.name, data_set, **options)
+    except UserError as error:
+        st.session_state[_PROBLEM] = str(error)
+        return
+    if experiment.name != "flops_vs_latency":
+        st.session_state["run"] = run_ids[0]
+    skipped = f", {len(queries.skipped)} skipped" if queries.skipped else ""
+    number = len(queries.queries)
+    st.session_state[_FOUND] = f"{queries.name}: {number} question{'' if number == 1 else 's'}{skipped}."

@@ -1,0 +1,70 @@
+"""Runs as a zip: result files in the published formats, samples as CSV and Parquet, and figures."""
+
+from __future__ import annotations
+
+import io
+import json
+import zipfile
+from typing import TYPE_CHECKING, Any
+
+from profcore.figures import figure
+from profcore.formats import samples_csv, samples_parquet
+from profcore.picture_results import PictureResult, load_picture_result
+from profcore.result_files import result_files
+from profcore.results import Result, load_result
+from profcore.run_figures import run_figures
+from profcore.scaling import routed_experts
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from profcore.results import MeasuredRun
+    from profcore.store import Store
+
+_FIGURES = ("png", "svg")
+
+
+def load_run(store: Store, run_id: str) -> Result | PictureResult | None:
+    """A run of either kind as a page shows it."""
+    return load_result(store, run_id) or load_picture_result(store, run_id)
+
+
+def run_result_files(store: Store, result: MeasuredRun) -> dict[str, str]:
+    """A run's result files in the published formats, by their paths."""
+    samples = store.sample_table(result.run["id"]).to_pandas()
+    return result_files(result.run["experiment"], samples, result.metadata, routed_experts(result.settings))
+
+
+def zip_runs(store: Store, run_ids: Sequence[str], tell: Callable[[int], None] = lambda done: None) -> bytes:
+    """Runs as a zip, each in a folder of its own.
+
+    Args:
+        store: Where they are.
+        run_ids: Which.
+        tell: Told how many are done.
+    """
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(buffer, "w", zipfile.ZIP_DEFLATED) as archive:
+        for done, run_id in enumerate(run_ids, start=1):
+            result = load_run(store, run_id)
+            if result is not None:
+                _add(archive, store, result)
+            tell(done)
+    return buffer.getvalue()
+
+
+def _add(archive: zipfile.ZipFile, store: Store, result: Result | PictureResult) -> None:
+    run_id = result.run["id"]
+    metadata: dict[str, Any] = result.metadata
+    archive.writestr(f"{run_id}/run.json", json.dumps(metadata, indent=2, ensure_ascii=False, default=str))
+    if isinstance(result, Result) and not result.summary.empty:
+        archive.writestr(f"{run_id}/summary.csv", result.summary.to_csv(index=False))
+    if not result.samples.empty:
+        for name, text in run_result_files(store, result).items():
+            archive.writestr(f"{run_id}/{name}", text)
+        table = store.sample_table(run_id)
+        archive.writestr(f"{run_id}/samples.csv", samples_csv(table))
+        archive.writestr(f"{run_id}/samples.parquet", samples_parquet(table, metadata))
+    for name, drawn in run_figures(result).items():
+        for kind in _FIGURES:
+            archive.writestr(f"{run_id}/figures/{name}.{kind}", figure(drawn, kind))
