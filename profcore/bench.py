@@ -31,6 +31,7 @@ if TYPE_CHECKING:
 
 _PAIRS = 60
 _MILLION = 1_000_000
+_MANY_ROWS = 100_000
 
 
 @dataclass(frozen=True)
@@ -240,16 +241,54 @@ def page_data(target: Target, shelf: ModelShelf) -> list[Figure]:
 
     del target, shelf
     with tempfile.TemporaryDirectory() as directory, Store(Path(directory) / "bench.duckdb") as store:
-        runs = fill(store, runs=200, samples=_MILLION)
+        runs = fill(store, runs=200, samples=_MILLION, experiment="output_tokens")
         one = _median_ms(lambda: load_result(store, runs[100]))
         listed = _median_ms(store.runs)
-        huge = fill(store, runs=1, samples=_MILLION)[0]
+        huge = fill(store, runs=1, samples=_MILLION, experiment="output_tokens")[0]
         whole = _median_ms(lambda: load_result(store, huge))
     return [
         Figure("page", one, "ms", "at most 100", "a run of 5,000 samples, 200 runs and 1,000,000 samples stored"),
         Figure("page-list", listed, "ms", "at most 100", "the list of those 200 runs"),
         Figure("page-huge", whole, "ms", "no target", "one run of 1,000,000 samples"),
     ]
+
+
+def take_in(target: Target, shelf: ModelShelf) -> list[Figure]:
+    """From a result file of 100,000 rows to its samples in the store."""
+    from profcore.intake import lay_down, recognise
+    from profcore.store import Store
+
+    del target, shelf
+    stages = {"T_vision_encoder": 5.25, "T_projector": 0.125, "T_LLM_prefill": 7.5, "T_LLM_decode": 10.75}
+    counts = {"num_crops": 7, "num_vision_tokens": 704, "num_language_tokens": 778, "num_output_tokens": 11}
+    rows = [{"image_id": n, "query_id": n, **counts, **stages, "T_total": 24.0 + n / 1e4} for n in range(_MANY_ROWS)]
+    data = json.dumps({"results": rows}).encode()
+
+    def once() -> None:
+        with tempfile.TemporaryDirectory() as directory, Store(Path(directory) / "bench.duckdb") as store:
+            lay_down(recognise(data, "bench.json", store.spools), store.spools)
+            assert store.take_in_all() == _MANY_ROWS
+
+    seconds = _median_ms(once, times=3) / 1e3
+    return [Figure("import", seconds, "s", "at most 5", f"{_MANY_ROWS:,} rows of a Motivation file, median of 3")]
+
+
+def figures(target: Target, shelf: ModelShelf) -> list[Figure]:
+    """A figure at 300 DPI, after the first, which also starts what draws it."""
+    from profcore.archive import load_run
+    from profcore.figures import figure
+    from profcore.run_figures import run_figures
+    from profcore.store import Store
+
+    del target, shelf
+    with tempfile.TemporaryDirectory() as directory, Store(Path(directory) / "bench.duckdb") as store:
+        store.take_in_shipped()
+        results = [load_run(store, run_id) for run_id in store.runs()["id"]]
+        drawn = [charts for result in results if result for charts in run_figures(result).values()]
+        figure(drawn[0], "png")
+        times = [_median_ms(lambda charts=charts: figure(charts, "png"), times=3) / 1e3 for charts in drawn]  # type: ignore[misc]
+    how = f"PNG at 300 DPI, the slowest of the {len(times)} figures of the sample results"
+    return [Figure("figure", max(times), "s", "at most 1", how)]
 
 
 def _samples(target: Target, shelf: ModelShelf, sweep: Sweep) -> list[Sample]:
@@ -263,13 +302,13 @@ def _samples(target: Target, shelf: ModelShelf, sweep: Sweep) -> list[Sample]:
     return samples
 
 
-def _median_ms(call: Callable[[], object]) -> float:
-    times = []
-    for _ in range(9):
+def _median_ms(call: Callable[[], object], times: int = 9) -> float:
+    taken = []
+    for _ in range(times):
         begin = time.perf_counter()
         call()
-        times.append((time.perf_counter() - begin) * 1e3)
-    return statistics.median(times)
+        taken.append((time.perf_counter() - begin) * 1e3)
+    return statistics.median(taken)
 
 
 def _wait(device: torch.device) -> None:
@@ -286,4 +325,6 @@ BENCHMARKS: dict[str, Callable[[Target, ModelShelf], list[Figure]]] = {
     "memory": memory,
     "first-sample": first_sample,
     "page": page_data,
+    "import": take_in,
+    "figure": figures,
 }

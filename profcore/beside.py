@@ -77,6 +77,7 @@ def set_beside(
     sweep: pd.DataFrame,
     environment: dict[str, Any],
     pictures: Sequence[Pictures],
+    metrics: Sequence[str] = (),
 ) -> Beside:
     """A sweep and Motivation runs on the same axis.
 
@@ -86,8 +87,9 @@ def set_beside(
         sweep: Its samples, as `Store.samples`.
         environment: What it was measured on; empty where not known.
         pictures: The Motivation runs.
+        metrics: Which latencies; those that the knob turns unless given.
     """
-    column, metrics = experiment.column, compared_metrics(experiment)
+    column, metrics = experiment.column, tuple(metrics) or compared_metrics(experiment)
     sweep = stats.add_derived(sweep)
     x = sweep[column].to_numpy(dtype=float)
     points, medians, lines, slopes, ratios, sentences, left_out = [], [], [], [], [], [], 0
@@ -118,7 +120,9 @@ def set_beside(
     slope_rows = pd.DataFrame(slopes, columns=["name", "metric", "slope", "low", "high", "n"])
     ratio_rows = pd.DataFrame(ratios, columns=["name", "metric", "ratio", "low", "high", "n", "outside"])
     for each in pictures:
-        sentences += _sentences(experiment, sweep_name, each, slope_rows, ratio_rows, (np.nanmin(x), np.nanmax(x)))
+        sentences += _sentences(
+            metrics, experiment.per, sweep_name, each, slope_rows, ratio_rows, (np.nanmin(x), np.nanmax(x))
+        )
         if experiment.knob is Knob.VISION_TOKENS:
             sentences += _crops(sweep, each)
     environments = {sweep_name: environment, **{each.name: each.environment for each in pictures}}
@@ -155,7 +159,8 @@ def _line(name: str, metric: str, fitted: stats.Slope, x: np.ndarray) -> list[li
 
 
 def _sentences(
-    experiment: Experiment,
+    metrics: Sequence[str],
+    per: str,
     sweep_name: str,
     pictures: Pictures,
     slopes: pd.DataFrame,
@@ -164,15 +169,14 @@ def _sentences(
 ) -> list[str]:
     """The comparison of each latency in words with numbers."""
     least, most = ends
-    per = experiment.per.removeprefix("per ")
     found = []
-    for metric in compared_metrics(experiment):
+    for metric in metrics:
         own = _one(slopes, sweep_name, metric)
         theirs, ratio = _one(slopes, pictures.name, metric), _one(ratios, pictures.name, metric)
         if theirs is None or ratio is None or own is None or np.isnan(own["slope"]):
             continue
         label = METRIC_LABELS[metric]
-        text = f"{label}: the sweep's slope is {_slope(own)} ms per {per}"
+        text = f"{label}: the sweep's slope is {_slope(own)} ms {per}"
         if not np.isnan(theirs["slope"]):
             text += f", that of {pictures.name} {_slope(theirs)}"
         if ratio["n"]:

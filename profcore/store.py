@@ -425,19 +425,26 @@ class Store:
                 cursor.execute("DETACH profcore_snapshot")
 
     def add_synthetic(self, spec: RunSpec, samples: int) -> None:
-        """Add a run with random samples, for benchmarks of the store (see `profcore.synthetic`)."""
+        """Add a run with random samples, for benchmarks (see `profcore.synthetic`)."""
+        environment = {"device_name": "made up", "model": spec.target.model, "weights": "random", "dtype": "float32"}
+        environment |= {"engine": spec.target.engine, "clock": str(spec.sweep.clock)}
         with self._transaction() as cursor:
             self._insert_run(cursor, spec.id, run_record(spec), "synthetic")
             cursor.execute(
+                "UPDATE runs SET state = 'done', environment = ? WHERE id = ?", [json.dumps(environment), spec.id]
+            )
+            cursor.execute(
                 """
                 INSERT INTO samples BY NAME
-                SELECT ? AS run_id, i AS sample_id, i % ? AS setting, i // ? AS round, i * 0.05 AS elapsed_s,
+                SELECT ? AS run_id, i AS sample_id, setting, i // ? AS round, i * 0.05 AS elapsed_s,
                     14 + random() AS vision_encoder_ms, 1 + random() AS projector_ms, 30 + random() AS llm_prefill_ms,
-                    300 + random() AS llm_decode_ms, random() AS other_ms, 346 + random() AS total_ms,
-                    288 AS num_vision_tokens, 355 AS num_input_tokens, 10 AS num_output_tokens
-                FROM range(?) AS rows(i)
+                    30 * (output_tokens - 1) + random() AS llm_decode_ms, random() AS other_ms,
+                    46 + 30 * (output_tokens - 1) + random() AS total_ms, 2 + setting % 12 AS num_crops,
+                    288 + 96 * (setting % 12) AS num_vision_tokens, 355 + 96 * (setting % 12) AS num_input_tokens,
+                    output_tokens AS num_output_tokens
+                FROM range(?) AS rows(i) JOIN settings ON setting = i % ? AND run_id = ?
                 """,
-                [spec.id, len(spec.sweep.settings), len(spec.sweep.settings), samples],
+                [spec.id, len(spec.sweep.settings), samples, len(spec.sweep.settings), spec.id],
             )
 
     # Asking

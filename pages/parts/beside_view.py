@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import TYPE_CHECKING
 
 import pandas as pd
@@ -41,8 +42,12 @@ def show(result: Result, whole: bool) -> None:
         whole: Whether every latency is drawn, or the one that the knob is about.
     """
     experiment = result.experiment
-    offered = pd.concat([service().runs(name) for name in OFFERED[experiment.knob]], ignore_index=True)
-    offered = offered[offered["num_samples"] > 0]
+    runs = service().runs()
+    offered = runs[runs["experiment"].isin(OFFERED[experiment.knob]) & (runs["num_samples"] > 0)]
+    # The twin first, then the others as they are listed.
+    offered = offered.sort_values(
+        "experiment", key=lambda names: names.map(OFFERED[experiment.knob].index), kind="stable"
+    )
     if offered.empty:
         st.info(
             "No real pictures were measured yet: do so on the page **Real pictures**, or take in a Motivation file."
@@ -57,11 +62,6 @@ def show(result: Result, whole: bool) -> None:
     if not found:
         st.info("Choose a run of real pictures above.")
         return
-    pictures = [Pictures(_series_name(rows[each.run["id"]]), each.points, each.run["environment"]) for each in found]
-    sweep_name = f"sweep, {pd.Timestamp(result.run['created_at']).strftime('%d %b %H:%M:%S')}"
-    beside = set_beside(experiment, sweep_name, result.samples, result.run["environment"], pictures)
-    for difference in beside.differences:
-        st.caption(f":material/warning: The runs differ in more than their pictures. {difference}.")
     log = experiment.knob is Knob.OUTPUT_TOKENS and st.toggle("Log scale", value=True, key="log-beside")
     metrics = compared_metrics(experiment)
     if not whole:
@@ -69,6 +69,11 @@ def show(result: Result, whole: bool) -> None:
         default = METRIC_LABELS[_CHARTED[experiment.knob]]
         picked = st.segmented_control("Latency", options, default=default, required=True, key="beside-metric")
         metrics = (metrics[options.index(picked or default)],)
+    pictures = [Pictures(_series_name(rows[each.run["id"]]), each.points, each.run["environment"]) for each in found]
+    sweep_name = f"sweep, {pd.Timestamp(result.run['created_at']).strftime('%d %b %H:%M:%S')}"
+    beside = set_beside(experiment, sweep_name, result.samples, result.run["environment"], pictures, metrics)
+    for difference in beside.differences:
+        st.caption(f":material/warning: The runs differ in more than their pictures. {difference}.")
     for start in range(0, len(metrics), 2):
         row = metrics[start : start + 2]
         for column, metric in zip(st.columns(len(row)), row, strict=True):
@@ -77,10 +82,7 @@ def show(result: Result, whole: bool) -> None:
                 figure_view.draw(charts.beside(beside, experiment, metric, log), name, f"beside-{metric}")
     if beside.left_out:
         st.caption(f"{beside.left_out:,} points are not drawn; slopes and ratios rest on all.")
-    labels = tuple(f"{METRIC_LABELS[metric]}:" for metric in metrics)
-    for sentence in beside.sentences:
-        if whole or sentence.startswith(labels) or sentence.startswith("At equal vision tokens"):
-            st.markdown(f"- {sentence}")
+    st.markdown("\n".join(f"- {sentence}" for sentence in beside.sentences))
     for each in found:
         for note in each.notes:
             st.caption(f":material/info: {_series_name(rows[each.run['id']])}: {note}")
@@ -97,12 +99,11 @@ def _choose(result: Result, rows: dict[str, dict]) -> list[str]:
     names = {run_id: f"{MOTIVATION[row['experiment']].title}: {run_name(row)}" for run_id, row in rows.items()}
     own = result.run["environment"]
     alike: dict[str, str] = {}
-    for run_id in rows:
-        found = service().store.run(run_id)
-        theirs = found["environment"] if found else {}
+    for run_id, row in rows.items():
+        theirs = json.loads(row["environment"]) if isinstance(row["environment"], str) else {}
         if own and theirs and not find_differences({"sweep": own, "pictures": theirs}, _MATTERS):
             # Newest first, so the first of each experiment stays.
-            alike.setdefault(rows[run_id]["experiment"], run_id)
+            alike.setdefault(row["experiment"], run_id)
     default = list(alike.values())[:2]
     # The key holds the run, since what is alike depends on it.
     return st.multiselect(

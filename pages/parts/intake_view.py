@@ -7,6 +7,8 @@ import streamlit as st
 from pages.parts.state import service
 from profcore.errors import UserError
 
+_KNOWN = "received"
+
 
 def show() -> None:
     """Draw the upload, and say what became of the files given."""
@@ -16,11 +18,20 @@ def show() -> None:
             accept_multiple_files=True,
             key="result-file",
         )
+        # Each once, not on every run of the page: what was deleted meanwhile must not come back.
+        known: dict[str, tuple[bool, str]] = st.session_state.setdefault(_KNOWN, {})
         for uploaded in files:
-            try:
-                received = service().receive(uploaded.getvalue(), uploaded.name)
-            except UserError as error:
-                st.error(str(error))
-                continue
-            was = "is in" if received.new else "was here before"
-            st.success(f"{uploaded.name}: run {received.run_id} {was}. {received.note}")
+            if uploaded.file_id not in known:
+                known[uploaded.file_id] = _receive(uploaded.getvalue(), uploaded.name)
+            taken, text = known[uploaded.file_id]
+            (st.success if taken else st.error)(text)
+
+
+def _receive(data: bytes, name: str) -> tuple[bool, str]:
+    """Whether a file was taken in, and what to say of it."""
+    try:
+        received = service().receive(data, name)
+    except UserError as error:
+        return False, str(error)
+    was = "is in" if received.new else "was here before"
+    return True, f"{name}: run {received.run_id} {was}. {received.note}"

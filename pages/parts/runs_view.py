@@ -19,12 +19,23 @@ _VERSION = "runs-version"
 
 def show() -> None:
     """Draw the table, and below it what the chosen runs allow."""
+    table, below = st.container(), st.container()
+    with below:
+        st.divider()
+        # Before the table, which is to hold what is taken in now.
+        intake_view.show()
     runs = service().run_table()
+    with table:
+        _runs(runs)
+    with below:
+        _whole(runs)
+
+
+def _runs(runs: pd.DataFrame) -> None:
     if problem := st.session_state.pop(_PROBLEM, ""):
         st.error(problem)
     if runs.empty:
         st.info("Nothing has been measured or taken in yet.")
-        _whole(runs)
         return
     shown = _filtered(runs)
     chosen = _table(shown)
@@ -33,7 +44,6 @@ def show() -> None:
         _one(next(run for run in runs.to_dict("records") if run["id"] == chosen[0]))
     elif len(chosen) > 1:
         compare_view.show(chosen)
-    _whole(runs)
 
 
 def _filtered(runs: pd.DataFrame) -> pd.DataFrame:
@@ -137,9 +147,7 @@ def _rename(run_id: str) -> None:
 
 
 def _whole(runs: pd.DataFrame) -> None:
-    """What can be done with all of them: take files in, download everything, bring sample results back."""
-    st.divider()
-    intake_view.show()
+    """What can be done with all of them: download everything, bring sample results back."""
     first, second, third = st.columns(3)
     if not runs.empty:
         _all_zip(first)

@@ -58,7 +58,9 @@ def test_a_first_visit_shows_a_chart_of_the_shipped_run(url, page, name):
     page.goto(f"{url}/{name}")
     settled(page, PAGES[name])
     expect(page.locator(".vega-embed").first).to_be_visible()
-    expect(page.get_by_role("combobox", name="Run")).to_have_value(re.compile("Sample result: .*compiled.*H100"))
+    expect(page.get_by_role("combobox", name="Run", exact=True)).to_have_value(
+        re.compile("Sample result: .*compiled.*H100")
+    )
     expect(page.get_by_text("No GPU was found")).to_be_visible()
     assert errors(page) == 0
 
@@ -161,7 +163,7 @@ def test_bad_input_is_a_sentence(url, page):
     expect(page.get_by_role("button", name="Run", exact=True)).to_be_disabled()
     page.goto(url)
     settled(page, "Where does the time go?")
-    page.get_by_text("Take in a spool or a profiling result").click()
+    page.get_by_text("Take in a spool or result files").click()
     page.locator('input[type="file"]').set_input_files(
         {"name": "notes.json", "mimeType": "application/json", "buffer": b"no json"}
     )
