@@ -56,7 +56,7 @@ class Beside:
         slopes: `name`, `metric`, `slope`, `low`, `high` (ms per token), `n` (points or settings).
         ratios: Pictures over the sweep at equal tokens: `name`, `metric`, `ratio`, `low`, `high`, `n`, `outside`
             (points beyond the sweep's tokens).
-        sentences: The comparison in words.
+        sentences: The comparison in words, by the name of each Motivation run.
         differences: What else the runs differ in.
         left_out: Points that are not drawn.
     """
@@ -66,7 +66,7 @@ class Beside:
     lines: pd.DataFrame
     slopes: pd.DataFrame
     ratios: pd.DataFrame
-    sentences: list[str]
+    sentences: dict[str, list[str]]
     differences: list[str]
     left_out: int
 
@@ -92,7 +92,7 @@ def set_beside(
     column, metrics = experiment.column, tuple(metrics) or compared_metrics(experiment)
     sweep = stats.add_derived(sweep)
     x = sweep[column].to_numpy(dtype=float)
-    points, medians, lines, slopes, ratios, sentences, left_out = [], [], [], [], [], [], 0
+    points, medians, lines, slopes, ratios, left_out = [], [], [], [], [], 0
     medians.append(_medians(sweep, column, metrics).assign(name=sweep_name))
     for metric in metrics:
         own = stats.slope(x, sweep[metric].to_numpy(dtype=float))
@@ -119,12 +119,11 @@ def set_beside(
             points.append(shown[["name", "x", "metric", "value", "title"]])
     slope_rows = pd.DataFrame(slopes, columns=["name", "metric", "slope", "low", "high", "n"])
     ratio_rows = pd.DataFrame(ratios, columns=["name", "metric", "ratio", "low", "high", "n", "outside"])
+    sentences: dict[str, list[str]] = {}
+    ends = np.nanmin(x), np.nanmax(x)
     for each in pictures:
-        sentences += _sentences(
-            metrics, experiment.per, sweep_name, each, slope_rows, ratio_rows, (np.nanmin(x), np.nanmax(x))
-        )
-        if experiment.knob is Knob.VISION_TOKENS:
-            sentences += _crops(sweep, each)
+        said = _sentences(metrics, experiment.per, sweep_name, each, slope_rows, ratio_rows, ends)
+        sentences[each.name] = said + (_crops(sweep, each) if experiment.knob is Knob.VISION_TOKENS else [])
     environments = {sweep_name: environment, **{each.name: each.environment for each in pictures}}
     return Beside(
         points=pd.concat(points, ignore_index=True).dropna(subset="value") if points else _EMPTY_POINTS,
@@ -178,7 +177,7 @@ def _sentences(
         label = METRIC_LABELS[metric]
         text = f"{label}: the sweep's slope is {_slope(own)} ms {per}"
         if not np.isnan(theirs["slope"]):
-            text += f", that of {pictures.name} {_slope(theirs)}"
+            text += f", the pictures' {_slope(theirs)}"
         if ratio["n"]:
             text += f"; at equal tokens {_share(ratio)}"
         if ratio["outside"]:
@@ -230,7 +229,7 @@ def _crops(sweep: pd.DataFrame, pictures: Pictures) -> list[str]:
     if abs(more - 1) <= _SAME_CROPS:
         return []
     return [
-        f"At equal vision tokens {pictures.name} has {here.mean():.1f} crops in the mean where the sweep has "
+        f"At equal vision tokens the pictures have {here.mean():.1f} crops in the mean where the sweep has "
         f"{expected.mean():.1f}: grids of several rows overlap more than a single row, and the vision encoder sees "
         "every crop."
     ]

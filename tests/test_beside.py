@@ -129,9 +129,9 @@ def test_sentences_say_slopes_and_the_share_at_equal_tokens():
     ratios = found.ratios.set_index("metric")
     assert ratios["ratio"].tolist() == pytest.approx([1.05] * 4)
     assert ratios["n"].tolist() == [6] * 4
-    (prefill,) = [text for text in found.sentences if text.startswith("LLM prefill")]
+    (prefill,) = [text for text in found.sentences["pictures"] if text.startswith("LLM prefill")]
     assert "the sweep's slope is 0.02 [" in prefill
-    assert "ms per vision token, that of pictures 0.021 [" in prefill
+    assert "ms per vision token, the pictures' 0.021 [" in prefill
     assert "at equal tokens the pictures are 5.0 % slower [" in prefill
     assert found.differences == []
     lines = found.lines[(found.lines["name"] == "pictures") & (found.lines["metric"] == "llm_prefill_ms")]
@@ -142,7 +142,7 @@ def test_sentences_say_slopes_and_the_share_at_equal_tokens():
 
 def test_faster_pictures_no_difference_and_other_crops_are_said():
     def sentences(each):
-        return set_beside(CATALOGUE["context_scaling"], "sweep", sweep(), {"engine": "a"}, [each]).sentences
+        return set_beside(CATALOGUE["context_scaling"], "sweep", sweep(), {"engine": "a"}, [each]).sentences["pictures"]
 
     faster = sentences(Pictures("pictures", points(0.9), {"engine": "a"}))
     assert any("the pictures are 10.0 % faster [" in text for text in faster)
@@ -150,7 +150,7 @@ def test_faster_pictures_no_difference_and_other_crops_are_said():
     assert any("no difference can be told (+0.0 % [" in text for text in same)
     assert not any("crops in the mean" in text for text in same)
     more = sentences(Pictures("pictures", points(1.0, crops=1), {"engine": "a"}))
-    assert any("has 3.9 crops in the mean where the sweep has 2.9" in text for text in more)
+    assert any("have 3.9 crops in the mean where the sweep has 2.9" in text for text in more)
 
 
 def test_differences_are_named_and_an_unknown_origin_too():
@@ -210,3 +210,23 @@ def test_settings_without_a_counterpart_are_counted_and_pictures_match_by_questi
     blocks = by_engine(shipped, "transformer_blocks_mask", load_result)
     # The one setting that both sweeps have: top-8 and all sixteen blocks.
     assert compare_runs(tops["graph"], blocks["graph"]).stages["settings"].tolist()[0] == 1
+
+
+@pytest.mark.parametrize("n", [3, 4, 11, 12])
+def test_medians_of_samples_drawn_anew_are_distributed_as_those_of_whole_draws(n):
+    values = np.random.default_rng(n).normal(size=n)
+    quick = stats._drawn_medians(values, 100_000, np.random.default_rng(1))
+    whole = np.median(np.random.default_rng(2).choice(values, (100_000, n)), axis=1)
+    shares = [5, 25, 50, 75, 95]
+    # Draws are discrete, so most percentiles are the very same value; the mean tells a slight shift, within what two
+    # means of so many draws differ by.
+    assert np.percentile(quick, shares) == pytest.approx(np.percentile(whole, shares), abs=0.05)
+    assert abs(quick.mean() - whole.mean()) < 4 * whole.std() * math.sqrt(2 / whole.size)
+
+
+def test_weighted_medians_are_those_of_values_taken_so_often():
+    draw = np.random.default_rng(0)
+    values, counts = draw.normal(size=(50, 9)), draw.integers(0, 4, (50, 9))
+    counts[:, 0] += 1
+    expected = [np.median(np.repeat(row, number)) for row, number in zip(values, counts, strict=True)]
+    assert stats._weighted_medians(values, counts).tolist() == pytest.approx(expected)

@@ -82,7 +82,8 @@ def show(result: Result, whole: bool) -> None:
                 figure_view.draw(charts.beside(beside, experiment, metric, log), name, f"beside-{metric}")
     if beside.left_out:
         st.caption(f"{beside.left_out:,} points are not drawn; slopes and ratios rest on all.")
-    st.markdown("\n".join(f"- {sentence}" for sentence in beside.sentences))
+    for name, sentences in beside.sentences.items():
+        st.markdown("\n".join((f"**{name}**", *(f"- {sentence}" for sentence in sentences))))
     for each in found:
         for note in each.notes:
             st.caption(f":material/info: {_series_name(rows[each.run['id']])}: {note}")

@@ -5,7 +5,6 @@ from __future__ import annotations
 import pandas as pd
 import streamlit as st
 
-from pages.parts.run_parts import run_name
 from pages.parts.state import service
 from profcore.run_comparison import MARGIN, compare_runs, display_comparison, run_differences
 
@@ -18,7 +17,7 @@ def show(run_ids: list[str]) -> None:
     if len(run_ids) > _MOST:
         st.info(f"{len(run_ids)} runs are chosen; the first {_MOST} are compared.")
     loaded = {run_id: service().measured_run(run_id) for run_id in run_ids[:_MOST]}
-    called = {run["id"]: run_name(run) for run in service().run_table().to_dict("records")}
+    called = {run["id"]: _short_name(run) for run in service().run_table().to_dict("records")}
     names = {run_id: called[run_id] for run_id, run in loaded.items() if run is not None and not run.samples.empty}
     for run_id in loaded.keys() - names.keys():
         st.info(f"{called.get(run_id, run_id)} has no samples to compare.")
@@ -46,7 +45,8 @@ def show(run_ids: list[str]) -> None:
     if table.empty:
         st.info("These runs have no setting in common: a setting matches where every knob is the same.")
         return
-    st.dataframe(display_comparison(table, ["run"]), hide_index=True)
+    first = ["run"] if len(others) > 1 else []
+    st.dataframe(display_comparison(table, first), hide_index=True)
     unmatched = sum(each.unmatched for each in comparisons.values())
     st.caption(
         "Ratio: median over the reference's, over all matched settings their geometric mean, with the 95 % interval of "
@@ -58,7 +58,13 @@ def show(run_ids: list[str]) -> None:
     with st.expander("Setting by setting"):
         st.dataframe(
             display_comparison(
-                pd.concat(settings, ignore_index=True).rename(columns={"title": "setting"}), ["run", "setting"]
+                pd.concat(settings, ignore_index=True).rename(columns={"title": "setting"}), [*first, "setting"]
             ),
             hide_index=True,
         )
+
+
+def _short_name(run: dict) -> str:
+    """How a comparison calls a run: its name or engine, and when it was measured."""
+    called = run["name"] if isinstance(run["name"], str) else run["engine"] or run["state"]
+    return f"{called}, {pd.Timestamp(run['created_at']).strftime('%d %b %H:%M:%S')}"
