@@ -23,6 +23,12 @@ st.markdown(
     "What does a larger picture cost until the first token? Each setting cuts the picture into a wider grid of crops, "
     "so that the vision encoder, the projector and the prefill have more to do."
 )
+st.page_link(
+    "pages/inspect.py",
+    label="A solid-colour picture routes unlike a real one: see which experts each uses",
+    icon=":material/biotech:",
+    query_params={"tool": "Top-k"},
+)
 left, right = st.columns([1, 2.6], gap="large")
 with left:
     controls.choose_sweep(EXPERIMENT, config, grids)

@@ -8,11 +8,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn
 
 from profcore.commands import engines, model, results
+from profcore.commands import inspect as inspect_command
 from profcore.commands import run as run_command
 from profcore.data_sets import KINDS
 from profcore.engines.names import ENGINES
 from profcore.errors import UserError
 from profcore.experiments import CATALOGUE
+from profcore.importance import METHODS
+from profcore.inspectors.names import INSPECTORS
 from profcore.motivation import MOTIVATION
 from profcore.scaling import EXPERIMENT as FLOPS_SCALING
 from profcore.spec import Clock
@@ -66,6 +69,11 @@ def _parser() -> argparse.ArgumentParser:
     run.add_argument("--block-mask", metavar="MASK", help="blocks that run while another knob is turned, such as 1011")
     run.add_argument("--image", help="a picture file, a photograph's name, or a colour as #rrggbb")
     run.add_argument("--prompt", help="the question put to the model")
+    run.add_argument(
+        "--importance-file", type=Path, metavar="FILE", help="scores that blocks are chosen by, not first N"
+    )
+    run.add_argument("--importance-threshold", type=float, nargs="+", metavar="T", help="blocks that score at least T")
+    run.add_argument("--quality", action="store_true", help="record KL and accuracy of each setting on the data set")
     _add_data_set(run)
     run.add_argument(
         "--stop-at-eos", action="store_true", help="on real pictures: end answers at the end-of-text token"
@@ -89,6 +97,29 @@ def _parser() -> argparse.ArgumentParser:
     _add_target(check)
     check.add_argument("--expected", type=Path, help="safetensors with in.* and out.*")
     check.set_defaults(command=model.check)
+
+    inspect = commands.add_parser("inspect", help="look at the live model: what it is, and whether the knobs turn")
+    inspect.add_argument(
+        "name",
+        choices=list(INSPECTORS),
+        metavar="NAME",
+        help="; ".join(f"{name}: {each.text}" for name, each in INSPECTORS.items()),
+    )
+    _add_target(inspect)
+    inspect.add_argument("--image", help="a picture file, a photograph's name, or a colour as #rrggbb")
+    inspect.add_argument("--prompt", help="the question put to the model")
+    inspect.add_argument("--top-k-values", nargs="+", metavar="K", help="topk: values (1 2 4 8 16 32)")
+    inspect.add_argument("--expected", type=Path, help="check: safetensors with in.* and out.*")
+    inspect.add_argument("--json", action="store_true", help="as JSON")
+    inspect.set_defaults(command=inspect_command.inspect)
+
+    importance = commands.add_parser("importance", help="score the blocks: what each adds, or what is lost without it")
+    importance.add_argument("method", nargs="?", choices=list(METHODS), default="influence", help=_methods_help())
+    _add_target(importance)
+    _add_data_set(importance)
+    importance.add_argument("--output", type=Path, metavar="FILE", help="write a score file")
+    importance.add_argument("--json", action="store_true", help="as JSON")
+    importance.set_defaults(command=inspect_command.importance)
 
     tokens = commands.add_parser("tokens", help="how a picture of some size becomes tokens")
     tokens.add_argument("--width", type=int, required=True)
@@ -147,6 +178,10 @@ def _parser() -> argparse.ArgumentParser:
     bench.add_argument("--json", action="store_true", help="as JSON")
     bench.set_defaults(command=model.bench)
     return parser
+
+
+def _methods_help() -> str:
+    return "; ".join(f"{name}: {text}" for name, text in METHODS.items())
 
 
 def _add_target(parser: argparse.ArgumentParser, engine: bool = True) -> None:

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from profcore import archive, formats
+from profcore.answers import read_answer
 from profcore.data_sets import DataSet, read_data_set
 from profcore.engines.names import check_engine
 from profcore.errors import FormatError, UserError
@@ -186,6 +187,36 @@ class Service:
                 return path
         return None
 
+    # Inspection
+
+    def ask_inspection(self, target: Target, arguments: dict[str, Any]) -> str:
+        """Have a tool look at a target's model when its worker is free; returns what `inspection` asks for.
+
+        Args:
+            target: What to look at.
+            arguments: `name` (of `inspectors.names.INSPECTORS`, or 'importance'), and what that tool takes.
+
+        Raises:
+            UserError: The device or the model cannot be used.
+        """
+        check_engine(target.engine, target.device)
+        model_shape(target.model)
+        key = inspection_key(target, arguments)
+        self.jobs.ask(Question(key, "inspect", target, arguments, self._inspections / f"{key}.json"))
+        return key
+
+    def inspection(self, key: str) -> dict[str, Any] | None:
+        """An inspection's answer, as far as it is (see `profcore.answers`); None where nobody asked."""
+        found = read_answer(self._inspections / f"{key}.json")
+        if found and found["state"] in ("queued", "working") and not self.jobs.asked(key):
+            # Left behind by a process that is gone.
+            return None
+        return found
+
+    @property
+    def _inspections(self) -> Path:
+        return self.store.path.parent / "inspections"
+
     @property
     def _profiles(self) -> Path:
         return self.store.path.parent / "profiles"
@@ -310,6 +341,12 @@ class Service:
     def measured_run(self, run_id: str) -> Result | PictureResult | None:
         """A run of either kind."""
         return archive.load_run(self.store, run_id)
+
+
+def inspection_key(target: Target, arguments: dict[str, Any]) -> str:
+    """What names an inspection: the same question of the same target has the same."""
+    text = json.dumps([target.to_dict(), arguments], sort_keys=True)
+    return f"{arguments['name']}-{hashlib.sha256(text.encode()).hexdigest()[:12]}"
 
 
 def model_shape(model: str) -> MolmoConfig:

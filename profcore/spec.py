@@ -183,6 +183,7 @@ class Sweep:
         queries: The pictures and questions of a Motivation experiment.
         query_of: For each setting, which of the queries it measures.
         fitted: Whether a query's picture is cropped to its setting's grid; else it is tiled by the model's own rule.
+        quality: Questions on which each setting's quality is recorded beside its latency; None for not at all.
         stop_at_eos: Whether an answer ends with the end-of-text token; `output_tokens` is then the most it may have.
     """
 
@@ -198,6 +199,7 @@ class Sweep:
     query_of: tuple[int, ...] = ()
     fitted: bool = False
     stop_at_eos: bool = False
+    quality: QuerySet | None = None
 
     def __post_init__(self) -> None:
         if self.num_samples < 1:
@@ -231,6 +233,8 @@ class Sweep:
             plain |= {"queries": self.queries.to_dict(), "query_of": list(self.query_of), "fitted": self.fitted}
         if self.stop_at_eos:
             plain["stop_at_eos"] = True
+        if self.quality:
+            plain["quality"] = self.quality.to_dict()
         return plain
 
     @classmethod
@@ -249,6 +253,7 @@ class Sweep:
             query_of=tuple(value.get("query_of", ())),
             fitted=bool(value.get("fitted", False)),
             stop_at_eos=bool(value.get("stop_at_eos", False)),
+            quality=QuerySet.from_dict(value["quality"]) if value.get("quality") else None,
         )
 
 

@@ -1,8 +1,8 @@
 """The append-only file a run writes: one JSON record a line, read on from a byte offset.
 
 Records carry a `type`: `run` (a `RunSpec`, first line), `environment`, `ceilings`, `state`, `phase` (what is being
-done, for people), `routing`, `sample`, `setting_failed`; and for results taken in from elsewhere `import` (first
-line) and `summary`.
+done, for people), `routing`, `sample`, `quality`, `setting_failed`; and for results taken in from elsewhere `import`
+(first line) and `summary`.
 Whoever writes holds a lock on the file, so that a spool without an end whose lock is free is known to be
 abandoned. Standard library only.
 """
@@ -89,6 +89,11 @@ class SpoolWriter:
     def routing(self, setting: int, prefill_experts: tuple[int, ...]) -> None:
         """Append how many distinct experts a setting's prefill routes to in each active block."""
         self.write({"type": "routing", "setting": setting, "prefill_experts": list(prefill_experts)})
+
+    def quality(self, setting: int, kl: float, accuracy: float | None, queries: int) -> None:
+        """Append what a setting costs in quality (see `measure.quality`)."""
+        found = {"kl": kl, "accuracy": accuracy, "queries": queries}
+        self.write({"type": "quality", "setting": setting, **found})
 
     def setting_failed(self, setting: int, reason: str) -> None:
         """Append that a setting gives no further sample, and why."""

@@ -109,6 +109,11 @@ MIGRATIONS = (
     ALTER TABLE samples ADD COLUMN flops_total DOUBLE;
     CREATE TABLE removed (run_id VARCHAR PRIMARY KEY);
     """,
+    """
+    ALTER TABLE settings ADD COLUMN kl DOUBLE;
+    ALTER TABLE settings ADD COLUMN accuracy DOUBLE;
+    ALTER TABLE settings ADD COLUMN quality_queries INTEGER;
+    """,
 )
 
 _SETTING_TYPES = pa.schema(
@@ -163,6 +168,8 @@ _SELDOM = (
     *("processing_ms", "vision_total_ms", "system_total_ms", *_FLOPS),
     *("image_id", "query_id", "image_width", "image_height"),
 )
+# What a setting says of itself alone, and not of each of its samples.
+_NOT_OF_SAMPLES = "run_id, setting, failed, prefill_experts, kl, accuracy, quality_queries"
 _TELEMETRY_FIELDS = ("sm_clock_mhz", "temperature_c", "power_w", "throttle_reasons")
 
 _RUNS = """
@@ -373,6 +380,11 @@ class Store:
                     "UPDATE settings SET prefill_experts = ? WHERE run_id = ? AND setting = ?",
                     [record["prefill_experts"], run_id, record["setting"]],
                 )
+            elif kind == "quality":
+                cursor.execute(
+                    "UPDATE settings SET kl = ?, accuracy = ?, quality_queries = ? WHERE run_id = ? AND setting = ?",
+                    [record["kl"], record["accuracy"], record["queries"], run_id, record["setting"]],
+                )
             elif kind == "setting_failed":
                 cursor.execute(
                     "UPDATE settings SET failed = ? WHERE run_id = ? AND setting = ?",
@@ -503,9 +515,9 @@ class Store:
     def samples(self, run_id: str) -> pd.DataFrame:
         """A run's samples with their settings' knobs, in the order measured; without the decode steps."""
         return self._cursor.execute(
-            """
+            f"""
             SELECT samples.* EXCLUDE (run_id, decode_steps_ms, issue_ms),
-                settings.* EXCLUDE (run_id, setting, failed, prefill_experts)
+                settings.* EXCLUDE ({_NOT_OF_SAMPLES})
             FROM samples JOIN settings USING (run_id, setting)
             WHERE run_id = ? ORDER BY sample_id
             """,
@@ -562,8 +574,8 @@ class Store:
         What only pictures or files of others have is left out where no sample has it.
         """
         table = self._cursor.sql(
-            """
-            SELECT samples.*, settings.* EXCLUDE (run_id, setting, failed, prefill_experts)
+            f"""
+            SELECT samples.*, settings.* EXCLUDE ({_NOT_OF_SAMPLES})
             FROM samples JOIN settings USING (run_id, setting)
             WHERE run_id = ? ORDER BY sample_id
             """,

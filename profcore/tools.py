@@ -6,6 +6,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from profcore.errors import UserError
+from profcore.inspectors import run_inspector
+from profcore.inspectors.base import Inspection
 from profcore.measure.ceilings import known_ceilings, measure_ceilings
 from profcore.measure.environment import describe
 from profcore.measure.profile import explain
@@ -17,11 +19,15 @@ if TYPE_CHECKING:
 
     from profcore.worker import ModelShelf
 
-    Tool = Callable[[ModelShelf, Target, dict[str, Any], Callable[[str], None]], dict[str, Any]]
+    Tool = Callable[[ModelShelf, Target, dict[str, Any], Callable[[str], None], Callable[[], bool]], dict[str, Any]]
 
 
 def profile(
-    shelf: ModelShelf, target: Target, arguments: dict[str, Any], tell: Callable[[str], None]
+    shelf: ModelShelf,
+    target: Target,
+    arguments: dict[str, Any],
+    tell: Callable[[str], None],
+    stop: Callable[[], bool],
 ) -> dict[str, Any]:
     """As `measure.profile.explain`, with the environment and the ceilings.
 
@@ -30,7 +36,9 @@ def profile(
         target: What to measure on.
         arguments: `setting` (as `Setting.to_dict`); `picture`, `prompt` and `trace` (a file) where not the default.
         tell: Told what is being done.
+        stop: Not asked: a pass takes seconds.
     """
+    del stop
     tell(f"Loading {target.model}")
     loaded, engine = shelf.get(target), shelf.engine(target)
     device = loaded.model.device
@@ -52,11 +60,40 @@ def profile(
     return {**found, "environment": environment.to_dict(), "ceilings": ceilings.to_dict()}
 
 
-TOOLS: dict[str, Tool] = {"profile": profile}
+def inspect(
+    shelf: ModelShelf,
+    target: Target,
+    arguments: dict[str, Any],
+    tell: Callable[[str], None],
+    stop: Callable[[], bool],
+) -> dict[str, Any]:
+    """As `inspectors.run_inspector`, with the environment.
+
+    Args:
+        shelf: Where the model is kept.
+        target: What to look at.
+        arguments: `name` (a name of `inspectors.names.INSPECTORS`), and what that tool takes.
+        tell: Told what is being done.
+        stop: Whether to give up.
+    """
+    tell(f"Loading {target.model}")
+    loaded, engine = shelf.get(target), shelf.engine(target)
+    tell("Looking")
+    found = run_inspector(arguments["name"], Inspection(loaded, target, arguments, tell, stop))
+    environment = describe(target, loaded, engine, Clock.EVENTS, Telemetry(loaded.model.device).driver)
+    return {**found, "environment": environment.to_dict()}
+
+
+TOOLS: dict[str, Tool] = {"profile": profile, "inspect": inspect}
 
 
 def run_tool(
-    name: str, shelf: ModelShelf, target: Target, arguments: dict[str, Any], tell: Callable[[str], None]
+    name: str,
+    shelf: ModelShelf,
+    target: Target,
+    arguments: dict[str, Any],
+    tell: Callable[[str], None],
+    stop: Callable[[], bool] = lambda: False,
 ) -> dict[str, Any]:
     """Run a tool by its name.
 
@@ -66,4 +103,4 @@ def run_tool(
     """
     if name not in TOOLS:
         raise UserError(f"There is no tool {name!r}: choose from {', '.join(TOOLS)}.")
-    return TOOLS[name](shelf, target, arguments, tell)
+    return TOOLS[name](shelf, target, arguments, tell, stop)

@@ -27,7 +27,7 @@ from profcore.engines.base import PreparationError, StopRequestedError
 from profcore.errors import UserError
 from profcore.measure.ceilings import known_ceilings, measure_ceilings
 from profcore.measure.environment import describe, device_name
-from profcore.measure.loop import Routing, SettingFailed, run_sweep
+from profcore.measure.loop import Routing, SettingFailed, SettingQuality, run_sweep
 from profcore.measure.telemetry import Telemetry
 from profcore.models.load import LoadedModel, load_model, resolve_device, resolve_dtype, resolve_experts
 from profcore.spec import RunSpec, Sample, State, Target
@@ -100,7 +100,7 @@ def execute(
     writer: SpoolWriter,
     shelf: ModelShelf,
     stop: Callable[[], bool],
-    seen: Callable[[Sample | SettingFailed | Routing], None] | None = None,
+    seen: Callable[[Sample | SettingFailed | Routing | SettingQuality], None] | None = None,
     told: Callable[[str], None] | None = None,
 ) -> State:
     """Run a spec to its end, writing everything to its spool, and say how it ended.
@@ -112,7 +112,7 @@ def execute(
         writer: The spool.
         shelf: Where the model is kept.
         stop: Whether the run was asked to stop.
-        seen: Called after each record of a sample, a setting's routing or a failed setting.
+        seen: Called after each record of a sample, a setting's routing or quality, or a failed setting.
         told: Called with what is being done now, in words, which the spool also says.
     """
 
@@ -140,6 +140,9 @@ def execute(
                     writer.sample(result)
                 elif isinstance(result, Routing):
                     writer.routing(result.setting, result.prefill_experts)
+                elif isinstance(result, SettingQuality):
+                    found = result.quality
+                    writer.quality(result.setting, found.kl, found.accuracy, found.queries)
                 else:
                     writer.setting_failed(result.setting, result.reason)
                 if seen:
@@ -167,7 +170,7 @@ def answer(command: dict[str, Any], shelf: ModelShelf, stop: Callable[[], bool])
     Args:
         command: `answer` (the file), `tool` (its name), `target` and `arguments`.
         shelf: Where the model is kept.
-        stop: Whether to give up waiting for the device.
+        stop: Whether to give up.
     """
     from profcore.tools import run_tool
 
@@ -179,9 +182,9 @@ def answer(command: dict[str, Any], shelf: ModelShelf, stop: Callable[[], bool])
     try:
         target = Target(**command["target"])
         with _device_lock(resolve_device(target.device), tell, stop):
-            result = run_tool(command["tool"], shelf, target, command["arguments"], tell)
+            result = run_tool(command["tool"], shelf, target, command["arguments"], tell, stop)
     except StopRequestedError:
-        write_answer(path, "failed", "The program that had asked ended before it was done.")
+        write_answer(path, "failed", "Stopped before it was done.")
     except UserError as error:
         write_answer(path, "failed", str(error))
     except PreparationError as error:
@@ -258,8 +261,11 @@ def main() -> None:
     shelf = ModelShelf()
     while (command := asked.get()) is not None and not gone.is_set():
         if command["do"] == "tool":
-            answer(command, shelf, gone.is_set)
-            tell("ended", run=command["id"])
+            question = command["id"]
+            # The same question may be asked again after it was stopped.
+            stopped.discard(question)
+            answer(command, shelf, lambda question=question: gone.is_set() or question in stopped)  # type: ignore[misc]
+            tell("ended", run=question)
             continue
         path = Path(command["spool"])
         spec = read_spec(path)

@@ -107,9 +107,10 @@ def test_a_tiling_is_drawn_over_the_picture_itself():
     picture = load_picture(Picture("photo", "coffee"))
     tiles = tile(*picture.size, 12)
     spec = charts.tiling(picture, tiles).to_dict()
-    # The picture keeps its shape: it is as wide as its crops, which stand out above and below it.
-    tall = tiles.crops["bottom"].max() - tiles.crops["top"].min()
-    assert spec["width"] / spec["height"] == pytest.approx(600 / tall, rel=1e-3)
+    # The picture keeps its shape: drawn is what the picture and its crops take together.
+    wide = max(600, tiles.crops["right"].max()) - min(0, tiles.crops["left"].min())
+    tall = max(400, tiles.crops["bottom"].max()) - min(0, tiles.crops["top"].min())
+    assert spec["width"] / spec["height"] == pytest.approx(wide / tall)
     assert "data:image/jpeg;base64," in json.dumps(spec)
     saved = Image.open(io.BytesIO(figure(charts.tiling(picture, tiles), "png"))).convert("RGB")
     colours = {colour for _, colour in saved.getcolors(1 << 24)}

@@ -59,7 +59,9 @@ def test_photographs_are_real_and_ship_with_scikit_image():
     for name in PHOTOS:
         photo = np.asarray(load_picture(Picture("photo", name)))
         assert photo.shape[2] == 3
-        assert photo.std() > 20
+        # A photograph has many shades, also one of the moon, whose shades are close to each other.
+        assert photo.std() > 10
+        assert len(np.unique(photo)) > 100
 
 
 def test_pictures_that_are_none(tmp_path):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 import streamlit as st
@@ -56,7 +56,7 @@ def choose_sweep(experiment: Experiment, config: MolmoConfig, slider: Callable[[
     with st.expander("Other knobs"):
         base = _base(experiment, config)
     with st.expander("Picture and prompt"):
-        picture = _picture()
+        picture = choose_picture()
         prompt = st.text_input("Prompt", DEFAULT_PROMPT, key="prompt", bind="query-params")
     with st.expander("Warm-up and order"):
         warmup = st.slider("Warm-up inferences per setting", 0, 10, 2, key="warmup", bind="query-params")
@@ -126,20 +126,26 @@ def _base(experiment: Experiment, config: MolmoConfig) -> Setting:
     return Setting((1, grid), top_k, first_blocks(blocks, config.n_layers), tokens)
 
 
-def _picture() -> Picture | None:
+def choose_picture(prefix: str = "") -> Picture | None:
+    """Draw the choice of a picture; None where none was uploaded yet.
+
+    Args:
+        prefix: Tells the widgets apart where a page has several; the link holds them without one alone.
+    """
     kinds = ("photograph", "solid colour", "your own")
+    bind: Any = {} if prefix else {"bind": "query-params"}
     kind = st.selectbox(
         "Picture",
         kinds,
-        key="picture",
-        bind="query-params",
+        key=f"{prefix}picture",
         help="The published scripts use a solid colour, which routes to fewer experts than a real picture.",
+        **bind,
     )
     if kind == "photograph":
-        return Picture("photo", st.selectbox("Photograph", PHOTOS, key="photo", bind="query-params"))
+        return Picture("photo", st.selectbox("Photograph", PHOTOS, key=f"{prefix}photo", **bind))
     if kind == "solid colour":
-        return Picture("solid", st.color_picker("Colour", SOLID, key="colour", bind="query-params"))
-    uploaded = st.file_uploader("Picture file", key="upload")
+        return Picture("solid", st.color_picker("Colour", SOLID, key=f"{prefix}colour", **bind))
+    uploaded = st.file_uploader("Picture file", key=f"{prefix}upload")
     if uploaded is None:
         return None
     try:

@@ -28,6 +28,7 @@ def navigate() -> st.Page:
             ],
             "Explain": [
                 st.Page("pages/engines.py", title="Engines side by side", icon=":material/compare_arrows:"),
+                st.Page("pages/inspect.py", title="Inspect", icon=":material/biotech:"),
                 st.Page("pages/why.py", title="Why this long?", icon=":material/search_insights:"),
             ],
             "Results": [st.Page("pages/runs.py", title="Runs", icon=":material/database:")],

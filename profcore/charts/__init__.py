@@ -3,6 +3,7 @@
 from profcore.charts.base import CLICK, FLOOR, SERIES_COLOURS, STAGE_COLOURS, is_clickable
 from profcore.charts.beside import beside
 from profcore.charts.engines import engines
+from profcore.charts.inspection import pooling, routing
 from profcore.charts.pictures import (
     component_bars,
     cumulative,
@@ -36,6 +37,8 @@ __all__ = [
     "panel",
     "parameter_bars",
     "parts",
+    "pooling",
+    "routing",
     "scaling",
     "tiling",
 ]

@@ -17,21 +17,21 @@ if TYPE_CHECKING:
 
 def check(options: argparse.Namespace) -> int:
     """Compare a model with expected outputs, an engine with eager."""
-    from profcore.models.parity import against_eager, compare, every_knob
+    from profcore.inspectors import run_inspector
+    from profcore.inspectors.base import Inspection
     from profcore.worker import ModelShelf
 
     if options.expected is None and options.engine == "eager":
         raise UserError("Nothing to compare with: give --expected FILE, or --engine graph or compiled.")
     shelf, target = ModelShelf(), target_of(options)
-    loaded, engine = shelf.get(target), shelf.engine(target)
-    differences = compare(loaded.model, engine, options.expected) if options.expected else []
-    if options.engine != "eager":
-        print(f"{options.engine} against eager, logits:", file=sys.stderr)
-        differences += [against_eager(loaded, engine, setting) for setting in every_knob(loaded.model.config)]
-    for difference in differences:
-        verdict = "" if difference.passed else f"  above {difference.tolerance:.3g}"
-        print(f"{difference.name:<48} {difference.largest:.3e}{verdict}")
-    return 0 if all(difference.passed for difference in differences) else 1
+    shelf.engine(target)
+    expected = str(options.expected) if options.expected else None
+    arguments = {"engines": [target.engine], "expected": expected, "sanity": False}
+    found = run_inspector("check", Inspection(shelf.get(target), target, arguments))
+    for row in found["rows"]:
+        verdict = "" if row["passed"] else f"  above {row['at_most']:.3g}"
+        print(f"{row['what']:<48} {row['found']:.3e}{verdict}")
+    return 0 if found["passed"] else 1
 
 
 def tokens(options: argparse.Namespace) -> int:

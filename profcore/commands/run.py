@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -25,6 +26,7 @@ from profcore.experiments import (
 )
 from profcore.flops_latency import correlations, display_correlations, with_flops
 from profcore.frames import spool_environment, spool_routing, spool_samples
+from profcore.importance import above, most_important, read_scores
 from profcore.models.knobs import check_setting
 from profcore.models.pictures import load_picture
 from profcore.motivation import MOTIVATION, plan_all
@@ -50,12 +52,33 @@ def _given_values(experiment: Experiment, options: argparse.Namespace, config: M
         if largest is not None and largest < 1:
             raise UserError(f"--max-grid-size {largest} is out of range: give 1 to 12.")
         return range(1, largest + 1) if largest is not None else default_values(experiment, config)
+    if experiment.knob is Knob.ACTIVE_BLOCKS and (options.importance_file or options.importance_threshold):
+        return _important_blocks(options, config)
     given = {
         Knob.TOP_K: options.top_k_values,
         Knob.ACTIVE_BLOCKS: options.num_active_blocks,
         Knob.OUTPUT_TOKENS: options.max_new_tokens,
     }[experiment.knob]
     return parse_values(experiment, " ".join(given), config) if given else default_values(experiment, config)
+
+
+def _important_blocks(options: argparse.Namespace, config: MolmoConfig) -> list[int | str]:
+    """Masks by a score file: of each number of blocks, or of each threshold."""
+    if not options.importance_file:
+        raise UserError("A threshold needs scores: name them with --importance-file FILE.")
+    try:
+        data = options.importance_file.read_bytes()
+    except OSError as error:
+        raise UserError(f"{options.importance_file} cannot be read: {error.strerror}.") from None
+    blocks = config.n_layers
+    scores = read_scores(data, str(options.importance_file), blocks)
+    if options.importance_threshold:
+        return [above(scores, threshold, blocks) for threshold in options.importance_threshold]
+    least = max(blocks - len(scores), 1)
+    if not options.num_active_blocks:
+        return [most_important(scores, number, blocks) for number in range(least, blocks + 1)]
+    given = parse_values(CATALOGUE["transformer_blocks_mask"], " ".join(options.num_active_blocks), config)
+    return [value if isinstance(value, str) else most_important(scores, value, blocks) for value in given]
 
 
 def _base(experiment: Experiment, options: argparse.Namespace, config: MolmoConfig) -> Setting:
@@ -76,13 +99,16 @@ def run(options: argparse.Namespace) -> int:
     spools = options.spool_only or check_database(database_of(options))
     target, shelf = target_of(options), ModelShelf()
     on_pictures = options.experiment in MOTIVATION
-    queries = read_data_set(_data_set(options)) if on_pictures else None
+    queries = read_data_set(data_set_of(options)) if on_pictures or options.quality else None
     if not on_pictures:
         load_picture(picture_of(options.image))
     # Loaded before anything is written, so that a checkpoint or engine that cannot be used leaves no trace.
     config = shelf.get(target).model.config
     shelf.engine(target)
-    sweeps = _motivation_sweeps(options, queries, config) if queries else _profiling_sweeps(options, config)
+    if queries and on_pictures:
+        sweeps = _motivation_sweeps(options, queries, config)
+    else:
+        sweeps = [replace(sweep, quality=queries) for sweep in _profiling_sweeps(options, config)]
     for sweep in sweeps:
         for setting in sweep.settings:
             check_setting(setting, config)
@@ -147,7 +173,8 @@ def _motivation_sweeps(options: argparse.Namespace, queries: QuerySet, config: M
     )
 
 
-def _data_set(options: argparse.Namespace) -> DataSet:
+def data_set_of(options: argparse.Namespace) -> DataSet:
+    """The data set that the options name."""
     return DataSet(
         options.data_set,
         options.data,
@@ -155,7 +182,7 @@ def _data_set(options: argparse.Namespace) -> DataSet:
         options.annotations,
         options.split,
         options.num_pictures,
-        options.seed,
+        getattr(options, "seed", 0),
     )
 
 

@@ -69,7 +69,7 @@ def measure(spec: RunSpec, writer: Any, shelf: Any) -> State:
     from rich.console import Console
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-    from profcore.measure.loop import Routing, SettingFailed
+    from profcore.measure.loop import Routing, SettingFailed, SettingQuality
     from profcore.worker import execute
 
     stopping: list[int] = []
@@ -82,7 +82,7 @@ def measure(spec: RunSpec, writer: Any, shelf: Any) -> State:
             task = progress.add_task(spec.sweep.experiment, total=spec.sweep.num_inferences)
 
             def seen(result: Any) -> None:
-                if isinstance(result, Routing):
+                if isinstance(result, Routing | SettingQuality):
                     return
                 if isinstance(result, SettingFailed):
                     progress.console.print(f"Setting {result.setting + 1} failed: {result.reason}")

@@ -15,6 +15,7 @@ import torch
 from profcore.engines.base import PreparationError, StopRequestedError
 from profcore.errors import UserError
 from profcore.measure.clock import make_clock
+from profcore.measure.quality import Quality, QualityMeter
 from profcore.measure.routing import prefill_experts
 from profcore.measure.telemetry import Telemetry
 from profcore.models.inputs import ModelInputs, grid_inputs, picture_inputs
@@ -40,6 +41,14 @@ class SettingFailed:
 
 
 @dataclass(frozen=True)
+class SettingQuality:
+    """What a setting costs in quality (see `measure.quality`)."""
+
+    setting: int
+    quality: Quality
+
+
+@dataclass(frozen=True)
 class Routing:
     """How many distinct experts a setting's prefill uses, for each active block."""
 
@@ -54,7 +63,7 @@ def run_sweep(
     telemetry: Telemetry,
     stop: Callable[[], bool],
     tell: Callable[[str], None] = lambda text: None,
-) -> Iterator[Sample | SettingFailed | Routing]:
+) -> Iterator[Sample | SettingFailed | Routing | SettingQuality]:
     """Measure a sweep, giving each sample as it is taken.
 
     Settings are visited round by round, each round in a new random order, so that drift of the machine does not
@@ -141,6 +150,17 @@ def run_sweep(
                         yield Routing(index, routed[key])
     if not taken:
         raise UserError(f"No setting could be measured: {reason}")
+    if sweep.quality:
+        # After all samples, which it must not disturb.
+        meter = QualityMeter(loaded, sweep.quality.queries, stop)
+        found: dict[Any, Quality] = {}
+        for index in alive:
+            setting = sweep.settings[index]
+            tell(f"Quality of setting {index + 1} of {len(sweep.settings)}")
+            knobs = (setting.top_k, setting.block_mask)
+            if knobs not in found:
+                found[knobs] = meter.of(setting)
+            yield SettingQuality(index, found[knobs])
 
 
 def _ended(

@@ -21,6 +21,12 @@ class Tokenizer(Protocol):
     def encode(self, text: str) -> list[int]:
         """Token ids of a text, without special tokens."""
 
+    def decode(self, ids: list[int]) -> str:
+        """The text of token ids, those of special tokens left out."""
+
+    def piece(self, id: int) -> str:
+        """One token as it stands in the vocabulary."""
+
 
 class ByteTokenizer:
     """One token per UTF-8 byte, for a model that came without a tokenizer."""
@@ -32,6 +38,14 @@ class ByteTokenizer:
     def encode(self, text: str) -> list[int]:
         """Token ids of a text: its bytes."""
         return list(text.encode("utf-8"))
+
+    def decode(self, ids: list[int]) -> str:
+        """The text of token ids; what is no byte is left out."""
+        return bytes(number for number in ids if number < 256).decode("utf-8", errors="replace")
+
+    def piece(self, id: int) -> str:
+        """The byte as a character."""
+        return chr(id) if id < 256 else f"<{id}>"
 
 
 class FileTokenizer:
@@ -48,6 +62,14 @@ class FileTokenizer:
     def encode(self, text: str) -> list[int]:
         """Token ids of a text, without special tokens."""
         return self._backend.encode(text, add_special_tokens=False).ids
+
+    def decode(self, ids: list[int]) -> str:
+        """The text of token ids, those of special tokens left out."""
+        return self._backend.decode(ids, skip_special_tokens=True)
+
+    def piece(self, id: int) -> str:
+        """One token as it stands in the vocabulary."""
+        return self._backend.id_to_token(id) or f"<{id}>"
 
 
 def load_tokenizer(directory: Path, config: MolmoConfig) -> Tokenizer:

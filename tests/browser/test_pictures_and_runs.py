@@ -105,7 +105,7 @@ def test_real_pictures_are_measured_watched_and_broken_ones_named(own, page, tmp
     expect(page.get_by_text("mine: 2 questions, 1 skipped.")).to_be_visible()
     expect(page.get_by_text("1 was skipped")).to_be_visible()
     expect(page.locator(".vega-embed")).to_have_count(2)
-    expect(page.get_by_role("button", name="Result JSON")).to_be_visible()
+    expect(page.get_by_role("button", name="Result JSON")).to_be_visible(timeout=60_000)
     with page.expect_download() as waiting:
         page.get_by_role("button", name="Result JSON").click()
     document = json.loads(Path(waiting.value.path()).read_text())

@@ -1,0 +1,178 @@
+"""The inspection tools, a tab each: what a tool takes, Look, and what it found."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import streamlit as st
+
+from pages.parts import bar, controls, figure_view
+from pages.parts.state import service
+from profcore import charts
+from profcore.errors import UserError
+from profcore.experiments import CATALOGUE, parse_values
+from profcore.inspections import lines, tables
+from profcore.inspectors.names import INSPECTORS
+from profcore.models.pictures import load_picture
+from profcore.queries import DEFAULT_PROMPT, Picture
+from profcore.service import environment_line, inspection_key, model_shape
+from profcore.spec import State
+from profcore.tiling import tile
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+_POLL_S = 0.3
+_PROBLEM = "inspect-problem"
+_WITHOUT_PICTURE = ("moe-layer", "structure")
+
+
+def show() -> None:
+    """Draw the tabs; only the open one is looked at."""
+    titles = [each.title for each in INSPECTORS.values()]
+    # What a tab holds is drawn when it is opened.
+    for tab, (name, each) in zip(st.tabs(titles, key="tool", bind="query-params"), INSPECTORS.items(), strict=True):
+        if tab.open:
+            with tab:
+                st.caption(f"{each.text} In place of the published `{each.script}`.")
+                _tool(name)
+
+
+def _tool(name: str) -> None:
+    left, right = st.columns([1, 2.6], gap="large")
+    with left:
+        try:
+            target = bar.target()
+            arguments = _arguments(name)
+        except UserError as error:
+            st.error(str(error))
+            return
+        key = inspection_key(target, arguments)
+        found = service().inspection(key)
+        under_way = found is not None and found["state"] in ("queued", "working")
+        st.button(
+            "Look again" if found and not under_way else "Look",
+            type="primary",
+            icon=":material/search:",
+            width="stretch",
+            key=f"look-{name}",
+            disabled=under_way,
+            on_click=_ask,
+            args=(arguments,),
+        )
+        if problem := st.session_state.pop(_PROBLEM, ""):
+            st.error(problem)
+    with right:
+        if found is None:
+            st.info(f"Press **Look**: the tool looks at **{target.model}** on **{target.device}**.")
+        elif under_way:
+            st.fragment(run_every=_POLL_S)(_follow)(key)
+        elif found["state"] == "failed":
+            st.error(f"This inspection failed: {found['text']}")
+        else:
+            _draw(name, found["result"])
+
+
+def _arguments(name: str) -> dict[str, Any]:
+    """Draw what a tool takes, and give it.
+
+    Raises:
+        UserError: It is not possible.
+    """
+    arguments: dict[str, Any] = {"name": name}
+    if name in _WITHOUT_PICTURE:
+        return arguments
+    picture = controls.choose_picture(f"{name}-")
+    if picture is None:
+        raise UserError("Upload a picture, or choose another kind.")
+    arguments["picture"] = picture.to_dict()
+    if name in ("tokens", "flow", "topk", "check"):
+        arguments["prompt"] = st.text_input("Prompt", DEFAULT_PROMPT, key=f"{name}-prompt")
+    if name == "topk":
+        config = model_shape(bar.target().model)
+        text = st.text_input("Values of top-k", key="topk-values", placeholder="1 2 4 8 16 32")
+        if text.strip():
+            arguments["values"] = [int(value) for value in parse_values(CATALOGUE["moe_topk"], text, config)]
+    if name == "check":
+        arguments["knobs"] = st.toggle("Turn every knob under each engine", key="check-knobs", help="Takes longer.")
+        expected = st.text_input("File of expected outputs", key="check-expected", placeholder="expected.safetensors")
+        arguments["expected"] = expected.strip() or None
+    return arguments
+
+
+def _ask(arguments: dict[str, Any]) -> None:
+    try:
+        service().ask_inspection(bar.target(), arguments)
+    except UserError as error:
+        st.session_state[_PROBLEM] = str(error)
+
+
+def _follow(key: str) -> None:
+    found = service().inspection(key)
+    if found is None or found["state"] in ("done", "failed"):
+        st.rerun()
+        return
+    before = service().jobs.position(key)
+    waiting = f"Queued: {before} before this, on the same device" if before else "Queued"
+    st.info(waiting if found["state"] == "queued" else f"{found['text']}…", icon=":material/hourglass_top:")
+
+
+def _draw(name: str, found: dict[str, Any]) -> None:
+    st.caption(environment_line(found["environment"], State.DONE))
+    said = lines(name, found)
+    if not found.get("passed", True):
+        st.error(said[0])
+    elif "passed" in found:
+        st.success(said[0])
+    else:
+        st.markdown(said[0])
+    for sentence in said[1:]:
+        st.markdown(sentence)
+    _DRAWN.get(name, lambda found: None)(found)
+    for title, table in tables(name, found).items():
+        if name == "flow":
+            # A stage is opened when it is wanted: there are hundreds of modules.
+            with st.expander(f"{title}: {len(table):,} module calls"):
+                st.dataframe(table, hide_index=True)
+        else:
+            st.subheader(title)
+            st.dataframe(table, hide_index=True)
+
+
+def _draw_tokens(found: dict[str, Any]) -> None:
+    picture = load_picture(Picture(**found["picture"]))
+    tiles = tile(*picture.size, found["num_crops"] - 1)
+    drawn = charts.tiling(picture, tiles, charts.PAGE_WIDTH)
+    figure_view.draw(drawn, "tokens_tiling", "inspect-tiling", saved=charts.tiling(picture, tiles))
+
+
+def _draw_pooling(found: dict[str, Any]) -> None:
+    names = [each["crop"] for each in found["crops"]]
+    chosen = st.selectbox("Crop", names, index=min(1, len(names) - 1), key="pooled-crop")
+    crop = found["crops"][names.index(chosen)]
+    figure_view.draw(charts.pooling(crop["kept"], found["pooling_window"][0]), "pooling", "inspect-pooling")
+    st.caption(
+        "Each square is a patch, each outlined window a token; faint windows are dropped: another crop has them."
+    )
+
+
+def _draw_topk(found: dict[str, Any]) -> None:
+    left, middle = st.columns(2)
+    top_k = left.selectbox("Top-k", found["values"], index=len(found["values"]) // 2, key="drawn-topk")
+    phase = middle.segmented_control("Phase", ["prefill", "decode"], default="prefill", required=True, key="phase")
+    for column, picture in zip(st.columns(2), ("real", "solid"), strict=True):
+        each = next(
+            row
+            for row in found["routing"]
+            if (row["picture"], row["top_k"], row["phase"]) == (picture, top_k, phase or "prefill")
+        )
+        with column:
+            st.markdown(f"**{'The picture' if picture == 'real' else 'A solid colour of the same size'}**")
+            figure_view.draw(charts.routing(each), f"routing_{picture}_top{top_k}_{phase}", f"inspect-{picture}")
+
+
+_DRAWN: dict[str, Callable[[dict[str, Any]], None]] = {
+    "tokens": _draw_tokens,
+    "pooling": _draw_pooling,
+    "topk": _draw_topk,
+}

@@ -1,0 +1,35 @@
+"""The inspection tools' names, for pages and commands that have no torch."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Inspector:
+    """One tool.
+
+    Attributes:
+        title: As pages call it.
+        text: What it answers.
+        script: The published script that it takes the place of.
+    """
+
+    title: str
+    text: str
+    script: str
+
+
+INSPECTORS = {
+    "tokens": Inspector("Tokens", "How does a picture with its prompt become tokens?", "analyze_tokens.py"),
+    "moe-layer": Inspector("MoE layer", "What is in a block's mixture of experts?", "inspect_moe_layer.py"),
+    "flow": Inspector("Flow", "What does each module take and give in one inference?", "inspect_molmo_flow.py"),
+    "pooling": Inspector("Pooling", "How do a crop's 24×24 patches become 12×12 tokens?", "inspect_pooling_params.py"),
+    "structure": Inspector(
+        "Structure", "What is the model made of, and where are its parameters?", "quick_inspect_structure.py"
+    ),
+    "topk": Inspector("Top-k", "Does each token use as many experts as top-k says, and which?", "verify_moe_topk.py"),
+    "check": Inspector(
+        "Check", "Does the model load, generate, and give the same under each engine?", "test_hf_model.py"
+    ),
+}
