@@ -2,21 +2,11 @@
 
 import streamlit as st
 
-from pages.parts import controls, run_view
+from pages.parts import block_controls, controls, quality_view, run_view
 from profcore.experiments import CATALOGUE
 
 EXPERIMENT = CATALOGUE["transformer_blocks_mask"]
 config = controls.shape()
-
-
-def counts() -> range:
-    """The numbers of first blocks that the slider stands for."""
-    total = config.n_layers
-    first, last = st.slider(
-        "Active blocks, first N from and to", 1, total, (1, total), key="range", bind="query-params"
-    )
-    return range(first, last + 1)
-
 
 st.title("Active transformer blocks")
 st.markdown(
@@ -25,6 +15,11 @@ st.markdown(
 )
 left, right = st.columns([1, 2.6], gap="large")
 with left:
-    controls.choose_sweep(EXPERIMENT, config, counts)
+    controls.choose_sweep(EXPERIMENT, config, lambda: block_controls.choose(config))
 with right:
-    run_view.show(EXPERIMENT, run_view.prefill_and_decode(EXPERIMENT))
+    views = {
+        **run_view.prefill_and_decode(EXPERIMENT),
+        "Which blocks": run_view.which_blocks,
+        "Latency and quality": quality_view.draw,
+    }
+    run_view.show(EXPERIMENT, views, explained={"Latency and quality": quality_view.explain})

@@ -2,7 +2,7 @@
 
 import streamlit as st
 
-from pages.parts import controls, run_view, scaling_view
+from pages.parts import controls, quality_view, run_view, scaling_view
 from profcore.experiments import CATALOGUE
 
 EXPERIMENT = CATALOGUE["moe_topk"]
@@ -26,5 +26,10 @@ left, right = st.columns([1, 2.6], gap="large")
 with left:
     controls.choose_sweep(EXPERIMENT, config, values)
 with right:
-    views = {**run_view.prefill_and_decode(EXPERIMENT), "FLOPs scaling": scaling_view.draw}
-    run_view.show(EXPERIMENT, views, explained={"FLOPs scaling": scaling_view.explain})
+    views = {
+        **run_view.prefill_and_decode(EXPERIMENT),
+        "FLOPs scaling": scaling_view.draw,
+        "Latency and quality": quality_view.draw,
+    }
+    explained = {"FLOPs scaling": scaling_view.explain, "Latency and quality": quality_view.explain}
+    run_view.show(EXPERIMENT, views, explained)

@@ -134,15 +134,14 @@ def _topk_lines(found: dict[str, Any]) -> list[str]:
         verdict = "Every token used exactly as many experts as top-k says, in every block, in prefill and decode."
     sentences = [verdict]
     for top_k in found["values"]:
-        hit = {
-            each["picture"]: np.mean(each["distinct"])
-            for each in routing
-            if each["top_k"] == top_k and each["phase"] == "prefill"
-        }
+        rows = [each for each in routing if each["top_k"] == top_k and each["phase"] == "prefill"]
+        hit = {each["picture"]: np.mean(each["distinct"]) for each in rows}
         sentences.append(
             f"Top-k {top_k}: the real picture's prompt hits {hit['real']:.1f} of {found['experts']} experts in the "
-            f"mean block, a solid colour's {hit['solid']:.1f}."
+            f"mean block, a solid colour's {hit['solid']:.1f}; {rows[0]['unlike']:.1%} of its tokens use other experts."
         )
+    if found["weights"] == "random":
+        sentences.append("With random weights a picture moves its tokens little, so the two may be much alike.")
     return sentences
 
 
@@ -156,6 +155,7 @@ def _topk_tables(found: dict[str, Any]) -> dict[str, pd.DataFrame]:
             "experts of a token": "–".join(map(str, dict.fromkeys(each["per_token"]))),
             "distinct experts, mean block": round(float(np.mean(each["distinct"])), 1),
             "imbalance, mean block": round(float(np.mean(each["imbalance"])), 2),
+            "tokens unlike the other picture": round(each["unlike"], 4),
             "passed": each["passed"],
         }
         for each in found["routing"]

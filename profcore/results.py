@@ -212,6 +212,18 @@ def display_samples(result: Result) -> pd.DataFrame:
     return frame.round(dict.fromkeys(stages.values(), 3))
 
 
+def display_quality(result: Result) -> pd.DataFrame:
+    """What each setting costs in quality beside its latencies, as a table for people."""
+    rows = result.settings.dropna(subset=["kl"])
+    medians = result.summary.pivot_table(index="setting", columns="metric", values="median")
+    frame = pd.DataFrame({"setting": rows["title"], "KL (nats)": rows["kl"].round(6)})
+    frame["VQA accuracy"] = rows["accuracy"]
+    for metric in ("ttft_ms", "tpot_ms", "total_ms"):
+        if metric in medians:
+            frame[f"{METRIC_LABELS[metric]} (ms)"] = rows["setting"].map(medians[metric]).round(3)
+    return frame.dropna(axis="columns", how="all")
+
+
 def display_profile_stages(profile: dict[str, Any]) -> pd.DataFrame:
     """A profile's stages as a table for people."""
     rows = [

@@ -369,3 +369,59 @@ def test_figures_of_our_own_and_of_published_files(run, tmp_path, shared):
     ):
         code, _, err = run("plot", *words)
         assert (code, says in err, err.count("\n")) == (2, True, 1)
+
+
+@pytest.mark.parametrize("name", ["tokens", "moe-layer", "flow", "pooling", "structure"])
+def test_inspection_tools(run, name):
+    code, out, _ = run("inspect", name, "--device", "cpu", "--json", "--image", "coffee")
+    assert code == 0
+    found = json.loads(out)
+    assert found["environment"]["model"] == "tiny"
+    code, words, _ = run("inspect", name, "--device", "cpu", "--image", "coffee")
+    assert code == 0
+    # Both show what one function gives.
+    shown = {"tokens": "704 vision tokens", "moe-layer": "64 experts", "flow": "module calls", "pooling": "2×3 grid"}
+    assert shown.get(name, "3,694,176 parameters") in words
+
+
+def test_top_k_is_proved_and_importance_scored_and_used(run, tmp_path):
+    code, out, _ = run("inspect", "topk", "--device", "cpu", "--top-k-values", 2, "--image", "chelsea")
+    assert code == 0
+    assert "Every token used exactly as many experts as top-k says" in out
+    code, _, err = run("inspect", "topk", "--device", "cpu", "--top-k-values", 65)
+    assert (code, "Top-k 65 is out of range" in err) == (2, True)
+    code, out, _ = run("importance", "norm", "--device", "cpu", "--num-pictures", 1, "--output", "s.json")
+    assert code == 0
+    assert "these scores mean nothing" in out
+    scores = json.loads(Path("s.json").read_text())
+    assert list(scores) == [str(block) for block in range(16)]
+    fast = ["--device", "cpu", "--num-samples", 1, "--warmup", 0]
+    words = ["--importance-file", "s.json", "--num-active-blocks", 2, "--quality", "--num-pictures", 1]
+    code, _, _ = run("run", "transformer_blocks_mask", *words, *fast, "--spool-only", "out")
+    assert code == 0
+    records = [json.loads(line) for line in next(Path("out").glob("*.jsonl")).read_text().splitlines()]
+    (setting,) = records[0]["sweep"]["settings"]
+    best = sorted(scores, key=lambda block: -scores[block])[:2]
+    assert setting["block_mask"] == "".join("1" if str(block) in best else "0" for block in range(16))
+    (quality,) = [record for record in records if record["type"] == "quality"]
+    assert (quality["setting"], quality["queries"], quality["accuracy"]) == (0, 1, None)
+    assert quality["kl"] > 0
+    for words, says in (
+        (["--importance-threshold", 0.5], "A threshold needs scores"),
+        (["--importance-file", "none.json"], "cannot be read"),
+        (["--importance-file", "s.json", "--importance-threshold", 99], "No block has a score of 99 or more"),
+    ):
+        code, _, err = run("run", "transformer_blocks_mask", *words, *fast)
+        assert (code, says in err, err.count("\n")) == (2, True, 1)
+
+
+def test_inspect_check_is_the_same_check(run, tiny_molmoe, monkeypatch):
+    monkeypatch.undo()
+    expected = tiny_molmoe / "expected.safetensors"
+    code, out, _ = run("inspect", "check", "--model", tiny_molmoe, "--device", "cpu", "--expected", expected, "--json")
+    found = json.loads(out)
+    assert code == 0
+    assert found["passed"]
+    checks = {row["check"] for row in found["rows"]}
+    assert checks == {"eager", "compiled", "compiled against eager"}
+    assert sum(row["what"].startswith("out.") for row in found["rows"]) == 13

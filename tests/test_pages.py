@@ -17,6 +17,7 @@ from profcore.spec import RunSpec, State, Target
 
 FIGURES = ["PNG, 300 DPI", "SVG", "PDF"]
 DOWNLOADS = ["Result JSON", "Samples CSV", "Samples Parquet", "All, with figures"]
+LANGUAGE_MODEL = ("Prefill and decode", "All stages", "Decode step by position")
 PAGES = ("vision_tokens", "moe_topk", "active_blocks", "output_tokens")
 
 
@@ -77,7 +78,8 @@ def test_a_first_visit_shows_the_shipped_run(app, page):
     assert "White marks: the physical floor" in texts(test.caption)
     # On two pages the sweep stands beside real pictures.
     beside = page in ("vision_tokens", "output_tokens")
-    assert len(test.get("vega_lite_chart")) == 2
+    # Beside its controls the page of blocks shows which of them run.
+    assert len(test.get("vega_lite_chart")) == 2 + (page == "active_blocks")
     assert len(test.dataframe) == 3 + beside  # token counts, summary, samples; slopes
     labels = [button.label for button in test.get("download_button")]
     assert [label for label in labels if label not in FIGURES] == DOWNLOADS
@@ -89,8 +91,8 @@ def test_a_first_visit_shows_the_shipped_run(app, page):
     ("page", "views"),
     [
         ("vision_tokens", ["Time to first token", "Stage by stage"]),
-        ("moe_topk", ["Prefill and decode", "All stages", "Decode step by position", "FLOPs scaling"]),
-        ("active_blocks", ["Prefill and decode", "All stages", "Decode step by position"]),
+        ("moe_topk", [*LANGUAGE_MODEL, "FLOPs scaling", "Latency and quality"]),
+        ("active_blocks", [*LANGUAGE_MODEL, "Which blocks", "Latency and quality"]),
         ("output_tokens", ["Log scale", "Linear scale", "Time per output token", "Decode step by position"]),
     ],
 )
@@ -101,7 +103,10 @@ def test_every_chart_draws(app, page, views):
     for view in views:
         test.button_group(key="view").set_value(view).run()
         assert not test.exception
-        assert test.get("vega_lite_chart")
+        if view == "Latency and quality":
+            assert "recorded no quality" in texts(test.caption)
+        else:
+            assert test.get("vega_lite_chart")
 
 
 def test_sliders_tell_tokens_and_inferences(app):
@@ -492,3 +497,99 @@ def test_the_service_renames_removes_and_packs(service):
         service.receive(bytes(200_000_001), "large.json")
     service.remove(run_id)
     assert service.store.run(run_id) is None
+
+
+@pytest.mark.parametrize("tool", ["Tokens", "MoE layer", "Pooling", "Structure"])
+def test_a_tool_looks_at_the_workers_model(app, service, tool):
+    test = app("inspect", tool=tool)
+    assert "Press **Look**" in texts(test.info)
+    look = next(button for button in test.button if button.label == "Look")
+    look.click().run()
+    name = look.key.removeprefix("look-")
+    answers = service.store.path.parent / "inspections"
+    until(lambda: any(json.loads(path.read_text())["state"] == "done" for path in answers.glob(f"{name}-*.json")))
+    test.run()
+    assert not test.exception
+    assert "tiny (random weights)" in texts(test.caption)
+    assert test.dataframe
+    assert bool(test.get("vega_lite_chart")) == (tool in ("Tokens", "Pooling"))
+
+
+def test_blocks_are_chosen_by_a_score_file_a_threshold_or_one_by_one(app):
+    test = app("active_blocks", way="Most important N")
+    test.radio(key="scores-from").set_value("from a file").run()
+    assert "Upload a file of scores" in texts(test.error)
+    scores = json.dumps({str(block): block / 100 for block in range(1, 15)}).encode()
+    test.file_uploader(key="score-file").upload("scores.json", scores, "application/json").run()
+    assert not test.error
+    # The first and the last block have no score, so two blocks are always kept.
+    assert "2 blocks have no score and are always kept" in texts(test.caption)
+    assert (test.slider(key="important").min, test.slider(key="important").max) == (2, 16)
+    assert "**750 inferences**: 15 settings" in texts(test.markdown)
+    test.selectbox(key="way").set_value("Score threshold").run()
+    test.number_input(key="threshold").set_value(0.1).run()
+    assert "**50 inferences**: 1 settings" in texts(test.markdown)
+    assert test.dataframe[0].value["blocks"].tolist() == [5 + 2]
+    test.number_input(key="threshold").set_value(9.0).run()
+    assert test.dataframe[0].value["blocks"].tolist() == [2]
+    test.file_uploader(key="score-file").upload("bad.json", b'{"99": 1}', "application/json").run()
+    assert "'99' is no block of a model with 16" in texts(test.error)
+    test.selectbox(key="way").set_value("Drawn").run()
+    assert "**50 inferences**: 1 settings" in texts(test.markdown)
+    test.button_group(key="drawn").set_value([0, 3]).run()
+    assert test.dataframe[0].value["blocks"].tolist() == [2]
+    test.button_group(key="drawn").set_value([]).run()
+    assert "no active block" in texts(test.error)
+    assert next(button for button in test.button if button.label == "Run").disabled
+
+
+def test_importance_is_measured_and_its_mask_is_stored_with_the_run(app, service):
+    test = app("active_blocks", way="Most important N")
+    assert "press Measure importance" in texts(test.error)
+    test.number_input(key="importance-limit").set_value(1).run()
+    next(button for button in test.button if button.label == "Measure importance").click().run()
+    answers = service.store.path.parent / "inspections"
+    until(lambda: any(json.loads(path.read_text())["state"] == "done" for path in answers.glob("importance-*.json")))
+    test.run()
+    assert not test.exception
+    assert "these scores mean nothing" in texts(test.warning)
+    (answer,) = answers.glob("importance-*.json")
+    scores = {int(block): score for block, score in json.loads(answer.read_text())["result"]["scores"].items()}
+    test.slider(key="important").set_value((2, 2)).run()
+    test.slider(key="samples").set_value(1).run()
+    test.slider(key="tokens").set_value(2).run()
+    test.slider(key="warmup").set_value(0).run()
+    test.toggle(key="quality").set_value(True).run()
+    test.number_input(key="quality-limit").set_value(1).run()
+    next(button for button in test.button if button.label == "Run").click().run()
+    run_id = service.latest("transformer_blocks_mask")
+    until(lambda: State(service.store.run(run_id)["state"]).ended)
+    settings = service.store.settings(run_id)
+    best = sorted(scores, key=lambda block: -scores[block])[:2]
+    assert settings["block_mask"].tolist() == ["".join("1" if block in best else "0" for block in range(16))]
+    assert settings["kl"].item() > 0
+    assert settings["quality_queries"].item() == 1
+    test = app("active_blocks", view="Latency and quality", run=run_id)
+    assert "quality means nothing here" in texts(test.warning)
+    assert "KL (nats)" in test.dataframe[1].value
+    service.remove(run_id)
+
+
+def test_a_tool_asked_for_while_a_sweep_runs_waits_and_says_so(app, service):
+    run_id = service.start(Target(), small_sweep(values=(1, 2), num_samples=200))
+    test = app("inspect", tool="Structure")
+    next(button for button in test.button if button.label.startswith("Look")).click().run()
+    assert "Queued: 1 before this, on the same device" in texts(test.info)
+    service.stop(run_id)
+    until(lambda: State(service.store.run(run_id)["state"]).ended)
+    service.remove(run_id)
+
+
+def test_a_tool_that_cannot_says_why(app, service):
+    test = app("inspect", tool="Check")
+    test.text_input(key="check-expected").set_value("/no/where.safetensors").run()
+    next(button for button in test.button if button.label == "Look").click().run()
+    answers = service.store.path.parent / "inspections"
+    until(lambda: any(json.loads(path.read_text())["state"] == "failed" for path in answers.glob("check-*.json")))
+    test.run()
+    assert "There is no expected file '/no/where.safetensors'" in texts(test.error)

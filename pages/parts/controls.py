@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 import streamlit as st
 
-from pages.parts import bar, navigation
+from pages.parts import bar, data_set_controls, figure_view, navigation
 from pages.parts.state import service
+from profcore import charts
+from profcore.data_sets import DataSet, read_data_set
 from profcore.errors import UserError
 from profcore.experiments import Experiment, base_setting, build_settings, parse_values
 from profcore.models.images import image_tokens
@@ -33,7 +36,7 @@ def shape() -> MolmoConfig:
         st.stop()
 
 
-def choose_sweep(experiment: Experiment, config: MolmoConfig, slider: Callable[[], Sequence[int]]) -> None:
+def choose_sweep(experiment: Experiment, config: MolmoConfig, slider: Callable[[], Sequence[int | str]]) -> None:
     """Draw a knob page's controls, ending in Run.
 
     Args:
@@ -41,7 +44,12 @@ def choose_sweep(experiment: Experiment, config: MolmoConfig, slider: Callable[[
         config: The chosen model's shape.
         slider: Draws the knob's own slider and gives the values it stands for.
     """
-    values: Sequence[int | str] = slider()
+    values: Sequence[int | str] = ()
+    problem = st.session_state.pop("problem", "")
+    try:
+        values = slider()
+    except UserError as error:
+        problem = str(error)
     exact = st.text_input(
         "Exactly these values instead",
         key="values",
@@ -61,13 +69,18 @@ def choose_sweep(experiment: Experiment, config: MolmoConfig, slider: Callable[[
     with st.expander("Warm-up and order"):
         warmup = st.slider("Warm-up inferences per setting", 0, 10, 2, key="warmup", bind="query-params")
         seed = st.number_input("Seed of the visiting order", 0, 2**31, 0, key="seed", bind="query-params")
-    problem = st.session_state.pop("problem", "")
+    quality = None
+    if experiment.knob in (Knob.TOP_K, Knob.ACTIVE_BLOCKS):
+        with st.expander("Quality"):
+            quality = _quality()
     sweep = None
     try:
         if exact.strip():
             values = parse_values(experiment, exact, config)
         if picture is None:
             raise UserError("Upload a picture, or choose another kind.")
+        if problem and not exact.strip():
+            raise UserError(problem)
         settings = build_settings(experiment, values, base)
         for setting in settings:
             check_setting(setting, config)
@@ -89,14 +102,19 @@ def choose_sweep(experiment: Experiment, config: MolmoConfig, slider: Callable[[
             width="stretch",
             disabled=sweep is None,
             on_click=_start,
-            args=(sweep,),
+            args=(sweep, quality),
         )
     if sweep:
         _counts(sweep)
+        if experiment.knob is Knob.ACTIVE_BLOCKS:
+            drawn = charts.masks([setting.mask_label for setting in sweep.settings])
+            figure_view.draw(drawn, "active_blocks", "masks")
 
 
-def _start(sweep: Sweep) -> None:
+def _start(sweep: Sweep, quality: DataSet | None) -> None:
     try:
+        if quality:
+            sweep = replace(sweep, quality=read_data_set(quality))
         st.session_state["run"] = service().start(bar.target(), sweep)
     except UserError as error:
         st.session_state["problem"] = str(error)
@@ -124,6 +142,17 @@ def _base(experiment: Experiment, config: MolmoConfig) -> Setting:
     if experiment.knob is not Knob.OUTPUT_TOKENS:
         tokens = st.slider("Output tokens", 1, 200, tokens, key="tokens", bind="query-params")
     return Setting((1, grid), top_k, first_blocks(blocks, config.n_layers), tokens)
+
+
+def _quality() -> DataSet | None:
+    """Draw whether quality is recorded, and on what; None where it is not."""
+    asked = st.toggle(
+        "Record what each setting costs in quality",
+        key="quality",
+        help="After the samples: the KL divergence of the next-token distribution from the full model's, and VQA "
+        "accuracy where the questions have answers.",
+    )
+    return data_set_controls.choose("quality-", 8) if asked else None
 
 
 def choose_picture(prefix: str = "") -> Picture | None:

@@ -2,38 +2,50 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import streamlit as st
 
 from profcore.data_sets import KINDS, DataSet
 
 
-def choose() -> DataSet:
-    """Draw the choice, and give the data set as it was named."""
-    kind = st.selectbox("Data set", list(KINDS), key="dataset", bind="query-params")
+def choose(prefix: str = "", questions_asked: int | None = None) -> DataSet:
+    """Draw the choice, and give the data set as it was named.
+
+    Args:
+        prefix: Tells the widgets apart where a page has several; the link holds the kind of one alone.
+        questions_asked: How many questions are drawn unless more are asked for; all of the built-in ones if not given.
+    """
+    bind: Any = {} if prefix else {"bind": "query-params"}
+    kind = st.selectbox("Data set", list(KINDS), key=f"{prefix}dataset", **bind)
     st.caption(KINDS[kind][0].upper() + KINDS[kind][1:] + ".")
     path = questions = annotations = split = ""
     if kind in ("vqa", "folder"):
-        path = st.text_input("Folder of pictures", key="pictures", placeholder="/data/vqa/val2014")
+        path = st.text_input("Folder of pictures", key=f"{prefix}pictures", placeholder="/data/vqa/val2014")
     if kind == "vqa":
-        questions = st.text_input("Questions JSON", key="questions", placeholder="v2_…_val2014_questions.json")
-        annotations = st.text_input("Annotations JSON (may be left out)", key="annotations")
+        questions = st.text_input("Questions JSON", key=f"{prefix}questions", placeholder="v2_…_val2014_questions.json")
+        annotations = st.text_input("Annotations JSON (may be left out)", key=f"{prefix}annotations")
     if kind == "folder":
         questions = st.text_input(
             "CSV or JSONL of questions",
-            key="questions",
+            key=f"{prefix}questions",
             placeholder="questions.csv in the folder",
             help="A row for each question, with the columns image and question; answer and question_id if you like.",
         )
     if kind == "table":
         path = st.text_input(
             "Parquet file or directory",
-            key="pictures",
+            key=f"{prefix}pictures",
             placeholder="/data/docvqa",
             help="Columns image (bytes and path, bytes, or the path of a file beside it) and question.",
         )
-        split = st.text_input("Split, where there are several", key="split", placeholder="validation")
-    everything = st.checkbox("All its questions", value=kind == "photographs", key=f"every-{kind}")
+        split = st.text_input("Split, where there are several", key=f"{prefix}split", placeholder="validation")
+    everything = st.checkbox(
+        "All its questions", value=kind == "photographs" and not questions_asked, key=f"{prefix}every-{kind}"
+    )
     limit = None
     if not everything:
-        limit = int(st.number_input("Questions, drawn at random", 1, 100_000, 100, key="limit"))
+        limit = int(
+            st.number_input("Questions, drawn at random", 1, 100_000, questions_asked or 100, key=f"{prefix}limit")
+        )
     return DataSet(kind, path.strip(), questions.strip(), annotations.strip(), split.strip(), limit)

@@ -15,7 +15,7 @@ from profcore.service import environment_line
 from profcore.spec import Ceilings, Stage
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
 
     import altair as alt
 
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 def show(
     experiment: Experiment,
     views: Views,
-    explained: dict[str, Callable[[Result], None]] | None = None,
+    explained: Mapping[str, Callable[[Result], None]] | None = None,
     below: Callable[[Result], None] | None = None,
 ) -> None:
     """Draw the chosen run, or the latest.
@@ -72,6 +72,12 @@ def prefill_and_decode(experiment: Experiment) -> Views:
         "All stages": lambda result: [charts.breakdown(result.summary, experiment, list(Stage), "total_ms")],
         "Decode step by position": decode_steps,
     }
+
+
+def which_blocks(result: Result) -> list[alt.LayerChart]:
+    """The chart of the blocks that each setting runs; none where a file does not say it."""
+    masks = result.settings["block_mask"].dropna().tolist()
+    return [charts.masks(masks)] if masks else []
 
 
 def decode_steps(result: Result) -> list[alt.LayerChart]:

@@ -2,6 +2,7 @@
 
 from profcore.charts.base import CLICK, FLOOR, SERIES_COLOURS, STAGE_COLOURS, is_clickable
 from profcore.charts.beside import beside
+from profcore.charts.blocks import importance, masks, quality
 from profcore.charts.engines import engines
 from profcore.charts.inspection import pooling, routing
 from profcore.charts.pictures import (
@@ -32,12 +33,15 @@ __all__ = [
     "engines",
     "flops_points",
     "histogram",
+    "importance",
     "is_clickable",
+    "masks",
     "over_tokens",
     "panel",
     "parameter_bars",
     "parts",
     "pooling",
+    "quality",
     "routing",
     "scaling",
     "tiling",

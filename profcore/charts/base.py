@@ -39,7 +39,7 @@ PART_COLOURS = {
     "other": "#56B4E9",
     "waiting": "#bdbdbd",
 }
-SUM_COLOUR = "#0072B2"
+SUM_COLOUR, KEPT_COLOUR = "#0072B2", "#d5dbe1"
 COMPONENT_COLOURS = {"used by a token": "#0072B2", "other experts": "#b9c7d4"}
 SERIES_COLOURS = ["#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#999999"]
 """Of runs that are set beside each other; as many as can be told apart."""

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 
 from profcore.engines import eager
+from profcore.engines.base import StopRequestedError
 from profcore.errors import UserError
 from profcore.models.knobs import turned
 from profcore.models.pictures import SOLID, load_picture
@@ -40,17 +41,26 @@ def inspect(asked: Inspection) -> dict[str, Any]:
         raise UserError(f"Top-k {wrong[0]} is out of range: give 1 to {config.num_experts}.")
     image = asked.image()
     pictures = {"real": image, "solid": _solid_like(image)}
+    inputs = {picture: asked.inputs(shown) for picture, shown in pictures.items()}
     found = []
-    for picture, shown in pictures.items():
-        inputs = asked.inputs(shown)
-        for top_k in values:
+    for top_k in values:
+        used = {}
+        for picture in pictures:
+            if asked.stop():
+                raise StopRequestedError
             asked.tell(f"Top-k {top_k} on the {picture} picture")
-            found += _routed(model, inputs, top_k, picture)
+            used[picture] = _routed(model, inputs[picture], top_k)
+        for picture in pictures:
+            for phase, blocks in used[picture].items():
+                row = {"picture": picture, "top_k": top_k, "phase": phase}
+                unlike = differing(used["real"][phase], used["solid"][phase])
+                found.append({**row, **describe(blocks, config.num_experts, top_k), "unlike": unlike})
     return {
         "picture": asked.picture.to_dict(),
         "experts": config.num_experts,
         "blocks": config.n_layers,
         "values": values,
+        "weights": asked.loaded.weights,
         "routing": found,
         "passed": all(each["passed"] for each in found),
     }
@@ -65,8 +75,8 @@ def _solid_like(image: Image.Image) -> Image.Image:
     return load_picture(Picture("solid", SOLID)).resize(image.size)
 
 
-def _routed(model: MolmoE, inputs: ModelInputs, top_k: int, picture: str) -> list[dict[str, Any]]:
-    """What prefill and decode route to."""
+def _routed(model: MolmoE, inputs: ModelInputs, top_k: int) -> dict[str, list[torch.Tensor]]:
+    """The experts of each token in prefill and decode, for each block (tokens, chosen)."""
     config = model.config
     calls: list[list[torch.Tensor]] = [[] for _ in range(config.n_layers)]
 
@@ -85,11 +95,17 @@ def _routed(model: MolmoE, inputs: ModelInputs, top_k: int, picture: str) -> lis
     finally:
         for hook in hooks:
             hook.remove()
-    phases = {"prefill": [each[0] for each in calls], "decode": [torch.cat(each[1:]) for each in calls]}
-    return [
-        {"picture": picture, "top_k": top_k, "phase": phase, **describe(used, config.num_experts, top_k)}
-        for phase, used in phases.items()
-    ]
+    return {"prefill": [each[0] for each in calls], "decode": [torch.cat(each[1:]) for each in calls]}
+
+
+def differing(one: list[torch.Tensor], other: list[torch.Tensor]) -> float:
+    """The share of tokens, over all blocks, that use another set of experts; both are of as many tokens.
+
+    Shapes:
+        one, other: For each block (tokens, chosen).
+    """
+    unlike = [(a.sort(1).values != b.sort(1).values).any(1).float().mean() for a, b in zip(one, other, strict=True)]
+    return float(torch.stack(unlike).mean())
 
 
 def describe(used: list[torch.Tensor], experts: int, top_k: int) -> dict[str, Any]:

@@ -1,0 +1,99 @@
+"""Blocks: which run, how important each is, and latency beside quality."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import altair as alt
+import pandas as pd
+
+from profcore.charts.base import HEIGHT, KEPT_COLOUR, LINE, SUM_COLOUR
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from profcore.importance import Scores
+
+_ROW = 18
+
+
+def masks(given: Sequence[str]) -> alt.LayerChart:
+    """Which blocks run under each mask, a row for each; blocks are counted from 1.
+
+    Args:
+        given: Masks of ones and zeros, first block first.
+    """
+    rows = [
+        {"row": row, "block": block + 1, "state": "runs" if flag == "1" else "skipped", "active": mask.count("1")}
+        for row, mask in enumerate(given)
+        for block, flag in enumerate(mask)
+    ]
+    chart = (
+        alt.Chart(pd.DataFrame(rows))
+        .mark_rect(stroke="white", strokeWidth=1)
+        .encode(
+            x=alt.X("block:O", title="Transformer block", axis=alt.Axis(labelAngle=0, labelOverlap="greedy")),
+            y=alt.Y("row:O", title="Setting", axis=alt.Axis(labels=False, ticks=False)),
+            color=alt.Color(
+                "state:N",
+                scale=alt.Scale(domain=["runs", "skipped"], range=[SUM_COLOUR, KEPT_COLOUR]),
+                legend=alt.Legend(title=None, orient="top", symbolType="square"),
+            ),
+            tooltip=[
+                alt.Tooltip("block:O", title="Block"),
+                alt.Tooltip("state:N", title="It"),
+                alt.Tooltip("active:Q", title="Active blocks of this setting"),
+            ],
+        )
+    )
+    return alt.layer(chart).properties(height=max(_ROW * len(given), 2 * _ROW))
+
+
+def importance(scores: Scores, total: int) -> alt.LayerChart:
+    """The score of each block; those without one are always kept.
+
+    Args:
+        scores: By block, from 0; drawn from 1.
+        total: How many blocks the model has.
+    """
+    rows = pd.DataFrame({"block": [block + 1 for block in scores], "score": list(scores.values())})
+    x = alt.X("block:O", title="Transformer block", scale=alt.Scale(domain=list(range(1, total + 1))))
+    chart = (
+        alt.Chart(rows)
+        .mark_bar(color=SUM_COLOUR)
+        .encode(
+            x=x,
+            y=alt.Y("score:Q", title="Importance"),
+            tooltip=[alt.Tooltip("block:O", title="Block"), alt.Tooltip("score:Q", title="Score", format=",.5f")],
+        )
+    )
+    return alt.layer(chart).properties(height=HEIGHT // 2)
+
+
+def quality(summary: pd.DataFrame, settings: pd.DataFrame, measure: str) -> alt.LayerChart:
+    """Each setting's latency over what it costs in quality.
+
+    Args:
+        summary: As `Result.summary`.
+        settings: As `Result.settings`, with `kl` and `accuracy`.
+        measure: 'kl' or 'accuracy'.
+    """
+    totals = summary.loc[summary["metric"] == "total_ms", ["setting", "median", "low", "high", "n"]]
+    rows = totals.merge(settings[["setting", "x", "title", "kl", "accuracy"]], on="setting").dropna(subset=[measure])
+    rows = rows.sort_values("x")
+    titles = {"kl": "KL divergence from the full model (nats)", "accuracy": "VQA accuracy"}
+    x = alt.X(f"{measure}:Q", title=titles[measure], axis=alt.Axis(format="%" if measure == "accuracy" else "~g"))
+    y = alt.Y("median:Q", title="Total latency (ms)", scale=alt.Scale(zero=True))
+    tooltip = [
+        alt.Tooltip("title:N", title="Setting"),
+        alt.Tooltip(f"{measure}:Q", title=titles[measure], format=",.5f"),
+        alt.Tooltip("median:Q", title="Median (ms)", format=",.3f"),
+        alt.Tooltip("low:Q", title="95 % interval from (ms)", format=",.3f"),
+        alt.Tooltip("high:Q", title="to (ms)", format=",.3f"),
+        alt.Tooltip("n:Q", title="Samples"),
+    ]
+    base = alt.Chart(rows).encode(x=x, y=y, tooltip=tooltip)
+    line = base.mark_line(color=LINE, strokeWidth=1.5).encode(order="x:Q")
+    points = base.mark_point(color=SUM_COLOUR, filled=True, size=60, opacity=1)
+    labels = base.mark_text(align="left", dx=7, dy=-6, color=LINE).encode(text="x:Q")
+    return alt.layer(line, points, labels).properties(height=HEIGHT)
