@@ -141,7 +141,7 @@ def _topk_lines(found: dict[str, Any]) -> list[str]:
             f"mean block, a solid colour's {hit['solid']:.1f}; {rows[0]['unlike']:.1%} of its tokens use other experts."
         )
     if found["weights"] == "random":
-        sentences.append("With random weights a picture moves its tokens little, so the two may be much alike.")
+        sentences.append("The weights are random: trained ones may tell the two apart more, or less.")
     return sentences
 
 

@@ -14,7 +14,20 @@ LIGHT = (
     *("intake", "floors", "comparison", "side_by_side", "trace", "profiles", "answers", "engines.names"),
     *("queries", "motivation", "data_sets", "data_sets.vqa", "data_sets.tables", "data_sets.folder", "flops"),
     *("flops_latency", "scaling", "beside", "run_comparison", "picture_results", "result_files", "run_figures"),
-    *("figures", "archive", "tiling", "parameters", "differences", "frames", "commands.plot", "cli"),
+    *(
+        "figures",
+        "archive",
+        "tiling",
+        "parameters",
+        "differences",
+        "frames",
+        "importance",
+        "vqa_accuracy",
+        "inspections",
+        "inspectors.names",
+        "commands.plot",
+        "cli",
+    ),
 )
 
 
