@@ -35,8 +35,11 @@ def test_every_tool_looks_and_shows_what_it_found(url, page, tool):
     if tool in ("Tokens", "Pooling", "Top-k"):
         expect(page.locator(".vega-embed")).to_have_count(2 if tool == "Top-k" else 1)
     if tool == "Flow":
-        page.get_by_text(re.compile("LLM decode: .* module calls")).last.click()
-        expect(page.locator('[data-testid="stDataFrame"]').last).to_be_visible()
+        # A stage is opened when it is wanted.
+        decode = page.get_by_test_id("stExpander").filter(has_text=re.compile("LLM decode: .* module calls"))
+        expect(decode.get_by_test_id("stDataFrame")).to_be_hidden()
+        decode.locator("summary").click()
+        expect(decode.get_by_test_id("stDataFrame")).to_be_visible()
     assert errors(page) == 0
 
 
