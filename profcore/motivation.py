@@ -27,7 +27,6 @@ class Motivation:
         title: As pages and charts call it.
         text: What it asks, in a sentence.
         file: Name of its result file, without what tells its variants apart.
-        twin: The profiling experiment that turns the same knob on one picture.
         queries: How many pictures it takes unless told otherwise; None for all.
         num_samples: Timed inferences for each picture at each setting.
         output_tokens: Tokens each inference generates.
@@ -38,7 +37,6 @@ class Motivation:
     title: str
     text: str
     file: str
-    twin: str | None
     queries: int | None
     num_samples: int
     output_tokens: tuple[int, ...]
@@ -53,7 +51,6 @@ MOTIVATION: dict[str, Motivation] = {
             title="Latency distribution",
             text="How long does an answer take over the pictures and questions of a data set?",
             file="exp1_latency_distribution.json",
-            twin=None,
             queries=None,
             num_samples=5,
             output_tokens=(10,),
@@ -64,7 +61,6 @@ MOTIVATION: dict[str, Motivation] = {
             title="Component profiling",
             text="Which component holds the parameters, and which takes the time to the first token?",
             file="exp2_component_profiling.json",
-            twin=None,
             queries=None,
             num_samples=5,
             output_tokens=(1,),
@@ -75,7 +71,6 @@ MOTIVATION: dict[str, Motivation] = {
             title="Vision tokens vs latency",
             text="What does each vision token cost, with real pictures cropped to grids from 1×1 to 1×12?",
             file="exp3_vision_tokens_vs_latency.json",
-            twin="context_scaling",
             queries=10,
             num_samples=1,
             output_tokens=(1,),
@@ -86,7 +81,6 @@ MOTIVATION: dict[str, Motivation] = {
             title="Language tokens vs latency",
             text="What does each output token cost, from 8 to as many as the model's context holds?",
             file="exp4_language_tokens_vs_latency.json",
-            twin="output_tokens",
             queries=10,
             num_samples=1,
             output_tokens=(8, 16, 32, 64, 128, 256, 512, 1024, 2048, 4096),
@@ -97,7 +91,6 @@ MOTIVATION: dict[str, Motivation] = {
             title="FLOPs vs latency",
             text="Do theoretical FLOPs predict latency? Measured on experiments 3 and 4.",
             file="exp5_flops_vs_latency.json",
-            twin=None,
             queries=10,
             num_samples=1,
             output_tokens=(),

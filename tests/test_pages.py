@@ -575,6 +575,20 @@ def test_importance_is_measured_and_its_mask_is_stored_with_the_run(app, service
     service.remove(run_id)
 
 
+def test_a_measurement_of_importance_can_be_stopped(app, service):
+    test = app("active_blocks", way="Most important N")
+    test.selectbox(key="method").set_value("kl").run()
+    test.number_input(key="importance-limit").set_value(30).run()
+    next(button for button in test.button if button.label == "Measure importance").click().run()
+    answers = service.store.path.parent / "inspections"
+    (answer,) = [path for path in answers.glob("importance-*.json") if json.loads(path.read_text())["state"] != "done"]
+    until(lambda: json.loads(answer.read_text())["text"].startswith("Without block"))
+    assert service.jobs.stop(answer.stem)
+    until(lambda: json.loads(answer.read_text())["state"] == "failed")
+    test.run()
+    assert "Stopped before it was done." in texts(test.error)
+
+
 def test_a_tool_asked_for_while_a_sweep_runs_waits_and_says_so(app, service):
     run_id = service.start(Target(), small_sweep(values=(1, 2), num_samples=200))
     test = app("inspect", tool="Structure")

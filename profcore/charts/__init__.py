@@ -1,6 +1,6 @@
 """Frames to charts: the only place that knows colours and what is written on axes."""
 
-from profcore.charts.base import CLICK, FLOOR, SERIES_COLOURS, STAGE_COLOURS, is_clickable
+from profcore.charts.base import CLICK, FLOOR, STAGE_COLOURS, is_clickable
 from profcore.charts.beside import beside
 from profcore.charts.blocks import importance, masks, quality
 from profcore.charts.engines import engines
@@ -22,7 +22,6 @@ __all__ = [
     "CLICK",
     "FLOOR",
     "PAGE_WIDTH",
-    "SERIES_COLOURS",
     "STAGE_COLOURS",
     "beside",
     "bounds",

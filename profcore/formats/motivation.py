@@ -59,7 +59,6 @@ def motivation_json(
     experiment: Motivation,
     samples: pd.DataFrame,
     metadata: dict[str, Any],
-    flops: pd.DataFrame | None = None,
     more: dict[str, Any] | None = None,
 ) -> str:
     """A run's results in the published Motivation format.
@@ -71,11 +70,8 @@ def motivation_json(
         experiment: Which experiment the run is.
         samples: As `Store.sample_table(run_id).to_pandas()` gives them.
         metadata: Where the figures come from; an extra top-level key.
-        flops: As `flops.sample_flops`, in the samples' order; the samples' own where not given.
         more: Further top-level keys, such as `parameters`.
     """
-    if flops is not None:
-        samples = samples.assign(**{str(column): flops[column].to_numpy() for column in flops})
     ordered = samples.sort_values(["setting", "sample_id"], kind="stable")
     rows = [_row(row) for row in ordered.to_dict("records")]
     document: dict[str, Any] = {"results": rows}
