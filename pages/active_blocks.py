@@ -20,6 +20,6 @@ with right:
     views = {
         **run_view.prefill_and_decode(EXPERIMENT),
         "Which blocks": run_view.which_blocks,
-        "Latency and quality": quality_view.draw,
+        "Quality": quality_view.draw,
     }
-    run_view.show(EXPERIMENT, views, explained={"Latency and quality": quality_view.explain})
+    run_view.show(EXPERIMENT, views, explained={"Quality": quality_view.explain})

@@ -29,7 +29,7 @@ with right:
     views = {
         **run_view.prefill_and_decode(EXPERIMENT),
         "FLOPs scaling": scaling_view.draw,
-        "Latency and quality": quality_view.draw,
+        "Quality": quality_view.draw,
     }
-    explained = {"FLOPs scaling": scaling_view.explain, "Latency and quality": quality_view.explain}
+    explained = {"FLOPs scaling": scaling_view.explain, "Quality": quality_view.explain}
     run_view.show(EXPERIMENT, views, explained)

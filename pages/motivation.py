@@ -15,7 +15,7 @@ TILING = "6 Tiling"
 titles = {f"{experiment.number} {experiment.title}": experiment for experiment in MOTIVATION.values()}
 first = next(iter(titles))
 chosen = st.segmented_control(
-    "Experiment", [*titles, TILING], default=first, required=True, key="motivation", bind="query-params"
+    "Experiment", [*titles, TILING], default=first, required=True, key="motivation", bind="query-params", wrap=True
 )
 if chosen == TILING:
     st.caption("How does a picture become crops, and how many tokens does each bound on them give?")

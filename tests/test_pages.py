@@ -91,8 +91,8 @@ def test_a_first_visit_shows_the_shipped_run(app, page):
     ("page", "views"),
     [
         ("vision_tokens", ["Time to first token", "Stage by stage"]),
-        ("moe_topk", [*LANGUAGE_MODEL, "FLOPs scaling", "Latency and quality"]),
-        ("active_blocks", [*LANGUAGE_MODEL, "Which blocks", "Latency and quality"]),
+        ("moe_topk", [*LANGUAGE_MODEL, "FLOPs scaling", "Quality"]),
+        ("active_blocks", [*LANGUAGE_MODEL, "Which blocks", "Quality"]),
         ("output_tokens", ["Log scale", "Linear scale", "Time per output token", "Decode step by position"]),
     ],
 )
@@ -103,7 +103,7 @@ def test_every_chart_draws(app, page, views):
     for view in views:
         test.button_group(key="view").set_value(view).run()
         assert not test.exception
-        if view == "Latency and quality":
+        if view == "Quality":
             assert "recorded no quality" in texts(test.caption)
         else:
             assert test.get("vega_lite_chart")
@@ -528,14 +528,14 @@ def test_blocks_are_chosen_by_a_score_file_a_threshold_or_one_by_one(app):
     assert "**750 inferences**: 15 settings" in texts(test.markdown)
     test.selectbox(key="way").set_value("Score threshold").run()
     test.number_input(key="threshold").set_value(0.1).run()
-    assert "**50 inferences**: 1 settings" in texts(test.markdown)
+    assert "**50 inferences**: 1 setting ×" in texts(test.markdown)
     assert test.dataframe[0].value["blocks"].tolist() == [5 + 2]
     test.number_input(key="threshold").set_value(9.0).run()
     assert test.dataframe[0].value["blocks"].tolist() == [2]
     test.file_uploader(key="score-file").upload("bad.json", b'{"99": 1}', "application/json").run()
     assert "'99' is no block of a model with 16" in texts(test.error)
     test.selectbox(key="way").set_value("Drawn").run()
-    assert "**50 inferences**: 1 settings" in texts(test.markdown)
+    assert "**50 inferences**: 1 setting ×" in texts(test.markdown)
     test.button_group(key="drawn").set_value([0, 3]).run()
     assert test.dataframe[0].value["blocks"].tolist() == [2]
     test.button_group(key="drawn").set_value([]).run()
@@ -569,7 +569,7 @@ def test_importance_is_measured_and_its_mask_is_stored_with_the_run(app, service
     assert settings["block_mask"].tolist() == ["".join("1" if block in best else "0" for block in range(16))]
     assert settings["kl"].item() > 0
     assert settings["quality_queries"].item() == 1
-    test = app("active_blocks", view="Latency and quality", run=run_id)
+    test = app("active_blocks", view="Quality", run=run_id)
     assert "quality means nothing here" in texts(test.warning)
     assert "KL (nats)" in test.dataframe[1].value
     service.remove(run_id)

@@ -40,6 +40,7 @@ def choose(config: MolmoConfig) -> Sequence[int | str]:
             range(total),
             default=range(total),
             selection_mode="multi",
+            wrap=True,
             key="drawn",
             format_func=lambda block: str(block + 1),
         )

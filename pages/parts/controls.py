@@ -90,7 +90,8 @@ def choose_sweep(experiment: Experiment, config: MolmoConfig, slider: Callable[[
     with run:
         if sweep:
             st.markdown(
-                f"**{sweep.num_inferences:,} inferences**: {len(settings)} settings × {num_samples} samples, "
+                f"**{sweep.num_inferences:,} inferences**: {len(settings)} setting{'' if len(settings) == 1 else 's'} "
+                f"× {num_samples} samples, "
                 f"after {warmup * len(settings)} to warm up"
             )
         if problem:

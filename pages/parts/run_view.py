@@ -43,7 +43,7 @@ def show(
     if run_id is None:
         return
     view = st.segmented_control(
-        "Chart", list(views), default=next(iter(views)), required=True, key="view", bind="query-params"
+        "Chart", list(views), default=next(iter(views)), required=True, key="view", bind="query-params", wrap=True
     )
     name = view or next(iter(views))
     explain = (explained or {}).get(name)

@@ -15,6 +15,8 @@ if TYPE_CHECKING:
     from profcore.importance import Scores
 
 _ROW = 18
+# A page counts what is around the marks into a chart's height: legend, labels and title.
+_AROUND = 150
 
 
 def masks(given: Sequence[str]) -> alt.LayerChart:
@@ -46,7 +48,7 @@ def masks(given: Sequence[str]) -> alt.LayerChart:
             ],
         )
     )
-    return alt.layer(chart).properties(height=max(_ROW * len(given), 2 * _ROW))
+    return alt.layer(chart).properties(height=_ROW * len(given) + _AROUND)
 
 
 def importance(scores: Scores, total: int) -> alt.LayerChart:
