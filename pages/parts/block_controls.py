@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import re
 from dataclasses import asdict
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import streamlit as st
 
 from pages.parts import bar, data_set_controls, figure_view
+from pages.parts.pressed import pressed
 from pages.parts.state import service
 from profcore import charts
 from profcore.errors import UserError
@@ -23,7 +24,6 @@ if TYPE_CHECKING:
 
 _POLL_S = 0.5
 _FIRST, _IMPORTANT, _THRESHOLD, _DRAWN = "First N", "Most important N", "Score threshold", "Drawn"
-_PROBLEM, _ASKED = "importance-problem", "importance-asked"
 
 
 def choose(config: MolmoConfig) -> Sequence[int | str]:
@@ -94,17 +94,9 @@ def _measured(config: MolmoConfig) -> Scores:
     key = inspection_key(target, arguments)
     found = service().inspection(key)
     under_way = found is not None and found["state"] in ("queued", "working")
-    st.button(
-        "Measure importance",
-        icon=":material/search:",
-        width="stretch",
-        disabled=under_way,
-        key="measure-scores",
-        on_click=_ask,
-        args=(arguments,),
-    )
-    if problem := st.session_state.pop(_PROBLEM, ""):
-        st.error(problem)
+    if pressed("Measure importance", "measure-scores", icon=":material/search:", width="stretch", disabled=under_way):
+        service().ask_inspection(target, arguments)
+        st.rerun()
     if under_way:
         st.fragment(run_every=_POLL_S)(_follow)(key)
     elif found and found["state"] == "failed":
@@ -130,13 +122,6 @@ def _draw(scores: Scores, total: int) -> None:
         icon=":material/download:",
         on_click="ignore",
     )
-
-
-def _ask(arguments: dict[str, Any]) -> None:
-    try:
-        service().ask_inspection(bar.target(), arguments)
-    except UserError as error:
-        st.session_state[_PROBLEM] = str(error)
 
 
 def _follow(key: str) -> None:

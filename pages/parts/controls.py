@@ -9,6 +9,7 @@ import pandas as pd
 import streamlit as st
 
 from pages.parts import bar, data_set_controls, figure_view, navigation
+from pages.parts.pressed import pressed
 from pages.parts.state import service
 from profcore import charts
 from profcore.data_sets import DataSet, read_data_set
@@ -45,7 +46,7 @@ def choose_sweep(experiment: Experiment, config: MolmoConfig, slider: Callable[[
         slider: Draws the knob's own slider and gives the values it stands for.
     """
     values: Sequence[int | str] = ()
-    problem = st.session_state.pop("problem", "")
+    problem = ""
     try:
         values = slider()
     except UserError as error:
@@ -96,15 +97,18 @@ def choose_sweep(experiment: Experiment, config: MolmoConfig, slider: Callable[[
             )
         if problem:
             st.error(problem)
-        st.button(
-            "Run",
-            type="primary",
-            icon=":material/play_arrow:",
-            width="stretch",
-            disabled=sweep is None,
-            on_click=_start,
-            args=(sweep, quality),
-        )
+        if (
+            pressed(
+                "Run",
+                "run-sweep",
+                type="primary",
+                icon=":material/play_arrow:",
+                width="stretch",
+                disabled=sweep is None,
+            )
+            and sweep
+        ):
+            _start(sweep, quality)
     if sweep:
         _counts(sweep)
         if experiment.knob is Knob.ACTIVE_BLOCKS:
@@ -118,7 +122,7 @@ def _start(sweep: Sweep, quality: DataSet | None) -> None:
             sweep = replace(sweep, quality=read_data_set(quality))
         st.session_state["run"] = service().start(bar.target(), sweep)
     except UserError as error:
-        st.session_state["problem"] = str(error)
+        st.error(str(error))
 
 
 def _example(experiment: Experiment) -> str:

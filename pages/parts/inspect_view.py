@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 import streamlit as st
 
 from pages.parts import bar, controls, figure_view
+from pages.parts.pressed import pressed
 from pages.parts.state import service
 from profcore import charts
 from profcore.errors import UserError
@@ -23,7 +24,6 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 _POLL_S = 0.3
-_PROBLEM = "inspect-problem"
 _WITHOUT_PICTURE = ("moe-layer", "structure")
 
 
@@ -50,18 +50,20 @@ def _tool(name: str) -> None:
         key = inspection_key(target, arguments)
         found = service().inspection(key)
         under_way = found is not None and found["state"] in ("queued", "working")
-        st.button(
+        if pressed(
             "Look again" if found and not under_way else "Look",
+            f"look-{name}",
             type="primary",
             icon=":material/search:",
             width="stretch",
-            key=f"look-{name}",
             disabled=under_way,
-            on_click=_ask,
-            args=(arguments,),
-        )
-        if problem := st.session_state.pop(_PROBLEM, ""):
-            st.error(problem)
+        ):
+            try:
+                service().ask_inspection(target, arguments)
+            except UserError as error:
+                st.error(str(error))
+            else:
+                st.rerun()
     with right:
         if found is None:
             st.info(f"Press **Look**: the tool looks at **{target.model}** on **{target.device}**.")
@@ -98,13 +100,6 @@ def _arguments(name: str) -> dict[str, Any]:
         expected = st.text_input("File of expected outputs", key="check-expected", placeholder="expected.safetensors")
         arguments["expected"] = expected.strip() or None
     return arguments
-
-
-def _ask(arguments: dict[str, Any]) -> None:
-    try:
-        service().ask_inspection(bar.target(), arguments)
-    except UserError as error:
-        st.session_state[_PROBLEM] = str(error)
 
 
 def _follow(key: str) -> None:

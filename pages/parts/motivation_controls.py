@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 import streamlit as st
 
 from pages.parts import bar, data_set_controls
+from pages.parts.pressed import pressed
 from pages.parts.state import service
 from profcore.errors import UserError
 from profcore.experiments import CATALOGUE, MAX_GRID, parse_values
@@ -16,15 +17,13 @@ if TYPE_CHECKING:
     from profcore.models.config import MolmoConfig
     from profcore.motivation import Motivation
 
-_PROBLEM, _FOUND = "motivation-problem", "motivation-found"
-
 
 def choose(experiment: Motivation, config: MolmoConfig) -> None:
     """Draw an experiment's controls, ending in Run."""
     data_set = data_set_controls.choose()
     run = st.container()
     options: dict[str, Any] = {"clock": bar.clock()}
-    problem = st.session_state.pop(_PROBLEM, "")
+    problem = ""
     with st.expander("Lengths and repeats"):
         derived = experiment.name == "flops_vs_latency"
         if not derived:
@@ -63,16 +62,10 @@ def choose(experiment: Motivation, config: MolmoConfig) -> None:
     with run:
         if problem:
             st.error(problem)
-        elif found := st.session_state.pop(_FOUND, ""):
-            st.success(found)
-        st.button(
-            "Run",
-            type="primary",
-            icon=":material/play_arrow:",
-            width="stretch",
-            on_click=_start,
-            args=(experiment, data_set, options),
-        )
+        if pressed(
+            "Run", "run-pictures", type="primary", icon=":material/play_arrow:", width="stretch", disabled=bool(problem)
+        ):
+            _start(experiment, data_set, options)
 
 
 def _start(experiment: Motivation, data_set: DataSet, options: dict[str, Any]) -> None:
@@ -80,10 +73,10 @@ def _start(experiment: Motivation, data_set: DataSet, options: dict[str, Any]) -
         with st.spinner("Looking at the pictures…"):
             run_ids, queries = service().start_motivation(bar.target(), experiment.name, data_set, **options)
     except UserError as error:
-        st.session_state[_PROBLEM] = str(error)
+        st.error(str(error))
         return
     if experiment.name != "flops_vs_latency":
         st.session_state["run"] = run_ids[0]
     skipped = f", {len(queries.skipped)} skipped" if queries.skipped else ""
     number = len(queries.queries)
-    st.session_state[_FOUND] = f"{queries.name}: {number} question{'' if number == 1 else 's'}{skipped}."
+    st.success(f"{queries.name}: {number} question{'' if number == 1 else 's'}{skipped}.")
