@@ -10,6 +10,7 @@ import streamlit as st
 
 from pages.parts import bar, data_set_controls, figure_view
 from pages.parts.pressed import pressed
+from pages.parts.run_parts import waiting
 from pages.parts.state import service
 from profcore import charts
 from profcore.errors import UserError
@@ -129,9 +130,7 @@ def _follow(key: str) -> None:
     if found is None or found["state"] in ("done", "failed"):
         st.rerun()
         return
-    before = service().jobs.position(key)
-    queued = f"Queued: {before} before this, on the same device" if before else "Queued"
-    text = queued if found["state"] == "queued" else found["text"]
+    text = waiting(key) if found["state"] == "queued" else found["text"]
     done = re.search(r"(\d+) of (\d+)", text)
     st.progress((int(done[1]) - 1) / int(done[2]) if done and found["state"] == "working" else 0.0, text)
     st.button("Stop", icon=":material/stop:", key="stop-scores", on_click=_stop, args=(key,))

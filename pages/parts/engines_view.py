@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import streamlit as st
 
 from pages.parts import bar, figure_view
+from pages.parts.pressed import pressed
 from pages.parts.state import service
 from profcore import charts, comparison
 from profcore.engines.names import ENGINES, engines_of
@@ -34,17 +35,15 @@ def measure(experiment: Experiment, config: MolmoConfig) -> None:
     settings = build_settings(experiment, default_values(experiment, config), base_setting(experiment, config))
     sweep = Sweep(experiment.name, settings, num_samples, clock=bar.clock())
     st.markdown(f"**{sweep.num_inferences * len(chosen):,} inferences**: {len(settings)} settings under each engine")
-    st.button(
+    if pressed(
         "Measure under each",
+        "run-engines",
         type="primary",
         icon=":material/play_arrow:",
         width="stretch",
         disabled=not chosen,
-        on_click=_start,
-        args=(sweep, chosen),
-    )
-    if problem := st.session_state.pop("engines-problem", ""):
-        st.error(problem)
+    ):
+        _start(sweep, chosen)
     for name, text in ENGINES.items():
         st.caption(f"**{name}**: {text}")
 
@@ -54,7 +53,7 @@ def _start(sweep: Sweep, engines: list[str]) -> None:
         for engine in engines:
             service().start(replace(bar.target(), engine=engine), sweep)
     except UserError as error:
-        st.session_state["engines-problem"] = str(error)
+        st.error(str(error))
 
 
 def show(experiment: Experiment) -> None:

@@ -8,6 +8,7 @@ import streamlit as st
 
 from pages.parts import bar, controls, figure_view
 from pages.parts.pressed import pressed
+from pages.parts.run_parts import waiting
 from pages.parts.state import service
 from profcore import charts
 from profcore.errors import UserError
@@ -107,9 +108,7 @@ def _follow(key: str) -> None:
     if found is None or found["state"] in ("done", "failed"):
         st.rerun()
         return
-    before = service().jobs.position(key)
-    waiting = f"Queued: {before} before this, on the same device" if before else "Queued"
-    st.info(waiting if found["state"] == "queued" else f"{found['text']}…", icon=":material/hourglass_top:")
+    st.info(waiting(key) if found["state"] == "queued" else f"{found['text']}…", icon=":material/hourglass_top:")
 
 
 def _draw(name: str, found: dict[str, Any]) -> None:

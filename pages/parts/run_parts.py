@@ -94,6 +94,12 @@ def _stop(run_id: str) -> None:
         st.toast(str(error))
 
 
+def waiting(question: str) -> str:
+    """How many tasks a question to the worker waits for, in words."""
+    before = service().jobs.position(question)
+    return f"Queued: {before} before this, on the same device" if before else "Queued"
+
+
 def environment(result: MeasuredRun) -> None:
     """Show what was asked for and what it was measured on, as it is stored."""
     run = result.run

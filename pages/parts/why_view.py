@@ -7,7 +7,8 @@ from typing import Any
 import streamlit as st
 
 from pages.parts import bar, figure_view
-from pages.parts.run_parts import run_name
+from pages.parts.pressed import pressed
+from pages.parts.run_parts import run_name, waiting
 from pages.parts.state import service
 from profcore import charts
 from profcore.errors import UserError
@@ -70,24 +71,20 @@ def _start_button(key: ProfileKey, possible: bool) -> None:
     found = service().profile(key)
     under_way = found is not None and found["state"] in ("queued", "working")
     label = "Profile again" if found and not under_way else "Profile this setting"
-    st.button(
+    if pressed(
         label,
+        "profile",
         type="primary",
         icon=":material/search_insights:",
         width="stretch",
         disabled=under_way or not possible,
-        on_click=_start,
-        args=(key,),
-    )
-    if problem := st.session_state.pop("why-problem", ""):
-        st.error(problem)
-
-
-def _start(key: ProfileKey) -> None:
-    try:
-        service().start_profile(key)
-    except UserError as error:
-        st.session_state["why-problem"] = str(error)
+    ):
+        try:
+            service().start_profile(key)
+        except UserError as error:
+            st.error(str(error))
+        else:
+            st.rerun()
 
 
 def show(key: ProfileKey) -> None:
@@ -108,9 +105,7 @@ def _follow(key: ProfileKey) -> None:
     if found is None or found["state"] in ("done", "failed"):
         st.rerun()
         return
-    before = service().jobs.position(key.name)
-    waiting = f"Queued: {before} before this, on the same device" if before else "Queued"
-    st.info(waiting if found["state"] == "queued" else f"{found['text']}…", icon=":material/hourglass_top:")
+    st.info(waiting(key.name) if found["state"] == "queued" else f"{found['text']}…", icon=":material/hourglass_top:")
 
 
 def _draw(key: ProfileKey, profile: dict[str, Any]) -> None:

@@ -12,7 +12,7 @@ from profcore.errors import ImageError, UserError
 from profcore.queries import Picture, Query, QuerySet, Skipped
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Iterable, Sequence
 
     from profcore.data_sets import DataSet
 
@@ -84,6 +84,20 @@ def inside(folder: Path, given: str) -> Path | None:
 def first_field(row: dict[str, Any], fields: Sequence[str]) -> str | None:
     """The first of some fields that a row has."""
     return next((field for field in fields if field in row), None)
+
+
+def picture_and_question(columns: Iterable[str], file: Path) -> tuple[str, str]:
+    """Which columns of a file hold pictures and questions.
+
+    Raises:
+        UserError: It lacks one of them.
+    """
+    known = dict.fromkeys(columns)
+    image, question = first_field(known, IMAGE_FIELDS), first_field(known, QUESTION_FIELDS)
+    if image is None or question is None:
+        missing, fields = ("picture", IMAGE_FIELDS) if image is None else ("question", QUESTION_FIELDS)
+        raise UserError(f"{file} has no column of {missing}s ({', '.join(known)}): call it {' or '.join(fields[:3])}.")
+    return image, question
 
 
 def read_answers(value: Any) -> tuple[str, ...]:

@@ -10,12 +10,11 @@ from typing import TYPE_CHECKING, Any
 
 from profcore.data_sets.candidates import (
     ANSWER_FIELDS,
-    IMAGE_FIELDS,
-    QUESTION_FIELDS,
     Candidate,
     choose,
     first_field,
     inside,
+    picture_and_question,
     pictures_in,
     read_answers,
     some,
@@ -43,10 +42,7 @@ def read(folder: Path, data_set: DataSet) -> QuerySet:
     rows = _rows(path)
     if not rows:
         raise UserError(f"{path} holds no question.")
-    image, question = first_field(rows[0], IMAGE_FIELDS), first_field(rows[0], QUESTION_FIELDS)
-    if image is None or question is None:
-        missing, fields = ("picture", IMAGE_FIELDS) if image is None else ("question", QUESTION_FIELDS)
-        raise UserError(f"{path} has no column of {missing}s: call it {' or '.join(fields[:3])}.")
+    image, question = picture_and_question(rows[0], path)
     lacking = [number for number, row in enumerate(rows, start=1) if not row.get(image) or not row.get(question)]
     if lacking:
         raise UserError(f"{path}: rows {some(lacking)} lack a picture or a question.")

@@ -17,12 +17,11 @@ import pyarrow.parquet as pq
 
 from profcore.data_sets.candidates import (
     ANSWER_FIELDS,
-    IMAGE_FIELDS,
-    QUESTION_FIELDS,
     Candidate,
     choose,
     first_field,
     inside,
+    picture_and_question,
     read_answers,
 )
 from profcore.errors import ImageError, UserError
@@ -47,12 +46,7 @@ def read(path: Path, data_set: DataSet) -> QuerySet:
     candidates: list[Candidate] = []
     for file in files:
         columns = dict.fromkeys(_columns(file))
-        image, question = first_field(columns, IMAGE_FIELDS), first_field(columns, QUESTION_FIELDS)
-        if image is None or question is None:
-            missing, fields = ("picture", IMAGE_FIELDS) if image is None else ("question", QUESTION_FIELDS)
-            raise UserError(
-                f"{file} has no column of {missing}s ({', '.join(columns)}): call it {' or '.join(fields[:3])}."
-            )
+        image, question = picture_and_question(columns, file)
         answer = first_field(columns, ANSWER_FIELDS)
         wanted = [name for name in (question, "question_id", "image_id", answer) if name and name in columns]
         for row, values in enumerate(_read(file, wanted).to_pylist()):
