@@ -22,7 +22,10 @@ from profcore.measure.environment import describe
 from profcore.measure.telemetry import Telemetry
 from profcore.models.inputs import grid_inputs
 from profcore.models.pictures import load_picture
-from profcore.spec import Clock, Picture, RunSpec, Sample, Sweep, Target
+from profcore.spec.queries import Picture
+from profcore.spec.records import Sample
+from profcore.spec.runs import RunSpec, Sweep, Target
+from profcore.spec.stages import Clock
 from profcore.spool import SpoolWriter
 from profcore.worker import ModelShelf, execute
 
@@ -200,7 +203,7 @@ def first_sample(target: Target, shelf: ModelShelf) -> list[Figure]:
     """
     from profcore import charts
     from profcore.service import Service
-    from profcore.spec import Stage, State
+    from profcore.spec.stages import Stage, State
 
     config = shelf.get(target).model.config
     experiment = CATALOGUE["context_scaling"]

@@ -15,7 +15,7 @@ import pandas as pd
 from profcore import stats
 from profcore.comparison import compared_metrics
 from profcore.differences import find_differences
-from profcore.spec import Knob
+from profcore.spec.stages import Knob
 from profcore.stats import METRIC_LABELS
 
 if TYPE_CHECKING:

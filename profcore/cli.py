@@ -18,7 +18,7 @@ from profcore.importance import METHODS
 from profcore.inspectors.names import INSPECTORS
 from profcore.motivation import MOTIVATION
 from profcore.scaling import EXPERIMENT as FLOPS_SCALING
-from profcore.spec import Clock
+from profcore.spec.stages import Clock
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

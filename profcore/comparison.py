@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import pandas as pd
 
 from profcore.paths import REPOSITORY
-from profcore.spec import Knob
+from profcore.spec.stages import Knob
 from profcore.stats import METRIC_LABELS, add_derived, slope, summarise
 
 if TYPE_CHECKING:

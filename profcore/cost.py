@@ -15,7 +15,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from profcore.spec import Ceilings, Stage
+from profcore.spec.records import Ceilings
+from profcore.spec.stages import Stage
 
 if TYPE_CHECKING:
     from profcore.models.config import MolmoConfig

@@ -6,7 +6,8 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from profcore.errors import UserError
-from profcore.spec import Knob, Setting, first_blocks, parse_mask
+from profcore.spec.settings import Setting, first_blocks, parse_mask
+from profcore.spec.stages import Knob
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

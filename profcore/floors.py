@@ -9,7 +9,8 @@ import pandas as pd
 
 from profcore import cost
 from profcore.models.config import PRESETS, MolmoConfig
-from profcore.spec import Ceilings, Stage
+from profcore.spec.records import Ceilings
+from profcore.spec.stages import Stage
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

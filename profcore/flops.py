@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 
 from profcore import cost
-from profcore.spec import Stage
+from profcore.spec.stages import Stage
 
 if TYPE_CHECKING:
     from profcore.models.config import MolmoConfig

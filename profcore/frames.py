@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import pandas as pd
 
-from profcore.spec import RunSpec, Sample
+from profcore.spec.records import Sample
+from profcore.spec.runs import RunSpec, sweep_settings
 from profcore.spool import read_from
 
 if TYPE_CHECKING:
     from pathlib import Path
-
-    from profcore.spec import Sweep
 
 
 def spool_samples(path: Path) -> pd.DataFrame:
@@ -50,23 +49,3 @@ def spool_routing(path: Path) -> dict[int, list[int]]:
         for record in records
         if record["type"] == "routing"
     }
-
-
-def sweep_settings(sweep: Sweep) -> list[dict[str, Any]]:
-    """A sweep's settings as the database keeps them, each with the query it measures."""
-    rows = []
-    for index, setting in enumerate(sweep.settings):
-        row: dict[str, Any] = {
-            "grid_rows": setting.grid[0],
-            "grid_columns": setting.grid[1],
-            "top_k": setting.top_k,
-            "active_blocks": setting.active_blocks,
-            "block_mask": setting.mask_label,
-            "output_tokens": setting.output_tokens,
-        }
-        if sweep.queries:
-            query = sweep.queries.queries[sweep.query_of[index]]
-            row |= {"image_id": query.image_id, "query_id": query.query_id}
-            row |= {"image_width": query.width, "image_height": query.height}
-        rows.append(row)
-    return rows

@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 
 from profcore.importance import METHODS
-from profcore.spec import Stage
+from profcore.spec.stages import Stage
 
 
 def lines(name: str, found: dict[str, Any]) -> list[str]:

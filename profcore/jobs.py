@@ -19,7 +19,8 @@ from typing import TYPE_CHECKING, Any
 
 from profcore.answers import read_answer, write_answer
 from profcore.errors import UserError
-from profcore.spec import RunSpec, State, Target
+from profcore.spec.runs import RunSpec, Target
+from profcore.spec.stages import State
 from profcore.spool import SpoolWriter, end_abandoned, spool_path
 
 if TYPE_CHECKING:

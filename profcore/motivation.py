@@ -8,8 +8,10 @@ from typing import TYPE_CHECKING, Any
 from profcore.errors import UserError
 from profcore.experiments import CATALOGUE, MAX_GRID, get_experiment
 from profcore.models.images import select_tiling
-from profcore.queries import DEFAULT_PROMPT, QuerySet
-from profcore.spec import Clock, Setting, Sweep
+from profcore.spec.queries import DEFAULT_PROMPT, QuerySet
+from profcore.spec.runs import Sweep
+from profcore.spec.settings import Setting
+from profcore.spec.stages import Clock
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

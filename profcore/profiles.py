@@ -12,7 +12,7 @@ from profcore.answers import read_answer
 from profcore.paths import SHIPPED
 
 if TYPE_CHECKING:
-    from profcore.spec import Target
+    from profcore.spec.runs import Target
 
 
 @dataclass(frozen=True)

@@ -12,7 +12,7 @@ from profcore.formats.scaling import FILE as SCALING_FILE
 from profcore.motivation import MOTIVATION, Motivation
 from profcore.parameters import count_parameters
 from profcore.scaling import flops_scaling, shape_of
-from profcore.spec import Stage
+from profcore.spec.stages import Stage
 
 if TYPE_CHECKING:
     import pandas as pd

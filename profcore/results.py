@@ -11,7 +11,7 @@ import pandas as pd
 
 from profcore import floors, stats
 from profcore.experiments import CATALOGUE, Experiment
-from profcore.spec import Knob, Stage, State
+from profcore.spec.stages import Knob, Stage, State
 from profcore.stats import METRIC_LABELS
 
 if TYPE_CHECKING:

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from profcore import charts, scaling
 from profcore.results import Result
-from profcore.spec import Knob, Stage
+from profcore.spec.stages import Knob, Stage
 
 if TYPE_CHECKING:
     import altair as alt

@@ -14,7 +14,7 @@ import pandas as pd
 from profcore import cost, floors
 from profcore.flops import sample_flops
 from profcore.models.config import PRESETS, MolmoConfig
-from profcore.spec import Stage
+from profcore.spec.stages import Stage
 from profcore.stats import METRIC_LABELS, ratio_of_medians
 
 if TYPE_CHECKING:

@@ -29,7 +29,9 @@ from profcore.picture_results import PictureResult, load_picture_result
 from profcore.profiles import ProfileKey, find_profile, profile_path, trace_path
 from profcore.results import Result, load_result, run_titles
 from profcore.side_by_side import Group, SideBySide, find_groups, load_side_by_side
-from profcore.spec import Picture, RunSpec, State, Sweep, Target
+from profcore.spec.queries import Picture
+from profcore.spec.runs import RunSpec, Sweep, Target
+from profcore.spec.stages import State
 from profcore.store import Store
 
 if TYPE_CHECKING:
@@ -37,8 +39,8 @@ if TYPE_CHECKING:
 
     import pandas as pd
 
-    from profcore.queries import QuerySet
     from profcore.results import MeasuredRun
+    from profcore.spec.queries import QuerySet
 
 LARGEST_UPLOAD = 200_000_000
 """Bytes of a file that is taken in at once; a longer spool is one for the command line."""

@@ -14,12 +14,13 @@ import json
 import os
 from contextlib import suppress
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Self
 
 from profcore.errors import FormatError
-from profcore.spec import Ceilings, Environment, RunSpec, Sample, State
+from profcore.spec.records import Ceilings, Environment, Sample, now
+from profcore.spec.runs import RunSpec
+from profcore.spec.stages import State
 
 Record = dict[str, Any]
 
@@ -27,11 +28,6 @@ Record = dict[str, Any]
 def spool_path(directory: Path, run_id: str) -> Path:
     """Where a run's spool lies."""
     return directory / f"{run_id}.jsonl"
-
-
-def now() -> str:
-    """The time as spools write it: ISO 8601 in UTC, to the millisecond."""
-    return datetime.now(UTC).isoformat(timespec="milliseconds")
 
 
 def run_record(spec: RunSpec) -> Record:

@@ -9,7 +9,7 @@ from profcore.data_sets import DataSet, read_data_set
 from profcore.experiments import CATALOGUE, base_setting, build_settings, default_values
 from profcore.models.config import PRESETS
 from profcore.motivation import FLOPS_SOURCES, MOTIVATION, plan
-from profcore.spec import RunSpec, Sweep, Target
+from profcore.spec.runs import RunSpec, Sweep, Target
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

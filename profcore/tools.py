@@ -12,7 +12,10 @@ from profcore.measure.ceilings import known_ceilings, measure_ceilings
 from profcore.measure.environment import describe
 from profcore.measure.profile import explain
 from profcore.measure.telemetry import Telemetry
-from profcore.spec import DEFAULT_PROMPT, Clock, Picture, Setting, Target
+from profcore.spec.queries import DEFAULT_PROMPT, Picture
+from profcore.spec.runs import Target
+from profcore.spec.settings import Setting
+from profcore.spec.stages import Clock
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -30,7 +30,9 @@ from profcore.measure.environment import describe, device_name
 from profcore.measure.loop import Routing, SettingFailed, SettingQuality, run_sweep
 from profcore.measure.telemetry import Telemetry
 from profcore.models.load import LoadedModel, load_model, resolve_device, resolve_dtype, resolve_experts
-from profcore.spec import RunSpec, Sample, State, Target
+from profcore.spec.records import Sample
+from profcore.spec.runs import RunSpec, Target
+from profcore.spec.stages import State
 from profcore.spool import SpoolWriter, read_spec
 
 if TYPE_CHECKING:

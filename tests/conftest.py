@@ -15,7 +15,7 @@ if not torch.cuda.is_available():
 
 from profcore.experiments import CATALOGUE, base_setting, build_settings
 from profcore.models.config import PRESETS
-from profcore.spec import Sweep
+from profcore.spec.runs import Sweep
 
 SHARED = Path(__file__).parents[2] / "shared"
 
@@ -45,7 +45,7 @@ def shelf():
 @pytest.fixture(scope="session")
 def tiny(shelf):
     """The tiny preset on the CPU."""
-    from profcore.spec import Target
+    from profcore.spec.runs import Target
 
     return shelf.get(Target())
 

@@ -7,7 +7,7 @@ from profcore import charts
 from profcore.experiments import CATALOGUE
 from profcore.paths import SHIPPED
 from profcore.results import load_result
-from profcore.spec import Stage
+from profcore.spec.stages import Stage
 from profcore.store import Store
 
 TTFT = (Stage.VISION_ENCODER, Stage.PROJECTOR, Stage.LLM_PREFILL)

@@ -11,7 +11,8 @@ from profcore import comparison, spool
 from profcore.experiments import CATALOGUE
 from profcore.results import load_result
 from profcore.side_by_side import find_groups, load_side_by_side
-from profcore.spec import RunSpec, Sample, Target
+from profcore.spec.records import Sample
+from profcore.spec.runs import RunSpec, Target
 from profcore.stats import slope
 from profcore.store import Store
 

@@ -12,7 +12,10 @@ from profcore.models.config import PRESETS
 from profcore.models.inputs import grid_inputs
 from profcore.models.knobs import turned
 from profcore.models.pictures import load_picture
-from profcore.spec import Ceilings, Picture, Setting, Stage
+from profcore.spec.queries import Picture
+from profcore.spec.records import Ceilings
+from profcore.spec.settings import Setting
+from profcore.spec.stages import Stage
 
 FULL, TINY = PRESETS["molmoe-1b"], PRESETS["tiny"]
 CEILINGS = Ceilings("a card", "bfloat16", 2000.0, 2500.0, 500.0, "2", "now")

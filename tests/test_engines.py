@@ -17,7 +17,8 @@ from profcore.models.molmoe import random_model
 from profcore.models.parity import against_eager, every_knob
 from profcore.models.pictures import load_picture
 from profcore.models.prompt import ByteTokenizer
-from profcore.spec import Picture, Setting
+from profcore.spec.queries import Picture
+from profcore.spec.settings import Setting
 
 CPU = torch.device("cpu")
 

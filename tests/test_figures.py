@@ -15,8 +15,8 @@ from profcore.figures import KINDS, figure
 from profcore.models.pictures import load_picture
 from profcore.motivation import MOTIVATION
 from profcore.parameters import Parameters
-from profcore.queries import Picture
 from profcore.run_figures import run_figures
+from profcore.spec.queries import Picture
 from profcore.store import Store
 from profcore.tiling import tile, tokens_by_bound
 

@@ -15,7 +15,9 @@ from profcore.formats.profiling import _COUNTS
 from profcore.frames import spool_samples
 from profcore.intake import lay_down, recognise
 from profcore.results import load_result
-from profcore.spec import RunSpec, Sample, State, Target
+from profcore.spec.records import Sample
+from profcore.spec.runs import RunSpec, Target
+from profcore.spec.stages import State
 from profcore.store import Store
 
 VALUES = {

@@ -18,7 +18,11 @@ from profcore.models.config import PRESETS
 from profcore.models.inputs import grid_inputs
 from profcore.models.parity import against_eager, every_knob
 from profcore.models.pictures import load_picture
-from profcore.spec import Clock, Picture, Sample, Setting, Stage, Sweep, Target
+from profcore.spec.queries import Picture
+from profcore.spec.records import Sample
+from profcore.spec.runs import Sweep, Target
+from profcore.spec.settings import Setting
+from profcore.spec.stages import Clock, Stage
 from profcore.tools import run_tool
 
 pytestmark = pytest.mark.skipif(not torch.cuda.is_available(), reason="this machine has no GPU")

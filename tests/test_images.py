@@ -9,7 +9,7 @@ from PIL import Image
 from profcore.errors import ImageError
 from profcore.models import images
 from profcore.models.pictures import PHOTOS, fit_to_grid, load_picture, open_picture
-from profcore.spec import Picture
+from profcore.spec.queries import Picture
 
 
 def formula(width: int, height: int) -> Image.Image:

@@ -20,8 +20,9 @@ from profcore.models.load import LoadedModel
 from profcore.models.molmoe import random_model
 from profcore.models.prompt import ByteTokenizer
 from profcore.parameters import count_parameters
-from profcore.queries import Picture, Query
-from profcore.spec import Setting, Target
+from profcore.spec.queries import Picture, Query
+from profcore.spec.runs import Target
+from profcore.spec.settings import Setting
 from profcore.vqa_accuracy import normalise, vqa_accuracy
 
 CONFIG = PRESETS["tiny"]
@@ -235,7 +236,7 @@ class TestImportance:
 
     def score(self, loaded, query, method, monkeypatch):
         from profcore.inspectors import importance as tool
-        from profcore.queries import QuerySet
+        from profcore.spec.queries import QuerySet
 
         monkeypatch.setattr(tool, "read_data_set", lambda data_set: QuerySet("one", (query,)))
         return run_inspector("importance", Inspection(loaded, Target(), {"method": method}))

@@ -17,7 +17,9 @@ from profcore.answers import read_answer
 from profcore.errors import UserError
 from profcore.jobs import Question
 from profcore.service import Service
-from profcore.spec import Picture, RunSpec, State, Target
+from profcore.spec.queries import Picture
+from profcore.spec.runs import RunSpec, Target
+from profcore.spec.stages import State
 
 ROOT = Path(__file__).parents[1]
 CPU = Target()

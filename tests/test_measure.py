@@ -11,7 +11,8 @@ from profcore.measure import clock as clocks
 from profcore.measure import loop
 from profcore.measure.loop import Routing, SettingFailed, run_sweep
 from profcore.measure.telemetry import Telemetry
-from profcore.spec import Clock, Sample, Stage
+from profcore.spec.records import Sample
+from profcore.spec.stages import Clock, Stage
 
 CPU = torch.device("cpu")
 NEVER = bool

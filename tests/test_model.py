@@ -19,7 +19,8 @@ from profcore.models.molmoe import MolmoE, random_model
 from profcore.models.parity import compare
 from profcore.models.pictures import load_picture
 from profcore.models.prompt import ByteTokenizer, FileTokenizer, build_prompt
-from profcore.spec import Picture, Setting
+from profcore.spec.queries import Picture
+from profcore.spec.settings import Setting
 
 CPU = torch.device("cpu")
 

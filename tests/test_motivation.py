@@ -14,8 +14,9 @@ from profcore.measure.telemetry import Telemetry
 from profcore.models.config import PRESETS
 from profcore.models.images import select_tiling
 from profcore.motivation import MOTIVATION, plan, plan_all
-from profcore.queries import Picture, Query, QuerySet, Skipped
-from profcore.spec import Sample, Sweep
+from profcore.spec.queries import Picture, Query, QuerySet, Skipped
+from profcore.spec.records import Sample
+from profcore.spec.runs import Sweep
 
 CONFIG = PRESETS["tiny"]
 

@@ -18,7 +18,9 @@ from profcore.motivation import MOTIVATION, plan
 from profcore.picture_results import load_picture_result
 from profcore.result_files import result_files
 from profcore.results import load_result
-from profcore.spec import RunSpec, Sample, State, Target
+from profcore.spec.records import Sample
+from profcore.spec.runs import RunSpec, Target
+from profcore.spec.stages import State
 from profcore.store import Store
 
 MEASURED = [name for name in MOTIVATION if name != "flops_vs_latency"]

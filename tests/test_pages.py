@@ -13,7 +13,8 @@ from pages.parts import state as page_state
 from profcore import spool
 from profcore.errors import UserError
 from profcore.profiles import ProfileKey
-from profcore.spec import RunSpec, State, Target
+from profcore.spec.runs import RunSpec, Target
+from profcore.spec.stages import State
 
 FIGURES = ["PNG, 300 DPI", "SVG", "PDF"]
 DOWNLOADS = ["Result JSON", "Samples CSV", "Samples Parquet", "All, with figures"]

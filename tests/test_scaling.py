@@ -13,8 +13,8 @@ from profcore.models.inputs import picture_inputs
 from profcore.models.molmoe import MolmoE, building
 from profcore.models.pictures import load_picture
 from profcore.parameters import count_parameters
-from profcore.queries import Picture
-from profcore.spec import Setting
+from profcore.spec.queries import Picture
+from profcore.spec.settings import Setting
 
 CONFIG = PRESETS["tiny"]
 

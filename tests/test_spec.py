@@ -6,7 +6,8 @@ from conftest import small_sweep
 from profcore.errors import UserError
 from profcore.experiments import CATALOGUE, base_setting, build_settings, default_values, parse_values
 from profcore.models.config import PRESETS
-from profcore.spec import RunSpec, Setting, Sweep, Target, first_blocks, parse_mask
+from profcore.spec.runs import RunSpec, Sweep, Target
+from profcore.spec.settings import Setting, first_blocks, parse_mask
 
 TINY = PRESETS["tiny"]
 ALL = (True,) * 16

@@ -16,7 +16,9 @@ from profcore.experiments import CATALOGUE
 from profcore.intake import lay_down, recognise
 from profcore.picture_results import load_picture_result
 from profcore.results import Result, load_result
-from profcore.spec import RunSpec, Sample, State, Target
+from profcore.spec.records import Sample
+from profcore.spec.runs import RunSpec, Target
+from profcore.spec.stages import State
 from profcore.store import MIGRATIONS, Store
 
 ROOT = Path(__file__).parents[1]

@@ -9,7 +9,8 @@ from profcore.engines.names import ENGINES, engines_of
 from profcore.errors import UserError
 from profcore.models.config import PRESETS
 from profcore.service import model_shape
-from profcore.spec import Clock, Target
+from profcore.spec.runs import Target
+from profcore.spec.stages import Clock
 
 _OTHER_MODEL = "checkpoint"
 _MODELS = ("molmoe-1b", "tiny", _OTHER_MODEL)

@@ -16,7 +16,7 @@ from profcore.beside import OFFERED, Pictures, display_slopes, set_beside
 from profcore.comparison import compared_metrics
 from profcore.differences import find_differences
 from profcore.motivation import MOTIVATION
-from profcore.spec import Knob
+from profcore.spec.stages import Knob
 from profcore.stats import METRIC_LABELS
 
 if TYPE_CHECKING:

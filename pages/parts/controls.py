@@ -19,7 +19,10 @@ from profcore.models.images import image_tokens
 from profcore.models.knobs import check_setting
 from profcore.models.pictures import PHOTOS, SOLID
 from profcore.service import model_shape
-from profcore.spec import DEFAULT_PROMPT, Knob, Picture, Setting, Sweep, first_blocks
+from profcore.spec.queries import DEFAULT_PROMPT, Picture
+from profcore.spec.runs import Sweep
+from profcore.spec.settings import Setting, first_blocks
+from profcore.spec.stages import Knob
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence

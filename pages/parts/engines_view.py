@@ -14,7 +14,8 @@ from profcore import charts, comparison
 from profcore.engines.names import ENGINES, engines_of
 from profcore.errors import UserError
 from profcore.experiments import Experiment, base_setting, build_settings, default_values
-from profcore.spec import State, Sweep
+from profcore.spec.runs import Sweep
+from profcore.spec.stages import State
 
 if TYPE_CHECKING:
     from profcore.models.config import MolmoConfig

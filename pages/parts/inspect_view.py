@@ -16,9 +16,9 @@ from profcore.experiments import CATALOGUE, parse_values
 from profcore.inspections import lines, tables
 from profcore.inspectors.names import INSPECTORS
 from profcore.models.pictures import load_picture
-from profcore.queries import DEFAULT_PROMPT, Picture
 from profcore.service import environment_line, inspection_key, model_shape
-from profcore.spec import State
+from profcore.spec.queries import DEFAULT_PROMPT, Picture
+from profcore.spec.stages import State
 from profcore.tiling import tile
 
 if TYPE_CHECKING:

@@ -14,7 +14,7 @@ from profcore.flops_latency import correlations, display_correlations
 from profcore.motivation import FLOPS_SOURCES, MOTIVATION, Motivation
 from profcore.picture_results import display_points, distribution_line
 from profcore.service import environment_line
-from profcore.spec import Stage
+from profcore.spec.stages import Stage
 
 if TYPE_CHECKING:
     from profcore.picture_results import PictureResult

@@ -9,7 +9,7 @@ import streamlit as st
 
 from pages.parts.state import service
 from profcore.errors import UserError
-from profcore.spec import State
+from profcore.spec.stages import State
 
 if TYPE_CHECKING:
     from collections.abc import Callable

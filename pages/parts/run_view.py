@@ -12,7 +12,8 @@ from profcore import charts
 from profcore.formats import zeros_note
 from profcore.results import Result, display_samples, display_summary
 from profcore.service import environment_line
-from profcore.spec import Ceilings, Stage
+from profcore.spec.records import Ceilings
+from profcore.spec.stages import Stage
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping

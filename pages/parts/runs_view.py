@@ -11,7 +11,7 @@ from pages.parts import compare_view, intake_view
 from pages.parts.state import service
 from profcore.errors import UserError
 from profcore.service import environment_line
-from profcore.spec import State
+from profcore.spec.stages import State
 
 _PROBLEM = "runs-problem"
 _VERSION = "runs-version"

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import streamlit as st
 
 from profcore import charts, scaling
-from profcore.spec import Stage
+from profcore.spec.stages import Stage
 
 if TYPE_CHECKING:
     import altair as alt

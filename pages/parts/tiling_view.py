@@ -10,7 +10,7 @@ from pages.parts import figure_view
 from profcore import charts
 from profcore.errors import UserError
 from profcore.models.pictures import PHOTOS, load_picture, open_picture
-from profcore.queries import Picture
+from profcore.spec.queries import Picture
 from profcore.tiling import MOST_CROPS, tile, tokens_by_bound
 
 _OWN = "your own"

@@ -16,7 +16,8 @@ from profcore.experiments import CATALOGUE
 from profcore.profiles import ProfileKey
 from profcore.results import display_profile_kernels, display_profile_stages
 from profcore.service import environment_line
-from profcore.spec import State, Target
+from profcore.spec.runs import Target
+from profcore.spec.stages import State
 
 _POLL_S = 0.5
 

@@ -6,7 +6,7 @@ import altair as alt
 import pandas as pd
 
 from profcore.comparison import PUBLISHED
-from profcore.spec import Stage
+from profcore.spec.stages import Stage
 
 # Okabe & Ito's palette (2008): told apart with any colour vision, on a light and a dark ground.
 STAGE_COLOURS = {

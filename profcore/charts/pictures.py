@@ -10,7 +10,7 @@ import pandas as pd
 
 from profcore.charts.base import COMPONENT_COLOURS, DECADES, ERROR, HEIGHT, LINE, STAGE_COLOURS, SUM_COLOUR
 from profcore.flops import STAGES
-from profcore.spec import Stage
+from profcore.spec.stages import Stage
 from profcore.stats import METRIC_LABELS, SMALLEST_FOR_P95, SMALLEST_FOR_P99, median_interval, percentile
 
 if TYPE_CHECKING:

@@ -8,7 +8,7 @@ import altair as alt
 import pandas as pd
 
 from profcore.charts.base import FLOOR_AROUND, FLOOR_INSIDE, LINES, PART_COLOURS
-from profcore.spec import Stage
+from profcore.spec.stages import Stage
 
 
 def parts(profile: dict[str, Any]) -> alt.LayerChart:

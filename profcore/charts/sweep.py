@@ -21,7 +21,7 @@ from profcore.charts.base import (
     label_order,
     tooltip_of,
 )
-from profcore.spec import Stage
+from profcore.spec.stages import Stage
 from profcore.stats import METRIC_LABELS
 
 if TYPE_CHECKING:

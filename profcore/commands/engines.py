@@ -10,7 +10,8 @@ from dataclasses import replace
 from profcore.commands.shared import check_database, database_of, deliver, measure, picture_of, print_table, target_of
 from profcore.engines.names import engines_of
 from profcore.experiments import CATALOGUE, base_setting, build_settings, default_values, get_experiment
-from profcore.spec import RunSpec, State, Sweep
+from profcore.spec.runs import RunSpec, Sweep
+from profcore.spec.stages import State
 
 
 def compare_engines(options: argparse.Namespace) -> int:
@@ -20,7 +21,7 @@ def compare_engines(options: argparse.Namespace) -> int:
     from profcore.comparison import display_sensitivities, published_sensitivities, sensitivities
     from profcore.frames import spool_samples
     from profcore.models.pictures import load_picture
-    from profcore.spec import DEFAULT_PROMPT
+    from profcore.spec.queries import DEFAULT_PROMPT
     from profcore.spool import SpoolWriter, spool_path
     from profcore.worker import ModelShelf
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from profcore.commands.shared import default_device, picture_of, print_table, target_of
 from profcore.errors import UserError
-from profcore.spec import Setting, parse_mask
+from profcore.spec.settings import Setting, parse_mask
 
 if TYPE_CHECKING:
     import pandas as pd

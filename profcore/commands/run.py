@@ -31,14 +31,17 @@ from profcore.models.knobs import check_setting
 from profcore.models.pictures import load_picture
 from profcore.motivation import MOTIVATION, plan_all
 from profcore.result_files import result_files
-from profcore.spec import DEFAULT_PROMPT, Clock, Knob, RunSpec, Setting, State, Sweep, parse_mask
+from profcore.spec.queries import DEFAULT_PROMPT
+from profcore.spec.runs import RunSpec, Sweep
+from profcore.spec.settings import Setting, parse_mask
+from profcore.spec.stages import Clock, Knob, State
 from profcore.spool import read_from
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from profcore.models.config import MolmoConfig
-    from profcore.queries import QuerySet
+    from profcore.spec.queries import QuerySet
 
 DEFAULT_PROFILING_OUTPUT = Path("results/profiling")
 DEFAULT_MOTIVATION_OUTPUT = Path("results/motivation")

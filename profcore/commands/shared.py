@@ -9,7 +9,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from profcore.errors import StoreHeldError, UserError
-from profcore.spec import Picture, RunSpec, State, Target
+from profcore.spec.queries import Picture
+from profcore.spec.runs import RunSpec, Target
+from profcore.spec.stages import State
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from profcore.errors import UserError
 
 if TYPE_CHECKING:
-    from profcore.queries import QuerySet
+    from profcore.spec.queries import QuerySet
 
 KINDS = {
     "photographs": "the photographs of scikit-image, with questions written for this project; needs no file",

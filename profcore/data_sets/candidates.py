@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from profcore.errors import ImageError, UserError
-from profcore.queries import Picture, Query, QuerySet, Skipped
+from profcore.spec.queries import Picture, Query, QuerySet, Skipped
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence

@@ -6,11 +6,11 @@ from typing import TYPE_CHECKING
 
 from profcore.data_sets.candidates import Candidate, choose
 from profcore.models.pictures import PHOTOS, photograph_path, picture_size
-from profcore.queries import Picture
+from profcore.spec.queries import Picture
 
 if TYPE_CHECKING:
     from profcore.data_sets import DataSet
-    from profcore.queries import QuerySet
+    from profcore.spec.queries import QuerySet
 
 QUESTIONS: dict[str, tuple[str, str]] = {
     "astronaut": ("What is the person in the picture wearing?", "Is there a flag in the background, and which one?"),

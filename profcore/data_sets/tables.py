@@ -26,11 +26,11 @@ from profcore.data_sets.candidates import (
 )
 from profcore.errors import ImageError, UserError
 from profcore.models.pictures import picture_size
-from profcore.queries import Picture
+from profcore.spec.queries import Picture
 
 if TYPE_CHECKING:
     from profcore.data_sets import DataSet
-    from profcore.queries import QuerySet
+    from profcore.spec.queries import QuerySet
 
 # Such as train-00000-of-00003.parquet.
 _SHARD = re.compile(r"(?P<split>[\w.]+)-\d{5}-of-\d{5}")

@@ -23,11 +23,11 @@ from profcore.data_sets.candidates import (
 )
 from profcore.errors import UserError
 from profcore.models.pictures import picture_size
-from profcore.queries import Picture
+from profcore.spec.queries import Picture
 
 if TYPE_CHECKING:
     from profcore.data_sets import DataSet
-    from profcore.queries import QuerySet
+    from profcore.spec.queries import QuerySet
 
 
 def read(folder: Path, data_set: DataSet) -> QuerySet:

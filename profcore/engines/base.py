@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 
     from profcore.measure.clock import StageClock
     from profcore.models.inputs import ModelInputs
-    from profcore.spec import Setting
+    from profcore.spec.settings import Setting
 
 
 class StopRequestedError(Exception):

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from profcore.models.molmoe import MolmoE
-    from profcore.spec import Setting
+    from profcore.spec.settings import Setting
 
 # What is compiled is kept on disk, so that another process need not compile it again.
 os.environ.setdefault("TORCHINDUCTOR_CACHE_DIR", str(cache_directory() / "inductor"))

@@ -9,7 +9,7 @@ from transformers import DynamicCache
 
 from profcore.engines.base import StopRequestedError
 from profcore.models.knobs import turned
-from profcore.spec import Stage
+from profcore.spec.stages import Stage
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from profcore.measure.clock import StageClock
     from profcore.models.inputs import ModelInputs
     from profcore.models.molmoe import MolmoE
-    from profcore.spec import Setting
+    from profcore.spec.settings import Setting
 
 
 class EagerEngine:

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from transformers import DynamicCache
 
     from profcore.models.molmoe import MolmoE
-    from profcore.spec import Setting
+    from profcore.spec.settings import Setting
 
 
 class StaticKeyValues:

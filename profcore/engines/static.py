@@ -16,7 +16,7 @@ from profcore.engines.base import StopRequestedError
 from profcore.engines.capture import Captures
 from profcore.models.knobs import check_setting
 from profcore.models.molmoe import CROP_PIXELS, PATCHES_PER_SIDE, TOKENS_PER_CROP
-from profcore.spec import Stage
+from profcore.spec.stages import Stage
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Hashable
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from profcore.measure.clock import StageClock
     from profcore.models.inputs import ModelInputs
     from profcore.models.molmoe import MolmoE
-    from profcore.spec import Setting
+    from profcore.spec.settings import Setting
 
 _CACHE_STEP = 128
 

@@ -16,7 +16,8 @@ import pandas as pd
 from profcore.data_sets.candidates import some
 from profcore.errors import FormatError
 from profcore.models.images import grid_size
-from profcore.spool import Record, now
+from profcore.spec.records import now
+from profcore.spool import Record
 
 if TYPE_CHECKING:
     from collections.abc import Iterable

@@ -22,7 +22,7 @@ from profcore.formats.common import (
     read_latency,
     wrong_rows,
 )
-from profcore.spec import Knob
+from profcore.spec.stages import Knob
 from profcore.stats import published_block
 
 if TYPE_CHECKING:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from profcore.models.inputs import ModelInputs, picture_inputs
 from profcore.models.pictures import load_picture
-from profcore.spec import DEFAULT_PROMPT, Picture
+from profcore.spec.queries import DEFAULT_PROMPT, Picture
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from PIL import Image
 
     from profcore.models.load import LoadedModel
-    from profcore.spec import Target
+    from profcore.spec.runs import Target
 
 
 @dataclass(frozen=True)

@@ -14,11 +14,11 @@ from profcore.importance import METHODS
 from profcore.measure.quality import QualityMeter
 from profcore.models.inputs import picture_inputs
 from profcore.models.pictures import load_picture
-from profcore.spec import Setting
+from profcore.spec.settings import Setting
 
 if TYPE_CHECKING:
     from profcore.inspectors.base import Inspection
-    from profcore.queries import QuerySet
+    from profcore.spec.queries import QuerySet
 
 
 def inspect(asked: Inspection) -> dict[str, Any]:

@@ -11,7 +11,8 @@ from profcore.engines.base import StopRequestedError
 from profcore.errors import UserError
 from profcore.models.knobs import turned
 from profcore.models.pictures import SOLID, load_picture
-from profcore.spec import Picture, Setting
+from profcore.spec.queries import Picture
+from profcore.spec.settings import Setting
 
 if TYPE_CHECKING:
     from PIL import Image

@@ -16,8 +16,7 @@ import torch
 
 from profcore.measure.environment import device_name
 from profcore.paths import cache_directory
-from profcore.spec import Ceilings
-from profcore.spool import now
+from profcore.spec.records import Ceilings, now
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -14,7 +14,7 @@ from typing import Protocol
 
 import torch
 
-from profcore.spec import Clock, Stage
+from profcore.spec.stages import Clock, Stage
 
 
 @dataclass(frozen=True)

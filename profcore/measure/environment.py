@@ -12,7 +12,9 @@ import torch
 import transformers
 
 import profcore
-from profcore.spec import Clock, Environment, Target
+from profcore.spec.records import Environment
+from profcore.spec.runs import Target
+from profcore.spec.stages import Clock
 
 if TYPE_CHECKING:
     from profcore.engines.base import Engine

@@ -21,7 +21,10 @@ from profcore.measure.telemetry import Telemetry
 from profcore.models.inputs import ModelInputs, grid_inputs, picture_inputs
 from profcore.models.knobs import check_setting
 from profcore.models.pictures import load_picture
-from profcore.spec import Sample, Setting, Stage, Sweep
+from profcore.spec.records import Sample
+from profcore.spec.runs import Sweep
+from profcore.spec.settings import Setting
+from profcore.spec.stages import Stage
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

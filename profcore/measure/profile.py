@@ -25,7 +25,7 @@ from profcore.measure.clock import Timing, make_clock
 from profcore.measure.routing import prefill_experts
 from profcore.models.inputs import grid_inputs
 from profcore.models.pictures import load_picture
-from profcore.spec import Clock, Stage
+from profcore.spec.stages import Clock, Stage
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -34,7 +34,9 @@ if TYPE_CHECKING:
     from profcore.models.inputs import ModelInputs
     from profcore.models.load import LoadedModel
     from profcore.models.molmoe import MolmoE
-    from profcore.spec import Ceilings, Picture, Setting
+    from profcore.spec.queries import Picture
+    from profcore.spec.records import Ceilings
+    from profcore.spec.settings import Setting
 
 MOST_STEPS = 8
 """Decode steps that a profile pass looks at; more would make its trace large and say the same."""

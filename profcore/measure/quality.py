@@ -12,7 +12,7 @@ from profcore.engines.base import StopRequestedError
 from profcore.models.inputs import ModelInputs, picture_inputs
 from profcore.models.knobs import turned
 from profcore.models.pictures import load_picture
-from profcore.spec import Setting
+from profcore.spec.settings import Setting
 from profcore.vqa_accuracy import vqa_accuracy
 
 if TYPE_CHECKING:
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from profcore.models.load import LoadedModel
-    from profcore.queries import Query
+    from profcore.spec.queries import Query
 
 ANSWER_TOKENS = 12
 """Tokens that an answer may have where accuracy is measured; VQA's answers are a word or two."""

@@ -12,7 +12,7 @@ from profcore.models.knobs import turned
 if TYPE_CHECKING:
     from profcore.models.inputs import ModelInputs
     from profcore.models.molmoe import MolmoE
-    from profcore.spec import Setting
+    from profcore.spec.settings import Setting
 
 
 def prefill_experts(model: MolmoE, inputs: ModelInputs, setting: Setting) -> tuple[int, ...]:

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
     from profcore.models.config import MolmoConfig
     from profcore.models.molmoe import MolmoE
-    from profcore.spec import Setting
+    from profcore.spec.settings import Setting
 
 
 def check_setting(setting: Setting, config: MolmoConfig) -> None:

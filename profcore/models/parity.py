@@ -17,7 +17,8 @@ from profcore.errors import FormatError
 from profcore.models.inputs import ModelInputs, grid_inputs
 from profcore.models.molmoe import CROP_PIXELS, PATCH_PIXELS, PATCHES_PER_SIDE, MolmoE
 from profcore.models.pictures import load_picture
-from profcore.spec import DEFAULT_PROMPT, Picture, Setting, parse_mask
+from profcore.spec.queries import DEFAULT_PROMPT, Picture
+from profcore.spec.settings import Setting, parse_mask
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -17,7 +17,7 @@ from profcore.models.images import PATCH, grid_size
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from profcore.queries import Picture
+    from profcore.spec.queries import Picture
 
 PHOTOS = (
     *("astronaut", "coffee", "chelsea", "rocket", "hubble_deep_field", "retina", "motorcycle_left", "ihc"),
