@@ -17,11 +17,11 @@ import torch
 
 from profcore.errors import UserError
 from profcore.experiments import CATALOGUE, base_setting, build_settings, default_values
+from profcore.images.pictures import load_picture
 from profcore.measure.clock import make_clock
 from profcore.measure.environment import describe
 from profcore.measure.telemetry import Telemetry
 from profcore.models.inputs import grid_inputs
-from profcore.models.pictures import load_picture
 from profcore.spec.queries import Picture
 from profcore.spec.records import Sample
 from profcore.spec.runs import RunSpec, Sweep, Target

@@ -3,26 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import asdict
-from typing import Any
 
 import numpy as np
 import pandas as pd
 
-from profcore import floors
-from profcore.flops import COLUMNS, STAGES, sample_flops
+from profcore.roofline.flops import COLUMNS, STAGES
 from profcore.stats import METRIC_LABELS, correlation
 
 METRICS = (*(stage.column for stage in STAGES), "total_ms")
-
-
-def with_flops(samples: pd.DataFrame, environment: dict[str, Any]) -> pd.DataFrame:
-    """The samples with `flops.COLUMNS`: counted from the model's shape where it is known, else the file's own."""
-    shape = floors.run_shape(environment)
-    if shape is None:
-        missing = {column: np.nan for column in COLUMNS if column not in samples}
-        return samples.assign(**missing)
-    kept = samples.drop(columns=[column for column in COLUMNS if column in samples])
-    return kept.join(sample_flops(kept, shape))
 
 
 def correlations(samples: pd.DataFrame) -> pd.DataFrame:

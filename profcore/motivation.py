@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from profcore.errors import UserError
 from profcore.experiments import CATALOGUE, MAX_GRID, get_experiment
-from profcore.models.images import select_tiling
+from profcore.images.processing import select_tiling
 from profcore.spec.queries import DEFAULT_PROMPT, QuerySet
 from profcore.spec.runs import Sweep
 from profcore.spec.settings import Setting

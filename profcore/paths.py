@@ -21,3 +21,9 @@ def default_database() -> Path:
 def cache_directory() -> Path:
     """Where compiled code is kept between processes: `profcore/` in the user's cache directory."""
     return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "profcore"
+
+
+def inside(folder: Path, given: str) -> Path | None:
+    """The file that a data set names, where that lies in its folder; None where it leads outside."""
+    path = Path(os.path.normpath(folder / given))
+    return path if path.is_relative_to(os.path.normpath(folder)) else None

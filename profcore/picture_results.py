@@ -8,12 +8,13 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
-from profcore import floors, stats
-from profcore.flops_latency import with_flops
+from profcore import stats
 from profcore.formats import zeros_note
 from profcore.motivation import MOTIVATION, Motivation
-from profcore.parameters import Parameters, count_parameters
 from profcore.results import MeasuredRun
+from profcore.roofline import floors
+from profcore.roofline.flops import with_flops
+from profcore.roofline.parameters import Parameters, count_parameters
 from profcore.stats import METRIC_LABELS
 
 if TYPE_CHECKING:

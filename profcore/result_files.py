@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from profcore import floors
 from profcore.experiments import CATALOGUE
-from profcore.flops_latency import correlations, with_flops
+from profcore.flops_latency import correlations
 from profcore.formats import motivation_json, profiling_json, scaling_json
 from profcore.formats.scaling import FILE as SCALING_FILE
 from profcore.motivation import MOTIVATION, Motivation
-from profcore.parameters import count_parameters
+from profcore.roofline import floors
+from profcore.roofline.flops import with_flops
+from profcore.roofline.parameters import count_parameters
 from profcore.scaling import flops_scaling, shape_of
 from profcore.spec.stages import Stage
 

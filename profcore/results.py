@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
-from profcore import floors, stats
+from profcore import stats
 from profcore.experiments import CATALOGUE, Experiment
+from profcore.roofline import floors
 from profcore.spec.stages import Knob, Stage, State
 from profcore.stats import METRIC_LABELS
 

@@ -1,6 +1,6 @@
 """FLOPs scaling, profiling experiment 5: does latency grow with top-k as the arithmetic does? Pure.
 
-FLOPs are counted from the model's shape (see `profcore.cost`). The published shortcut takes the whole model to grow
+FLOPs are counted from the model's shape (see `roofline.cost`). The published shortcut takes the whole model to grow
 as top-k does, eightfold from 1 to 8, though attention, router, norms and the head do not grow at all.
 """
 
@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
-from profcore import cost, floors
-from profcore.flops import sample_flops
 from profcore.models.config import PRESETS, MolmoConfig
+from profcore.roofline import cost, floors
+from profcore.roofline.flops import sample_flops
 from profcore.spec.stages import Stage
 from profcore.stats import METRIC_LABELS, ratio_of_medians
 

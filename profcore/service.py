@@ -17,11 +17,11 @@ from profcore.data_sets import DataSet, read_data_set
 from profcore.engines.names import check_engine
 from profcore.errors import FormatError, UserError
 from profcore.experiments import CATALOGUE
+from profcore.images.pictures import load_picture, open_picture
 from profcore.intake import Received, lay_down, recognise
 from profcore.jobs import Jobs, Question
 from profcore.models.config import PRESETS, MolmoConfig, find_config
 from profcore.models.knobs import check_setting
-from profcore.models.pictures import load_picture, open_picture
 from profcore.models.shards import find_shards
 from profcore.motivation import MOTIVATION, experiment_title, plan_all
 from profcore.paths import SHIPPED

@@ -6,12 +6,12 @@ from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.utils.flop_counter import FlopCounterMode
 from transformers import DynamicCache
 
-from profcore import cost
-from profcore.cost import Cost, Workload
+from profcore.images.pictures import load_picture
 from profcore.models.config import PRESETS
 from profcore.models.inputs import grid_inputs
 from profcore.models.knobs import turned
-from profcore.models.pictures import load_picture
+from profcore.roofline import cost
+from profcore.roofline.cost import Cost, Workload
 from profcore.spec.queries import Picture
 from profcore.spec.records import Ceilings
 from profcore.spec.settings import Setting

@@ -13,7 +13,7 @@ from PIL import Image
 from profcore.data_sets import DataSet, read_data_set
 from profcore.data_sets.photographs import QUESTIONS
 from profcore.errors import UserError
-from profcore.models.pictures import PHOTOS, load_picture
+from profcore.images.pictures import PHOTOS, load_picture
 
 COLOURS = {"red": (400, 300), "green": (200, 500), "blue": (640, 480)}
 

@@ -7,8 +7,8 @@ import pytest
 from PIL import Image
 
 from profcore.errors import ImageError
-from profcore.models import images
-from profcore.models.pictures import PHOTOS, fit_to_grid, load_picture, open_picture
+from profcore.images import processing
+from profcore.images.pictures import PHOTOS, fit_to_grid, load_picture, open_picture
 from profcore.spec.queries import Picture
 
 
@@ -22,14 +22,14 @@ def test_all_reference_cases(shared):
     assert len(reference["cases"]) == 24
     for case in reference["cases"]:
         picture = formula(case["width"], case["height"])
-        processed = images.process_image(picture, case["max_crops"], reference["special_token_ids"])
+        processed = processing.process_image(picture, case["max_crops"], reference["special_token_ids"])
         tokens = processed.tokens
         assert list(tokens.tiling) == case["tiling"]
         assert tokens.num_crops == case["num_crops"]
         assert tokens.num_vision_tokens == case["num_vision_tokens"]
         assert tokens.num_image_tokens == case["num_image_tokens"]
-        assert images.sha256_int32(tokens.patch_index) == case["patch_index_sha256"]
-        assert images.sha256_int32(tokens.tokens) == case["tokens_sha256"]
+        assert processing.sha256_int32(tokens.patch_index) == case["patch_index_sha256"]
+        assert processing.sha256_int32(tokens.tokens) == case["tokens_sha256"]
         # The reference counts pixels patch by patch: (crop, patch row, patch column, row, column, channel).
         patches = processed.pixels.reshape(-1, 3, 24, 14, 24, 14).transpose(0, 2, 4, 3, 5, 1).reshape(-1)
         assert np.allclose(patches[case["sample_index"]], case["sample_value"], atol=1e-3)
@@ -38,7 +38,9 @@ def test_all_reference_cases(shared):
 
 @pytest.mark.parametrize("columns", range(1, 13))
 def test_a_fitted_picture_is_tiled_to_its_grid_without_padding(columns):
-    processed = images.process_image(fit_to_grid(load_picture(Picture()), 1, columns), columns, images.PLAIN_IDS)
+    processed = processing.process_image(
+        fit_to_grid(load_picture(Picture()), 1, columns), columns, processing.PLAIN_IDS
+    )
     assert processed.tokens.tiling == (1, columns)
     assert processed.tokens.num_vision_tokens == (8 * columns + 4) * 12 + 144
     assert (processed.masks[:-1] == 1).all()
@@ -46,13 +48,13 @@ def test_a_fitted_picture_is_tiled_to_its_grid_without_padding(columns):
 
 
 def test_hash_is_over_little_endian_int32():
-    assert images.sha256_int32(np.array([1])) == hashlib.sha256(b"\x01\x00\x00\x00").hexdigest()
+    assert processing.sha256_int32(np.array([1])) == hashlib.sha256(b"\x01\x00\x00\x00").hexdigest()
 
 
 @pytest.mark.parametrize("size", [(1, 20000), (20000, 1)])
 def test_a_picture_too_narrow_to_resize(size):
     with pytest.raises(ImageError, match="too narrow"):
-        images.process_image(Image.new("RGB", size), 12, images.PLAIN_IDS)
+        processing.process_image(Image.new("RGB", size), 12, processing.PLAIN_IDS)
 
 
 def test_photographs_are_real_and_ship_with_scikit_image():

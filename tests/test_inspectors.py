@@ -19,7 +19,7 @@ from profcore.models.config import PRESETS
 from profcore.models.load import LoadedModel
 from profcore.models.molmoe import random_model
 from profcore.models.prompt import ByteTokenizer
-from profcore.parameters import count_parameters
+from profcore.roofline.parameters import count_parameters
 from profcore.spec.queries import Picture, Query
 from profcore.spec.runs import Target
 from profcore.spec.settings import Setting

@@ -10,6 +10,7 @@ from safetensors.torch import load_file, save_file
 from profcore.engines import eager
 from profcore.engines.eager import EagerEngine
 from profcore.errors import FormatError, ModelError, UserError
+from profcore.images.pictures import load_picture
 from profcore.models.checkpoint import load_checkpoint
 from profcore.models.config import PRESETS, read_config
 from profcore.models.inputs import grid_inputs
@@ -17,7 +18,6 @@ from profcore.models.knobs import turned
 from profcore.models.load import load_model, resolve_device, resolve_dtype, resolve_experts
 from profcore.models.molmoe import MolmoE, random_model
 from profcore.models.parity import compare
-from profcore.models.pictures import load_picture
 from profcore.models.prompt import ByteTokenizer, FileTokenizer, build_prompt
 from profcore.spec.queries import Picture
 from profcore.spec.settings import Setting
@@ -255,7 +255,7 @@ class TestCheckpoints:
 
 
 def test_prompt_with_the_real_tokenizer(shared):
-    from profcore.models.images import image_tokens
+    from profcore.images.processing import image_tokens
 
     config = PRESETS["molmoe-1b"]
     tokenizer = FileTokenizer(shared / "reference" / "tokenizer" / "tokenizer.json")

@@ -10,7 +10,6 @@ import pytest
 from profcore import formats, spool
 from profcore.data_sets import DataSet, read_data_set
 from profcore.errors import FormatError
-from profcore.flops import COLUMNS
 from profcore.formats.motivation import _COUNTS, _FLOPS, _LATENCIES
 from profcore.intake import lay_down, recognise
 from profcore.models.config import PRESETS
@@ -18,6 +17,7 @@ from profcore.motivation import MOTIVATION, plan
 from profcore.picture_results import load_picture_result
 from profcore.result_files import result_files
 from profcore.results import load_result
+from profcore.roofline.flops import COLUMNS
 from profcore.spec.records import Sample
 from profcore.spec.runs import RunSpec, Target
 from profcore.spec.stages import State

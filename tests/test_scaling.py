@@ -7,12 +7,12 @@ from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.utils.flop_counter import FlopCounterMode
 
 from profcore import scaling
-from profcore.flops import COLUMNS, sample_flops
+from profcore.images.pictures import load_picture
 from profcore.models.config import PRESETS
 from profcore.models.inputs import picture_inputs
 from profcore.models.molmoe import MolmoE, building
-from profcore.models.pictures import load_picture
-from profcore.parameters import count_parameters
+from profcore.roofline.flops import COLUMNS, sample_flops
+from profcore.roofline.parameters import count_parameters
 from profcore.spec.queries import Picture
 from profcore.spec.settings import Setting
 

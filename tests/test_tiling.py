@@ -3,8 +3,8 @@ import pytest
 from PIL import Image
 
 from profcore.errors import ImageError
-from profcore.models.images import PLAIN_IDS, process_image
-from profcore.tiling import tile, tokens_by_bound
+from profcore.images.processing import PLAIN_IDS, process_image
+from profcore.images.tiling import tile, tokens_by_bound
 
 
 def test_a_picture_of_exactly_one_grid_has_its_crops_at_whole_windows():

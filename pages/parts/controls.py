@@ -15,9 +15,9 @@ from profcore import charts
 from profcore.data_sets import DataSet, read_data_set
 from profcore.errors import UserError
 from profcore.experiments import Experiment, base_setting, build_settings, parse_values
-from profcore.models.images import image_tokens
+from profcore.images.pictures import PHOTOS, SOLID
+from profcore.images.processing import image_tokens
 from profcore.models.knobs import check_setting
-from profcore.models.pictures import PHOTOS, SOLID
 from profcore.service import model_shape
 from profcore.spec.queries import DEFAULT_PROMPT, Picture
 from profcore.spec.runs import Sweep

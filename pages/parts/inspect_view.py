@@ -13,13 +13,13 @@ from pages.parts.state import service
 from profcore import charts
 from profcore.errors import UserError
 from profcore.experiments import CATALOGUE, parse_values
+from profcore.images.pictures import load_picture
+from profcore.images.tiling import tile
 from profcore.inspections import lines, tables
 from profcore.inspectors.names import INSPECTORS
-from profcore.models.pictures import load_picture
 from profcore.service import environment_line, inspection_key, model_shape
 from profcore.spec.queries import DEFAULT_PROMPT, Picture
 from profcore.spec.stages import State
-from profcore.tiling import tile
 
 if TYPE_CHECKING:
     from collections.abc import Callable

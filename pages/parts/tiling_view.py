@@ -9,9 +9,9 @@ import streamlit as st
 from pages.parts import figure_view
 from profcore import charts
 from profcore.errors import UserError
-from profcore.models.pictures import PHOTOS, load_picture, open_picture
+from profcore.images.pictures import PHOTOS, load_picture, open_picture
+from profcore.images.tiling import MOST_CROPS, tile, tokens_by_bound
 from profcore.spec.queries import Picture
-from profcore.tiling import MOST_CROPS, tile, tokens_by_bound
 
 _OWN = "your own"
 

@@ -9,14 +9,14 @@ import numpy as np
 import pandas as pd
 
 from profcore.charts.base import COMPONENT_COLOURS, DECADES, ERROR, HEIGHT, LINE, STAGE_COLOURS, SUM_COLOUR
-from profcore.flops import STAGES
+from profcore.roofline.flops import STAGES
 from profcore.spec.stages import Stage
 from profcore.stats import METRIC_LABELS, SMALLEST_FOR_P95, SMALLEST_FOR_P99, median_interval, percentile
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from profcore.parameters import Parameters
+    from profcore.roofline.parameters import Parameters
 
 _FEWEST_BINS, _MOST_BINS = 20, 60
 _MOST_STEPS = 500

@@ -14,7 +14,7 @@ from profcore.charts.base import CROP_COLOUR, HEIGHT, OVERLAP_COLOUR, SUM_COLOUR
 if TYPE_CHECKING:
     from PIL import Image
 
-    from profcore.tiling import Tiling
+    from profcore.images.tiling import Tiling
 
 _LONGEST_DRAWN = 640
 FILE_WIDTH, PAGE_WIDTH = 360, 600

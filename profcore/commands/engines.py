@@ -20,7 +20,7 @@ def compare_engines(options: argparse.Namespace) -> int:
 
     from profcore.comparison import display_sensitivities, published_sensitivities, sensitivities
     from profcore.frames import spool_samples
-    from profcore.models.pictures import load_picture
+    from profcore.images.pictures import load_picture
     from profcore.spec.queries import DEFAULT_PROMPT
     from profcore.spool import SpoolWriter, spool_path
     from profcore.worker import ModelShelf

@@ -12,7 +12,7 @@ from profcore.inspections import importance_lines, importance_table, lines, tabl
 
 def inspect(options: argparse.Namespace) -> int:
     """Run one tool on a model loaded for it; exits 1 where the tool found something wrong."""
-    from profcore.models.pictures import load_picture
+    from profcore.images.pictures import load_picture
     from profcore.tools import run_tool
     from profcore.worker import ModelShelf
 

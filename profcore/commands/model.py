@@ -36,24 +36,24 @@ def check(options: argparse.Namespace) -> int:
 
 def tokens(options: argparse.Namespace) -> int:
     """Print how a picture of some size becomes tokens."""
-    from profcore.models import images
+    from profcore.images import processing
     from profcore.models.config import PRESETS
 
-    rows, columns = images.select_tiling(options.height, options.width, options.max_crops)
-    width, height = images.grid_size(rows, columns)
-    images.fitted_size(options.height, options.width, height, width)
-    images.fitted_size(options.height, options.width, images.CROP, images.CROP)
-    tokens = images.image_tokens(rows, columns, images.PLAIN_IDS)
-    model_tokens = images.image_tokens(rows, columns, PRESETS["molmoe-1b"].image_token_ids)
+    rows, columns = processing.select_tiling(options.height, options.width, options.max_crops)
+    width, height = processing.grid_size(rows, columns)
+    processing.fitted_size(options.height, options.width, height, width)
+    processing.fitted_size(options.height, options.width, processing.CROP, processing.CROP)
+    tokens = processing.image_tokens(rows, columns, processing.PLAIN_IDS)
+    model_tokens = processing.image_tokens(rows, columns, PRESETS["molmoe-1b"].image_token_ids)
     result = {
         "tiling": list(tokens.tiling),
         "num_crops": tokens.num_crops,
         "num_vision_tokens": tokens.num_vision_tokens,
         "num_image_tokens": tokens.num_image_tokens,
-        "patch_index_sha256": images.sha256_int32(tokens.patch_index),
-        "tokens_sha256": images.sha256_int32(tokens.tokens),
-        "special_token_ids": images.PLAIN_IDS,
-        "molmoe_tokens_sha256": images.sha256_int32(model_tokens.tokens),
+        "patch_index_sha256": processing.sha256_int32(tokens.patch_index),
+        "tokens_sha256": processing.sha256_int32(tokens.tokens),
+        "special_token_ids": processing.PLAIN_IDS,
+        "molmoe_tokens_sha256": processing.sha256_int32(model_tokens.tokens),
     }
     if options.json:
         print(json.dumps(result))

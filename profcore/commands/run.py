@@ -24,13 +24,14 @@ from profcore.experiments import (
     get_experiment,
     parse_values,
 )
-from profcore.flops_latency import correlations, display_correlations, with_flops
+from profcore.flops_latency import correlations, display_correlations
 from profcore.frames import spool_environment, spool_routing, spool_samples
+from profcore.images.pictures import load_picture
 from profcore.importance import above, most_important, read_scores
 from profcore.models.knobs import check_setting
-from profcore.models.pictures import load_picture
 from profcore.motivation import MOTIVATION, plan_all
 from profcore.result_files import result_files
+from profcore.roofline.flops import with_flops
 from profcore.spec.queries import DEFAULT_PROMPT
 from profcore.spec.runs import RunSpec, Sweep
 from profcore.spec.settings import Setting, parse_mask

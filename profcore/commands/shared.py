@@ -44,7 +44,7 @@ def default_device(given: str | None) -> str:
 
 def picture_of(text: str | None) -> Picture:
     """The picture that a word names: a photograph, a colour or a file."""
-    from profcore.models.pictures import PHOTOS
+    from profcore.images.pictures import PHOTOS
 
     if text is None:
         return Picture()

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import random
 from dataclasses import dataclass
 from pathlib import Path
@@ -73,12 +72,6 @@ def choose(
         first = f" The first: {skipped[0].reason}" if skipped else ""
         raise UserError(f"{name}: none of its {len(candidates)} questions has a picture that can be used.{first}")
     return QuerySet(name, tuple(queries), tuple(skipped))
-
-
-def inside(folder: Path, given: str) -> Path | None:
-    """The file that a data set names, where that lies in its folder; None where it leads outside."""
-    path = Path(os.path.normpath(folder / given))
-    return path if path.is_relative_to(os.path.normpath(folder)) else None
 
 
 def first_field(row: dict[str, Any], fields: Sequence[str]) -> str | None:

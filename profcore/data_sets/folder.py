@@ -13,7 +13,6 @@ from profcore.data_sets.candidates import (
     Candidate,
     choose,
     first_field,
-    inside,
     picture_and_question,
     pictures_in,
     read_answers,
@@ -21,7 +20,8 @@ from profcore.data_sets.candidates import (
     text_of,
 )
 from profcore.errors import UserError
-from profcore.models.pictures import picture_size
+from profcore.images.pictures import picture_size
+from profcore.paths import inside
 from profcore.spec.queries import Picture
 
 if TYPE_CHECKING:

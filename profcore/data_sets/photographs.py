@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from profcore.data_sets.candidates import Candidate, choose
-from profcore.models.pictures import PHOTOS, photograph_path, picture_size
+from profcore.images.pictures import PHOTOS, photograph_path, picture_size
 from profcore.spec.queries import Picture
 
 if TYPE_CHECKING:

@@ -15,14 +15,14 @@ from profcore.data_sets.candidates import (
     Candidate,
     choose,
     first_field,
-    inside,
     pictures_in,
     read_answers,
     some,
     text_of,
 )
 from profcore.errors import UserError
-from profcore.models.pictures import picture_size
+from profcore.images.pictures import picture_size
+from profcore.paths import inside
 from profcore.spec.queries import Picture
 
 if TYPE_CHECKING:

@@ -15,7 +15,7 @@ import pandas as pd
 
 from profcore.data_sets.candidates import some
 from profcore.errors import FormatError
-from profcore.models.images import grid_size
+from profcore.images.processing import grid_size
 from profcore.spec.records import now
 from profcore.spool import Record
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from profcore.images.pictures import load_picture
 from profcore.models.inputs import ModelInputs, picture_inputs
-from profcore.models.pictures import load_picture
 from profcore.spec.queries import DEFAULT_PROMPT, Picture
 
 if TYPE_CHECKING:

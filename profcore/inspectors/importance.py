@@ -10,10 +10,10 @@ from profcore.data_sets import DataSet, read_data_set
 from profcore.engines import eager
 from profcore.engines.base import StopRequestedError
 from profcore.errors import UserError
+from profcore.images.pictures import load_picture
 from profcore.importance import METHODS
 from profcore.measure.quality import QualityMeter
 from profcore.models.inputs import picture_inputs
-from profcore.models.pictures import load_picture
 from profcore.spec.settings import Setting
 
 if TYPE_CHECKING:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from profcore.models.images import (
+from profcore.images.processing import (
     CROP,
     CROP_PATCHES,
     CROP_TOKENS,

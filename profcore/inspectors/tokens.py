@@ -5,9 +5,9 @@ from __future__ import annotations
 from itertools import groupby
 from typing import TYPE_CHECKING, Any
 
-from profcore.models.images import process_image
+from profcore.images.processing import process_image
+from profcore.images.tiling import tile
 from profcore.models.prompt import build_prompt
-from profcore.tiling import tile
 
 if TYPE_CHECKING:
     from profcore.inspectors.base import Inspection

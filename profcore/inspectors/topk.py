@@ -9,8 +9,8 @@ import torch
 from profcore.engines import eager
 from profcore.engines.base import StopRequestedError
 from profcore.errors import UserError
+from profcore.images.pictures import SOLID, load_picture
 from profcore.models.knobs import turned
-from profcore.models.pictures import SOLID, load_picture
 from profcore.spec.queries import Picture
 from profcore.spec.settings import Setting
 

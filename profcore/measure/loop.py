@@ -14,13 +14,13 @@ import torch
 
 from profcore.engines.base import PreparationError, StopRequestedError
 from profcore.errors import UserError
+from profcore.images.pictures import load_picture
 from profcore.measure.clock import make_clock
 from profcore.measure.quality import Quality, QualityMeter
 from profcore.measure.routing import prefill_experts
 from profcore.measure.telemetry import Telemetry
 from profcore.models.inputs import ModelInputs, grid_inputs, picture_inputs
 from profcore.models.knobs import check_setting
-from profcore.models.pictures import load_picture
 from profcore.spec.records import Sample
 from profcore.spec.runs import Sweep
 from profcore.spec.settings import Setting

@@ -19,12 +19,13 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch.profiler import ProfilerActivity, profile, record_function
 
-from profcore import cost, trace
+from profcore import trace
 from profcore.engines.static import StaticEngine
+from profcore.images.pictures import load_picture
 from profcore.measure.clock import Timing, make_clock
 from profcore.measure.routing import prefill_experts
 from profcore.models.inputs import grid_inputs
-from profcore.models.pictures import load_picture
+from profcore.roofline import cost
 from profcore.spec.stages import Clock, Stage
 
 if TYPE_CHECKING:

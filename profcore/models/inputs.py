@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING
 import torch
 
 from profcore.errors import UserError
-from profcore.models.images import process_image
-from profcore.models.pictures import fit_to_grid
+from profcore.images.pictures import fit_to_grid
+from profcore.images.processing import process_image
 from profcore.models.prompt import build_prompt
 
 if TYPE_CHECKING:

@@ -14,9 +14,9 @@ from transformers import DynamicCache
 
 from profcore.engines.eager import EagerEngine
 from profcore.errors import FormatError
+from profcore.images.pictures import load_picture
 from profcore.models.inputs import ModelInputs, grid_inputs
 from profcore.models.molmoe import CROP_PIXELS, PATCH_PIXELS, PATCHES_PER_SIDE, MolmoE
-from profcore.models.pictures import load_picture
 from profcore.spec.queries import DEFAULT_PROMPT, Picture
 from profcore.spec.settings import Setting, parse_mask
 

@@ -11,8 +11,8 @@ from profcore.errors import ModelError
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from profcore.images.processing import ImageTokens
     from profcore.models.config import MolmoConfig
-    from profcore.models.images import ImageTokens
 
 
 class Tokenizer(Protocol):

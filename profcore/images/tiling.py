@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
-from profcore.models.images import (
+from profcore.images.processing import (
     CROP_PATCHES,
     MARGIN_PATCHES,
     PATCH,

@@ -1,16 +1,16 @@
 """FLOPs of measured inferences, from the model's shape and what each had to do; pure.
 
-Counted as in `profcore.cost`: 2 per multiply-add, attention included, routed experts only.
+Counted as in `profcore.roofline.cost`: 2 per multiply-add, attention included, routed experts only.
 """
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
 
-from profcore import cost
+from profcore.roofline import cost, floors
 from profcore.spec.stages import Stage
 
 if TYPE_CHECKING:
@@ -49,3 +49,13 @@ def _of_kinds(kinds: pd.DataFrame, config: MolmoConfig) -> np.ndarray:
         flops = [cost.total(parts[stage]).flops for stage in STAGES]
         rows.append([*flops, sum(flops)])
     return np.array(rows, dtype=float).reshape(-1, len(COLUMNS))
+
+
+def with_flops(samples: pd.DataFrame, environment: dict[str, Any]) -> pd.DataFrame:
+    """The samples with `flops.COLUMNS`: counted from the model's shape where it is known, else the file's own."""
+    shape = floors.run_shape(environment)
+    if shape is None:
+        missing = {column: np.nan for column in COLUMNS if column not in samples}
+        return samples.assign(**missing)
+    kept = samples.drop(columns=[column for column in COLUMNS if column in samples])
+    return kept.join(sample_flops(kept, shape))

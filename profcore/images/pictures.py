@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, BinaryIO
 from PIL import Image, ImageOps, UnidentifiedImageError
 
 from profcore.errors import ImageError
-from profcore.models.images import PATCH, grid_size
+from profcore.images.processing import PATCH, grid_size
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -49,7 +49,7 @@ def load_picture(picture: Picture) -> Image.Image:
     if picture.kind == "file":
         return open_picture(picture.value)
     if picture.kind == "row":
-        from profcore.data_sets.tables import read_picture
+        from profcore.images.rows import read_picture
 
         return open_picture(io.BytesIO(read_picture(picture.value)), picture.value)
     raise ImageError(f"Unknown kind of picture {picture.kind!r}: choose photo, solid, file or row.")

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
-from profcore import cost
 from profcore.models.config import PRESETS, MolmoConfig
+from profcore.roofline import cost
 from profcore.spec.records import Ceilings
 from profcore.spec.stages import Stage
 

@@ -1,0 +1,1 @@
+"""A picture opened, cut and tiled, by one geometry; needs no torch."""
