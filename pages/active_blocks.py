@@ -3,7 +3,7 @@
 import streamlit as st
 
 from pages.parts import block_controls, controls, quality_view, run_view
-from profcore.experiments import CATALOGUE
+from profcore.experiments.knobs import CATALOGUE
 
 EXPERIMENT = CATALOGUE["transformer_blocks_mask"]
 config = controls.shape()

@@ -4,7 +4,7 @@ import streamlit as st
 
 from pages.parts import beside_view, navigation, run_parts
 from pages.parts.state import service
-from profcore.experiments import CATALOGUE
+from profcore.experiments.knobs import CATALOGUE
 
 navigation.require_app()
 st.title("Sweep and pictures")

@@ -3,7 +3,7 @@
 import streamlit as st
 
 from pages.parts import controls, engines_view
-from profcore.experiments import CATALOGUE
+from profcore.experiments.knobs import CATALOGUE
 
 config = controls.shape()
 st.title("Engines side by side")

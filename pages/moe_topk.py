@@ -3,7 +3,7 @@
 import streamlit as st
 
 from pages.parts import controls, quality_view, run_view, scaling_view
-from profcore.experiments import CATALOGUE
+from profcore.experiments.knobs import CATALOGUE
 
 EXPERIMENT = CATALOGUE["moe_topk"]
 config = controls.shape()

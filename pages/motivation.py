@@ -3,7 +3,7 @@
 import streamlit as st
 
 from pages.parts import controls, motivation_controls, motivation_view, tiling_view
-from profcore.motivation import MOTIVATION
+from profcore.experiments.motivation import MOTIVATION
 
 config = controls.shape()
 st.title("Real pictures")

@@ -4,7 +4,7 @@ import streamlit as st
 
 from pages.parts import beside_view, controls, run_view
 from profcore import charts
-from profcore.experiments import CATALOGUE
+from profcore.experiments.knobs import CATALOGUE
 from profcore.spec.stages import Stage
 
 EXPERIMENT = CATALOGUE["output_tokens"]

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from profcore.results import MeasuredRun
-    from profcore.store import Store
+    from profcore.storage.store import Store
 
 _FIGURES = ("png", "svg")
 

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 
 from profcore.errors import UserError
-from profcore.experiments import CATALOGUE, base_setting, build_settings, default_values
+from profcore.experiments.knobs import CATALOGUE, base_setting, build_settings, default_values
 from profcore.images.pictures import load_picture
 from profcore.measure.clock import make_clock
 from profcore.measure.environment import describe
@@ -26,7 +26,7 @@ from profcore.spec.queries import Picture
 from profcore.spec.records import Sample
 from profcore.spec.runs import RunSpec, Sweep, Target
 from profcore.spec.stages import Clock
-from profcore.spool import SpoolWriter
+from profcore.storage.spool import SpoolWriter
 from profcore.worker import ModelShelf, execute
 
 if TYPE_CHECKING:
@@ -239,7 +239,7 @@ def first_sample(target: Target, shelf: ModelShelf) -> list[Figure]:
 def page_data(target: Target, shelf: ModelShelf) -> list[Figure]:
     """What a page asks the store for: one run's samples, summary, intervals and cautions."""
     from profcore.results import load_result
-    from profcore.store import Store
+    from profcore.storage.store import Store
     from profcore.synthetic import fill
 
     del target, shelf
@@ -259,7 +259,7 @@ def page_data(target: Target, shelf: ModelShelf) -> list[Figure]:
 def take_in(target: Target, shelf: ModelShelf) -> list[Figure]:
     """From a result file of 100,000 rows to its samples in the store."""
     from profcore.intake import lay_down, recognise
-    from profcore.store import Store
+    from profcore.storage.store import Store
 
     del target, shelf
     stages = {"T_vision_encoder": 5.25, "T_projector": 0.125, "T_LLM_prefill": 7.5, "T_LLM_decode": 10.75}
@@ -281,7 +281,7 @@ def figures(target: Target, shelf: ModelShelf) -> list[Figure]:
     from profcore.archive import load_run
     from profcore.figures import figure
     from profcore.run_figures import run_figures
-    from profcore.store import Store
+    from profcore.storage.store import Store
 
     del target, shelf
     with tempfile.TemporaryDirectory() as directory, Store(Path(directory) / "bench.duckdb") as store:

@@ -21,7 +21,7 @@ from profcore.stats import METRIC_LABELS
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from profcore.experiments import Experiment
+    from profcore.experiments.knobs import Experiment
 
 OFFERED = {
     Knob.VISION_TOKENS: (

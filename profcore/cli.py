@@ -13,10 +13,10 @@ from profcore.commands import run as run_command
 from profcore.data_sets import KINDS
 from profcore.engines.names import ENGINES
 from profcore.errors import UserError
-from profcore.experiments import CATALOGUE
-from profcore.importance import METHODS
+from profcore.experiments.block_choice import METHODS
+from profcore.experiments.knobs import CATALOGUE
+from profcore.experiments.motivation import MOTIVATION
 from profcore.inspectors.names import INSPECTORS
-from profcore.motivation import MOTIVATION
 from profcore.scaling import EXPERIMENT as FLOPS_SCALING
 from profcore.spec.stages import Clock
 

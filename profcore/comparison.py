@@ -13,7 +13,7 @@ from profcore.spec.stages import Knob
 from profcore.stats import METRIC_LABELS, add_derived, slope, summarise
 
 if TYPE_CHECKING:
-    from profcore.experiments import Experiment
+    from profcore.experiments.knobs import Experiment
 
 PUBLISHED = "published code"
 """How tables and charts call the published scripts, beside the engines."""

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from profcore.importance import METHODS
+from profcore.experiments.block_choice import METHODS
 from profcore.spec.stages import Stage
 
 

@@ -10,12 +10,12 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from profcore.errors import FormatError
+from profcore.experiments.motivation import check_experiment
 from profcore.formats import read_result, zeros_note
-from profcore.motivation import check_experiment
 from profcore.spec.runs import RunSpec
 from profcore.spec.settings import Setting
 from profcore.spec.stages import State
-from profcore.spool import is_being_written, parse_lines, spool_path
+from profcore.storage.spool import is_being_written, parse_lines, spool_path
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -21,7 +21,7 @@ from profcore.answers import read_answer, write_answer
 from profcore.errors import UserError
 from profcore.spec.runs import RunSpec, Target
 from profcore.spec.stages import State
-from profcore.spool import SpoolWriter, end_abandoned, spool_path
+from profcore.storage.spool import SpoolWriter, end_abandoned, spool_path
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

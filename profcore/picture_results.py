@@ -9,8 +9,8 @@ import numpy as np
 import pandas as pd
 
 from profcore import stats
+from profcore.experiments.motivation import MOTIVATION, Motivation
 from profcore.formats import zeros_note
-from profcore.motivation import MOTIVATION, Motivation
 from profcore.results import MeasuredRun
 from profcore.roofline import floors
 from profcore.roofline.flops import with_flops
@@ -18,7 +18,7 @@ from profcore.roofline.parameters import Parameters, count_parameters
 from profcore.stats import METRIC_LABELS
 
 if TYPE_CHECKING:
-    from profcore.store import Store
+    from profcore.storage.store import Store
 
 _COUNTS = ["num_crops", "num_vision_tokens", "num_input_tokens", "num_output_tokens"]
 _NAMES = ["image_id", "query_id", "image_width", "image_height", "grid_rows", "grid_columns", "output_tokens"]

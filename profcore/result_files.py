@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from profcore.experiments import CATALOGUE
+from profcore.experiments.knobs import CATALOGUE
+from profcore.experiments.motivation import MOTIVATION, Motivation
 from profcore.flops_latency import correlations
 from profcore.formats import motivation_json, profiling_json, scaling_json
 from profcore.formats.scaling import FILE as SCALING_FILE
-from profcore.motivation import MOTIVATION, Motivation
 from profcore.roofline import floors
 from profcore.roofline.flops import with_flops
 from profcore.roofline.parameters import count_parameters

@@ -10,13 +10,13 @@ import numpy as np
 import pandas as pd
 
 from profcore import stats
-from profcore.experiments import CATALOGUE, Experiment
+from profcore.experiments.knobs import CATALOGUE, Experiment
 from profcore.roofline import floors
 from profcore.spec.stages import Knob, Stage, State
 from profcore.stats import METRIC_LABELS
 
 if TYPE_CHECKING:
-    from profcore.store import Store
+    from profcore.storage.store import Store
 
 
 @dataclass(frozen=True)

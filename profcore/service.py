@@ -16,14 +16,14 @@ from profcore.answers import read_answer
 from profcore.data_sets import DataSet, read_data_set
 from profcore.engines.names import check_engine
 from profcore.errors import FormatError, UserError
-from profcore.experiments import CATALOGUE
+from profcore.experiments.knobs import CATALOGUE
+from profcore.experiments.motivation import MOTIVATION, experiment_title, plan_all
 from profcore.images.pictures import load_picture, open_picture
 from profcore.intake import Received, lay_down, recognise
 from profcore.jobs import Jobs, Question
 from profcore.models.config import PRESETS, MolmoConfig, find_config
 from profcore.models.knobs import check_setting
 from profcore.models.shards import find_shards
-from profcore.motivation import MOTIVATION, experiment_title, plan_all
 from profcore.paths import SHIPPED
 from profcore.picture_results import PictureResult, load_picture_result
 from profcore.profiles import ProfileKey, find_profile, profile_path, trace_path
@@ -32,7 +32,7 @@ from profcore.side_by_side import Group, SideBySide, find_groups, load_side_by_s
 from profcore.spec.queries import Picture
 from profcore.spec.runs import RunSpec, Sweep, Target
 from profcore.spec.stages import State
-from profcore.store import Store
+from profcore.storage.store import Store
 
 if TYPE_CHECKING:
     from collections.abc import Callable

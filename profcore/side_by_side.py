@@ -11,11 +11,11 @@ import pandas as pd
 from profcore import charts, comparison
 from profcore.differences import EVERYTHING, find_differences
 from profcore.engines.names import ENGINES
-from profcore.experiments import get_experiment
+from profcore.experiments.knobs import get_experiment
 from profcore.results import load_result
 
 if TYPE_CHECKING:
-    from profcore.store import Store
+    from profcore.storage.store import Store
 
 # Where runs differ in one of these, the difference is not the engine's alone.
 _SAME = {name: EVERYTHING[name] for name in ("clock", "torch", "transformers", "driver", "cuda", "python")}

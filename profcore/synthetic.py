@@ -6,15 +6,15 @@ from itertools import cycle, islice
 from typing import TYPE_CHECKING
 
 from profcore.data_sets import DataSet, read_data_set
-from profcore.experiments import CATALOGUE, base_setting, build_settings, default_values
+from profcore.experiments.knobs import CATALOGUE, base_setting, build_settings, default_values
+from profcore.experiments.motivation import FLOPS_SOURCES, MOTIVATION, plan
 from profcore.models.config import PRESETS
-from profcore.motivation import FLOPS_SOURCES, MOTIVATION, plan
 from profcore.spec.runs import RunSpec, Sweep, Target
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from profcore.store import Store
+    from profcore.storage.store import Store
 
 
 def fill(store: Store, runs: int, samples: int, experiment: str | None = None) -> list[str]:

@@ -33,7 +33,7 @@ from profcore.models.load import LoadedModel, load_model, resolve_device, resolv
 from profcore.spec.records import Sample
 from profcore.spec.runs import RunSpec, Target
 from profcore.spec.stages import State
-from profcore.spool import SpoolWriter, read_spec
+from profcore.storage.spool import SpoolWriter, read_spec
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

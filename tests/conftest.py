@@ -13,7 +13,7 @@ import torch
 if not torch.cuda.is_available():
     os.environ.setdefault("TRITON_INTERPRET", "1")
 
-from profcore.experiments import CATALOGUE, base_setting, build_settings
+from profcore.experiments.knobs import CATALOGUE, base_setting, build_settings
 from profcore.models.config import PRESETS
 from profcore.spec.runs import Sweep
 

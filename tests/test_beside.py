@@ -9,11 +9,12 @@ import pytest
 from profcore import stats
 from profcore.beside import Pictures, display_slopes, set_beside
 from profcore.differences import find_differences
-from profcore.experiments import CATALOGUE
+from profcore.experiments.knobs import CATALOGUE
 from profcore.picture_results import load_picture_result
 from profcore.results import load_result
 from profcore.run_comparison import compare_runs, run_differences, verdict
-from profcore.store import Store
+from profcore.stats import intervals
+from profcore.storage.store import Store
 
 
 def test_the_slope_of_points_is_the_least_squares_line():
@@ -215,7 +216,7 @@ def test_settings_without_a_counterpart_are_counted_and_pictures_match_by_questi
 @pytest.mark.parametrize("n", [3, 4, 11, 12])
 def test_medians_of_samples_drawn_anew_are_distributed_as_those_of_whole_draws(n):
     values = np.random.default_rng(n).normal(size=n)
-    quick = stats._drawn_medians(values, 100_000, np.random.default_rng(1))
+    quick = intervals._drawn_medians(values, 100_000, np.random.default_rng(1))
     whole = np.median(np.random.default_rng(2).choice(values, (100_000, n)), axis=1)
     shares = [5, 25, 50, 75, 95]
     # Draws are discrete, so most percentiles are the very same value; the mean tells a slight shift, within what two
@@ -229,4 +230,4 @@ def test_weighted_medians_are_those_of_values_taken_so_often():
     values, counts = draw.normal(size=(50, 9)), draw.integers(0, 4, (50, 9))
     counts[:, 0] += 1
     expected = [np.median(np.repeat(row, number)) for row, number in zip(values, counts, strict=True)]
-    assert stats._weighted_medians(values, counts).tolist() == pytest.approx(expected)
+    assert intervals._weighted_medians(values, counts).tolist() == pytest.approx(expected)

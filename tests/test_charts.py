@@ -4,11 +4,11 @@ import pandas as pd
 import pytest
 
 from profcore import charts
-from profcore.experiments import CATALOGUE
+from profcore.experiments.knobs import CATALOGUE
 from profcore.paths import SHIPPED
 from profcore.results import load_result
 from profcore.spec.stages import Stage
-from profcore.store import Store
+from profcore.storage.store import Store
 
 TTFT = (Stage.VISION_ENCODER, Stage.PROJECTOR, Stage.LLM_PREFILL)
 

@@ -7,14 +7,15 @@ import pandas as pd
 import pytest
 from conftest import small_sweep
 
-from profcore import comparison, spool
-from profcore.experiments import CATALOGUE
+from profcore import comparison
+from profcore.experiments.knobs import CATALOGUE
 from profcore.results import load_result
 from profcore.side_by_side import find_groups, load_side_by_side
 from profcore.spec.records import Sample
 from profcore.spec.runs import RunSpec, Target
 from profcore.stats import slope
-from profcore.store import Store
+from profcore.storage import spool
+from profcore.storage.store import Store
 
 
 def test_slope_of_a_line_that_is_known():

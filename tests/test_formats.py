@@ -7,18 +7,19 @@ import pyarrow.parquet as pq
 import pytest
 from conftest import small_sweep
 
-from profcore import formats, spool
+from profcore import formats
 from profcore.errors import FormatError, UserError
-from profcore.experiments import CATALOGUE
+from profcore.experiments.knobs import CATALOGUE
 from profcore.formats.common import LATENCIES
 from profcore.formats.profiling import _COUNTS
-from profcore.frames import spool_samples
 from profcore.intake import lay_down, recognise
 from profcore.results import load_result
 from profcore.spec.records import Sample
 from profcore.spec.runs import RunSpec, Target
 from profcore.spec.stages import State
-from profcore.store import Store
+from profcore.storage import spool
+from profcore.storage.frames import spool_samples
+from profcore.storage.store import Store
 
 VALUES = {
     "context_scaling": (1, 2),

@@ -9,7 +9,7 @@ from conftest import small_sweep
 
 from profcore.engines.eager import EagerEngine
 from profcore.errors import UserError
-from profcore.experiments import CATALOGUE, base_setting, build_settings
+from profcore.experiments.knobs import CATALOGUE, base_setting, build_settings
 from profcore.images.pictures import load_picture
 from profcore.measure.ceilings import measure_ceilings
 from profcore.measure.loop import Routing, SettingFailed, run_sweep

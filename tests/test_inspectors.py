@@ -6,8 +6,8 @@ import pytest
 import torch
 from PIL import Image
 
-from profcore import importance
 from profcore.errors import FormatError, UserError
+from profcore.experiments.knobs import block_choice
 from profcore.inspections import importance_lines, importance_table, lines, tables
 from profcore.inspectors import run_inspector
 from profcore.inspectors.base import Inspection
@@ -282,21 +282,21 @@ class TestImportance:
     def test_masks_by_hand(self):
         scores = {1: 0.3, 2: 0.1, 3: 0.3, 4: 0.2}
         # Blocks 0 and 5 have no score and are always kept; of the tie the earlier block wins.
-        assert importance.most_important(scores, 2, 6) == "100001"
-        assert importance.most_important(scores, 3, 6) == "110001"
-        assert importance.most_important(scores, 5, 6) == "110111"
-        assert importance.above(scores, 0.2, 6) == "110111"
-        assert importance.above({0: 1.0, 1: 0.5}, 0.6, 2) == "10"
+        assert block_choice.most_important(scores, 2, 6) == "100001"
+        assert block_choice.most_important(scores, 3, 6) == "110001"
+        assert block_choice.most_important(scores, 5, 6) == "110111"
+        assert block_choice.above(scores, 0.2, 6) == "110111"
+        assert block_choice.above({0: 1.0, 1: 0.5}, 0.6, 2) == "10"
         with pytest.raises(UserError, match="the 2 blocks without a score are always kept"):
-            importance.most_important(scores, 1, 6)
+            block_choice.most_important(scores, 1, 6)
         with pytest.raises(UserError, match="7 active blocks is out of range"):
-            importance.most_important(scores, 7, 6)
+            block_choice.most_important(scores, 7, 6)
         with pytest.raises(UserError, match="No block has a score of 2 or more"):
-            importance.above({0: 1.0, 1: 0.5}, 2, 2)
+            block_choice.above({0: 1.0, 1: 0.5}, 2, 2)
 
     def test_score_files_in_both_directions(self):
         scores = {1: 0.0381, 14: 0.5}
-        assert importance.read_scores(importance.write_scores(scores).encode(), "s.json", 16) == scores
+        assert block_choice.read_scores(block_choice.write_scores(scores).encode(), "s.json", 16) == scores
 
     @pytest.mark.parametrize(
         ("data", "says"),
@@ -312,7 +312,7 @@ class TestImportance:
     )
     def test_score_files_that_are_none(self, data, says):
         with pytest.raises(FormatError, match=says):
-            importance.read_scores(data, "s.json", 16)
+            block_choice.read_scores(data, "s.json", 16)
 
 
 def test_kl_divergence_by_hand():

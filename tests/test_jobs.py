@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 from conftest import small_sweep
 
-from profcore import spool, worker
+from profcore import worker
 from profcore.answers import read_answer
 from profcore.errors import UserError
 from profcore.jobs import Question
@@ -20,6 +20,7 @@ from profcore.service import Service
 from profcore.spec.queries import Picture
 from profcore.spec.runs import RunSpec, Target
 from profcore.spec.stages import State
+from profcore.storage import spool
 
 ROOT = Path(__file__).parents[1]
 CPU = Target()

@@ -9,11 +9,11 @@ from PIL import Image
 from profcore.data_sets import DataSet, read_data_set
 from profcore.engines import make_engine
 from profcore.errors import UserError
+from profcore.experiments.motivation import MOTIVATION, plan, plan_all
 from profcore.images.processing import select_tiling
 from profcore.measure.loop import SettingFailed, run_sweep
 from profcore.measure.telemetry import Telemetry
 from profcore.models.config import PRESETS
-from profcore.motivation import MOTIVATION, plan, plan_all
 from profcore.spec.queries import Picture, Query, QuerySet, Skipped
 from profcore.spec.records import Sample
 from profcore.spec.runs import Sweep

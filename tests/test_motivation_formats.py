@@ -7,13 +7,13 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from profcore import formats, spool
+from profcore import formats
 from profcore.data_sets import DataSet, read_data_set
 from profcore.errors import FormatError
+from profcore.experiments.motivation import MOTIVATION, plan
 from profcore.formats.motivation import _COUNTS, _FLOPS, _LATENCIES
 from profcore.intake import lay_down, recognise
 from profcore.models.config import PRESETS
-from profcore.motivation import MOTIVATION, plan
 from profcore.picture_results import load_picture_result
 from profcore.result_files import result_files
 from profcore.results import load_result
@@ -21,7 +21,8 @@ from profcore.roofline.flops import COLUMNS
 from profcore.spec.records import Sample
 from profcore.spec.runs import RunSpec, Target
 from profcore.spec.stages import State
-from profcore.store import Store
+from profcore.storage import spool
+from profcore.storage.store import Store
 
 MEASURED = [name for name in MOTIVATION if name != "flops_vs_latency"]
 SHAPE = PRESETS["molmoe-1b"]

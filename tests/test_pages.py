@@ -10,11 +10,11 @@ from PIL import Image
 from streamlit.testing.v1 import AppTest
 
 from pages.parts import state as page_state
-from profcore import spool
 from profcore.errors import UserError
 from profcore.profiles import ProfileKey
 from profcore.spec.runs import RunSpec, Target
 from profcore.spec.stages import State
+from profcore.storage import spool
 
 FIGURES = ["PNG, 300 DPI", "SVG", "PDF"]
 DOWNLOADS = ["Result JSON", "Samples CSV", "Samples Parquet", "All, with figures"]
@@ -248,7 +248,7 @@ def test_a_held_database_is_said_on_the_page(tmp_path, monkeypatch):
 
     monkeypatch.setenv("PROFCORE_DB", str(tmp_path / "held.duckdb"))
     code = (
-        "import sys; from profcore.store import Store; held = Store(sys.argv[1])\n"
+        "import sys; from profcore.storage.store import Store; held = Store(sys.argv[1])\n"
         "print('held', flush=True); sys.stdin.read()"
     )
     command = [sys.executable, "-c", code, str(tmp_path / "held.duckdb")]

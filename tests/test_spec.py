@@ -4,7 +4,7 @@ import pytest
 from conftest import small_sweep
 
 from profcore.errors import UserError
-from profcore.experiments import CATALOGUE, base_setting, build_settings, default_values, parse_values
+from profcore.experiments.knobs import CATALOGUE, base_setting, build_settings, default_values, parse_values
 from profcore.models.config import PRESETS
 from profcore.spec.runs import RunSpec, Sweep, Target
 from profcore.spec.settings import Setting, first_blocks, parse_mask

@@ -6,6 +6,7 @@ import pandas as pd
 import pytest
 
 from profcore import stats
+from profcore.formats.common import published_block
 
 
 def frame(totals_by_setting, **columns):
@@ -125,5 +126,5 @@ def test_published_blocks_are_those_of_published_files(shared):
     for entry in document["summary"]:
         group = rows[rows["top_k"] == entry["top_k"]]
         for block, field in (("prefill", "T_LLM_prefill"), ("decode", "T_LLM_decode")):
-            ours = stats.published_block(group[field])
+            ours = published_block(group[field])
             assert ours == pytest.approx(entry[block])

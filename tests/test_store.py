@@ -9,17 +9,17 @@ import duckdb
 import pytest
 from conftest import small_sweep
 
-from profcore import spool
 from profcore.engines.names import ENGINES
 from profcore.errors import FormatError, StoreError
-from profcore.experiments import CATALOGUE
+from profcore.experiments.knobs import CATALOGUE
 from profcore.intake import lay_down, recognise
 from profcore.picture_results import load_picture_result
 from profcore.results import Result, load_result
 from profcore.spec.records import Sample
 from profcore.spec.runs import RunSpec, Target
 from profcore.spec.stages import State
-from profcore.store import MIGRATIONS, Store
+from profcore.storage import spool
+from profcore.storage.store import MIGRATIONS, Store
 
 ROOT = Path(__file__).parents[1]
 
@@ -108,7 +108,7 @@ def test_a_killed_owner_neither_loses_nor_doubles(store, run, tmp_path):
     store.close()
     spec, path = run
     code = (
-        "import sys; from pathlib import Path; from profcore.store import Store\n"
+        "import sys; from pathlib import Path; from profcore.storage.store import Store\n"
         "store = Store(sys.argv[1]); path = Path(sys.argv[2]); print('ready', flush=True)\n"
         "while True: store.take_in(path)"
     )
@@ -124,7 +124,7 @@ def test_a_killed_owner_neither_loses_nor_doubles(store, run, tmp_path):
 
 
 def test_a_database_that_another_process_holds(store):
-    code = f"from profcore.store import Store; Store({str(store.path)!r})"
+    code = f"from profcore.storage.store import Store; Store({str(store.path)!r})"
     done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True)
     assert "StoreHeldError" in done.stderr
 
@@ -359,7 +359,7 @@ class TestChanging:
         with Store(copy) as opened:
             assert opened.runs()["id"].tolist() == [spec.id]
             assert opened.sample_table(spec.id).equals(store.sample_table(spec.id))
-        code = "import sys, profcore.store as s; s.Store(sys.argv[1])"
+        code = "import sys, profcore.storage.store as s; s.Store(sys.argv[1])"
         done = subprocess.run([sys.executable, "-c", code, str(store.path)], cwd=ROOT, capture_output=True, text=True)
         assert "StoreHeldError" in done.stderr
         # And it can be written to, and copied again.

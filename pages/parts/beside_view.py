@@ -15,7 +15,7 @@ from profcore import charts
 from profcore.beside import OFFERED, Pictures, display_slopes, set_beside
 from profcore.comparison import compared_metrics
 from profcore.differences import find_differences
-from profcore.motivation import MOTIVATION
+from profcore.experiments.motivation import MOTIVATION
 from profcore.spec.stages import Knob
 from profcore.stats import METRIC_LABELS
 

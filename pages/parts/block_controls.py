@@ -14,7 +14,15 @@ from pages.parts.run_parts import waiting
 from pages.parts.state import service
 from profcore import charts
 from profcore.errors import UserError
-from profcore.importance import METHODS, Scores, above, measured_scores, most_important, read_scores, write_scores
+from profcore.experiments.block_choice import (
+    METHODS,
+    Scores,
+    above,
+    measured_scores,
+    most_important,
+    read_scores,
+    write_scores,
+)
 from profcore.inspections import importance_lines
 from profcore.service import inspection_key
 

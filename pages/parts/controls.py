@@ -14,7 +14,7 @@ from pages.parts.state import service
 from profcore import charts
 from profcore.data_sets import DataSet, read_data_set
 from profcore.errors import UserError
-from profcore.experiments import Experiment, base_setting, build_settings, parse_values
+from profcore.experiments.knobs import Experiment, base_setting, build_settings, parse_values
 from profcore.images.pictures import PHOTOS, SOLID
 from profcore.images.processing import image_tokens
 from profcore.models.knobs import check_setting

@@ -13,7 +13,7 @@ from pages.parts.state import service
 from profcore import charts, comparison
 from profcore.engines.names import ENGINES, engines_of
 from profcore.errors import UserError
-from profcore.experiments import Experiment, base_setting, build_settings, default_values
+from profcore.experiments.knobs import Experiment, base_setting, build_settings, default_values
 from profcore.spec.runs import Sweep
 from profcore.spec.stages import State
 

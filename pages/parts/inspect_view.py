@@ -12,7 +12,7 @@ from pages.parts.run_parts import waiting
 from pages.parts.state import service
 from profcore import charts
 from profcore.errors import UserError
-from profcore.experiments import CATALOGUE, parse_values
+from profcore.experiments.knobs import CATALOGUE, parse_values
 from profcore.images.pictures import load_picture
 from profcore.images.tiling import tile
 from profcore.inspections import lines, tables

@@ -7,7 +7,7 @@ import streamlit as st
 
 from pages.parts import intake_view
 from pages.parts.state import service
-from profcore.motivation import experiment_title
+from profcore.experiments.motivation import experiment_title
 
 _SHOWN = 12
 

@@ -10,12 +10,12 @@ from pages.parts import bar, data_set_controls
 from pages.parts.pressed import pressed
 from pages.parts.state import service
 from profcore.errors import UserError
-from profcore.experiments import CATALOGUE, MAX_GRID, parse_values
+from profcore.experiments.knobs import CATALOGUE, MAX_GRID, parse_values
 
 if TYPE_CHECKING:
     from profcore.data_sets import DataSet
+    from profcore.experiments.motivation import Motivation
     from profcore.models.config import MolmoConfig
-    from profcore.motivation import Motivation
 
 
 def choose(experiment: Motivation, config: MolmoConfig) -> None:

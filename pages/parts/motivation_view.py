@@ -10,8 +10,8 @@ import streamlit as st
 from pages.parts import figure_view, run_parts
 from pages.parts.state import service
 from profcore import charts
+from profcore.experiments.motivation import FLOPS_SOURCES, MOTIVATION, Motivation
 from profcore.flops_latency import correlations, display_correlations
-from profcore.motivation import FLOPS_SOURCES, MOTIVATION, Motivation
 from profcore.picture_results import display_points, distribution_line
 from profcore.service import environment_line
 from profcore.spec.stages import Stage

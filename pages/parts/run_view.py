@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
     import altair as alt
 
-    from profcore.experiments import Experiment
+    from profcore.experiments.knobs import Experiment
 
     Draw = Callable[[Result], list[alt.LayerChart]]
     Views = dict[str, Draw]

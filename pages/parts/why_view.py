@@ -12,7 +12,7 @@ from pages.parts.run_parts import run_name, waiting
 from pages.parts.state import service
 from profcore import charts
 from profcore.errors import UserError
-from profcore.experiments import CATALOGUE
+from profcore.experiments.knobs import CATALOGUE
 from profcore.profiles import ProfileKey
 from profcore.results import display_profile_kernels, display_profile_stages
 from profcore.service import environment_line

@@ -11,7 +11,7 @@ from profcore.stats import METRIC_LABELS
 
 if TYPE_CHECKING:
     from profcore.beside import Beside
-    from profcore.experiments import Experiment
+    from profcore.experiments.knobs import Experiment
 
 
 def beside(found: Beside, experiment: Experiment, metric: str, log: bool = False) -> alt.LayerChart:

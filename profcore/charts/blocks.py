@@ -12,7 +12,7 @@ from profcore.charts.base import HEIGHT, KEPT_COLOUR, LINE, SUM_COLOUR
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from profcore.importance import Scores
+    from profcore.experiments.block_choice import Scores
 
 _ROW = 18
 # A page counts what is around the marks into a chart's height: legend, labels and title.

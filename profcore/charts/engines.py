@@ -11,7 +11,7 @@ from profcore.charts.base import DASHED, DECADES, ENGINE_COLOURS, HEIGHT
 from profcore.stats import METRIC_LABELS
 
 if TYPE_CHECKING:
-    from profcore.experiments import Experiment
+    from profcore.experiments.knobs import Experiment
 
 
 def engines(rows: pd.DataFrame, experiment: Experiment, metric: str, log: bool) -> alt.LayerChart:

@@ -27,7 +27,7 @@ from profcore.stats import METRIC_LABELS
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from profcore.experiments import Experiment
+    from profcore.experiments.knobs import Experiment
 
 _HEADROOM = 1.3
 _FEW_STEPS = 30

@@ -9,7 +9,7 @@ from dataclasses import replace
 
 from profcore.commands.shared import check_database, database_of, deliver, measure, picture_of, print_table, target_of
 from profcore.engines.names import engines_of
-from profcore.experiments import CATALOGUE, base_setting, build_settings, default_values, get_experiment
+from profcore.experiments.knobs import CATALOGUE, base_setting, build_settings, default_values, get_experiment
 from profcore.spec.runs import RunSpec, Sweep
 from profcore.spec.stages import State
 
@@ -19,10 +19,10 @@ def compare_engines(options: argparse.Namespace) -> int:
     import pandas as pd
 
     from profcore.comparison import display_sensitivities, published_sensitivities, sensitivities
-    from profcore.frames import spool_samples
     from profcore.images.pictures import load_picture
     from profcore.spec.queries import DEFAULT_PROMPT
-    from profcore.spool import SpoolWriter, spool_path
+    from profcore.storage.frames import spool_samples
+    from profcore.storage.spool import SpoolWriter, spool_path
     from profcore.worker import ModelShelf
 
     names = list(CATALOGUE) if options.experiment == "all" else [options.experiment]

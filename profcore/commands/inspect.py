@@ -39,7 +39,7 @@ def importance(options: argparse.Namespace) -> int:
     from dataclasses import asdict
 
     from profcore.commands.run import data_set_of
-    from profcore.importance import measured_scores, write_scores
+    from profcore.experiments.block_choice import measured_scores, write_scores
     from profcore.tools import run_tool
     from profcore.worker import ModelShelf
 
@@ -65,7 +65,7 @@ def whole_numbers(text: str) -> list[int]:
     Raises:
         UserError: A part is none.
     """
-    from profcore.experiments import CATALOGUE, parse_values
+    from profcore.experiments.knobs import CATALOGUE, parse_values
     from profcore.models.config import PRESETS
 
     return [int(value) for value in parse_values(CATALOGUE["moe_topk"], text, PRESETS["tiny"])]

@@ -14,7 +14,7 @@ from profcore.intake import lay_down, recognise
 from profcore.picture_results import PictureResult, load_picture_result
 from profcore.results import Result, load_result
 from profcore.run_figures import run_figures
-from profcore.store import Store
+from profcore.storage.store import Store
 
 
 def plot(options: argparse.Namespace) -> int:

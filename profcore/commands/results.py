@@ -33,7 +33,7 @@ def take_in(options: argparse.Namespace) -> int:
 
 def runs(options: argparse.Namespace) -> int:
     """Print the runs of a database."""
-    from profcore.store import Store
+    from profcore.storage.store import Store
 
     database = database_of(options)
     if not database.exists():

@@ -14,7 +14,8 @@ from profcore import scaling
 from profcore.commands.shared import check_database, database_of, deliver, measure, picture_of, print_table, target_of
 from profcore.data_sets import DataSet, read_data_set
 from profcore.errors import UserError
-from profcore.experiments import (
+from profcore.experiments.block_choice import above, most_important, read_scores
+from profcore.experiments.knobs import (
     CATALOGUE,
     MAX_GRID,
     Experiment,
@@ -24,19 +25,18 @@ from profcore.experiments import (
     get_experiment,
     parse_values,
 )
+from profcore.experiments.motivation import MOTIVATION, plan_all
 from profcore.flops_latency import correlations, display_correlations
-from profcore.frames import spool_environment, spool_routing, spool_samples
 from profcore.images.pictures import load_picture
-from profcore.importance import above, most_important, read_scores
 from profcore.models.knobs import check_setting
-from profcore.motivation import MOTIVATION, plan_all
 from profcore.result_files import result_files
 from profcore.roofline.flops import with_flops
 from profcore.spec.queries import DEFAULT_PROMPT
 from profcore.spec.runs import RunSpec, Sweep
 from profcore.spec.settings import Setting, parse_mask
 from profcore.spec.stages import Clock, Knob, State
-from profcore.spool import read_from
+from profcore.storage.frames import spool_environment, spool_routing, spool_samples
+from profcore.storage.spool import read_from
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -97,7 +97,7 @@ def _base(experiment: Experiment, options: argparse.Namespace, config: MolmoConf
 
 def run(options: argparse.Namespace) -> int:
     """Measure experiments and write their result files."""
-    from profcore.spool import SpoolWriter, spool_path
+    from profcore.storage.spool import SpoolWriter, spool_path
     from profcore.worker import ModelShelf
 
     spools = options.spool_only or check_database(database_of(options))

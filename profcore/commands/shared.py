@@ -56,7 +56,7 @@ def picture_of(text: str | None) -> Picture:
 def check_database(database: Path) -> Path:
     """The spool directory beside a database that can be used, now or by the process that holds it."""
     try:
-        from profcore.store import Store, spool_directory
+        from profcore.storage.store import Store, spool_directory
     except ImportError as error:
         raise UserError(f"{error.name} is not installed here: write spools with --spool-only DIR.") from None
     with suppress(StoreHeldError):
@@ -114,7 +114,7 @@ def deliver(options: argparse.Namespace, path: Path) -> None:
 
 def hand_over(path: Path, database: Path) -> None:
     """Have the store take a spool in, unless another process holds it."""
-    from profcore.store import Store
+    from profcore.storage.store import Store
 
     try:
         with Store(database) as store:

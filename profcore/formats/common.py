@@ -11,13 +11,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 import pandas as pd
 
 from profcore.data_sets.candidates import some
 from profcore.errors import FormatError
 from profcore.images.processing import grid_size
 from profcore.spec.records import now
-from profcore.spool import Record
+from profcore.storage.spool import Record
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -144,3 +145,24 @@ def plain_sum(*values: Any) -> float | None:
     """The sum of some values as a JSON value; None where one is missing."""
     known = [plain(value) for value in values]
     return None if None in known else sum(known)
+
+
+def published_block(values: pd.Series) -> dict[str, float | None]:
+    """A statistics block as published result files have it, in milliseconds.
+
+    Percentiles are written whatever the number of samples, since the format has them; the standard deviation
+    divides by n, as the published files' does. Without a value every statistic is missing.
+    """
+    array = values.dropna().to_numpy(dtype=float)
+    if not array.size:
+        return dict.fromkeys(("P50", "P95", "P99", "mean", "std", "min", "max"))
+    p50, p95, p99 = np.percentile(array, [50, 95, 99])
+    return {
+        "P50": float(p50),
+        "P95": float(p95),
+        "P99": float(p99),
+        "mean": float(array.mean()),
+        "std": float(array.std()),
+        "min": float(array.min()),
+        "max": float(array.max()),
+    }

@@ -9,6 +9,7 @@ import pandas as pd
 
 from profcore.data_sets.candidates import some
 from profcore.errors import FormatError
+from profcore.experiments.motivation import MOTIVATION, Motivation
 from profcore.formats.common import (
     LATENCIES,
     Imported,
@@ -22,10 +23,9 @@ from profcore.formats.common import (
     read_latency,
     wrong_rows,
 )
-from profcore.motivation import MOTIVATION, Motivation
 
 if TYPE_CHECKING:
-    from profcore.spool import Record
+    from profcore.storage.spool import Record
 
 # Published field -> this project's column.
 _LATENCIES = {

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from profcore.data_sets.candidates import some
 from profcore.errors import FormatError
-from profcore.experiments import CATALOGUE, Experiment
+from profcore.experiments.knobs import CATALOGUE, Experiment
 from profcore.formats.common import (
     LATENCIES,
     STATISTICS,
@@ -17,18 +17,18 @@ from profcore.formats.common import (
     import_records,
     plain,
     plain_sum,
+    published_block,
     read_count,
     read_grid,
     read_latency,
     wrong_rows,
 )
 from profcore.spec.stages import Knob
-from profcore.stats import published_block
 
 if TYPE_CHECKING:
     import pandas as pd
 
-    from profcore.spool import Record
+    from profcore.storage.spool import Record
 
 _COUNTS = {
     "num_vision_tokens": "num_vision_tokens",

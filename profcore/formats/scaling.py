@@ -6,13 +6,12 @@ import json
 from typing import TYPE_CHECKING, Any
 
 from profcore.errors import FormatError
-from profcore.formats.common import Imported, import_records, read_latency
-from profcore.stats import published_block
+from profcore.formats.common import Imported, import_records, published_block, read_latency
 
 if TYPE_CHECKING:
     import pandas as pd
 
-    from profcore.spool import Record
+    from profcore.storage.spool import Record
 
 FILE = "flops_scaling_analysis.json"
 _STATISTICS = {"median": "P50", "mean": "mean", "std": "std", "min": "min", "max": "max"}

@@ -10,8 +10,8 @@ from profcore.data_sets import DataSet, read_data_set
 from profcore.engines import eager
 from profcore.engines.base import StopRequestedError
 from profcore.errors import UserError
+from profcore.experiments.block_choice import METHODS
 from profcore.images.pictures import load_picture
-from profcore.importance import METHODS
 from profcore.measure.quality import QualityMeter
 from profcore.models.inputs import picture_inputs
 from profcore.spec.settings import Setting

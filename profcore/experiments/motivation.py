@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from profcore.errors import UserError
-from profcore.experiments import CATALOGUE, MAX_GRID, get_experiment
+from profcore.experiments.knobs import CATALOGUE, MAX_GRID, get_experiment
 from profcore.images.processing import select_tiling
 from profcore.spec.queries import DEFAULT_PROMPT, QuerySet
 from profcore.spec.runs import Sweep

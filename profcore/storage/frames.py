@@ -8,7 +8,7 @@ import pandas as pd
 
 from profcore.spec.records import Sample
 from profcore.spec.runs import RunSpec, sweep_settings
-from profcore.spool import read_from
+from profcore.storage.spool import read_from
 
 if TYPE_CHECKING:
     from pathlib import Path

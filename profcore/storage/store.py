@@ -19,11 +19,11 @@ import pandas as pd
 import pyarrow as pa
 
 from profcore.errors import FormatError, StoreError, StoreHeldError
-from profcore.motivation import check_experiment
+from profcore.experiments.motivation import check_experiment
 from profcore.paths import SHIPPED
 from profcore.spec.runs import RunSpec, sweep_settings
 from profcore.spec.stages import State
-from profcore.spool import Record, read_from, run_record
+from profcore.storage.spool import Record, read_from, run_record
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

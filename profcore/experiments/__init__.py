@@ -1,0 +1,1 @@
+"""What can be asked: knobs, Motivation, which blocks run; needs no torch."""
