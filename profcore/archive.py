@@ -7,18 +7,18 @@ import json
 import zipfile
 from typing import TYPE_CHECKING, Any
 
+from profcore.comparisons.flops_scaling import routed_experts
 from profcore.figures import figure
 from profcore.formats import samples_csv, samples_parquet
-from profcore.picture_results import PictureResult, load_picture_result
 from profcore.result_files import result_files
-from profcore.results import Result, load_result
+from profcore.results.pictures import PictureResult, load_picture_result
+from profcore.results.sweep import Result, load_result
 from profcore.run_figures import run_figures
-from profcore.scaling import routed_experts
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from profcore.results import MeasuredRun
+    from profcore.results.base import MeasuredRun
     from profcore.storage.store import Store
 
 _FIGURES = ("png", "svg")

@@ -27,7 +27,8 @@ from profcore.spec.records import Sample
 from profcore.spec.runs import RunSpec, Sweep, Target
 from profcore.spec.stages import Clock
 from profcore.storage.spool import SpoolWriter
-from profcore.worker import ModelShelf, execute
+from profcore.worker.execute import execute
+from profcore.worker.shelf import ModelShelf
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -238,7 +239,7 @@ def first_sample(target: Target, shelf: ModelShelf) -> list[Figure]:
 
 def page_data(target: Target, shelf: ModelShelf) -> list[Figure]:
     """What a page asks the store for: one run's samples, summary, intervals and cautions."""
-    from profcore.results import load_result
+    from profcore.results.sweep import load_result
     from profcore.storage.store import Store
     from profcore.synthetic import fill
 

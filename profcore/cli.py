@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, NoReturn
 from profcore.commands import engines, model, results
 from profcore.commands import inspect as inspect_command
 from profcore.commands import run as run_command
+from profcore.comparisons.flops_scaling import EXPERIMENT as FLOPS_SCALING
 from profcore.data_sets import KINDS
 from profcore.engines.names import ENGINES
 from profcore.errors import UserError
@@ -17,7 +18,6 @@ from profcore.experiments.block_choice import METHODS
 from profcore.experiments.knobs import CATALOGUE
 from profcore.experiments.motivation import MOTIVATION
 from profcore.inspectors.names import INSPECTORS
-from profcore.scaling import EXPERIMENT as FLOPS_SCALING
 from profcore.spec.stages import Clock
 
 if TYPE_CHECKING:

@@ -4,15 +4,15 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from profcore.comparisons.flops_latency import correlations
+from profcore.comparisons.flops_scaling import flops_scaling, shape_of
 from profcore.experiments.knobs import CATALOGUE
 from profcore.experiments.motivation import MOTIVATION, Motivation
-from profcore.flops_latency import correlations
 from profcore.formats import motivation_json, profiling_json, scaling_json
 from profcore.formats.scaling import FILE as SCALING_FILE
 from profcore.roofline import floors
 from profcore.roofline.flops import with_flops
 from profcore.roofline.parameters import count_parameters
-from profcore.scaling import flops_scaling, shape_of
 from profcore.spec.stages import Stage
 
 if TYPE_CHECKING:

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from profcore import charts, scaling
-from profcore.results import Result
+from profcore import charts
+from profcore.comparisons import flops_scaling
+from profcore.results.sweep import Result
 from profcore.spec.stages import Knob, Stage
 
 if TYPE_CHECKING:
     import altair as alt
 
-    from profcore.picture_results import PictureResult
+    from profcore.results.pictures import PictureResult
 
 _TTFT = (Stage.VISION_ENCODER, Stage.PROJECTOR, Stage.LLM_PREFILL)
 _ALL = (*_TTFT, Stage.LLM_DECODE)
@@ -44,7 +45,7 @@ def _sweep_figures(result: Result) -> dict[str, list[alt.LayerChart]]:
     present = [metric for metric in panels if metric in set(summary["metric"])] or ["total_ms"]
     figures = {name: [charts.panel(summary, experiment, metric) for metric in present]}
     if experiment.knob is Knob.TOP_K and not result.samples.empty:
-        rows = scaling.run_scaling(result)
+        rows = flops_scaling.run_scaling(result)
         shown = [metric for metric in panels if metric in set(rows["metric"])]
         if shown:
             figures["flops_scaling_analysis"] = [charts.scaling(rows, metric) for metric in shown]

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from profcore import archive, formats
-from profcore.answers import read_answer
+from profcore.comparisons.side_by_side import Group, SideBySide, find_groups, load_side_by_side
 from profcore.data_sets import DataSet, read_data_set
 from profcore.engines.names import check_engine
 from profcore.errors import FormatError, UserError
@@ -20,26 +20,27 @@ from profcore.experiments.knobs import CATALOGUE
 from profcore.experiments.motivation import MOTIVATION, experiment_title, plan_all
 from profcore.images.pictures import load_picture, open_picture
 from profcore.intake import Received, lay_down, recognise
-from profcore.jobs import Jobs, Question
 from profcore.models.config import PRESETS, MolmoConfig, find_config
 from profcore.models.knobs import check_setting
 from profcore.models.shards import find_shards
 from profcore.paths import SHIPPED
-from profcore.picture_results import PictureResult, load_picture_result
-from profcore.profiles import ProfileKey, find_profile, profile_path, trace_path
-from profcore.results import Result, load_result, run_titles
-from profcore.side_by_side import Group, SideBySide, find_groups, load_side_by_side
+from profcore.results.base import run_titles
+from profcore.results.pictures import PictureResult, load_picture_result
+from profcore.results.sweep import Result, load_result
 from profcore.spec.queries import Picture
 from profcore.spec.runs import RunSpec, Sweep, Target
 from profcore.spec.stages import State
 from profcore.storage.store import Store
+from profcore.worker.answers import read_answer
+from profcore.worker.profiles import ProfileKey, find_profile, profile_path, trace_path
+from profcore.worker.queue import Jobs, Question
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     import pandas as pd
 
-    from profcore.results import MeasuredRun
+    from profcore.results.base import MeasuredRun
     from profcore.spec.queries import QuerySet
 
 LARGEST_UPLOAD = 200_000_000
@@ -153,7 +154,7 @@ class Service:
         return load_side_by_side(self.store, experiment, group)
 
     def profile(self, key: ProfileKey) -> dict[str, Any] | None:
-        """A profile, as far as it is (see `profcore.answers`); None where nobody makes or made one."""
+        """A profile, as far as it is (see `profcore.worker.answers`); None where nobody makes or made one."""
         found = find_profile(self._profiles, key)
         if found and found["state"] in ("queued", "working") and not self.jobs.asked(key.name):
             # Left behind by a process that is gone.
@@ -208,7 +209,7 @@ class Service:
         return key
 
     def inspection(self, key: str) -> dict[str, Any] | None:
-        """An inspection's answer, as far as it is (see `profcore.answers`); None where nobody asked."""
+        """An inspection's answer, as far as it is (see `profcore.worker.answers`); None where nobody asked."""
         found = read_answer(self._inspections / f"{key}.json")
         if found and found["state"] in ("queued", "working") and not self.jobs.asked(key):
             # Left behind by a process that is gone.

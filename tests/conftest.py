@@ -37,7 +37,7 @@ def tiny_molmoe(shared: Path) -> Path:
 @pytest.fixture(scope="session")
 def shelf():
     """A model shelf that all tests take the tiny model from."""
-    from profcore.worker import ModelShelf
+    from profcore.worker.shelf import ModelShelf
 
     return ModelShelf()
 

@@ -7,12 +7,12 @@ import pandas as pd
 import pytest
 
 from profcore import stats
-from profcore.beside import Pictures, display_slopes, set_beside
-from profcore.differences import find_differences
+from profcore.comparisons.conditions import find_differences
+from profcore.comparisons.runs import compare_runs, run_differences, verdict
+from profcore.comparisons.sweep_and_pictures import Pictures, display_slopes, set_beside
 from profcore.experiments.knobs import CATALOGUE
-from profcore.picture_results import load_picture_result
-from profcore.results import load_result
-from profcore.run_comparison import compare_runs, run_differences, verdict
+from profcore.results.pictures import load_picture_result
+from profcore.results.sweep import load_result
 from profcore.stats import intervals
 from profcore.storage.store import Store
 

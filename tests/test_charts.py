@@ -6,7 +6,7 @@ import pytest
 from profcore import charts
 from profcore.experiments.knobs import CATALOGUE
 from profcore.paths import SHIPPED
-from profcore.results import load_result
+from profcore.results.sweep import load_result
 from profcore.spec.stages import Stage
 from profcore.storage.store import Store
 

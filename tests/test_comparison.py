@@ -7,10 +7,10 @@ import pandas as pd
 import pytest
 from conftest import small_sweep
 
-from profcore import comparison
+from profcore.comparisons import engines, published
+from profcore.comparisons.side_by_side import find_groups, load_side_by_side
 from profcore.experiments.knobs import CATALOGUE
-from profcore.results import load_result
-from profcore.side_by_side import find_groups, load_side_by_side
+from profcore.results.sweep import load_result
 from profcore.spec.records import Sample
 from profcore.spec.runs import RunSpec, Target
 from profcore.stats import slope
@@ -62,7 +62,7 @@ def test_sensitivities_of_a_run():
         for top_k in (1, 2, 4)
         for _ in range(6)
     ]
-    found = comparison.sensitivities(CATALOGUE["moe_topk"], pd.DataFrame(rows)).set_index("metric")
+    found = engines.sensitivities(CATALOGUE["moe_topk"], pd.DataFrame(rows)).set_index("metric")
     assert found.loc["llm_prefill_ms", "slope"] == pytest.approx(1)
     # 20 ms over ten decode steps.
     assert found.loc["tpot_ms", "slope"] == pytest.approx(2)
@@ -71,9 +71,9 @@ def test_sensitivities_of_a_run():
 
 @pytest.mark.parametrize("experiment", CATALOGUE.values(), ids=str)
 def test_the_published_code_has_a_sensitivity_for_every_knob(experiment):
-    found = comparison.published_sensitivities(experiment)
-    assert found["metric"].tolist() == list(comparison.compared_metrics(experiment))
-    assert set(found["engine"]) == {comparison.PUBLISHED}
+    found = engines.published_sensitivities(experiment)
+    assert found["metric"].tolist() == list(engines.compared_metrics(experiment))
+    assert set(found["engine"]) == {published.PUBLISHED}
     assert found["slope"].notna().any()
 
 
@@ -81,7 +81,7 @@ def test_published_figures_are_those_of_the_published_files(shared):
     import json
 
     document = json.loads((shared / "motivation" / "exp2_moe_topk_results.json").read_text())
-    medians = comparison.published_samples(CATALOGUE["moe_topk"]).groupby("top_k")["llm_decode_ms"].median()
+    medians = published.published_samples(CATALOGUE["moe_topk"]).groupby("top_k")["llm_decode_ms"].median()
     for entry in document["summary"]:
         assert medians[entry["top_k"]] == pytest.approx(entry["decode"]["P50"], rel=1e-6)
 

@@ -13,7 +13,7 @@ from profcore.experiments.knobs import CATALOGUE
 from profcore.formats.common import LATENCIES
 from profcore.formats.profiling import _COUNTS
 from profcore.intake import lay_down, recognise
-from profcore.results import load_result
+from profcore.results.sweep import load_result
 from profcore.spec.records import Sample
 from profcore.spec.runs import RunSpec, Target
 from profcore.spec.stages import State

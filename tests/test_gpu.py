@@ -23,7 +23,7 @@ from profcore.spec.records import Sample
 from profcore.spec.runs import Sweep, Target
 from profcore.spec.settings import Setting
 from profcore.spec.stages import Clock, Stage
-from profcore.tools import run_tool
+from profcore.worker.tools import run_tool
 
 pytestmark = pytest.mark.skipif(not torch.cuda.is_available(), reason="this machine has no GPU")
 

@@ -12,20 +12,20 @@ from pathlib import Path
 import pytest
 from conftest import small_sweep
 
-from profcore import worker
-from profcore.answers import read_answer
 from profcore.errors import UserError
-from profcore.jobs import Question
 from profcore.service import Service
 from profcore.spec.queries import Picture
 from profcore.spec.runs import RunSpec, Target
 from profcore.spec.stages import State
 from profcore.storage import spool
+from profcore.worker import shelf as shelves
+from profcore.worker.answers import read_answer
+from profcore.worker.queue import Question
 
 ROOT = Path(__file__).parents[1]
 CPU = Target()
 LONG = 5000
-original = worker.load_model
+original = shelves.load_model
 
 
 def until(condition, seconds=60.0):
@@ -77,8 +77,8 @@ def test_the_second_run_finds_the_model_loaded(service):
 
 def test_the_shelf_loads_a_model_once(monkeypatch):
     loads = []
-    monkeypatch.setattr(worker, "load_model", lambda *given: loads.append(given) or original(*given))
-    shelf = worker.ModelShelf()
+    monkeypatch.setattr(shelves, "load_model", lambda *given: loads.append(given) or original(*given))
+    shelf = shelves.ModelShelf()
     assert shelf.get(CPU) is shelf.get(CPU)
     shelf.get(Target(dtype="bfloat16"))
     assert len(loads) == 2

@@ -14,9 +14,9 @@ from profcore.experiments.motivation import MOTIVATION, plan
 from profcore.formats.motivation import _COUNTS, _FLOPS, _LATENCIES
 from profcore.intake import lay_down, recognise
 from profcore.models.config import PRESETS
-from profcore.picture_results import load_picture_result
 from profcore.result_files import result_files
-from profcore.results import load_result
+from profcore.results.pictures import load_picture_result
+from profcore.results.sweep import load_result
 from profcore.roofline.flops import COLUMNS
 from profcore.spec.records import Sample
 from profcore.spec.runs import RunSpec, Target

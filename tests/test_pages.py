@@ -11,10 +11,10 @@ from streamlit.testing.v1 import AppTest
 
 from pages.parts import state as page_state
 from profcore.errors import UserError
-from profcore.profiles import ProfileKey
 from profcore.spec.runs import RunSpec, Target
 from profcore.spec.stages import State
 from profcore.storage import spool
+from profcore.worker.profiles import ProfileKey
 
 FIGURES = ["PNG, 300 DPI", "SVG", "PDF"]
 DOWNLOADS = ["Result JSON", "Samples CSV", "Samples Parquet", "All, with figures"]

@@ -6,7 +6,7 @@ import torch
 from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.utils.flop_counter import FlopCounterMode
 
-from profcore import scaling
+from profcore.comparisons import flops_scaling
 from profcore.images.pictures import load_picture
 from profcore.models.config import PRESETS
 from profcore.models.inputs import picture_inputs
@@ -99,7 +99,7 @@ def samples(decode):
 
 
 def test_growth_is_measured_over_counted():
-    found = scaling.flops_scaling(samples({8: 40.0, 1: 20.0}), CONFIG).set_index("metric")
+    found = flops_scaling.flops_scaling(samples({8: 40.0, 1: 20.0}), CONFIG).set_index("metric")
     decode = found.loc["llm_decode_ms"]
     width, expert, steps, blocks = CONFIG.d_model, 3 * CONFIG.d_model * CONFIG.expert_width, 9, CONFIG.n_layers
     context = sum(350 + step for step in range(1, steps + 1))
@@ -116,21 +116,21 @@ def test_growth_is_measured_over_counted():
 
 def test_counted_experts_set_the_bytes_of_prefill():
     blocks = CONFIG.n_layers
-    even = scaling.flops_scaling(samples({1: 20.0, 8: 40.0}), CONFIG).set_index("metric")
+    even = flops_scaling.flops_scaling(samples({1: 20.0, 8: 40.0}), CONFIG).set_index("metric")
     routed = {1: [2] * blocks, 8: [16] * blocks}
-    counted = scaling.flops_scaling(samples({1: 20.0, 8: 40.0}), CONFIG, routed).set_index("metric")
+    counted = flops_scaling.flops_scaling(samples({1: 20.0, 8: 40.0}), CONFIG, routed).set_index("metric")
     assert even.loc["llm_prefill_ms", "bytes"] == pytest.approx(1, abs=0.01)
     assert counted.loc["llm_prefill_ms", "bytes"] > 1.5
     assert counted.loc["llm_decode_ms", "bytes"] == even.loc["llm_decode_ms", "bytes"]
 
 
 def test_sentences_say_what_the_ratio_means():
-    theoretical = scaling.flops_scaling(samples({1: 20.0, 8: 20.0}), CONFIG).set_index("metric")
+    theoretical = flops_scaling.flops_scaling(samples({1: 20.0, 8: 20.0}), CONFIG).set_index("metric")
     grown = theoretical.loc["llm_decode_ms", "theoretical"]
 
     def decode(latency):
-        rows = scaling.flops_scaling(samples({1: 20.0, 8: latency}), CONFIG)
-        return next(text for text in scaling.explain_scaling(rows) if text.startswith("LLM decode"))
+        rows = flops_scaling.flops_scaling(samples({1: 20.0, 8: latency}), CONFIG)
+        return next(text for text in flops_scaling.explain_scaling(rows) if text.startswith("LLM decode"))
 
     assert "latency follows the arithmetic" in decode(20 * grown)
     assert "grows less than the arithmetic" in decode(20.0)
@@ -140,6 +140,6 @@ def test_sentences_say_what_the_ratio_means():
 
 
 def test_without_two_values_or_samples_there_is_nothing_to_say():
-    assert scaling.flops_scaling(samples({8: 20.0}), CONFIG).empty
-    assert scaling.flops_scaling(pd.DataFrame(), CONFIG).empty
-    assert scaling.explain_scaling(scaling.flops_scaling(pd.DataFrame(), CONFIG)) == []
+    assert flops_scaling.flops_scaling(samples({8: 20.0}), CONFIG).empty
+    assert flops_scaling.flops_scaling(pd.DataFrame(), CONFIG).empty
+    assert flops_scaling.explain_scaling(flops_scaling.flops_scaling(pd.DataFrame(), CONFIG)) == []

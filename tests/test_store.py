@@ -13,8 +13,8 @@ from profcore.engines.names import ENGINES
 from profcore.errors import FormatError, StoreError
 from profcore.experiments.knobs import CATALOGUE
 from profcore.intake import lay_down, recognise
-from profcore.picture_results import load_picture_result
-from profcore.results import Result, load_result
+from profcore.results.pictures import load_picture_result
+from profcore.results.sweep import Result, load_result
 from profcore.spec.records import Sample
 from profcore.spec.runs import RunSpec, Target
 from profcore.spec.stages import State

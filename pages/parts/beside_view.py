@@ -12,15 +12,15 @@ from pages.parts import figure_view
 from pages.parts.run_parts import run_name
 from pages.parts.state import service
 from profcore import charts
-from profcore.beside import OFFERED, Pictures, display_slopes, set_beside
-from profcore.comparison import compared_metrics
-from profcore.differences import find_differences
+from profcore.comparisons.conditions import find_differences
+from profcore.comparisons.engines import compared_metrics
+from profcore.comparisons.sweep_and_pictures import OFFERED, Pictures, display_slopes, set_beside
 from profcore.experiments.motivation import MOTIVATION
 from profcore.spec.stages import Knob
 from profcore.stats import METRIC_LABELS
 
 if TYPE_CHECKING:
-    from profcore.results import Result
+    from profcore.results.sweep import Result
 
 _MOST_RUNS = 6
 _CHARTED = {Knob.VISION_TOKENS: "ttft_ms", Knob.OUTPUT_TOKENS: "llm_decode_ms"}

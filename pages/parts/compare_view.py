@@ -6,7 +6,7 @@ import pandas as pd
 import streamlit as st
 
 from pages.parts.state import service
-from profcore.run_comparison import MARGIN, compare_runs, display_comparison, run_differences
+from profcore.comparisons.runs import MARGIN, compare_runs, display_comparison, run_differences
 
 _MOST = 6
 

@@ -10,7 +10,8 @@ import streamlit as st
 from pages.parts import bar, figure_view
 from pages.parts.pressed import pressed
 from pages.parts.state import service
-from profcore import charts, comparison
+from profcore import charts
+from profcore.comparisons import engines, published
 from profcore.engines.names import ENGINES, engines_of
 from profcore.errors import UserError
 from profcore.experiments.knobs import Experiment, base_setting, build_settings, default_values
@@ -69,7 +70,7 @@ def show(experiment: Experiment) -> None:
     group = groups[titles.index(title)] if title in titles else groups[0]
     found = service().side_by_side(experiment.name, group)
     log = st.toggle("Log scale", value=True, key="log", bind="query-params")
-    metrics = comparison.compared_metrics(experiment)
+    metrics = engines.compared_metrics(experiment)
     for start in range(0, len(metrics), 2):
         for column, metric in zip(st.columns(2), metrics[start : start + 2], strict=False):
             chart = charts.engines(found.rows, experiment, metric, log)
@@ -81,13 +82,13 @@ def show(experiment: Experiment) -> None:
     for difference in found.differences:
         st.caption(f":material/warning: The runs differ in more than the engine. {difference}.")
     st.subheader(f"What it costs {experiment.per}")
-    st.dataframe(comparison.display_sensitivities(found.sensitivities), hide_index=True)
+    st.dataframe(engines.display_sensitivities(found.sensitivities), hide_index=True)
     st.caption(
         "Slope of the least-squares line through the medians, in milliseconds, with the 95 % interval of a bootstrap "
         "within each setting. TPOT is the decode time per decode step."
     )
     if found.published:
-        st.caption(f"*{comparison.PUBLISHED}*: {comparison.published_source()}")
+        st.caption(f"*{published.PUBLISHED}*: {published.published_source()}")
 
 
 def _under_way(experiment: str) -> None:

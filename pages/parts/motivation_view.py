@@ -10,14 +10,15 @@ import streamlit as st
 from pages.parts import figure_view, run_parts
 from pages.parts.state import service
 from profcore import charts
+from profcore.comparisons.flops_latency import correlations, display_correlations
 from profcore.experiments.motivation import FLOPS_SOURCES, MOTIVATION, Motivation
-from profcore.flops_latency import correlations, display_correlations
-from profcore.picture_results import display_points, distribution_line
+from profcore.results.pictures import distribution_line
+from profcore.results.tables import display_points
 from profcore.service import environment_line
 from profcore.spec.stages import Stage
 
 if TYPE_CHECKING:
-    from profcore.picture_results import PictureResult
+    from profcore.results.pictures import PictureResult
 
 _TTFT = (Stage.VISION_ENCODER.column, Stage.PROJECTOR.column, Stage.LLM_PREFILL.column, "ttft_ms")
 _MOST_LISTED = 10_000

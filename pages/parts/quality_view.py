@@ -7,12 +7,12 @@ from typing import TYPE_CHECKING
 import streamlit as st
 
 from profcore import charts
-from profcore.results import display_quality
+from profcore.results.tables import display_quality
 
 if TYPE_CHECKING:
     import altair as alt
 
-    from profcore.results import Result
+    from profcore.results.sweep import Result
 
 
 def draw(result: Result) -> list[alt.LayerChart]:

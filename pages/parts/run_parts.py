@@ -14,7 +14,7 @@ from profcore.spec.stages import State
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from profcore.results import MeasuredRun
+    from profcore.results.base import MeasuredRun
 
 LIVE_S = 0.5
 _IDLE_S = 2.0

@@ -10,7 +10,8 @@ from pages.parts import figure_view, run_parts
 from pages.parts.state import service
 from profcore import charts
 from profcore.formats import zeros_note
-from profcore.results import Result, display_samples, display_summary
+from profcore.results.sweep import Result
+from profcore.results.tables import display_samples, display_summary
 from profcore.service import environment_line
 from profcore.spec.records import Ceilings
 from profcore.spec.stages import Stage

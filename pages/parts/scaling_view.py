@@ -6,32 +6,33 @@ from typing import TYPE_CHECKING
 
 import streamlit as st
 
-from profcore import charts, scaling
+from profcore import charts
+from profcore.comparisons import flops_scaling
 from profcore.spec.stages import Stage
 
 if TYPE_CHECKING:
     import altair as alt
 
-    from profcore.results import Result
+    from profcore.results.sweep import Result
 
 
 def draw(result: Result) -> list[alt.LayerChart]:
     """The growth of prefill and decode; none where there are no two values of top-k with samples."""
-    rows = scaling.run_scaling(result)
+    rows = flops_scaling.run_scaling(result)
     metrics = [Stage.LLM_PREFILL.column, Stage.LLM_DECODE.column]
     return [charts.scaling(rows, metric) for metric in metrics if metric in set(rows["metric"])]
 
 
 def explain(result: Result) -> None:
     """What the growth means, up to top-k 8 as published where that was measured, and every stage's in a table."""
-    rows = scaling.run_scaling(result)
+    rows = flops_scaling.run_scaling(result)
     if rows.empty:
         return
     values = set(rows["top_k"])
-    for sentence in scaling.explain_scaling(rows, 8 if 8 in values else None):
+    for sentence in flops_scaling.explain_scaling(rows, 8 if 8 in values else None):
         st.markdown(f"- {sentence}")
-    st.dataframe(scaling.display_scaling(rows), hide_index=True)
-    _, said = scaling.shape_of(result.run["environment"])
+    st.dataframe(flops_scaling.display_scaling(rows), hide_index=True)
+    _, said = flops_scaling.shape_of(result.run["environment"])
     st.caption(
         "FLOPs count 2 per multiply-add, attention included and routed experts only; bytes are those that must be "
         "moved at least, by the experts that the prompt was routed to where they were counted. The interval of a ratio "

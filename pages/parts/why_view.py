@@ -13,11 +13,11 @@ from pages.parts.state import service
 from profcore import charts
 from profcore.errors import UserError
 from profcore.experiments.knobs import CATALOGUE
-from profcore.profiles import ProfileKey
-from profcore.results import display_profile_kernels, display_profile_stages
+from profcore.results.tables import display_profile_kernels, display_profile_stages
 from profcore.service import environment_line
 from profcore.spec.runs import Target
 from profcore.spec.stages import State
+from profcore.worker.profiles import ProfileKey
 
 _POLL_S = 0.5
 

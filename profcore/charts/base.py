@@ -5,7 +5,7 @@ from __future__ import annotations
 import altair as alt
 import pandas as pd
 
-from profcore.comparison import PUBLISHED
+from profcore.comparisons.published import PUBLISHED
 from profcore.spec.stages import Stage
 
 # Okabe & Ito's palette (2008): told apart with any colour vision, on a light and a dark ground.

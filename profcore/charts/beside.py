@@ -10,7 +10,7 @@ from profcore.charts.base import DECADES, HEIGHT, SERIES_COLOURS
 from profcore.stats import METRIC_LABELS
 
 if TYPE_CHECKING:
-    from profcore.beside import Beside
+    from profcore.comparisons.sweep_and_pictures import Beside
     from profcore.experiments.knobs import Experiment
 
 

@@ -18,12 +18,12 @@ def compare_engines(options: argparse.Namespace) -> int:
     """Measure experiments under each engine, and print what a step of each knob costs."""
     import pandas as pd
 
-    from profcore.comparison import display_sensitivities, published_sensitivities, sensitivities
+    from profcore.comparisons.engines import display_sensitivities, published_sensitivities, sensitivities
     from profcore.images.pictures import load_picture
     from profcore.spec.queries import DEFAULT_PROMPT
     from profcore.storage.frames import spool_samples
     from profcore.storage.spool import SpoolWriter, spool_path
-    from profcore.worker import ModelShelf
+    from profcore.worker.shelf import ModelShelf
 
     names = list(CATALOGUE) if options.experiment == "all" else [options.experiment]
     spools = options.spool_only or check_database(database_of(options))

@@ -13,8 +13,8 @@ from profcore.inspections import importance_lines, importance_table, lines, tabl
 def inspect(options: argparse.Namespace) -> int:
     """Run one tool on a model loaded for it; exits 1 where the tool found something wrong."""
     from profcore.images.pictures import load_picture
-    from profcore.tools import run_tool
-    from profcore.worker import ModelShelf
+    from profcore.worker.shelf import ModelShelf
+    from profcore.worker.tools import run_tool
 
     picture, target = picture_of(options.image), target_of(options)
     load_picture(picture)
@@ -40,8 +40,8 @@ def importance(options: argparse.Namespace) -> int:
 
     from profcore.commands.run import data_set_of
     from profcore.experiments.block_choice import measured_scores, write_scores
-    from profcore.tools import run_tool
-    from profcore.worker import ModelShelf
+    from profcore.worker.shelf import ModelShelf
+    from profcore.worker.tools import run_tool
 
     data_set = asdict(data_set_of(options))
     arguments = {"name": "importance", "method": options.method, "data_set": data_set}

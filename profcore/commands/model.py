@@ -19,7 +19,7 @@ def check(options: argparse.Namespace) -> int:
     """Compare a model with expected outputs, an engine with eager."""
     from profcore.inspectors import run_inspector
     from profcore.inspectors.base import Inspection
-    from profcore.worker import ModelShelf
+    from profcore.worker.shelf import ModelShelf
 
     if options.expected is None and options.engine == "eager":
         raise UserError("Nothing to compare with: give --expected FILE, or --engine graph or compiled.")
@@ -83,8 +83,8 @@ def ceilings(options: argparse.Namespace) -> int:
 def why(options: argparse.Namespace) -> int:
     """Profile one setting, and print where its time goes."""
     from profcore.engines.base import PreparationError
-    from profcore.tools import run_tool
-    from profcore.worker import ModelShelf
+    from profcore.worker.shelf import ModelShelf
+    from profcore.worker.tools import run_tool
 
     shelf, target, picture = ModelShelf(), target_of(options), picture_of(options.image)
     config = shelf.get(target).model.config
@@ -108,7 +108,7 @@ def why(options: argparse.Namespace) -> int:
     if options.json:
         print(json.dumps(found, indent=2))
         return 0
-    from profcore.results import display_profile_kernels, display_profile_stages
+    from profcore.results.tables import display_profile_kernels, display_profile_stages
 
     print(found["verdict"])
     print_table(display_profile_stages(found))

@@ -7,12 +7,12 @@ import sys
 import tempfile
 from pathlib import Path
 
-from profcore import scaling
+from profcore.comparisons import flops_scaling
 from profcore.errors import FormatError, UserError
 from profcore.figures import figure
 from profcore.intake import lay_down, recognise
-from profcore.picture_results import PictureResult, load_picture_result
-from profcore.results import Result, load_result
+from profcore.results.pictures import PictureResult, load_picture_result
+from profcore.results.sweep import Result, load_result
 from profcore.run_figures import run_figures
 from profcore.storage.store import Store
 
@@ -60,7 +60,7 @@ def _search(directory: Path, experiment: str) -> list[tuple[Path, Result | Pictu
 
 
 def _is_of(result: Result | PictureResult, experiment: str) -> bool:
-    if experiment == scaling.EXPERIMENT:
+    if experiment == flops_scaling.EXPERIMENT:
         return result.run["experiment"] == "moe_topk"
     return experiment in ("all", result.run["experiment"])
 

@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING
 
 import pandas as pd
 
-from profcore import scaling
 from profcore.commands.shared import check_database, database_of, deliver, measure, picture_of, print_table, target_of
+from profcore.comparisons import flops_scaling
+from profcore.comparisons.flops_latency import correlations, display_correlations
 from profcore.data_sets import DataSet, read_data_set
 from profcore.errors import UserError
 from profcore.experiments.block_choice import above, most_important, read_scores
@@ -26,7 +27,6 @@ from profcore.experiments.knobs import (
     parse_values,
 )
 from profcore.experiments.motivation import MOTIVATION, plan_all
-from profcore.flops_latency import correlations, display_correlations
 from profcore.images.pictures import load_picture
 from profcore.models.knobs import check_setting
 from profcore.result_files import result_files
@@ -98,7 +98,7 @@ def _base(experiment: Experiment, options: argparse.Namespace, config: MolmoConf
 def run(options: argparse.Namespace) -> int:
     """Measure experiments and write their result files."""
     from profcore.storage.spool import SpoolWriter, spool_path
-    from profcore.worker import ModelShelf
+    from profcore.worker.shelf import ModelShelf
 
     spools = options.spool_only or check_database(database_of(options))
     target, shelf = target_of(options), ModelShelf()
@@ -140,11 +140,11 @@ def _profiling_sweeps(options: argparse.Namespace, config: MolmoConfig) -> list[
     names = list(CATALOGUE) if options.experiment == "all" else [options.experiment]
     sweeps = []
     for name in names:
-        experiment = get_experiment("moe_topk" if name == scaling.EXPERIMENT else name)
+        experiment = get_experiment("moe_topk" if name == flops_scaling.EXPERIMENT else name)
         values = _given_values(experiment, options, config)
-        if name == scaling.EXPERIMENT and not options.top_k_values:
-            values = [value for value in scaling.VALUES if value <= config.num_experts]
-        if name == scaling.EXPERIMENT and len(values) < 2:
+        if name == flops_scaling.EXPERIMENT and not options.top_k_values:
+            values = [value for value in flops_scaling.VALUES if value <= config.num_experts]
+        if name == flops_scaling.EXPERIMENT and len(values) < 2:
             raise UserError("FLOPs scaling compares values of top-k: give two or more.")
         sweeps.append(
             Sweep(
@@ -203,10 +203,10 @@ def _report(options: argparse.Namespace, spec: RunSpec, path: Path, state: State
         for file, text in result_files(name, samples, metadata, routed).items():
             written = _write(options, name, file, text)
             print(f"{name}: {len(samples)} samples, {state}, in {written}")
-        if options.experiment == scaling.EXPERIMENT:
-            rows = scaling.flops_scaling(samples, scaling.shape_of(environment)[0], routed)
-            print_table(scaling.display_scaling(rows))
-            print("\n".join(scaling.explain_scaling(rows)))
+        if options.experiment == flops_scaling.EXPERIMENT:
+            rows = flops_scaling.flops_scaling(samples, flops_scaling.shape_of(environment)[0], routed)
+            print_table(flops_scaling.display_scaling(rows))
+            print("\n".join(flops_scaling.explain_scaling(rows)))
     deliver(options, path)
     return 0 if state is State.DONE else 1
 

@@ -72,7 +72,7 @@ def measure(spec: RunSpec, writer: Any, shelf: Any) -> State:
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
     from profcore.measure.loop import Routing, SettingFailed, SettingQuality
-    from profcore.worker import execute
+    from profcore.worker.execute import execute
 
     stopping: list[int] = []
     before = signal.signal(signal.SIGINT, lambda number, frame: stopping.append(number))

@@ -18,7 +18,7 @@ from profcore.spec.stages import Stage
 from profcore.stats import METRIC_LABELS, ratio_of_medians
 
 if TYPE_CHECKING:
-    from profcore.results import Result
+    from profcore.results.sweep import Result
 
 EXPERIMENT = "flops_scaling"
 """What the command line calls it; a run of it is one of `moe_topk`."""

@@ -8,11 +8,12 @@ from typing import TYPE_CHECKING
 
 import pandas as pd
 
-from profcore import charts, comparison
-from profcore.differences import EVERYTHING, find_differences
+from profcore import charts
+from profcore.comparisons import engines
+from profcore.comparisons.conditions import EVERYTHING, find_differences
 from profcore.engines.names import ENGINES
 from profcore.experiments.knobs import get_experiment
-from profcore.results import load_result
+from profcore.results.sweep import load_result
 
 if TYPE_CHECKING:
     from profcore.storage.store import Store
@@ -73,21 +74,21 @@ def load_side_by_side(store: Store, experiment_name: str, group: Group) -> SideB
         if result is None or result.samples.empty:
             continue
         environments[engine] = result.run["environment"]
-        rows.append(comparison.medians(experiment, result.samples).assign(engine=engine))
-        slopes.append(comparison.sensitivities(experiment, result.samples).assign(engine=engine))
+        rows.append(engines.medians(experiment, result.samples).assign(engine=engine))
+        slopes.append(engines.sensitivities(experiment, result.samples).assign(engine=engine))
         known = result.summary.dropna(subset=["floor_ms"])
         # A floor from experts that were counted is nearer to the truth than one from experts that are expected.
         if (result.routing_counted, len(known)) > (counted, len(floors)):
             floors, counted = known, result.routing_counted
     if not floors.empty:
-        floors = floors[floors["metric"].isin(comparison.compared_metrics(experiment))]
+        floors = floors[floors["metric"].isin(engines.compared_metrics(experiment))]
         floors = floors.assign(median=floors["floor_ms"], low=float("nan"), high=float("nan"), n=0, engine=charts.FLOOR)
         rows.append(floors[["x", "metric", "median", "low", "high", "n", "engine"]])
     full_shape = any(environment.get("model") == "molmoe-1b" for environment in environments.values())
     if full_shape:
-        published = comparison.published_samples(experiment)
-        rows.append(comparison.medians(experiment, published).assign(engine=comparison.PUBLISHED))
-        slopes.append(comparison.published_sensitivities(experiment))
+        published = engines.published_samples(experiment)
+        rows.append(engines.medians(experiment, published).assign(engine=engines.PUBLISHED))
+        slopes.append(engines.published_sensitivities(experiment))
     return SideBySide(
         rows=pd.concat(rows, ignore_index=True) if rows else pd.DataFrame(),
         sensitivities=pd.concat(slopes, ignore_index=True) if slopes else pd.DataFrame(),

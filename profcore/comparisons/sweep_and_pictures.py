@@ -13,8 +13,8 @@ import numpy as np
 import pandas as pd
 
 from profcore import stats
-from profcore.comparison import compared_metrics
-from profcore.differences import find_differences
+from profcore.comparisons.conditions import find_differences
+from profcore.comparisons.engines import compared_metrics
 from profcore.spec.stages import Knob
 from profcore.stats import METRIC_LABELS
 

@@ -2,21 +2,17 @@
 
 from __future__ import annotations
 
-import json
-from functools import cache
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import pandas as pd
 
-from profcore.paths import REPOSITORY
+from profcore.comparisons.published import PUBLISHED, published_samples
 from profcore.spec.stages import Knob
 from profcore.stats import METRIC_LABELS, add_derived, slope, summarise
 
 if TYPE_CHECKING:
     from profcore.experiments.knobs import Experiment
 
-PUBLISHED = "published code"
-"""How tables and charts call the published scripts, beside the engines."""
 
 _METRICS = {
     Knob.VISION_TOKENS: ("vision_encoder_ms", "projector_ms", "llm_prefill_ms", "ttft_ms"),
@@ -52,16 +48,6 @@ def sensitivities(experiment: Experiment, samples: pd.DataFrame) -> pd.DataFrame
     return pd.DataFrame(rows, columns=["metric", "slope", "low", "high", "least", "most"])
 
 
-def published_samples(experiment: Experiment) -> pd.DataFrame:
-    """What the published scripts measured at full shape, with the columns of `Store.samples` that are known."""
-    return pd.DataFrame(_published()["experiments"][experiment.name])
-
-
-def published_source() -> str:
-    """What the published scripts were measured on, in a sentence."""
-    return _published()["source"]
-
-
 def published_sensitivities(experiment: Experiment) -> pd.DataFrame:
     """As `sensitivities`, of the published scripts."""
     return sensitivities(experiment, published_samples(experiment)).assign(engine=PUBLISHED)
@@ -90,8 +76,3 @@ def display_sensitivities(rows: pd.DataFrame) -> pd.DataFrame:
             "at the most (ms)": rows["most"].round(3),
         }
     ).reset_index(drop=True)
-
-
-@cache
-def _published() -> dict[str, Any]:
-    return json.loads((REPOSITORY / "data" / "published.json").read_text(encoding="utf-8"))

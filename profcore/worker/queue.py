@@ -17,22 +17,22 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from profcore.answers import read_answer, write_answer
 from profcore.errors import UserError
+from profcore.paths import REPOSITORY
 from profcore.spec.runs import RunSpec, Target
 from profcore.spec.stages import State
 from profcore.storage.spool import SpoolWriter, end_abandoned, spool_path
+from profcore.worker.answers import read_answer, write_answer
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-_REPOSITORY = Path(__file__).parents[1]
 _LEAVE_S = 5.0
 
 
 @dataclass(frozen=True)
 class Question:
-    """Something to ask a worker's tool (see `profcore.tools`), and the file that its answer goes to."""
+    """Something to ask a worker's tool (see `profcore.worker.tools`), and the file that its answer goes to."""
 
     id: str
     tool: str
@@ -53,7 +53,7 @@ class _Worker:
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 stderr=errors,
-                cwd=_REPOSITORY,
+                cwd=REPOSITORY,
                 start_new_session=True,
             )
 

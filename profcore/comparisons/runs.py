@@ -13,13 +13,13 @@ import numpy as np
 import pandas as pd
 
 from profcore import stats
-from profcore.differences import find_differences
+from profcore.comparisons.conditions import find_differences
 from profcore.stats import METRIC_LABELS
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from profcore.results import MeasuredRun
+    from profcore.results.base import MeasuredRun
 
 MARGIN = 0.02
 """The smallest difference that counts, as a share, unless another is chosen."""

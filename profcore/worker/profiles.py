@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from profcore.answers import read_answer
 from profcore.paths import SHIPPED
+from profcore.worker.answers import read_answer
 
 if TYPE_CHECKING:
     from profcore.spec.runs import Target
@@ -41,5 +41,5 @@ def trace_path(directory: Path, key: ProfileKey) -> Path:
 
 
 def find_profile(directory: Path, key: ProfileKey) -> dict[str, Any] | None:
-    """A profile's answer (see `profcore.answers`), made here or shipped with the sample results; None for neither."""
+    """A profile's answer (see `worker.answers`), made here or shipped with the sample results; None for neither."""
     return read_answer(profile_path(directory, key)) or read_answer(profile_path(SHIPPED / "profiles", key))

@@ -20,7 +20,7 @@ from profcore.spec.stages import Clock
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from profcore.worker import ModelShelf
+    from profcore.worker.shelf import ModelShelf
 
     Tool = Callable[[ModelShelf, Target, dict[str, Any], Callable[[str], None], Callable[[], bool]], dict[str, Any]]
 

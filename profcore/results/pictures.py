@@ -11,11 +11,10 @@ import pandas as pd
 from profcore import stats
 from profcore.experiments.motivation import MOTIVATION, Motivation
 from profcore.formats import zeros_note
-from profcore.results import MeasuredRun
+from profcore.results.base import MeasuredRun
 from profcore.roofline import floors
 from profcore.roofline.flops import with_flops
 from profcore.roofline.parameters import Parameters, count_parameters
-from profcore.stats import METRIC_LABELS
 
 if TYPE_CHECKING:
     from profcore.storage.store import Store
@@ -127,23 +126,6 @@ def _notes(details: dict[str, Any]) -> list[str]:
     if details.get("means"):
         notes.append("Each row of this file is the mean over the runs at one grid: how much they varied is not known.")
     return [note for note in notes if note]
-
-
-def display_points(result: PictureResult) -> pd.DataFrame:
-    """What each picture cost, as a table for people: milliseconds, the median over its samples."""
-    points = result.points
-    columns = {
-        "title": "picture and setting",
-        "num_vision_tokens": "vision tokens",
-        "num_crops": "crops",
-        "num_input_tokens": "prompt tokens",
-        "num_output_tokens": "output tokens",
-        "n": "samples",
-        "processing_ms": "Data processing (ms)",
-        **{metric: f"{METRIC_LABELS[metric]} (ms)" for metric in stats.METRICS if metric in points},
-    }
-    frame = points[list(columns)].rename(columns=columns).dropna(axis="columns", how="all")
-    return frame.round(dict.fromkeys([name for name in frame if "(ms)" in str(name)], 3))
 
 
 def distribution_line(values: np.ndarray) -> str:

@@ -1,0 +1,1 @@
+"""Runs beside runs, theory and pictures, each under its conditions."""

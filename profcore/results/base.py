@@ -1,0 +1,85 @@
+"""What every run has, whatever experiment it is of."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from typing import Any
+
+import pandas as pd
+
+from profcore import stats
+from profcore.spec.stages import State
+
+
+@dataclass(frozen=True)
+class MeasuredRun:
+    """What every run has, whatever experiment it is of.
+
+    Attributes:
+        run: As `Store.run` gives it.
+        settings: As `Store.settings`, with names.
+        samples: As `Store.samples`, with `outlier`.
+        cautions: What to know before quoting a figure.
+    """
+
+    run: dict[str, Any]
+    settings: pd.DataFrame
+    samples: pd.DataFrame
+    cautions: list[stats.Caution]
+
+    @property
+    def state(self) -> State:
+        """Where the run stands."""
+        return State(self.run["state"])
+
+    @property
+    def planned(self) -> int:
+        """Samples the run will have, without those of failed settings."""
+        per_setting = self.run["spec"].get("sweep", {}).get("num_samples", 0)
+        return int(per_setting * self.settings["failed"].isna().sum())
+
+    @property
+    def remaining_s(self) -> float | None:
+        """About how many seconds the run still needs, from what each setting took so far; None before a sample."""
+        if self.samples.empty or self.state is not State.RUNNING:
+            return None
+        sweep = self.run["spec"]["sweep"]
+        alive = self.settings.loc[self.settings["failed"].isna(), "setting"]
+        per_setting = self.samples.groupby("setting")["total_ms"].agg(["median", "size"])
+        # A setting not yet visited is taken to be like the others, with its warm-up on top.
+        median = per_setting["median"].reindex(alive).fillna(per_setting["median"].mean())
+        taken = per_setting["size"].reindex(alive).fillna(0)
+        left = (sweep["num_samples"] - taken).clip(lower=0) + sweep["warmup"] * (taken == 0)
+        return float((median * left).sum() / 1000)
+
+    @property
+    def metadata(self) -> dict[str, Any]:
+        """Where the figures come from, for downloads."""
+        keys = ("id", "name", "source", "state", "reason")
+        run = {key: self.run[key] for key in keys} | {"created_at": f"{self.run['created_at'].isoformat()}Z"}
+        return {
+            "run": run,
+            "spec": self.run["spec"],
+            "environment": self.run["environment"],
+            "ceilings": self.run["ceilings"],
+            "details": self.run["details"],
+        }
+
+
+def run_titles(runs: pd.DataFrame) -> pd.Series:
+    """What each of `Store.runs` was measured on, in a few words: its name, or its device, model and weights."""
+
+    def title(run: pd.Series) -> str:
+        if isinstance(run["name"], str):
+            return run["name"]
+        environment = json.loads(run["environment"]) if isinstance(run["environment"], str) else {}
+        spec = json.loads(run["spec"]) if isinstance(run["spec"], str) else {}
+        target = spec.get("target", {})
+        device = environment.get("device_name") or target.get("device")
+        weights = f", {environment['weights']} weights" if environment.get("weights") else ""
+        engine = environment.get("engine") or target.get("engine")
+        by = f", {engine}" if engine else ""
+        return f"{environment.get('model') or target.get('model')}{by}{weights} on {device}"
+
+    return runs.apply(title, axis=1) if len(runs) else pd.Series(dtype=str)

@@ -1,0 +1,102 @@
+"""A run as a page shows it: what was asked, what was measured, and what the samples say."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pandas as pd
+
+from profcore import stats
+from profcore.experiments.knobs import CATALOGUE, Experiment
+from profcore.results.base import MeasuredRun
+from profcore.roofline import floors
+from profcore.spec.stages import Knob
+
+if TYPE_CHECKING:
+    from profcore.storage.store import Store
+
+
+@dataclass(frozen=True)
+class Result(MeasuredRun):
+    """A knob's sweep with its samples and their summary.
+
+    Attributes:
+        settings: Named by `x` (the knob's value), `label` (as axes write it; a '|' breaks the line) and `title` (as
+            tooltips write it).
+        summary: As `stats.summarise` and `floors.add_floors`, with the settings' `x`, `label` and `title`.
+        ceilings: What the floors are computed from (`spec.Ceilings`); empty where that was never measured.
+    """
+
+    experiment: Experiment
+    summary: pd.DataFrame
+    ceilings: dict[str, Any]
+
+    @property
+    def routing_counted(self) -> bool:
+        """Whether it was counted which experts the prompts used, as their floor depends on it."""
+        return bool(self.settings["prefill_experts"].notna().any())
+
+    @property
+    def metadata(self) -> dict[str, Any]:
+        """As `MeasuredRun.metadata`, with the ceilings that the floors were computed from."""
+        return {**super().metadata, "ceilings": self.ceilings}
+
+
+def load_result(store: Store, run_id: str) -> Result | None:
+    """Everything a page shows of a knob's sweep, or None where there is no such run."""
+    run = store.run(run_id)
+    if run is None or run["experiment"] not in CATALOGUE:
+        return None
+    experiment = CATALOGUE[run["experiment"]]
+    settings, samples = store.settings(run_id), store.samples(run_id)
+    settings = _name_settings(experiment, settings, samples)
+    environment = run["environment"]
+    # A run from before its device was measured is judged by what another such device can do.
+    ceilings = run["ceilings"] or store.ceilings(environment.get("device_name"), environment.get("dtype"))
+    if samples.empty:
+        summary = _published_summary(store.summaries(run_id))
+    else:
+        summary = stats.summarise(samples)
+        samples = samples.assign(outlier=stats.label_outliers(samples))
+    summary = floors.add_floors(summary, settings, samples, store.issue(run_id), environment, ceilings)
+    summary = summary.merge(settings[["setting", "x", "label", "title"]], on="setting")
+    cautions = stats.cautions(samples, summary)
+    return Result(run, settings, samples, cautions, experiment, summary, ceilings)
+
+
+def _published_summary(summaries: pd.DataFrame) -> pd.DataFrame:
+    """A summary that came without samples: its median has no interval of its own."""
+    return summaries.rename(columns={"p50": "median"}).assign(n=np.nan, low=np.nan, high=np.nan, outliers=0)
+
+
+def _name_settings(experiment: Experiment, settings: pd.DataFrame, samples: pd.DataFrame) -> pd.DataFrame:
+    """The settings with `x`, `label` and `title` (see `Result.settings`)."""
+    tokens = samples.groupby("setting")["num_vision_tokens"].first()
+    named = [_name_setting(experiment, row, tokens) for row in settings.to_dict("records")]
+    return settings.assign(
+        x=[name[0] for name in named], label=[name[1] for name in named], title=[name[2] for name in named]
+    )
+
+
+def _name_setting(experiment: Experiment, row: dict[Any, Any], tokens: pd.Series) -> tuple[int, str, str]:
+    if experiment.knob is Knob.VISION_TOKENS:
+        grid = f"{row['grid_rows']}×{row['grid_columns']}"
+        count = tokens.get(row["setting"])
+        if count is None or pd.isna(count):
+            return int(row["grid_columns"]), grid, f"{grid} grid"
+        return int(count), f"{int(count)}|{grid}", f"{grid} grid, {int(count)} vision tokens"
+    if experiment.knob is Knob.TOP_K:
+        return int(row["top_k"]), str(row["top_k"]), f"top-k {row['top_k']}"
+    if experiment.knob is Knob.OUTPUT_TOKENS:
+        return int(row["output_tokens"]), str(row["output_tokens"]), _count(row["output_tokens"], "output token")
+    blocks, mask = row["active_blocks"], row["block_mask"] or ""
+    # Only a mask that is not simply the first N needs naming.
+    if "01" in mask:
+        return int(blocks), f"{blocks}|{mask}", f"{_count(blocks, 'active block')}, mask {mask}"
+    return int(blocks), str(blocks), _count(blocks, "active block")
+
+
+def _count(number: int, noun: str) -> str:
+    return f"{number} {noun}{'' if number == 1 else 's'}"

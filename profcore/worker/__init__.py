@@ -1,0 +1,1 @@
+"""The process that measures, its queue, and what it answers between runs."""
