@@ -1,5 +1,5 @@
 """`python -m profcore`."""
 
-from profcore.cli import main
+from profcore.cli.parser import main
 
 main()

@@ -6,8 +6,8 @@ import pytest
 import torch
 from PIL import Image
 
-from profcore import cli
-from profcore.models.parity import TOLERANCE
+from profcore.cli import parser
+from profcore.inspectors.parity import TOLERANCE
 from profcore.worker import shelf as shelves
 
 FAST = ["--device", "cpu", "--num-samples", "2", "--warmup", "0", "--block-mask", "1100000000000000"]
@@ -22,7 +22,7 @@ def run(capsys, tmp_path, monkeypatch, shelf):
 
     def call(*words):
         with pytest.raises(SystemExit) as left:
-            cli.main([str(word) for word in words])
+            parser.main([str(word) for word in words])
         captured = capsys.readouterr()
         return left.value.code, captured.out, captured.err
 

@@ -11,11 +11,11 @@ from profcore.engines.eager import EagerEngine
 from profcore.engines.graph import GraphEngine
 from profcore.errors import UserError
 from profcore.images.pictures import load_picture
+from profcore.inspectors.parity import against_eager, every_knob
 from profcore.models.config import PRESETS
 from profcore.models.inputs import grid_inputs
 from profcore.models.load import LoadedModel
 from profcore.models.molmoe import random_model
-from profcore.models.parity import against_eager, every_knob
 from profcore.models.prompt import ByteTokenizer
 from profcore.spec.queries import Picture
 from profcore.spec.settings import Setting

@@ -9,14 +9,14 @@ import pytest
 from PIL import Image
 
 from profcore import charts
-from profcore.archive import load_run, zip_runs
 from profcore.experiments.knobs import CATALOGUE
 from profcore.experiments.motivation import MOTIVATION
-from profcore.figures import KINDS, figure
+from profcore.export.archive import load_run, zip_runs
+from profcore.export.figure_files import KINDS, figure
+from profcore.export.run_figures import run_figures
 from profcore.images.pictures import load_picture
 from profcore.images.tiling import tile, tokens_by_bound
 from profcore.roofline.parameters import Parameters
-from profcore.run_figures import run_figures
 from profcore.spec.queries import Picture
 from profcore.storage.store import Store
 

@@ -11,8 +11,8 @@ from profcore import formats
 from profcore.errors import FormatError, UserError
 from profcore.experiments.knobs import CATALOGUE
 from profcore.formats.common import LATENCIES
+from profcore.formats.intake import lay_down, recognise
 from profcore.formats.profiling import _COUNTS
-from profcore.intake import lay_down, recognise
 from profcore.results.sweep import load_result
 from profcore.spec.records import Sample
 from profcore.spec.runs import RunSpec, Target

@@ -11,12 +11,12 @@ from profcore.engines.eager import EagerEngine
 from profcore.errors import UserError
 from profcore.experiments.knobs import CATALOGUE, base_setting, build_settings
 from profcore.images.pictures import load_picture
+from profcore.inspectors.parity import against_eager, every_knob
 from profcore.measure.ceilings import measure_ceilings
 from profcore.measure.loop import Routing, SettingFailed, run_sweep
 from profcore.measure.telemetry import Telemetry
 from profcore.models.config import PRESETS
 from profcore.models.inputs import grid_inputs
-from profcore.models.parity import against_eager, every_knob
 from profcore.roofline import cost
 from profcore.spec.queries import Picture
 from profcore.spec.records import Sample

@@ -8,13 +8,14 @@ from PIL import Image
 
 from profcore.errors import FormatError, UserError
 from profcore.experiments.knobs import block_choice
-from profcore.inspections import importance_lines, importance_table, lines, tables
 from profcore.inspectors import run_inspector
 from profcore.inspectors.base import Inspection
 from profcore.inspectors.importance import block_score
 from profcore.inspectors.names import INSPECTORS
+from profcore.inspectors.report import importance_lines, importance_table, lines, tables
 from profcore.inspectors.topk import describe, differing
 from profcore.measure.quality import QualityMeter, kl_divergence
+from profcore.measure.vqa_accuracy import normalise, vqa_accuracy
 from profcore.models.config import PRESETS
 from profcore.models.load import LoadedModel
 from profcore.models.molmoe import random_model
@@ -23,7 +24,6 @@ from profcore.roofline.parameters import count_parameters
 from profcore.spec.queries import Picture, Query
 from profcore.spec.runs import Target
 from profcore.spec.settings import Setting
-from profcore.vqa_accuracy import normalise, vqa_accuracy
 
 CONFIG = PRESETS["tiny"]
 

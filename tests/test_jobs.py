@@ -13,7 +13,7 @@ import pytest
 from conftest import small_sweep
 
 from profcore.errors import UserError
-from profcore.service import Service
+from profcore.service.service import Service
 from profcore.spec.queries import Picture
 from profcore.spec.runs import RunSpec, Target
 from profcore.spec.stages import State

@@ -11,13 +11,13 @@ from profcore.engines import eager
 from profcore.engines.eager import EagerEngine
 from profcore.errors import FormatError, ModelError, UserError
 from profcore.images.pictures import load_picture
+from profcore.inspectors.parity import compare
 from profcore.models.checkpoint import load_checkpoint
 from profcore.models.config import PRESETS, read_config
 from profcore.models.inputs import grid_inputs
 from profcore.models.knobs import turned
 from profcore.models.load import load_model, resolve_device, resolve_dtype, resolve_experts
 from profcore.models.molmoe import MolmoE, random_model
-from profcore.models.parity import compare
 from profcore.models.prompt import ByteTokenizer, FileTokenizer, build_prompt
 from profcore.spec.queries import Picture
 from profcore.spec.settings import Setting

@@ -11,10 +11,10 @@ from profcore import formats
 from profcore.data_sets import DataSet, read_data_set
 from profcore.errors import FormatError
 from profcore.experiments.motivation import MOTIVATION, plan
+from profcore.export.result_files import result_files
+from profcore.formats.intake import lay_down, recognise
 from profcore.formats.motivation import _COUNTS, _FLOPS, _LATENCIES
-from profcore.intake import lay_down, recognise
 from profcore.models.config import PRESETS
-from profcore.result_files import result_files
 from profcore.results.pictures import load_picture_result
 from profcore.results.sweep import load_result
 from profcore.roofline.flops import COLUMNS

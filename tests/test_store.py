@@ -12,7 +12,7 @@ from conftest import small_sweep
 from profcore.engines.names import ENGINES
 from profcore.errors import FormatError, StoreError
 from profcore.experiments.knobs import CATALOGUE
-from profcore.intake import lay_down, recognise
+from profcore.formats.intake import lay_down, recognise
 from profcore.results.pictures import load_picture_result
 from profcore.results.sweep import Result, load_result
 from profcore.spec.records import Sample

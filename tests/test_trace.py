@@ -2,8 +2,8 @@
 
 import pytest
 
-from profcore import trace
-from profcore.trace import Kernel
+from profcore.measure import trace
+from profcore.measure.trace import Kernel
 
 
 def span(name, start, duration):

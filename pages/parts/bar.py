@@ -7,8 +7,7 @@ import streamlit as st
 from pages.parts.state import service
 from profcore.engines.names import ENGINES, engines_of
 from profcore.errors import UserError
-from profcore.models.config import PRESETS
-from profcore.service import model_shape
+from profcore.models.config import PRESETS, model_shape
 from profcore.spec.runs import Target
 from profcore.spec.stages import Clock
 

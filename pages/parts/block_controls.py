@@ -23,8 +23,8 @@ from profcore.experiments.block_choice import (
     read_scores,
     write_scores,
 )
-from profcore.inspections import importance_lines
-from profcore.service import inspection_key
+from profcore.inspectors.report import importance_lines
+from profcore.service.service import inspection_key
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -17,8 +17,8 @@ from profcore.errors import UserError
 from profcore.experiments.knobs import Experiment, base_setting, build_settings, parse_values
 from profcore.images.pictures import PHOTOS, SOLID
 from profcore.images.processing import image_tokens
+from profcore.models.config import model_shape
 from profcore.models.knobs import check_setting
-from profcore.service import model_shape
 from profcore.spec.queries import DEFAULT_PROMPT, Picture
 from profcore.spec.runs import Sweep
 from profcore.spec.settings import Setting, first_blocks

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import streamlit as st
 
-from profcore.figures import DPI, KINDS, figure
+from profcore.export.figure_files import DPI, KINDS, figure
 
 if TYPE_CHECKING:
     import altair as alt

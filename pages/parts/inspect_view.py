@@ -15,9 +15,11 @@ from profcore.errors import UserError
 from profcore.experiments.knobs import CATALOGUE, parse_values
 from profcore.images.pictures import load_picture
 from profcore.images.tiling import tile
-from profcore.inspections import lines, tables
 from profcore.inspectors.names import INSPECTORS
-from profcore.service import environment_line, inspection_key, model_shape
+from profcore.inspectors.report import lines, tables
+from profcore.models.config import model_shape
+from profcore.service.service import inspection_key
+from profcore.service.words import environment_line
 from profcore.spec.queries import DEFAULT_PROMPT, Picture
 from profcore.spec.stages import State
 

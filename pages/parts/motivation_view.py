@@ -14,7 +14,7 @@ from profcore.comparisons.flops_latency import correlations, display_correlation
 from profcore.experiments.motivation import FLOPS_SOURCES, MOTIVATION, Motivation
 from profcore.results.pictures import distribution_line
 from profcore.results.tables import display_points
-from profcore.service import environment_line
+from profcore.service.words import environment_line
 from profcore.spec.stages import Stage
 
 if TYPE_CHECKING:

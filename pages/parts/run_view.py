@@ -12,7 +12,7 @@ from profcore import charts
 from profcore.formats import zeros_note
 from profcore.results.sweep import Result
 from profcore.results.tables import display_samples, display_summary
-from profcore.service import environment_line
+from profcore.service.words import environment_line
 from profcore.spec.records import Ceilings
 from profcore.spec.stages import Stage
 

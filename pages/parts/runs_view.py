@@ -10,7 +10,7 @@ import streamlit as st
 from pages.parts import compare_view, intake_view
 from pages.parts.state import service
 from profcore.errors import UserError
-from profcore.service import environment_line
+from profcore.service.words import environment_line
 from profcore.spec.stages import State
 
 _PROBLEM = "runs-problem"

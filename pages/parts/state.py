@@ -8,7 +8,7 @@ import streamlit as st
 
 from profcore.errors import StoreError
 from profcore.paths import default_database
-from profcore.service import Service
+from profcore.service.service import Service
 
 
 @st.cache_resource(show_spinner="Opening the database and starting the worker…")

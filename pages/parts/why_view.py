@@ -14,7 +14,7 @@ from profcore import charts
 from profcore.errors import UserError
 from profcore.experiments.knobs import CATALOGUE
 from profcore.results.tables import display_profile_kernels, display_profile_stages
-from profcore.service import environment_line
+from profcore.service.words import environment_line
 from profcore.spec.runs import Target
 from profcore.spec.stages import State
 from profcore.worker.profiles import ProfileKey

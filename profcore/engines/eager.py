@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
     from torch import Tensor
 
-    from profcore.measure.clock import StageClock
+    from profcore.engines.base import StageClock
     from profcore.models.inputs import ModelInputs
     from profcore.models.molmoe import MolmoE
     from profcore.spec.settings import Setting

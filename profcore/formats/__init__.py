@@ -9,8 +9,8 @@ from profcore.errors import FormatError
 from profcore.formats.common import zeros_note
 from profcore.formats.motivation import holds_motivation, motivation_json, read_motivation
 from profcore.formats.profiling import profiling_json, read_profiling
+from profcore.formats.samples import samples_csv, samples_parquet
 from profcore.formats.scaling import holds_scaling, read_scaling, scaling_json
-from profcore.formats.tables import samples_csv, samples_parquet
 
 if TYPE_CHECKING:
     from profcore.formats.common import Imported

@@ -9,7 +9,7 @@ import torch
 
 from profcore.engines import make_engine
 from profcore.engines.names import engines_of
-from profcore.models.parity import Difference, against_eager, compare, every_knob
+from profcore.inspectors.parity import Difference, against_eager, compare, every_knob
 from profcore.spec.settings import Setting
 
 if TYPE_CHECKING:

@@ -8,50 +8,12 @@ device is synchronised around every component and the host's clock read.
 from __future__ import annotations
 
 import time
-from dataclasses import dataclass
 from itertools import pairwise
-from typing import Protocol
 
 import torch
 
+from profcore.engines.base import StageClock, Timing
 from profcore.spec.stages import Clock, Stage
-
-
-@dataclass(frozen=True)
-class Timing:
-    """Latencies of one inference in milliseconds; `stages` without OTHER, which is what they leave of `total`.
-
-    `issue` is how long the host took to issue each stage, in the stages' order, where the clock does not wait.
-    """
-
-    stages: dict[Stage, float]
-    steps: tuple[float, ...]
-    total: float
-    issue: tuple[float, ...] | None = None
-
-    @property
-    def other(self) -> float:
-        """What the stages leave of the total: starting, reading the clocks, the last synchronisation."""
-        return self.total - sum(self.stages.values())
-
-
-class StageClock(Protocol):
-    """What an engine tells of its boundaries, and what comes of it."""
-
-    def start(self) -> None:
-        """The inference begins."""
-
-    def mark(self, stage: Stage) -> None:
-        """A stage has just been issued."""
-
-    def step(self) -> None:
-        """A decode step has just been issued."""
-
-    def finish(self) -> None:
-        """The inference has been issued to its end."""
-
-    def read(self) -> Timing:
-        """The latencies; to be called once, after `finish`."""
 
 
 class EventClock:

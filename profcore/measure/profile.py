@@ -19,10 +19,11 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch.profiler import ProfilerActivity, profile, record_function
 
-from profcore import trace
+from profcore.engines.base import Timing
 from profcore.engines.static import StaticEngine
 from profcore.images.pictures import load_picture
-from profcore.measure.clock import Timing, make_clock
+from profcore.measure import trace
+from profcore.measure.clock import make_clock
 from profcore.measure.routing import prefill_experts
 from profcore.models.inputs import grid_inputs
 from profcore.roofline import cost
@@ -70,7 +71,7 @@ def explain(
 
     Returns:
         `steps` (decode steps looked at), `stages` (for each: `measured_ms`, `busy_ms`, `busy_share`, `kernels`,
-        `issue_ms`, `floor_ms`, `over_floor`, `binds`), `parts` and `kernels` (see `profcore.trace`), `busy_share`,
+        `issue_ms`, `floor_ms`, `over_floor`, `binds`), `parts` and `kernels` (see `measure.trace`), `busy_share`,
         `launch_bound`, `verdict` (a sentence).
 
     Raises:

@@ -10,10 +10,10 @@ import torch
 from profcore.engines import eager
 from profcore.engines.base import StopRequestedError
 from profcore.images.pictures import load_picture
+from profcore.measure.vqa_accuracy import vqa_accuracy
 from profcore.models.inputs import ModelInputs, picture_inputs
 from profcore.models.knobs import turned
 from profcore.spec.settings import Setting
-from profcore.vqa_accuracy import vqa_accuracy
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence

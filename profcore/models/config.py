@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from profcore.errors import ModelError
+from profcore.models.shards import find_shards
 
 
 @dataclass(frozen=True)
@@ -206,3 +207,18 @@ def find_config(model: str) -> MolmoConfig | None:
             f"There is no model {model!r}: give {', '.join(PRESETS)}, a checkpoint directory or a hub name."
         )
     return None
+
+
+def model_shape(model: str) -> MolmoConfig:
+    """The shape of the model that a page offers knobs for; a hub model's is taken to be MolmoE-1B's.
+
+    Raises:
+        ModelError: There is no such model, or its checkpoint directory is incomplete.
+    """
+    if model in PRESETS:
+        return PRESETS[model]
+    config = find_config(model)
+    if config is None:
+        return PRESETS["molmoe-1b"]
+    find_shards(Path(model).expanduser())
+    return config

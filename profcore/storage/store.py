@@ -437,7 +437,7 @@ class Store:
                 cursor.execute("DETACH profcore_snapshot")
 
     def add_synthetic(self, spec: RunSpec, samples: int) -> None:
-        """Add a run with random samples, for benchmarks (see `profcore.synthetic`)."""
+        """Add a run with random samples, for benchmarks (see `profcore.bench.synthetic`)."""
         environment = {"device_name": "made up", "model": spec.target.model, "weights": "random", "dtype": "float32"}
         environment |= {"engine": spec.target.engine, "clock": str(spec.sweep.clock)}
         with self._transaction() as cursor:

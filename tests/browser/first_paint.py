@@ -15,8 +15,8 @@ from pathlib import Path
 
 from playwright.sync_api import Page, expect, sync_playwright
 
+from profcore.bench.synthetic import fill
 from profcore.storage.store import Store
-from profcore.synthetic import fill
 
 from .conftest import ARGUMENTS, chromium_path, serving
 

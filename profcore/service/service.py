@@ -11,18 +11,18 @@ import threading
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from profcore import archive, formats
+from profcore import formats
 from profcore.comparisons.side_by_side import Group, SideBySide, find_groups, load_side_by_side
 from profcore.data_sets import DataSet, read_data_set
 from profcore.engines.names import check_engine
 from profcore.errors import FormatError, UserError
 from profcore.experiments.knobs import CATALOGUE
 from profcore.experiments.motivation import MOTIVATION, experiment_title, plan_all
+from profcore.export import archive
+from profcore.formats.intake import Received, lay_down, recognise
 from profcore.images.pictures import load_picture, open_picture
-from profcore.intake import Received, lay_down, recognise
-from profcore.models.config import PRESETS, MolmoConfig, find_config
+from profcore.models.config import model_shape
 from profcore.models.knobs import check_setting
-from profcore.models.shards import find_shards
 from profcore.paths import SHIPPED
 from profcore.results.base import run_titles
 from profcore.results.pictures import PictureResult, load_picture_result
@@ -350,37 +350,3 @@ def inspection_key(target: Target, arguments: dict[str, Any]) -> str:
     """What names an inspection: the same question of the same target has the same."""
     text = json.dumps([target.to_dict(), arguments], sort_keys=True)
     return f"{arguments['name']}-{hashlib.sha256(text.encode()).hexdigest()[:12]}"
-
-
-def model_shape(model: str) -> MolmoConfig:
-    """The shape of the model that a page offers knobs for; a hub model's is taken to be MolmoE-1B's.
-
-    Raises:
-        ModelError: There is no such model, or its checkpoint directory is incomplete.
-    """
-    if model in PRESETS:
-        return PRESETS[model]
-    config = find_config(model)
-    if config is None:
-        return PRESETS["molmoe-1b"]
-    find_shards(Path(model).expanduser())
-    return config
-
-
-def environment_line(environment: dict[str, Any], state: State) -> str:
-    """The machine and model of a run in a line."""
-    if not environment:
-        return "Measured elsewhere; the file does not say on what." if state is State.DONE else "Not begun yet."
-    weights = "random weights" if environment.get("weights") == "random" else "real weights"
-    parts = [
-        environment.get("device_name"),
-        f"{environment.get('model')} ({weights})",
-        environment.get("dtype"),
-        f"{environment.get('engine')} engine, experts: {environment.get('experts')}",
-        f"{environment.get('clock')} clock",
-        f"torch {environment.get('torch')}",
-        f"transformers {environment.get('transformers')}",
-    ]
-    if environment.get("driver"):
-        parts.append(f"driver {environment['driver']}")
-    return " · ".join(str(part) for part in parts if part)

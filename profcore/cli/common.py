@@ -8,6 +8,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from profcore.data_sets import DataSet
 from profcore.errors import StoreHeldError, UserError
 from profcore.spec.queries import Picture
 from profcore.spec.runs import RunSpec, Target
@@ -51,6 +52,19 @@ def picture_of(text: str | None) -> Picture:
     if text.startswith("#"):
         return Picture("solid", text)
     return Picture("photo" if text in PHOTOS else "file", text)
+
+
+def data_set_of(options: argparse.Namespace) -> DataSet:
+    """The data set that the options name."""
+    return DataSet(
+        options.data_set,
+        options.data,
+        options.questions,
+        options.annotations,
+        options.split,
+        options.num_pictures,
+        getattr(options, "seed", 0),
+    )
 
 
 def check_database(database: Path) -> Path:

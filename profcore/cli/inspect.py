@@ -5,9 +5,25 @@ from __future__ import annotations
 import argparse
 import json
 import sys
+from pathlib import Path
 
-from profcore.commands.shared import picture_of, print_table, target_of
-from profcore.inspections import importance_lines, importance_table, lines, tables
+from profcore.cli.common import picture_of, print_table, target_of
+from profcore.cli.options import add_json, add_picture, add_target
+from profcore.inspectors.names import INSPECTORS
+from profcore.inspectors.report import lines, tables
+
+
+def register(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    """Add `inspect`."""
+    parser = commands.add_parser("inspect", help="look at the live model: what it is, and whether the knobs turn")
+    tools = "; ".join(f"{name}: {each.text}" for name, each in INSPECTORS.items())
+    parser.add_argument("name", choices=list(INSPECTORS), metavar="NAME", help=tools)
+    add_target(parser)
+    add_picture(parser)
+    parser.add_argument("--top-k-values", nargs="+", metavar="K", help="topk: values (1 2 4 8 16 32)")
+    parser.add_argument("--expected", type=Path, help="check: safetensors with in.* and out.*")
+    add_json(parser)
+    parser.set_defaults(command=inspect)
 
 
 def inspect(options: argparse.Namespace) -> int:
@@ -32,31 +48,6 @@ def inspect(options: argparse.Namespace) -> int:
         for table in tables(options.name, found).values():
             print_table(table)
     return 0 if found.get("passed", True) else 1
-
-
-def importance(options: argparse.Namespace) -> int:
-    """Score the blocks of a model loaded for it, and print or write the scores."""
-    from dataclasses import asdict
-
-    from profcore.commands.run import data_set_of
-    from profcore.experiments.block_choice import measured_scores, write_scores
-    from profcore.worker.shelf import ModelShelf
-    from profcore.worker.tools import run_tool
-
-    data_set = asdict(data_set_of(options))
-    arguments = {"name": "importance", "method": options.method, "data_set": data_set}
-    target = target_of(options)
-    found = run_tool("inspect", ModelShelf(), target, arguments, lambda text: print(f"{text}…", file=sys.stderr))
-    if options.output:
-        options.output.write_text(write_scores(measured_scores(found)), encoding="utf-8")
-        print(f"Scores of {len(found['scores'])} blocks by {options.method}, in {options.output}", file=sys.stderr)
-    if options.json:
-        print(json.dumps(found, indent=2))
-        return 0
-    for line in importance_lines(found):
-        print(line)
-    print_table(importance_table(found))
-    return 0
 
 
 def whole_numbers(text: str) -> list[int]:

@@ -1,4 +1,4 @@
-"""`plot`: the figures of result files, ours or published."""
+"""Drawing the figures of result files, ours or published; needs what a machine that only measures has not."""
 
 from __future__ import annotations
 
@@ -9,15 +9,15 @@ from pathlib import Path
 
 from profcore.comparisons import flops_scaling
 from profcore.errors import FormatError, UserError
-from profcore.figures import figure
-from profcore.intake import lay_down, recognise
+from profcore.export.figure_files import figure
+from profcore.export.run_figures import run_figures
+from profcore.formats.intake import lay_down, recognise
 from profcore.results.pictures import PictureResult, load_picture_result
 from profcore.results.sweep import Result, load_result
-from profcore.run_figures import run_figures
 from profcore.storage.store import Store
 
 
-def plot(options: argparse.Namespace) -> int:
+def draw(options: argparse.Namespace) -> int:
     """Write the figures of result files into `figures/` beside each."""
     if options.json_file:
         found = [(options.json_file, _load(options.json_file))]

@@ -8,12 +8,12 @@ import zipfile
 from typing import TYPE_CHECKING, Any
 
 from profcore.comparisons.flops_scaling import routed_experts
-from profcore.figures import figure
+from profcore.export.figure_files import figure
+from profcore.export.result_files import result_files
+from profcore.export.run_figures import run_figures
 from profcore.formats import samples_csv, samples_parquet
-from profcore.result_files import result_files
 from profcore.results.pictures import PictureResult, load_picture_result
 from profcore.results.sweep import Result, load_result
-from profcore.run_figures import run_figures
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence

@@ -10,10 +10,20 @@ from typing import TYPE_CHECKING
 
 import pandas as pd
 
-from profcore.commands.shared import check_database, database_of, deliver, measure, picture_of, print_table, target_of
+from profcore.cli.common import (
+    check_database,
+    data_set_of,
+    database_of,
+    deliver,
+    measure,
+    picture_of,
+    print_table,
+    target_of,
+)
+from profcore.cli.options import add_data_set, add_database, add_picture, add_spool_only, add_target
 from profcore.comparisons import flops_scaling
 from profcore.comparisons.flops_latency import correlations, display_correlations
-from profcore.data_sets import DataSet, read_data_set
+from profcore.data_sets import read_data_set
 from profcore.errors import UserError
 from profcore.experiments.block_choice import above, most_important, read_scores
 from profcore.experiments.knobs import (
@@ -27,9 +37,9 @@ from profcore.experiments.knobs import (
     parse_values,
 )
 from profcore.experiments.motivation import MOTIVATION, plan_all
+from profcore.export.result_files import result_files
 from profcore.images.pictures import load_picture
 from profcore.models.knobs import check_setting
-from profcore.result_files import result_files
 from profcore.roofline.flops import with_flops
 from profcore.spec.queries import DEFAULT_PROMPT
 from profcore.spec.runs import RunSpec, Sweep
@@ -47,6 +57,62 @@ if TYPE_CHECKING:
 DEFAULT_PROFILING_OUTPUT = Path("results/profiling")
 DEFAULT_MOTIVATION_OUTPUT = Path("results/motivation")
 FLOPS_VS_LATENCY = "flops_vs_latency"
+
+
+def register(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    """Add `run`."""
+    parser = commands.add_parser("run", help="measure an experiment, or all of them")
+    parser.add_argument(
+        "experiment",
+        choices=[*CATALOGUE, flops_scaling.EXPERIMENT, *MOTIVATION, "all"],
+        metavar="EXPERIMENT",
+        help=f"one of {', '.join(CATALOGUE)}, or all of these four; {flops_scaling.EXPERIMENT}; "
+        f"or, on real pictures, one of {', '.join(MOTIVATION)}",
+    )
+    add_target(parser)
+    _add_sampling(parser)
+    _add_knobs(parser)
+    add_picture(parser)
+    _add_quality(parser)
+    add_data_set(parser)
+    parser.add_argument(
+        "--stop-at-eos", action="store_true", help="on real pictures: end answers at the end-of-text token"
+    )
+    parser.add_argument("--output-dir", type=Path, help="for result files (results/profiling, results/motivation)")
+    add_database(parser)
+    add_spool_only(parser)
+    parser.set_defaults(command=run)
+
+
+def _add_sampling(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--clock", choices=[str(clock) for clock in Clock], default="events", help="how time is taken")
+    parser.add_argument("--num-samples", type=int, help="timed inferences per setting (50; on real pictures 1 or 5)")
+    parser.add_argument("--warmup", type=int, help="untimed inferences per setting (2; on real pictures 1)")
+    parser.add_argument("--seed", type=int, default=0, help="seed of the visiting order (0)")
+
+
+def _add_knobs(parser: argparse.ArgumentParser) -> None:
+    """The values of the knob that is turned, and where the others stand meanwhile."""
+    parser.add_argument("--max-grid-size", type=int, help="context_scaling: grids 1×1 to 1×N (12)")
+    parser.add_argument("--top-k-values", nargs="+", metavar="K", help="moe_topk: values (1 2 4 8 16 32)")
+    parser.add_argument(
+        "--num-active-blocks", nargs="+", metavar="N", help="transformer_blocks_mask: first N, or masks"
+    )
+    text = "output tokens: values (1 5 10 … 200; 8 16 … 4096)"
+    parser.add_argument("--max-new-tokens", nargs="+", metavar="N", help=text)
+    parser.add_argument("--grid", type=int, default=1, help="image grid 1×N while another knob is turned (1)")
+    parser.add_argument("--top-k", type=int, help="top-k while another knob is turned (the model's own)")
+    text = "blocks that run while another knob is turned, such as 1011"
+    parser.add_argument("--block-mask", metavar="MASK", help=text)
+
+
+def _add_quality(parser: argparse.ArgumentParser) -> None:
+    text = "scores that blocks are chosen by, not first N"
+    parser.add_argument("--importance-file", type=Path, metavar="FILE", help=text)
+    parser.add_argument(
+        "--importance-threshold", type=float, nargs="+", metavar="T", help="blocks that score at least T"
+    )
+    parser.add_argument("--quality", action="store_true", help="record KL and accuracy of each setting on the data set")
 
 
 def _given_values(experiment: Experiment, options: argparse.Namespace, config: MolmoConfig) -> Sequence[int | str]:
@@ -174,19 +240,6 @@ def _motivation_sweeps(options: argparse.Namespace, queries: QuerySet, config: M
         warmup=1 if options.warmup is None else options.warmup,
         seed=options.seed,
         clock=Clock(options.clock),
-    )
-
-
-def data_set_of(options: argparse.Namespace) -> DataSet:
-    """The data set that the options name."""
-    return DataSet(
-        options.data_set,
-        options.data,
-        options.questions,
-        options.annotations,
-        options.split,
-        options.num_pictures,
-        getattr(options, "seed", 0),
     )
 
 

@@ -7,11 +7,28 @@ import json
 import sys
 from dataclasses import replace
 
-from profcore.commands.shared import check_database, database_of, deliver, measure, picture_of, print_table, target_of
-from profcore.engines.names import engines_of
+from profcore.cli.common import check_database, database_of, deliver, measure, picture_of, print_table, target_of
+from profcore.cli.options import add_database, add_json, add_picture, add_spool_only, add_target
+from profcore.engines.names import ENGINES, engines_of
 from profcore.experiments.knobs import CATALOGUE, base_setting, build_settings, default_values, get_experiment
 from profcore.spec.runs import RunSpec, Sweep
 from profcore.spec.stages import State
+
+
+def register(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    """Add `compare-engines`."""
+    parser = commands.add_parser("compare-engines", help="the same sweep under each engine, and its sensitivities")
+    parser.add_argument("experiment", nargs="?", choices=[*CATALOGUE, "all"], default="moe_topk")
+    add_target(parser, engine=False)
+    parser.add_argument("--engines", nargs="+", choices=list(ENGINES), help="those that the device can run")
+    parser.add_argument("--num-samples", type=int, default=20, help="timed inferences per setting (20)")
+    parser.add_argument("--warmup", type=int, default=2, help="untimed inferences per setting (2)")
+    parser.add_argument("--seed", type=int, default=0, help="seed of the visiting order (0)")
+    add_picture(parser)
+    add_json(parser)
+    add_database(parser)
+    add_spool_only(parser)
+    parser.set_defaults(command=compare_engines)
 
 
 def compare_engines(options: argparse.Namespace) -> int:

@@ -1,34 +1,21 @@
-"""`import` and `runs`: what the database takes in and holds."""
+"""`runs`: what the database holds."""
 
 from __future__ import annotations
 
 import argparse
 import json
 
-from profcore.commands.shared import check_database, database_of, hand_over
+from profcore.cli.common import database_of
+from profcore.cli.options import add_database, add_json
 from profcore.errors import UserError
 
 
-def take_in(options: argparse.Namespace) -> int:
-    """Take files in, all or none."""
-    from profcore.intake import lay_down, recognise
-
-    database = database_of(options)
-    spools = check_database(database)
-    contents = []
-    for file in options.files:
-        try:
-            contents.append((file, file.read_bytes()))
-        except OSError as error:
-            raise UserError(f"{file} cannot be read: {error.strerror}.") from None
-    # All are looked at before the first is stored: one bad file leaves no half of the others behind.
-    recognised = [(file, recognise(data, str(file), spools)) for file, data in contents]
-    for file, received in recognised:
-        lay_down(received, spools)
-        note = f" {received.note}" if received.note else ""
-        print(f"{file}: run {received.run_id}{'' if received.new else ' was here before'}.{note}")
-        hand_over(spools / f"{received.run_id}.jsonl", database)
-    return 0
+def register(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    """Add `runs`."""
+    parser = commands.add_parser("runs", help="list the runs in a database")
+    add_database(parser)
+    add_json(parser)
+    parser.set_defaults(command=runs)
 
 
 def runs(options: argparse.Namespace) -> int:

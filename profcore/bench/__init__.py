@@ -1,0 +1,1 @@
+"""What measuring costs, and how fast the model and the dashboard are."""

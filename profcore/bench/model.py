@@ -1,0 +1,156 @@
+"""What measuring costs and how fast the model is."""
+
+from __future__ import annotations
+
+import statistics
+import tempfile
+import time
+from pathlib import Path
+
+import torch
+
+from profcore.bench.base import Figure
+from profcore.experiments.knobs import CATALOGUE, base_setting, build_settings, default_values
+from profcore.images.pictures import load_picture
+from profcore.measure.clock import make_clock
+from profcore.models.inputs import grid_inputs
+from profcore.spec.queries import Picture
+from profcore.spec.records import Sample
+from profcore.spec.runs import RunSpec, Sweep, Target
+from profcore.spec.stages import Clock
+from profcore.storage.spool import SpoolWriter
+from profcore.worker.execute import execute
+from profcore.worker.shelf import ModelShelf
+
+_PAIRS = 60
+
+
+def load_time(target: Target, shelf: ModelShelf) -> list[Figure]:
+    """How long the model takes to be ready, imports not counted."""
+    begin = time.perf_counter()
+    loaded = shelf.get(target)
+    if loaded.model.device.type == "cuda":
+        torch.cuda.synchronize()
+    return [Figure("load", time.perf_counter() - begin, "s", "at most 20", f"{target.model} made on {target.device}")]
+
+
+def overhead(target: Target, shelf: ModelShelf) -> list[Figure]:
+    """Instrumented against bare inference, alternating which goes first."""
+    loaded, engine = shelf.get(target), shelf.engine(target)
+    model = loaded.model
+    setting = base_setting(CATALOGUE["moe_topk"], model.config)
+    inputs = grid_inputs(loaded, load_picture(Picture()), setting.grid, "Describe this image.")
+    clock = make_clock(Clock.EVENTS, model.device)
+
+    def once(instrumented: bool) -> float:
+        _wait(model.device)
+        begin = time.perf_counter()
+        engine.infer(inputs, setting, clock if instrumented else None)
+        if instrumented:
+            clock.read()
+        _wait(model.device)
+        return time.perf_counter() - begin
+
+    for _ in range(3):
+        once(True)
+    pairs = []
+    for number in range(_PAIRS):
+        first = once(number % 2 == 0)
+        second = once(number % 2 == 1)
+        pairs.append((first, second) if number % 2 == 0 else (second, first))
+    # The median of the pairs' ratios: neighbours share what the machine is doing at the time.
+    ratio = statistics.median(instrumented / bare for instrumented, bare in pairs)
+    return [Figure("overhead", ratio, "ratio", "at most 1.02", f"instrumented / bare, median of {_PAIRS} pairs")]
+
+
+def duty(target: Target, shelf: ModelShelf) -> list[Figure]:
+    """Which share of a run's wall time is measured inference, once every setting is warm."""
+    config = shelf.get(target).model.config
+    experiment = CATALOGUE["context_scaling"]
+    settings = build_settings(experiment, (1, 6, 12), base_setting(experiment, config))
+    samples = _samples(target, shelf, Sweep(experiment.name, settings, num_samples=30))
+    warm = [sample for sample in samples if sample.round > 0]
+    wall = warm[-1].elapsed_s + warm[-1].total_ms / 1e3 - warm[0].elapsed_s
+    share = sum(sample.total_ms for sample in warm) / 1e3 / wall
+    return [Figure("duty", share, "share", "at least 0.85", f"{len(warm)} one-token inferences, 1×1 to 1×12")]
+
+
+_TARGETS = {
+    "eager": {"prefill": "at most 35", "decode top-8": "at most 35"},
+    "compiled": {
+        "vision 13 crops": "at most 12, aim 8",
+        "prefill": "at most 15, aim 8",
+        "decode top-1": "at most 1.8, aim 0.6",
+        "decode top-8": "at most 2.5, aim 1.3",
+        "decode top-32": "at most 4.5, aim 3.5",
+    },
+}
+
+
+def speed(target: Target, shelf: ModelShelf) -> list[Figure]:
+    """Vision encoder at 13 crops, prefill at 1×6, and decode at three top-k, medians."""
+    config = shelf.get(target).model.config
+    context, topk = CATALOGUE["context_scaling"], CATALOGUE["moe_topk"]
+    grids = build_settings(context, (6, 12), base_setting(context, config))
+    choices = [value for value in (1, config.top_k, 32) if value <= config.num_experts]
+    answers = build_settings(topk, choices, base_setting(topk, config))
+    pictures = _samples(target, shelf, Sweep(context.name, grids, num_samples=50))
+    steps = _samples(target, shelf, Sweep(topk.name, answers, num_samples=50))
+    found = {
+        "vision 13 crops": ([s.vision_encoder_ms for s in pictures if s.setting == 1], "1×12"),
+        "prefill": ([s.llm_prefill_ms for s in pictures if s.setting == 0], "1×6"),
+    }
+    for index, value in enumerate(choices):
+        taken = [step for sample in steps if sample.setting == index for step in sample.decode_steps_ms]
+        found[f"decode top-{value}"] = (taken, "1×1, each step")
+    targets = _TARGETS.get(target.engine, {})
+    return [
+        Figure(name, statistics.median(values), "ms", targets.get(name, "no target"), f"{how}, {len(values)} values")
+        for name, (values, how) in found.items()
+        if values
+    ]
+
+
+def suite(target: Target, shelf: ModelShelf) -> list[Figure]:
+    """All four default experiments from a loaded model, 50 samples a setting, compiling and capturing included."""
+    config = shelf.get(target).model.config
+    begin, inferences = time.perf_counter(), 0
+    for experiment in CATALOGUE.values():
+        values = default_values(experiment, config)
+        settings = build_settings(experiment, values, base_setting(experiment, config))
+        inferences += len(_samples(target, shelf, Sweep(experiment.name, settings, num_samples=50)))
+    minutes = (time.perf_counter() - begin) / 60
+    asked = "at most 12, aim 5" if target.engine == "compiled" else "no target"
+    return [Figure("suite", minutes, "min", asked, f"{inferences} inferences of all four default experiments")]
+
+
+def memory(target: Target, shelf: ModelShelf) -> list[Figure]:
+    """Device memory that a sweep of sixteen settings takes with everything that it captured."""
+    config, experiment = shelf.get(target).model.config, CATALOGUE["transformer_blocks_mask"]
+    if shelf.get(target).model.device.type != "cuda":
+        return []
+    values = default_values(experiment, config)
+    settings = build_settings(experiment, values, base_setting(experiment, config))
+    torch.cuda.empty_cache()
+    _samples(target, shelf, Sweep(experiment.name, settings, num_samples=1))
+    # Taken from the card, since the allocator does not see what graphs hold.
+    free, total = torch.cuda.mem_get_info()
+    return [
+        Figure("memory", (total - free) / 1e9, "GB", "under 40", f"in use on the card after {len(settings)} settings")
+    ]
+
+
+def _samples(target: Target, shelf: ModelShelf, sweep: Sweep) -> list[Sample]:
+    """What a run of the sweep measures, spool and all."""
+    samples: list[Sample] = []
+    with tempfile.TemporaryDirectory() as directory:
+        spec = RunSpec.new(target, sweep)
+        with SpoolWriter(Path(directory) / f"{spec.id}.jsonl") as writer:
+            writer.run(spec)
+            execute(spec, writer, shelf, lambda: False, lambda r: samples.append(r) if isinstance(r, Sample) else None)
+    return samples
+
+
+def _wait(device: torch.device) -> None:
+    if device.type == "cuda":
+        torch.cuda.synchronize(device)

@@ -1,0 +1,69 @@
+"""`python -m profcore bench`: what the measuring itself costs, as ratios within one run, and the model's own speed.
+
+Nothing here is asserted: a machine's noise belongs beside the figure, not in a test.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict
+from typing import TYPE_CHECKING
+
+from profcore.bench.base import Figure
+from profcore.bench.dashboard import figures, first_sample, page_data, take_in
+from profcore.bench.model import duty, load_time, memory, overhead, speed, suite
+from profcore.errors import UserError
+from profcore.measure.environment import describe
+from profcore.measure.telemetry import Telemetry
+from profcore.spec.runs import Target
+from profcore.spec.stages import Clock
+from profcore.worker.shelf import ModelShelf
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+
+def run_benchmarks(target: Target, only: list[str] | None, as_json: bool) -> int:
+    """Run benchmarks, print their figures with the machine they are from, and return the exit status.
+
+    Raises:
+        UserError: One asked for does not exist.
+    """
+    unknown = sorted(set(only or ()) - BENCHMARKS.keys())
+    if unknown:
+        raise UserError(f"There is no benchmark {', '.join(unknown)}: choose from {', '.join(BENCHMARKS)}.")
+    shelf = ModelShelf()
+    figures = []
+    for name, benchmark in BENCHMARKS.items():
+        if only is None or name in only:
+            try:
+                figures += benchmark(target, shelf)
+            except ImportError as error:
+                print(f"{name}: not run, {error.name} is not installed here.")
+    loaded = shelf.get(target)
+    environment = describe(target, loaded, shelf.engine(target), Clock.EVENTS, Telemetry(loaded.model.device).driver)
+    if as_json:
+        rows = [asdict(figure) for figure in figures]
+        print(json.dumps({"environment": environment.to_dict(), "figures": rows}, indent=2))
+        return 0
+    model = f"{environment.model} ({environment.weights} weights, {environment.dtype})"
+    engine = f"{environment.engine} engine, experts: {environment.experts}"
+    versions = f"torch {environment.torch} · transformers {environment.transformers}"
+    print(f"{environment.device_name} · {model} · {engine} · {versions}")
+    for figure in figures:
+        print(f"{figure.benchmark:<16} {figure.value:10.4g} {figure.unit:<8} ({figure.target})  {figure.how}")
+    return 0
+
+
+BENCHMARKS: dict[str, Callable[[Target, ModelShelf], list[Figure]]] = {
+    "load": load_time,
+    "overhead": overhead,
+    "duty": duty,
+    "speed": speed,
+    "suite": suite,
+    "memory": memory,
+    "first-sample": first_sample,
+    "page": page_data,
+    "import": take_in,
+    "figure": figures,
+}

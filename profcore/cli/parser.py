@@ -1,0 +1,71 @@
+"""The command line: `python -m profcore …`, the same code as the dashboard's for a machine without a browser."""
+
+from __future__ import annotations
+
+import argparse
+import logging
+import sys
+from typing import TYPE_CHECKING, NoReturn
+
+from profcore import __version__
+from profcore.cli import (
+    bench,
+    ceilings,
+    check,
+    compare_engines,
+    import_files,
+    importance,
+    inspect,
+    plot,
+    run,
+    runs,
+    tokens,
+    why,
+)
+from profcore.errors import UserError
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+COMMANDS = (
+    *(run, import_files, runs, check, inspect, importance, tokens, ceilings, why, compare_engines, plot, bench),
+)
+"""The modules of the commands, in the order that help lists them; each adds its own with `register`."""
+
+_LEVELS = (logging.WARNING, logging.INFO, logging.DEBUG)
+
+
+def main(arguments: Sequence[str] | None = None) -> NoReturn:
+    """Run a command; exits 0 when done, 1 when something measured or checked failed, 2 on bad input."""
+    words = list(sys.argv[1:] if arguments is None else arguments)
+    options = build_parser().parse_args([_hyphens(word) for word in words])
+    level = _LEVELS[min(options.verbose, len(_LEVELS) - 1)]
+    logging.basicConfig(level=level, format="%(asctime)s %(name)s: %(message)s", force=True)
+    try:
+        code = options.command(options)
+    except UserError as error:
+        print(f"profcore: {error}", file=sys.stderr)
+        code = 2
+    except KeyboardInterrupt:
+        print("profcore: stopped.", file=sys.stderr)
+        code = 130
+    sys.exit(code)
+
+
+def build_parser() -> argparse.ArgumentParser:
+    """The parser of every command's options; `options.command` of what it gives runs the command."""
+    parser = argparse.ArgumentParser(prog="profcore", description="Measure a MolmoE-1B under its four knobs.")
+    parser.add_argument("--version", action="version", version=f"profcore {__version__}")
+    parser.add_argument("-v", "--verbose", action="count", default=0, help="say what is done; twice for every detail")
+    commands = parser.add_subparsers(required=True, metavar="COMMAND")
+    for module in COMMANDS:
+        module.register(commands)
+    return parser
+
+
+def _hyphens(word: str) -> str:
+    """An option as this project spells it: the published scripts write underscores, and both are taken."""
+    if not word.startswith("--"):
+        return word
+    option, equals, value = word.partition("=")
+    return option.replace("_", "-") + equals + value

@@ -1,0 +1,47 @@
+"""`tokens`: how a picture of some size becomes tokens."""
+
+from __future__ import annotations
+
+import argparse
+import json
+
+from profcore.cli.options import add_json
+
+
+def register(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    """Add `tokens`."""
+    parser = commands.add_parser("tokens", help="how a picture of some size becomes tokens")
+    parser.add_argument("--width", type=int, required=True)
+    parser.add_argument("--height", type=int, required=True)
+    parser.add_argument("--max-crops", type=int, default=12)
+    add_json(parser)
+    parser.set_defaults(command=tokens)
+
+
+def tokens(options: argparse.Namespace) -> int:
+    """Print how a picture of some size becomes tokens."""
+    from profcore.images import processing
+    from profcore.models.config import PRESETS
+
+    rows, columns = processing.select_tiling(options.height, options.width, options.max_crops)
+    width, height = processing.grid_size(rows, columns)
+    processing.fitted_size(options.height, options.width, height, width)
+    processing.fitted_size(options.height, options.width, processing.CROP, processing.CROP)
+    tokens = processing.image_tokens(rows, columns, processing.PLAIN_IDS)
+    model_tokens = processing.image_tokens(rows, columns, PRESETS["molmoe-1b"].image_token_ids)
+    result = {
+        "tiling": list(tokens.tiling),
+        "num_crops": tokens.num_crops,
+        "num_vision_tokens": tokens.num_vision_tokens,
+        "num_image_tokens": tokens.num_image_tokens,
+        "patch_index_sha256": processing.sha256_int32(tokens.patch_index),
+        "tokens_sha256": processing.sha256_int32(tokens.tokens),
+        "special_token_ids": processing.PLAIN_IDS,
+        "molmoe_tokens_sha256": processing.sha256_int32(model_tokens.tokens),
+    }
+    if options.json:
+        print(json.dumps(result))
+    else:
+        for name, value in result.items():
+            print(f"{name:<22} {value}")
+    return 0

@@ -1,0 +1,77 @@
+"""`why`: profile one setting, and print where its time goes."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from profcore.cli.common import picture_of, print_table, target_of
+from profcore.cli.options import add_json, add_picture, add_target
+from profcore.spec.settings import Setting, parse_mask
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+
+def register(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    """Add `why`."""
+    parser = commands.add_parser("why", help="profile one setting: where its time goes, and what binds it")
+    add_target(parser)
+    parser.add_argument("--grid", type=int, default=1, help="image grid 1×N (1)")
+    parser.add_argument("--top-k", type=int, help="top-k (the model's own)")
+    parser.add_argument("--block-mask", metavar="MASK", help="blocks that run, such as 1011 (all)")
+    parser.add_argument("--output-tokens", type=int, default=9, help="at most 9 are looked at (9)")
+    add_picture(parser)
+    parser.add_argument("--trace", type=Path, metavar="FILE", help="write a Chrome trace, gzipped")
+    add_json(parser)
+    parser.set_defaults(command=why)
+
+
+def why(options: argparse.Namespace) -> int:
+    """Profile one setting, and print where its time goes."""
+    from profcore.engines.base import PreparationError
+    from profcore.worker.shelf import ModelShelf
+    from profcore.worker.tools import run_tool
+
+    shelf, target, picture = ModelShelf(), target_of(options), picture_of(options.image)
+    config = shelf.get(target).model.config
+    setting = Setting(
+        grid=(1, options.grid),
+        top_k=config.top_k if options.top_k is None else options.top_k,
+        block_mask=parse_mask(options.block_mask) if options.block_mask else (True,) * config.n_layers,
+        output_tokens=options.output_tokens,
+    )
+    arguments = {
+        "setting": setting.to_dict(),
+        "picture": picture.to_dict(),
+        "prompt": options.prompt,
+        "trace": str(options.trace) if options.trace else None,
+    }
+    try:
+        found = run_tool("profile", shelf, target, arguments, lambda text: print(f"{text}…", file=sys.stderr))
+    except PreparationError as error:
+        print(f"profcore: it could not be compiled and captured ({error}).", file=sys.stderr)
+        return 1
+    if options.json:
+        print(json.dumps(found, indent=2))
+        return 0
+    from profcore.results.tables import display_profile_kernels, display_profile_stages
+
+    print(found["verdict"])
+    print_table(display_profile_stages(found))
+    print_table(_parts_table(found))
+    print_table(display_profile_kernels(found).head(12))
+    return 0
+
+
+def _parts_table(profile: dict[str, Any]) -> pd.DataFrame:
+    import pandas as pd
+
+    rows = [
+        {"stage": part["stage"], "part": part["part"], "time (ms)": round(part["ms"], 3), "kernels": part["kernels"]}
+        for part in profile["parts"]
+    ]
+    return pd.DataFrame(rows)

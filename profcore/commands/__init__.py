@@ -1,1 +1,0 @@
-"""What each command does; `profcore.cli` holds their options."""

@@ -1,0 +1,1 @@
+"""Results as files to hand over: result files, figures, zips."""

@@ -1,0 +1,1 @@
+"""What the dashboard asks: the owner of store, queue and intake."""
