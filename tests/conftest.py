@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -13,11 +12,7 @@ import torch
 if not torch.cuda.is_available():
     os.environ.setdefault("TRITON_INTERPRET", "1")
 
-from profcore.experiments.knobs import CATALOGUE, base_setting, build_settings
-from profcore.models.config import PRESETS
-from profcore.spec.runs import Sweep
-
-SHARED = Path(__file__).parents[2] / "shared"
+from tests.support import SHARED
 
 
 @pytest.fixture(scope="session")
@@ -48,16 +43,3 @@ def tiny(shelf):
     from profcore.spec.runs import Target
 
     return shelf.get(Target())
-
-
-def small_sweep(name: str = "moe_topk", values=(1, 2), num_samples: int = 2, **changes) -> Sweep:
-    """A sweep of the tiny model that takes a fraction of a second: two blocks, few tokens."""
-    experiment = CATALOGUE[name]
-    config = PRESETS["tiny"]
-    base = base_setting(experiment, config)
-    if name != "transformer_blocks_mask":
-        base = replace(base, block_mask=(True, True) + (False,) * 14)
-    if name != "output_tokens":
-        base = replace(base, output_tokens=min(base.output_tokens, 3))
-    changes = {"warmup": 0, **changes}
-    return Sweep(name, build_settings(experiment, values, base), num_samples, **changes)

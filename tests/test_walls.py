@@ -1,24 +1,149 @@
-"""The walls between the rooms: who may import what."""
+"""The walls between the rooms: who may import what. A new file is walled from birth."""
+
+from __future__ import annotations
 
 import ast
 import subprocess
 import sys
 from pathlib import Path
 
-ROOT = Path(__file__).parents[1]
-# What may import torch; every other module is light from birth.
-HEAVY = {"engines", "models", "measure", "inspectors", "worker", "tools", "bench"}
-LIGHT_INSIDE = ("models.config", "models.prompt", "engines.names", "inspectors.names")
+import pytest
+
+from tests.support import ROOT, seconds
+
+# The floors of the house, from the ground up; a room imports rooms of lower floors, and of its own without a circle.
+FLOORS = (
+    ("errors", "paths"),
+    ("spec",),
+    ("images", "stats"),
+    ("models", "data_sets"),
+    ("engines", "roofline", "experiments"),
+    ("measure", "storage"),
+    ("formats", "inspectors"),
+    ("results", "worker"),
+    ("comparisons", "tradeoff"),
+    ("charts",),
+    ("export",),
+    ("service",),
+    ("bench", "pages"),
+    ("cli", "app"),
+)
+FLOOR = {room: number for number, rooms in enumerate(FLOORS) for room in rooms}
+# Rooms whose files may import torch; every file of any other room loads without it.
+TORCH = {"engines", "models", "measure", "inspectors", "bench"}
+# Files that may as well: the process that measures, and what runs in it alone.
+TORCH_FILES = {
+    f"profcore.worker.{name}" for name in ("process", "execute", "shelf", "tools", "device_lock", "__main__")
+}
+# Files of rooms with torch that a machine without it may want.
+LIGHT_INSIDE = {"profcore.models.prompt", "profcore.measure.trace", "profcore.measure.vqa_accuracy"}
+HEAVY = {"torch", "transformers", "streamlit"}
 
 
-def test_light_modules_import_no_torch_transformers_or_streamlit():
-    files = [path.relative_to(ROOT).with_suffix("") for path in (ROOT / "profcore").rglob("*.py")]
-    light = [".".join(file.parts).removesuffix(".__init__") for file in files if not HEAVY & set(file.parts)]
-    light = [name for name in light if name != "profcore.__main__"] + [f"profcore.{name}" for name in LIGHT_INSIDE]
-    code = "import sys, json, importlib\n"
-    code += f"for name in {light!r}:\n    importlib.import_module(name)\n"
-    code += "    found = {'torch', 'transformers', 'streamlit'} & set(sys.modules)\n    assert not found, (name, found)"
-    subprocess.run([sys.executable, "-c", code], cwd=ROOT, check=True)
+def _files() -> dict[str, Path]:
+    """Every module of the product by its dotted name."""
+    found = [*(ROOT / "profcore").rglob("*.py"), *(ROOT / "pages").rglob("*.py"), ROOT / "app.py"]
+    return {".".join(path.relative_to(ROOT).with_suffix("").parts).removesuffix(".__init__"): path for path in found}
+
+
+FILES = _files()
+
+
+def room_of(module: str) -> str:
+    """The room that a module stands in: a folder or file of `profcore`, `pages` or `app`."""
+    parts = module.split(".")
+    return parts[1] if parts[0] == "profcore" and len(parts) > 1 else parts[0]
+
+
+def _imported(path: Path) -> set[str]:
+    """What a file imports, also inside functions and for types alone."""
+    found = set()
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Import):
+            found |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom) and node.module:
+            # What is imported from a package may be a module of it.
+            found |= {f"{node.module}.{alias.name}" for alias in node.names} | {node.module}
+    return found
+
+
+def _arrows() -> dict[str, set[str]]:
+    """The product's modules that each of its modules imports."""
+    return {name: {each for each in _imported(path) if each in FILES} - {name} for name, path in FILES.items()}
+
+
+ARROWS = _arrows()
+# `profcore` and its `__main__` hand on what others hold, and stand on no floor.
+ROOMS = {name: room_of(name) for name in FILES if name not in ("profcore", "profcore.__main__")}
+
+
+def test_every_room_stands_on_a_floor():
+    assert set(ROOMS.values()) <= set(FLOOR)
+
+
+def test_no_arrow_runs_up_and_no_circle_runs_between_rooms():
+    between: dict[str, set[str]] = {}
+    for module, room in ROOMS.items():
+        for other in ARROWS[module] & ROOMS.keys():
+            if ROOMS[other] != room:
+                assert FLOOR[ROOMS[other]] <= FLOOR[room], f"{module} imports {other}, which stands above it"
+                between.setdefault(room, set()).add(ROOMS[other])
+    done: set[str] = set()
+
+    def visit(room: str, way: tuple[str, ...]) -> None:
+        assert room not in way, f"a circle of rooms: {' → '.join((*way, room))}"
+        if room not in done:
+            for other in between.get(room, ()):
+                visit(other, (*way, room))
+            done.add(room)
+
+    for room in between:
+        visit(room, ())
+
+
+def _light_modules() -> list[str]:
+    """Every module that loads without torch: those of rooms without it, and what they or a page import."""
+    own = {name for name, room in ROOMS.items() if room not in TORCH and name not in TORCH_FILES}
+    light = {name for name in own if not name.startswith(("pages", "app"))} | LIGHT_INSIDE
+    waiting = list(own)
+    while waiting:
+        for other in _at_once(FILES[waiting.pop()]) - light - own:
+            light.add(other)
+            waiting.append(other)
+    return sorted(light)
+
+
+def _at_once(path: Path) -> set[str]:
+    """The product's modules that a file imports as it is loaded itself: neither in functions nor for types."""
+    tree = ast.parse(path.read_text(encoding="utf-8"))
+    found = set()
+    for node in tree.body:
+        if isinstance(node, ast.ImportFrom) and node.module:
+            found |= {f"{node.module}.{alias.name}" for alias in node.names} | {node.module}
+        elif isinstance(node, ast.Import):
+            found |= {alias.name for alias in node.names}
+    return found & ROOMS.keys()
+
+
+def test_light_modules_load_without_torch_transformers_or_streamlit():
+    light = _light_modules()
+    assert {"profcore.models.config", "profcore.engines.names", "profcore.inspectors.report"} <= set(light)
+    code = f"""
+import importlib, sys
+for name in {light!r}:
+    before = set(sys.modules)
+    importlib.import_module(name)
+    found = {HEAVY!r} & set(sys.modules)
+    assert not found, (name, found)
+    # Each is loaded anew, so that the next is not looked at with what this one had loaded.
+    for loaded in set(sys.modules) - before:
+        if loaded.split(".")[0] == "profcore":
+            del sys.modules[loaded]
+"""
+    done = subprocess.run(
+        [sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, timeout=seconds(240), check=False
+    )
+    assert done.returncode == 0, done.stderr
 
 
 def test_the_worker_needs_neither_duckdb_nor_streamlit_nor_altair(tmp_path):
@@ -27,40 +152,27 @@ def test_the_worker_needs_neither_duckdb_nor_streamlit_nor_altair(tmp_path):
         (tmp_path / f"{name}.py").write_text("raise ImportError('not here')")
     command = [sys.executable, "-m", "profcore", "run", "context_scaling", "--max-grid-size", "1"]
     command += ["--num-samples", "1", "--warmup", "0", "--device", "cpu", "--spool-only", str(tmp_path / "spool")]
-    environment = {"PYTHONPATH": f"{tmp_path}:{ROOT}", "PATH": "/usr/bin:/bin"}
-    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, env=environment)
+    environment = {"PYTHONPATH": f"{tmp_path}:{ROOT}", "PATH": "/usr/bin:/bin", "TMPDIR": str(tmp_path)}
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, env=environment, check=False)
     assert done.returncode == 0, done.stderr
     assert len(list((tmp_path / "spool").glob("*.jsonl"))) == 1
     assert (tmp_path / "results/profiling/context_scaling/exp1_context_scaling_results.json").is_file()
 
 
-def _imports(path: Path) -> set[str]:
-    found = set()
-    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
-        if isinstance(node, ast.Import):
-            found |= {alias.name.split(".")[0] for alias in node.names}
-        elif isinstance(node, ast.ImportFrom) and node.module:
-            found.add(node.module.split(".")[0])
-    return found
-
-
-def test_profcore_never_imports_streamlit_and_only_the_store_duckdb():
-    for path in (ROOT / "profcore").rglob("*.py"):
-        assert "streamlit" not in _imports(path), path
-        assert path.parent.name == "storage" or "duckdb" not in _imports(path), path
-
-
-def test_pages_import_neither_torch_nor_duckdb():
-    files = [ROOT / "app.py", *(ROOT / "pages").rglob("*.py")]
-    assert len(files) > 5
-    for path in files:
-        assert not {"torch", "transformers", "duckdb"} & _imports(path), path
+@pytest.mark.parametrize(
+    ("library", "where"),
+    [("streamlit", ("pages", "app")), ("duckdb", ("storage",)), ("torch", (*TORCH, "worker", "cli"))],
+)
+def test_a_library_is_imported_where_it_belongs_and_nowhere_else(library, where):
+    users = {name for name in ROOMS if library in {each.split(".")[0] for each in _imported(FILES[name])}}
+    assert users
+    assert not {name for name in users if ROOMS[name] not in where}
 
 
 def test_colours_are_known_to_charts_alone():
-    for path in [*(ROOT / "profcore").rglob("*.py"), *(ROOT / "pages").rglob("*.py")]:
+    for name, path in FILES.items():
         # The dummy picture has a colour too.
-        if path not in (ROOT / "profcore/charts/base.py", ROOT / "profcore/images/pictures.py"):
+        if ROOMS.get(name) != "charts" and name != "profcore.images.pictures":
             text = path.read_text(encoding="utf-8")
             assert not [node for node in ast.walk(ast.parse(text)) if _is_colour(node)], path
 

@@ -1,6 +1,6 @@
 """Frames to charts: the only place that knows colours and what is written on axes."""
 
-from profcore.charts.base import CLICK, FLOOR, STAGE_COLOURS, is_clickable
+from profcore.charts.base import CLICK, STAGE_COLOURS, is_clickable
 from profcore.charts.beside import beside
 from profcore.charts.blocks import importance, masks, quality
 from profcore.charts.engines import engines
@@ -20,7 +20,6 @@ from profcore.charts.tiling import PAGE_WIDTH, bounds, tiling
 
 __all__ = [
     "CLICK",
-    "FLOOR",
     "PAGE_WIDTH",
     "STAGE_COLOURS",
     "beside",

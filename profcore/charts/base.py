@@ -6,6 +6,7 @@ import altair as alt
 import pandas as pd
 
 from profcore.comparisons.published import PUBLISHED
+from profcore.comparisons.side_by_side import FLOOR
 from profcore.spec.stages import Stage
 
 # Okabe & Ito's palette (2008): told apart with any colour vision, on a light and a dark ground.
@@ -19,8 +20,6 @@ STAGE_COLOURS = {
 LINE = "#CC79A7"
 FLOOR_INSIDE, FLOOR_AROUND = "#ffffff", "#1a1a1a"
 ERROR = "#7f8794"
-FLOOR = "floor"
-"""How comparisons call the physical floor, beside the engines."""
 
 ENGINE_COLOURS = {
     "eager": "#D55E00",

@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING
 
 import pandas as pd
 
-from profcore import charts
 from profcore.comparisons import engines
 from profcore.comparisons.conditions import EVERYTHING, find_differences
 from profcore.engines.names import ENGINES
@@ -17,6 +16,9 @@ from profcore.results.sweep import load_result
 
 if TYPE_CHECKING:
     from profcore.storage.store import Store
+
+FLOOR = "floor"
+"""What the physical floor is called beside the engines."""
 
 # Where runs differ in one of these, the difference is not the engine's alone.
 _SAME = {name: EVERYTHING[name] for name in ("clock", "torch", "transformers", "driver", "cuda", "python")}
@@ -82,7 +84,7 @@ def load_side_by_side(store: Store, experiment_name: str, group: Group) -> SideB
             floors, counted = known, result.routing_counted
     if not floors.empty:
         floors = floors[floors["metric"].isin(engines.compared_metrics(experiment))]
-        floors = floors.assign(median=floors["floor_ms"], low=float("nan"), high=float("nan"), n=0, engine=charts.FLOOR)
+        floors = floors.assign(median=floors["floor_ms"], low=float("nan"), high=float("nan"), n=0, engine=FLOOR)
         rows.append(floors[["x", "metric", "median", "low", "high", "n", "engine"]])
     full_shape = any(environment.get("model") == "molmoe-1b" for environment in environments.values())
     if full_shape:

@@ -3,7 +3,6 @@
 import os
 import subprocess
 import sys
-from pathlib import Path
 
 import pytest
 import torch
@@ -12,6 +11,7 @@ from torch.nn import functional
 pytest.importorskip("triton", reason="Triton is not installed")
 
 from profcore.engines.kernels import decode, prefill
+from tests.support import ROOT
 
 DEVICE = torch.device("cuda" if torch.cuda.is_available() else "cpu")
 EPS = 1e-5
@@ -133,7 +133,7 @@ def test_head_and_advance_take_the_first_of_the_largest():
 def test_kernels_compile_for_hopper():
     """What the interpreter takes, a compiler may not."""
     environment = {name: value for name, value in os.environ.items() if name != "TRITON_INTERPRET"}
-    command = [sys.executable, "-m", "tests.hopper"]
-    done = subprocess.run(command, cwd=Path(__file__).parents[1], capture_output=True, text=True, env=environment)
+    command = [sys.executable, "-m", "tests.engines.hopper"]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, env=environment)
     assert done.returncode == 0, done.stderr
     assert len(done.stdout.splitlines()) == 12

@@ -7,7 +7,7 @@ import torch
 from PIL import Image
 
 from profcore.errors import FormatError, UserError
-from profcore.experiments.knobs import block_choice
+from profcore.experiments import block_choice
 from profcore.inspectors import run_inspector
 from profcore.inspectors.base import Inspection
 from profcore.inspectors.importance import block_score

@@ -7,10 +7,8 @@ import subprocess
 import sys
 import time
 from dataclasses import replace
-from pathlib import Path
 
 import pytest
-from conftest import small_sweep
 
 from profcore.errors import UserError
 from profcore.service.service import Service
@@ -21,8 +19,8 @@ from profcore.storage import spool
 from profcore.worker import shelf as shelves
 from profcore.worker.answers import read_answer
 from profcore.worker.queue import Question
+from tests.support import ROOT, small_sweep
 
-ROOT = Path(__file__).parents[1]
 CPU = Target()
 LONG = 5000
 original = shelves.load_model

@@ -1,4 +1,4 @@
-"""Compile every Triton kernel for Hopper ahead of time, which needs no GPU: `python -m tests.hopper`.
+"""Compile every Triton kernel for Hopper ahead of time, which needs no GPU: `python -m tests.engines.hopper`.
 
 A process of its own, since in one process Triton either compiles or interprets.
 """

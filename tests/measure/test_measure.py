@@ -2,7 +2,6 @@ import itertools
 
 import pytest
 import torch
-from conftest import small_sweep
 
 from profcore.engines.base import PreparationError, StopRequestedError
 from profcore.engines.eager import EagerEngine
@@ -13,6 +12,7 @@ from profcore.measure.loop import Routing, SettingFailed, run_sweep
 from profcore.measure.telemetry import Telemetry
 from profcore.spec.records import Sample
 from profcore.spec.stages import Clock, Stage
+from tests.support import small_sweep
 
 CPU = torch.device("cpu")
 NEVER = bool

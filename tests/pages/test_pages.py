@@ -5,7 +5,6 @@ import json
 import time
 
 import pytest
-from conftest import small_sweep
 from PIL import Image
 from streamlit.testing.v1 import AppTest
 
@@ -15,6 +14,7 @@ from profcore.spec.runs import RunSpec, Target
 from profcore.spec.stages import State
 from profcore.storage import spool
 from profcore.worker.profiles import ProfileKey
+from tests.support import ROOT, small_sweep
 
 FIGURES = ["PNG, 300 DPI", "SVG", "PDF"]
 DOWNLOADS = ["Result JSON", "Samples CSV", "Samples Parquet", "All, with figures"]
@@ -40,7 +40,7 @@ def service(database):
 @pytest.fixture
 def app(service):
     def show(page="home", **query):
-        test = AppTest.from_file("../app.py", default_timeout=60)
+        test = AppTest.from_file(str(ROOT / "app.py"), default_timeout=60)
         test.run()
         if page != "home":
             test.switch_page(f"pages/{page}.py")
@@ -244,7 +244,6 @@ def test_a_failed_run_shows_its_reason(app, service):
 def test_a_held_database_is_said_on_the_page(tmp_path, monkeypatch):
     import subprocess
     import sys
-    from pathlib import Path
 
     monkeypatch.setenv("PROFCORE_DB", str(tmp_path / "held.duckdb"))
     code = (
@@ -252,10 +251,10 @@ def test_a_held_database_is_said_on_the_page(tmp_path, monkeypatch):
         "print('held', flush=True); sys.stdin.read()"
     )
     command = [sys.executable, "-c", code, str(tmp_path / "held.duckdb")]
-    root = Path(__file__).parents[1]
+    root = ROOT
     with subprocess.Popen(command, cwd=root, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as holder:
         holder.stdout.readline()
-        test = AppTest.from_file("../app.py", default_timeout=60).run()
+        test = AppTest.from_file(str(ROOT / "app.py"), default_timeout=60).run()
         holder.stdin.close()
     assert not test.exception
     assert "held by another process" in texts(test.error)

@@ -1,13 +1,13 @@
 from dataclasses import replace
 
 import pytest
-from conftest import small_sweep
 
 from profcore.errors import UserError
 from profcore.experiments.knobs import CATALOGUE, base_setting, build_settings, default_values, parse_values
 from profcore.models.config import PRESETS
 from profcore.spec.runs import RunSpec, Sweep, Target
 from profcore.spec.settings import Setting, first_blocks, parse_mask
+from tests.support import small_sweep
 
 TINY = PRESETS["tiny"]
 ALL = (True,) * 16

@@ -5,7 +5,6 @@ import json
 
 import pytest
 import torch
-from conftest import small_sweep
 
 from profcore.engines.eager import EagerEngine
 from profcore.errors import UserError
@@ -24,6 +23,7 @@ from profcore.spec.runs import Sweep, Target
 from profcore.spec.settings import Setting
 from profcore.spec.stages import Clock, Stage
 from profcore.worker.tools import run_tool
+from tests.support import small_sweep
 
 pytestmark = pytest.mark.skipif(not torch.cuda.is_available(), reason="this machine has no GPU")
 

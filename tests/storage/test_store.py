@@ -3,11 +3,9 @@ import signal
 import subprocess
 import sys
 import threading
-from pathlib import Path
 
 import duckdb
 import pytest
-from conftest import small_sweep
 
 from profcore.engines.names import ENGINES
 from profcore.errors import FormatError, StoreError
@@ -20,8 +18,7 @@ from profcore.spec.runs import RunSpec, Target
 from profcore.spec.stages import State
 from profcore.storage import spool
 from profcore.storage.store import MIGRATIONS, Store
-
-ROOT = Path(__file__).parents[1]
+from tests.support import ROOT, small_sweep
 
 
 def a_sample(number, setting=0, total=100.0):

@@ -5,7 +5,6 @@ import numpy as np
 import pandas as pd
 import pyarrow.parquet as pq
 import pytest
-from conftest import small_sweep
 
 from profcore import formats
 from profcore.errors import FormatError, UserError
@@ -20,6 +19,7 @@ from profcore.spec.stages import State
 from profcore.storage import spool
 from profcore.storage.frames import spool_samples
 from profcore.storage.store import Store
+from tests.support import small_sweep
 
 VALUES = {
     "context_scaling": (1, 2),

@@ -5,7 +5,6 @@ import math
 import numpy as np
 import pandas as pd
 import pytest
-from conftest import small_sweep
 
 from profcore.comparisons import engines, published
 from profcore.comparisons.side_by_side import find_groups, load_side_by_side
@@ -16,6 +15,7 @@ from profcore.spec.runs import RunSpec, Target
 from profcore.stats import slope
 from profcore.storage import spool
 from profcore.storage.store import Store
+from tests.support import small_sweep
 
 
 def test_slope_of_a_line_that_is_known():

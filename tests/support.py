@@ -1,0 +1,35 @@
+"""What several tests share besides fixtures: where things are, how long to wait, sweeps that take no time."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import replace
+from pathlib import Path
+
+from profcore.experiments.knobs import CATALOGUE, base_setting, build_settings
+from profcore.models.config import PRESETS
+from profcore.spec.runs import Sweep
+
+ROOT = Path(__file__).parents[1]
+SHARED = ROOT.parent / "shared"
+
+PATIENCE = float(os.environ.get("PROFCORE_TEST_PATIENCE", "1"))
+"""How much longer than usual to wait for what would otherwise hang; a slow or busy machine may set more."""
+
+
+def seconds(usual: float) -> float:
+    """A limit that guards against hanging, never one that a test is about; generous, and scaled by `PATIENCE`."""
+    return usual * PATIENCE
+
+
+def small_sweep(name: str = "moe_topk", values=(1, 2), num_samples: int = 2, **changes) -> Sweep:
+    """A sweep of the tiny model that takes a fraction of a second: two blocks, few tokens."""
+    experiment = CATALOGUE[name]
+    config = PRESETS["tiny"]
+    base = base_setting(experiment, config)
+    if name != "transformer_blocks_mask":
+        base = replace(base, block_mask=(True, True) + (False,) * 14)
+    if name != "output_tokens":
+        base = replace(base, output_tokens=min(base.output_tokens, 3))
+    changes = {"warmup": 0, **changes}
+    return Sweep(name, build_settings(experiment, values, base), num_samples, **changes)
