@@ -5,11 +5,10 @@ import streamlit as st
 from pages.parts import beside_view, controls, run_view
 from profcore import charts
 from profcore.experiments.knobs import CATALOGUE
-from profcore.spec.stages import Stage
+from profcore.spec.stages import MODEL_STAGES
 
 EXPERIMENT = CATALOGUE["output_tokens"]
 config = controls.shape()
-STAGES = (Stage.VISION_ENCODER, Stage.PROJECTOR, Stage.LLM_PREFILL, Stage.LLM_DECODE)
 
 
 def lengths() -> list[int]:
@@ -31,8 +30,10 @@ with right:
     run_view.show(
         EXPERIMENT,
         {
-            "Log scale": lambda result: [charts.breakdown(result.summary, EXPERIMENT, STAGES, "total_ms", log=True)],
-            "Linear scale": lambda result: [charts.breakdown(result.summary, EXPERIMENT, STAGES, "total_ms")],
+            "Log scale": lambda result: [
+                charts.breakdown(result.summary, EXPERIMENT, MODEL_STAGES, "total_ms", log=True)
+            ],
+            "Linear scale": lambda result: [charts.breakdown(result.summary, EXPERIMENT, MODEL_STAGES, "total_ms")],
             "Time per output token": lambda result: [charts.panel(result.summary, EXPERIMENT, "tpot_ms")],
             "Decode step by position": run_view.decode_steps,
         },

@@ -5,11 +5,10 @@ import streamlit as st
 from pages.parts import beside_view, controls, run_view
 from profcore import charts
 from profcore.experiments.knobs import CATALOGUE
-from profcore.spec.stages import Stage
+from profcore.spec.stages import TTFT_STAGES, Stage
 
 EXPERIMENT = CATALOGUE["context_scaling"]
 config = controls.shape()
-TTFT = (Stage.VISION_ENCODER, Stage.PROJECTOR, Stage.LLM_PREFILL)
 
 
 def grids() -> range:
@@ -36,7 +35,9 @@ with right:
     run_view.show(
         EXPERIMENT,
         {
-            "Time to first token": lambda result: [charts.breakdown(result.summary, EXPERIMENT, TTFT, "ttft_ms")],
+            "Time to first token": lambda result: [
+                charts.breakdown(result.summary, EXPERIMENT, TTFT_STAGES, "ttft_ms")
+            ],
             "Stage by stage": lambda result: [
                 charts.panel(result.summary, EXPERIMENT, Stage.VISION_ENCODER.column),
                 charts.panel(result.summary, EXPERIMENT, Stage.LLM_PREFILL.column),

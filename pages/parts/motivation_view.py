@@ -15,12 +15,12 @@ from profcore.experiments.motivation import FLOPS_SOURCES, MOTIVATION, Motivatio
 from profcore.results.pictures import distribution_line
 from profcore.results.tables import display_points
 from profcore.service.words import environment_line
-from profcore.spec.stages import Stage
+from profcore.spec.stages import TTFT_STAGES, Stage
 
 if TYPE_CHECKING:
     from profcore.results.pictures import PictureResult
 
-_TTFT = (Stage.VISION_ENCODER.column, Stage.PROJECTOR.column, Stage.LLM_PREFILL.column, "ttft_ms")
+_TTFT = (*(stage.column for stage in TTFT_STAGES), "ttft_ms")
 _MOST_LISTED = 10_000
 
 

@@ -30,12 +30,11 @@ def first_sample(target: Target, shelf: ModelShelf) -> list[Figure]:
     """
     from profcore import charts
     from profcore.service.service import Service
-    from profcore.spec.stages import Stage, State
+    from profcore.spec.stages import TTFT_STAGES, State
 
     config = shelf.get(target).model.config
     experiment = CATALOGUE["context_scaling"]
     settings = build_settings(experiment, range(1, 13), base_setting(experiment, config))
-    stages = (Stage.VISION_ENCODER, Stage.PROJECTOR, Stage.LLM_PREFILL)
     with tempfile.TemporaryDirectory() as directory:
         service = Service(Path(directory) / "bench.duckdb")
 
@@ -53,7 +52,7 @@ def first_sample(target: Target, shelf: ModelShelf) -> list[Figure]:
                 until(run_id, lambda run: run["num_samples"] > 0)
                 result = service.result(run_id)
                 assert result
-                charts.breakdown(result.summary, experiment, stages, "ttft_ms").to_dict()
+                charts.breakdown(result.summary, experiment, TTFT_STAGES, "ttft_ms").to_dict()
                 times.append(time.perf_counter() - begin)
                 service.stop(run_id)
                 until(run_id, lambda run: State(run["state"]).ended)

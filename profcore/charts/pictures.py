@@ -9,8 +9,7 @@ import numpy as np
 import pandas as pd
 
 from profcore.charts.base import COMPONENT_COLOURS, DECADES, ERROR, HEIGHT, LINE, STAGE_COLOURS, SUM_COLOUR
-from profcore.roofline.flops import STAGES
-from profcore.spec.stages import Stage
+from profcore.spec.stages import MODEL_STAGES, TTFT_STAGES, Stage
 from profcore.stats import METRIC_LABELS, SMALLEST_FOR_P95, SMALLEST_FOR_P99, median_interval, percentile
 
 if TYPE_CHECKING:
@@ -141,7 +140,7 @@ def parameter_bars(parameters: Sequence[Parameters]) -> alt.LayerChart:
 
 def component_bars(points: pd.DataFrame) -> alt.LayerChart:
     """Median latency of each component up to the first token, and of the data processing before, with intervals."""
-    names = {"processing_ms": "Data processing", **{stage.column: stage.label for stage in STAGES[:3]}}
+    names = {"processing_ms": "Data processing", **{stage.column: stage.label for stage in TTFT_STAGES}}
     rows = []
     for column, name in names.items():
         if column in points and points[column].notna().any():
@@ -149,7 +148,7 @@ def component_bars(points: pd.DataFrame) -> alt.LayerChart:
             rows.append([name, found.value, found.low, found.high, found.n])
     frame = pd.DataFrame(rows, columns=["component", "median", "low", "high", "n"])
     colours = {"Data processing": STAGE_COLOURS[Stage.OTHER]} | {
-        stage.label: STAGE_COLOURS[stage] for stage in STAGES[:3]
+        stage.label: STAGE_COLOURS[stage] for stage in TTFT_STAGES
     }
     y = alt.Y("component:N", sort=list(names.values()), title=None, axis=alt.Axis(labelLimit=160))
     tooltip = [
@@ -269,11 +268,11 @@ def flops_points(points: pd.DataFrame) -> alt.LayerChart:
     drawn = points if len(points) <= _MOST_POINTS else points.sample(_MOST_POINTS, random_state=0)
     frames = [
         drawn[["title"]].assign(stage=stage.label, flops=drawn[f"flops_{stage}"] / 1e9, value=drawn[stage.column])
-        for stage in STAGES
+        for stage in MODEL_STAGES
     ]
     frame = pd.concat(frames, ignore_index=True)
     frame = frame[(frame["flops"] > 0) & (frame["value"] > 0)]
-    present = [stage for stage in STAGES if stage.label in set(frame["stage"])]
+    present = [stage for stage in MODEL_STAGES if stage.label in set(frame["stage"])]
     chart = (
         alt.Chart(frame)
         .mark_circle(size=36, opacity=0.5)

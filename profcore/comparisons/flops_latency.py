@@ -7,10 +7,11 @@ from dataclasses import asdict
 import numpy as np
 import pandas as pd
 
-from profcore.roofline.flops import COLUMNS, STAGES
+from profcore.roofline.flops import COLUMNS
+from profcore.spec.stages import MODEL_STAGES
 from profcore.stats import METRIC_LABELS, correlation
 
-METRICS = (*(stage.column for stage in STAGES), "total_ms")
+METRICS = (*(stage.column for stage in MODEL_STAGES), "total_ms")
 
 
 def correlations(samples: pd.DataFrame) -> pd.DataFrame:

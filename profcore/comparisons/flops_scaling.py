@@ -14,7 +14,7 @@ import pandas as pd
 from profcore.models.config import PRESETS, MolmoConfig
 from profcore.roofline import cost, floors
 from profcore.roofline.flops import sample_flops
-from profcore.spec.stages import Stage
+from profcore.spec.stages import MODEL_STAGES, Stage
 from profcore.stats import METRIC_LABELS, ratio_of_medians
 
 if TYPE_CHECKING:
@@ -26,8 +26,7 @@ EXPERIMENT = "flops_scaling"
 VALUES = (1, 2, 4, 8)
 """Values of top-k that are measured unless others are given."""
 
-_STAGES = (Stage.VISION_ENCODER, Stage.PROJECTOR, Stage.LLM_PREFILL, Stage.LLM_DECODE)
-_METRICS = (*(stage.column for stage in _STAGES), "total_ms")
+_METRICS = (*(stage.column for stage in MODEL_STAGES), "total_ms")
 _FOLLOWS = 0.1
 
 
@@ -99,7 +98,7 @@ def _bytes(metric: str, samples: pd.DataFrame, config: MolmoConfig, routed: dict
         (routed or {}).get(int(first["top_k"])),
     )
     parts = cost.stage_costs(config, workload, itemsize=2)
-    stages = [stage for stage in _STAGES if metric in (stage.column, "total_ms")]
+    stages = [stage for stage in MODEL_STAGES if metric in (stage.column, "total_ms")]
     return sum(cost.total(parts[stage]).bytes for stage in stages)
 
 

@@ -16,7 +16,7 @@ from profcore.engines.base import StopRequestedError
 from profcore.engines.capture import Captures
 from profcore.models.knobs import check_setting
 from profcore.models.molmoe import CROP_PIXELS, PATCHES_PER_SIDE, TOKENS_PER_CROP
-from profcore.spec.stages import Stage
+from profcore.spec.stages import TTFT_STAGES, Stage
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Hashable
@@ -147,7 +147,7 @@ class StaticEngine:
         kept: list[Tensor] = []
         if clock:
             clock.start()
-        for stage in (Stage.VISION_ENCODER, Stage.PROJECTOR, Stage.LLM_PREFILL):
+        for stage in TTFT_STAGES:
             run(keys[stage])
             if clock:
                 clock.mark(stage)
@@ -173,7 +173,7 @@ class StaticEngine:
         plan = self._plan(inputs, setting)
         self._load(plan, inputs)
         works = self._works(plan, inputs, setting)
-        for stage in (Stage.VISION_ENCODER, Stage.PROJECTOR, Stage.LLM_PREFILL):
+        for stage in TTFT_STAGES:
             with record_function(f"stage:{stage}"):
                 works[stage]()
         for _ in range(steps):

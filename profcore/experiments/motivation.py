@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from profcore.errors import UserError
 from profcore.experiments.knobs import CATALOGUE, MAX_GRID, get_experiment
 from profcore.images.processing import select_tiling
-from profcore.spec.queries import DEFAULT_PROMPT, QuerySet
+from profcore.spec.queries import DEFAULT_PROMPT, QueryPlan, QuerySet
 from profcore.spec.runs import Sweep
 from profcore.spec.settings import Setting
 from profcore.spec.stages import Clock
@@ -182,9 +182,7 @@ def plan(
         warmup=warmup,
         seed=seed,
         clock=clock,
-        queries=replace(queries, queries=chosen),
-        query_of=tuple(index for _, index in settings),
-        fitted=fitted,
+        plan=QueryPlan(replace(queries, queries=chosen), tuple(index for _, index in settings), fitted),
         stop_at_eos=stop_at_eos,
     )
 

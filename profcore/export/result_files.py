@@ -13,7 +13,7 @@ from profcore.formats.scaling import FILE as SCALING_FILE
 from profcore.roofline import floors
 from profcore.roofline.flops import with_flops
 from profcore.roofline.parameters import count_parameters
-from profcore.spec.stages import Stage
+from profcore.spec.stages import TTFT_STAGES
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -55,8 +55,7 @@ def _motivation(experiment: Motivation, samples: pd.DataFrame, metadata: dict[st
             parameters = count_parameters(shape)
             more["parameters"] = {each.component: each.total for each in parameters}
             more["active_parameters"] = {each.component: each.active for each in parameters}
-        stages = (Stage.VISION_ENCODER, Stage.PROJECTOR, Stage.LLM_PREFILL)
-        means = {f"T_{stage.label}": samples[stage.column].mean() for stage in stages}
+        means = {f"T_{stage.label}": samples[stage.column].mean() for stage in TTFT_STAGES}
         more["average_latencies"] = {key: None if value != value else float(value) for key, value in means.items()}
     elif experiment.name == "flops_vs_latency":
         found = correlations(samples).set_index("metric")

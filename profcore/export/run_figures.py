@@ -7,15 +7,13 @@ from typing import TYPE_CHECKING
 from profcore import charts
 from profcore.comparisons import flops_scaling
 from profcore.results.sweep import Result
-from profcore.spec.stages import Knob, Stage
+from profcore.spec.stages import MODEL_STAGES, TTFT_STAGES, Knob, Stage
 
 if TYPE_CHECKING:
     import altair as alt
 
     from profcore.results.pictures import PictureResult
 
-_TTFT = (Stage.VISION_ENCODER, Stage.PROJECTOR, Stage.LLM_PREFILL)
-_ALL = (*_TTFT, Stage.LLM_DECODE)
 
 SWEEP_FIGURES = {
     "context_scaling": "exp1_vision_tokens_vs_latency_breakdown",
@@ -37,9 +35,9 @@ def _sweep_figures(result: Result) -> dict[str, list[alt.LayerChart]]:
         return {}
     name = "flops_scaling_latency" if result.run["details"].get("scaling") else SWEEP_FIGURES[experiment.name]
     if experiment.knob is Knob.VISION_TOKENS:
-        return {name: [charts.breakdown(summary, experiment, _TTFT, "ttft_ms")]}
+        return {name: [charts.breakdown(summary, experiment, TTFT_STAGES, "ttft_ms")]}
     if experiment.knob is Knob.OUTPUT_TOKENS:
-        return {name: [charts.breakdown(summary, experiment, _ALL, "total_ms", log=True)]}
+        return {name: [charts.breakdown(summary, experiment, MODEL_STAGES, "total_ms", log=True)]}
     panels = [Stage.LLM_PREFILL.column, Stage.LLM_DECODE.column]
     # A file may describe the total alone.
     present = [metric for metric in panels if metric in set(summary["metric"])] or ["total_ms"]
@@ -67,7 +65,7 @@ def _picture_figures(result: PictureResult) -> dict[str, list[alt.LayerChart]]:
             shown.insert(0, charts.parameter_bars(result.parameters))
         return {name: shown}
     if experiment.name == "vision_tokens_vs_latency":
-        metrics = [*(stage.column for stage in _TTFT), "ttft_ms"]
+        metrics = [*(stage.column for stage in TTFT_STAGES), "ttft_ms"]
         return {name: [charts.over_tokens(points, "num_vision_tokens", metrics)]}
     if experiment.name == "language_tokens_vs_latency":
         ending = "_with_eos" if result.stops_at_eos else "_no_eos"

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 from transformers import DynamicCache
 
-from profcore.spec.stages import Stage
+from profcore.spec.stages import MODEL_STAGES, Stage
 
 if TYPE_CHECKING:
     from profcore.inspectors.base import Inspection
@@ -67,7 +67,7 @@ def inspect(asked: Inspection) -> dict[str, Any]:
             "modules": sum(call["stage"] == each for call in calls),
             "bytes": sum(call["bytes"] for call in calls if call["stage"] == each),
         }
-        for each in (Stage.VISION_ENCODER, Stage.PROJECTOR, Stage.LLM_PREFILL, Stage.LLM_DECODE)
+        for each in MODEL_STAGES
     }
     return {
         "calls": calls,

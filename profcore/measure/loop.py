@@ -141,7 +141,7 @@ def run_sweep(
                     peak_memory_bytes=_peak_memory(model.device, extra_memory[index]),
                     telemetry=telemetry.read(),
                     issue_ms=timing.issue,
-                    processing_ms=round(given.processing_ms, 4) if sweep.queries else None,
+                    processing_ms=round(given.processing_ms, 4) if sweep.plan else None,
                 )
                 taken += 1
                 if visit == 0:
@@ -232,13 +232,13 @@ class Inputs:
             UserError: The picture cannot be read.
         """
         self._loaded, self._sweep = loaded, sweep
-        self._image = None if sweep.queries else load_picture(sweep.picture)
+        self._image = None if sweep.plan else load_picture(sweep.picture)
         self._kept: OrderedDict[Any, ModelInputs] = OrderedDict()
 
     def key(self, index: int) -> Any:
         """What a setting's inputs depend on."""
         sweep, grid = self._sweep, self._sweep.settings[index].grid
-        return (sweep.query_of[index], grid) if sweep.queries else grid
+        return (sweep.plan.of_setting[index], grid) if sweep.plan else grid
 
     def of(self, index: int) -> ModelInputs:
         """A setting's inputs.
@@ -258,12 +258,12 @@ class Inputs:
 
     def _make(self, index: int) -> ModelInputs:
         sweep, grid = self._sweep, self._sweep.settings[index].grid
-        if sweep.queries is None:
+        if sweep.plan is None:
             assert self._image
             return grid_inputs(self._loaded, self._image, grid, sweep.prompt)
-        query = sweep.queries.queries[sweep.query_of[index]]
+        query = sweep.plan.query(index)
         image = load_picture(query.picture)
-        if sweep.fitted:
+        if sweep.plan.fitted:
             return grid_inputs(self._loaded, image, grid, query.question)
         return picture_inputs(self._loaded, image, self._loaded.model.config.max_crops, query.question)
 

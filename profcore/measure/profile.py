@@ -27,7 +27,7 @@ from profcore.measure.clock import make_clock
 from profcore.measure.routing import prefill_experts
 from profcore.models.inputs import grid_inputs
 from profcore.roofline import cost
-from profcore.spec.stages import Clock, Stage
+from profcore.spec.stages import MODEL_STAGES, Clock, Stage
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -44,7 +44,6 @@ MOST_STEPS = 8
 """Decode steps that a profile pass looks at; more would make its trace large and say the same."""
 
 _SAMPLES = 9
-_STAGES = (Stage.VISION_ENCODER, Stage.PROJECTOR, Stage.LLM_PREFILL, Stage.LLM_DECODE)
 
 
 def explain(
@@ -112,7 +111,7 @@ def explain(
     costs = cost.stage_costs(loaded.model.config, workload, loaded.model.dtype.itemsize)
     stages = [
         _stage(stage, timings, found, cost.floor(cost.total(costs[stage]), ceilings), place)
-        for place, stage in enumerate(_STAGES)
+        for place, stage in enumerate(MODEL_STAGES)
         if stage is not Stage.LLM_DECODE or setting.output_tokens > 1
     ]
     total = sum(stage["measured_ms"] for stage in stages)
@@ -190,7 +189,7 @@ class _RangeClock:
         self._begin(Stage.VISION_ENCODER)
 
     def mark(self, stage: Stage) -> None:
-        following = _STAGES[_STAGES.index(stage) + 1]
+        following = MODEL_STAGES[MODEL_STAGES.index(stage) + 1]
         self._begin(following)
 
     def step(self) -> None:

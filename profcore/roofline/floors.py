@@ -10,13 +10,12 @@ import pandas as pd
 from profcore.models.config import PRESETS, MolmoConfig
 from profcore.roofline import cost
 from profcore.spec.records import Ceilings
-from profcore.spec.stages import Stage
+from profcore.spec.stages import TTFT_STAGES, Stage
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
 _ITEM_SIZE = {"float32": 4, "bfloat16": 2, "float16": 2}
-_TTFT = (Stage.VISION_ENCODER, Stage.PROJECTOR, Stage.LLM_PREFILL)
 
 
 def run_shape(environment: dict[str, Any]) -> MolmoConfig | None:
@@ -105,7 +104,7 @@ def _floors(
         for stage, stage_cost in costs.items():
             bound = floors[stage]
             yield setting, stage.column, bound.ms, bound.binds, stage_cost.flops, stage_cost.bytes
-        for metric, stages in (("ttft_ms", _TTFT), ("total_ms", tuple(costs))):
+        for metric, stages in (("ttft_ms", TTFT_STAGES), ("total_ms", tuple(costs))):
             parts = [costs[stage] for stage in stages]
             yield (
                 setting,

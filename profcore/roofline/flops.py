@@ -11,13 +11,12 @@ import numpy as np
 import pandas as pd
 
 from profcore.roofline import cost, floors
-from profcore.spec.stages import Stage
+from profcore.spec.stages import MODEL_STAGES
 
 if TYPE_CHECKING:
     from profcore.models.config import MolmoConfig
 
-STAGES = (Stage.VISION_ENCODER, Stage.PROJECTOR, Stage.LLM_PREFILL, Stage.LLM_DECODE)
-COLUMNS = (*(f"flops_{stage}" for stage in STAGES), "flops_total")
+COLUMNS = (*(f"flops_{stage}" for stage in MODEL_STAGES), "flops_total")
 _COUNTS = ["num_crops", "num_input_tokens", "num_output_tokens", "top_k", "active_blocks"]
 
 
@@ -46,7 +45,7 @@ def _of_kinds(kinds: pd.DataFrame, config: MolmoConfig) -> np.ndarray:
         workload = cost.Workload(int(crops), int(tokens), int(answer), int(top_k), int(blocks))
         # The size of an item changes bytes alone.
         parts = cost.stage_costs(config, workload, itemsize=2)
-        flops = [cost.total(parts[stage]).flops for stage in STAGES]
+        flops = [cost.total(parts[stage]).flops for stage in MODEL_STAGES]
         rows.append([*flops, sum(flops)])
     return np.array(rows, dtype=float).reshape(-1, len(COLUMNS))
 

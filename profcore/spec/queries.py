@@ -96,3 +96,39 @@ class QuerySet:
             queries=tuple(Query.from_dict(query) for query in value["queries"]),
             skipped=tuple(Skipped(*each) for each in value.get("skipped", ())),
         )
+
+
+@dataclass(frozen=True)
+class QueryPlan:
+    """Which query each setting of a sweep measures, and how its picture is cut.
+
+    Attributes:
+        queries: What is measured.
+        of_setting: For each setting of the sweep, the index of its query.
+        fitted: Whether a query's picture is cropped to its setting's grid; else it is tiled by the model's own rule.
+    """
+
+    queries: QuerySet
+    of_setting: tuple[int, ...]
+    fitted: bool = False
+
+    def __post_init__(self) -> None:
+        if not set(self.of_setting).issubset(range(len(self.queries.queries))):
+            raise ValueError("a setting's query is none of the plan's")
+
+    def query(self, setting: int) -> Query:
+        """The query of a setting, by its index in the sweep."""
+        return self.queries.queries[self.of_setting[setting]]
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain JSON values, as they stand among a sweep's own."""
+        return {"queries": self.queries.to_dict(), "query_of": list(self.of_setting), "fitted": self.fitted}
+
+    @classmethod
+    def from_dict(cls, value: dict[str, Any]) -> QueryPlan:
+        """The reverse of `to_dict`."""
+        return cls(
+            queries=QuerySet.from_dict(value["queries"]),
+            of_setting=tuple(value.get("query_of", ())),
+            fitted=bool(value.get("fitted", False)),
+        )

@@ -10,7 +10,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from profcore.errors import UserError
-from profcore.spec.queries import DEFAULT_PROMPT, Picture, QuerySet
+from profcore.spec.queries import DEFAULT_PROMPT, Picture, QueryPlan, QuerySet
 from profcore.spec.settings import Setting
 from profcore.spec.stages import Clock
 
@@ -26,11 +26,9 @@ class Sweep:
         warmup: Untimed inferences per setting, at its own shape and full output length.
         seed: Seed of the visiting order, which is drawn anew each round.
         clock: How latencies are taken.
-        picture: What the model sees, unless there are queries.
-        prompt: The question put to the model, unless there are queries.
-        queries: The pictures and questions of a Motivation experiment.
-        query_of: For each setting, which of the queries it measures.
-        fitted: Whether a query's picture is cropped to its setting's grid; else it is tiled by the model's own rule.
+        picture: What the model sees, unless there is a plan of queries.
+        prompt: The question put to the model, unless there is a plan of queries.
+        plan: The pictures and questions of a Motivation experiment, and which of them each setting measures.
         quality: Questions on which each setting's quality is recorded beside its latency; None for not at all.
         stop_at_eos: Whether an answer ends with the end-of-text token; `output_tokens` is then the most it may have.
     """
@@ -43,9 +41,7 @@ class Sweep:
     clock: Clock = Clock.EVENTS
     picture: Picture = field(default_factory=Picture)
     prompt: str = DEFAULT_PROMPT
-    queries: QuerySet | None = None
-    query_of: tuple[int, ...] = ()
-    fitted: bool = False
+    plan: QueryPlan | None = None
     stop_at_eos: bool = False
     quality: QuerySet | None = None
 
@@ -56,9 +52,8 @@ class Sweep:
             raise UserError(f"{self.warmup} warm-up inferences is not possible: give 0 or more.")
         if not self.settings:
             raise UserError("The sweep has no setting: choose at least one value of the knob.")
-        queries = len(self.queries.queries) if self.queries else 0
-        if queries and (len(self.query_of) != len(self.settings) or not set(self.query_of).issubset(range(queries))):
-            raise ValueError("query_of names a query for each setting")
+        if self.plan and len(self.plan.of_setting) != len(self.settings):
+            raise ValueError("the plan names a query for each setting")
 
     @property
     def num_inferences(self) -> int:
@@ -77,8 +72,8 @@ class Sweep:
             "picture": self.picture.to_dict(),
             "prompt": self.prompt,
         }
-        if self.queries:
-            plain |= {"queries": self.queries.to_dict(), "query_of": list(self.query_of), "fitted": self.fitted}
+        if self.plan:
+            plain |= self.plan.to_dict()
         if self.stop_at_eos:
             plain["stop_at_eos"] = True
         if self.quality:
@@ -97,9 +92,7 @@ class Sweep:
             clock=Clock(value["clock"]),
             picture=Picture(**value["picture"]),
             prompt=value["prompt"],
-            queries=QuerySet.from_dict(value["queries"]) if value.get("queries") else None,
-            query_of=tuple(value.get("query_of", ())),
-            fitted=bool(value.get("fitted", False)),
+            plan=QueryPlan.from_dict(value) if value.get("queries") else None,
             stop_at_eos=bool(value.get("stop_at_eos", False)),
             quality=QuerySet.from_dict(value["quality"]) if value.get("quality") else None,
         )
@@ -180,8 +173,8 @@ def sweep_settings(sweep: Sweep) -> list[dict[str, Any]]:
             "block_mask": setting.mask_label,
             "output_tokens": setting.output_tokens,
         }
-        if sweep.queries:
-            query = sweep.queries.queries[sweep.query_of[index]]
+        if sweep.plan:
+            query = sweep.plan.query(index)
             row |= {"image_id": query.image_id, "query_id": query.query_id}
             row |= {"image_width": query.width, "image_height": query.height}
         rows.append(row)

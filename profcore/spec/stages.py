@@ -34,6 +34,13 @@ _STAGE_LABELS = {
 }
 
 
+TTFT_STAGES = (Stage.VISION_ENCODER, Stage.PROJECTOR, Stage.LLM_PREFILL)
+"""The stages up to the first token, in the order they run."""
+
+MODEL_STAGES = (*TTFT_STAGES, Stage.LLM_DECODE)
+"""The stages in which the model itself works, in the order they run; `OTHER` is what they leave of the total."""
+
+
 class Knob(StrEnum):
     """A dial of the model that a sweep turns."""
 

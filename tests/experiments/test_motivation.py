@@ -41,24 +41,24 @@ def measure(tiny, sweep, engine=None):
 def test_a_plan_survives_being_written(name):
     sweep = plan(MOTIVATION[name], queries(4), CONFIG)
     assert Sweep.from_dict(sweep.to_dict()) == sweep
-    assert sweep.queries.skipped == (Skipped("a.jpg", "It is broken."),)
+    assert sweep.plan.queries.skipped == (Skipped("a.jpg", "It is broken."),)
 
 
 def test_pictures_are_tiled_by_the_models_own_rule():
     sweep = plan(MOTIVATION["latency_distribution"], queries(36), CONFIG)
-    for setting, index in zip(sweep.settings, sweep.query_of, strict=True):
-        query = sweep.queries.queries[index]
+    for setting, index in zip(sweep.settings, sweep.plan.of_setting, strict=True):
+        query = sweep.plan.queries.queries[index]
         assert setting.grid == select_tiling(query.height, query.width, 12)
     assert len({setting.grid for setting in sweep.settings}) > 3
 
 
 def test_experiment_3_has_every_grid_on_ten_pictures_with_one_question():
     sweep = plan(MOTIVATION["vision_tokens_vs_latency"], queries(36), CONFIG)
-    assert sweep.fitted
+    assert sweep.plan.fitted
     assert len(sweep.settings) == 12 * 10
     assert [setting.grid for setting in sweep.settings[::10]] == [(1, columns) for columns in range(1, 13)]
-    assert len({query.image_id for query in sweep.queries.queries}) == 10
-    assert {query.question for query in sweep.queries.queries} == {"Describe this image."}
+    assert len({query.image_id for query in sweep.plan.queries.queries}) == 10
+    assert {query.question for query in sweep.plan.queries.queries} == {"Describe this image."}
 
 
 def test_experiment_4_has_ten_pictures_at_each_length():
@@ -91,7 +91,7 @@ def test_each_picture_is_measured_with_its_own_question(tiny):
     samples = [each for each in measure(tiny, sweep) if isinstance(each, Sample)]
     assert sorted((sample.setting, sample.round) for sample in samples) == [(n, r) for n in range(3) for r in range(2)]
     for sample in samples:
-        query = sweep.queries.queries[sweep.query_of[sample.setting]]
+        query = sweep.plan.query(sample.setting)
         rows, columns = select_tiling(query.height, query.width, 12)
         assert sample.num_crops == rows * columns + 1
         assert sample.num_vision_tokens == (8 * rows + 4) * (8 * columns + 4) + 144
