@@ -7,8 +7,10 @@ import json
 import sys
 from dataclasses import replace
 
-from profcore.cli.common import check_database, database_of, deliver, measure, picture_of, print_table, target_of
+from profcore.cli.common import check_database, database_of, deliver, picture_of, print_table, target_of
 from profcore.cli.options import add_database, add_json, add_picture, add_spool_only, add_target
+from profcore.cli.progress import measure
+from profcore.cli.values import whole_number
 from profcore.engines.names import ENGINES, engines_of
 from profcore.experiments.knobs import CATALOGUE, base_setting, build_settings, default_values, get_experiment
 from profcore.spec.runs import RunSpec, Sweep
@@ -21,9 +23,9 @@ def register(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> N
     parser.add_argument("experiment", nargs="?", choices=[*CATALOGUE, "all"], default="moe_topk")
     add_target(parser, engine=False)
     parser.add_argument("--engines", nargs="+", choices=list(ENGINES), help="those that the device can run")
-    parser.add_argument("--num-samples", type=int, default=20, help="timed inferences per setting (20)")
-    parser.add_argument("--warmup", type=int, default=2, help="untimed inferences per setting (2)")
-    parser.add_argument("--seed", type=int, default=0, help="seed of the visiting order (0)")
+    parser.add_argument("--num-samples", type=whole_number, default=20, help="timed inferences per setting (20)")
+    parser.add_argument("--warmup", type=whole_number, default=2, help="untimed inferences per setting (2)")
+    parser.add_argument("--seed", type=whole_number, default=0, help="seed of the visiting order (0)")
     add_picture(parser)
     add_json(parser)
     add_database(parser)

@@ -22,6 +22,7 @@ from profcore.cli import (
     tokens,
     why,
 )
+from profcore.cli.values import check_words, shortened
 from profcore.errors import UserError
 
 if TYPE_CHECKING:
@@ -38,13 +39,20 @@ _LEVELS = (logging.WARNING, logging.INFO, logging.DEBUG)
 def main(arguments: Sequence[str] | None = None) -> NoReturn:
     """Run a command; exits 0 when done, 1 when something measured or checked failed, 2 on bad input."""
     words = list(sys.argv[1:] if arguments is None else arguments)
-    options = build_parser().parse_args([_hyphens(word) for word in words])
-    level = _LEVELS[min(options.verbose, len(_LEVELS) - 1)]
-    logging.basicConfig(level=level, format="%(asctime)s %(name)s: %(message)s", force=True)
     try:
+        check_words(words)
+        options = build_parser().parse_args([hyphens(word) for word in words])
+        level = _LEVELS[min(options.verbose, len(_LEVELS) - 1)]
+        logging.basicConfig(level=level, format="%(asctime)s %(name)s: %(message)s", force=True)
         code = options.command(options)
     except UserError as error:
         print(f"profcore: {error}", file=sys.stderr)
+        code = 2
+    except OSError as error:
+        # A path that no part foresaw: too long, not permitted, on a full disk.
+        logging.getLogger(__name__).info("", exc_info=True)
+        path = f"{shortened(str(error.filename))}: " if error.filename else ""
+        print(f"profcore: {path}{error.strerror or error}.", file=sys.stderr)
         code = 2
     except KeyboardInterrupt:
         print("profcore: stopped.", file=sys.stderr)
@@ -63,7 +71,7 @@ def build_parser() -> argparse.ArgumentParser:
     return parser
 
 
-def _hyphens(word: str) -> str:
+def hyphens(word: str) -> str:
     """An option as this project spells it: the published scripts write underscores, and both are taken."""
     if not word.startswith("--"):
         return word
