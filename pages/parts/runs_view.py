@@ -7,7 +7,7 @@ from typing import Any
 import pandas as pd
 import streamlit as st
 
-from pages.parts import compare_view, intake_view
+from pages.parts import compare_view, import_view
 from pages.parts.state import service
 from profcore.errors import UserError
 from profcore.service.words import environment_line
@@ -23,7 +23,7 @@ def show() -> None:
     with below:
         st.divider()
         # Before the table, which is to hold what is taken in now.
-        intake_view.show()
+        import_view.show()
     runs = service().run_table()
     with table:
         _runs(runs)

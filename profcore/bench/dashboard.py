@@ -84,7 +84,7 @@ def page_data(target: Target, shelf: ModelShelf) -> list[Figure]:
 
 def take_in(target: Target, shelf: ModelShelf) -> list[Figure]:
     """From a result file of 100,000 rows to its samples in the store."""
-    from profcore.formats.intake import lay_down, recognise
+    from profcore.formats.imports import read_import, write_import
     from profcore.storage.store import Store
 
     del target, shelf
@@ -95,7 +95,7 @@ def take_in(target: Target, shelf: ModelShelf) -> list[Figure]:
 
     def once() -> None:
         with tempfile.TemporaryDirectory() as directory, Store(Path(directory) / "bench.duckdb") as store:
-            lay_down(recognise(data, "bench.json", store.spools), store.spools)
+            write_import(read_import(data, "bench.json", store.spools), store.spools)
             assert store.take_in_all() == _MANY_ROWS
 
     seconds = _median_ms(once, times=3) / 1e3

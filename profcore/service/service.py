@@ -19,7 +19,7 @@ from profcore.errors import FormatError, UserError
 from profcore.experiments.knobs import CATALOGUE
 from profcore.experiments.motivation import MOTIVATION, experiment_title, plan_all
 from profcore.export import archive
-from profcore.formats.intake import Received, lay_down, recognise
+from profcore.formats.imports import Import, read_import, write_import
 from profcore.images.pictures import load_picture, open_picture
 from profcore.models.config import model_shape
 from profcore.models.knobs import check_setting
@@ -224,7 +224,7 @@ class Service:
     def _profiles(self) -> Path:
         return self.store.path.parent / "profiles"
 
-    def receive(self, data: bytes, name: str) -> Received:
+    def import_file(self, data: bytes, name: str) -> Import:
         """Take in a file that a person gives.
 
         Raises:
@@ -234,10 +234,10 @@ class Service:
             raise FormatError(
                 f"{name} has {len(data) / 1e6:,.0f} MB: at most {LARGEST_UPLOAD / 1e6:,.0f} are taken in."
             )
-        received = recognise(data, name, self.store.spools)
-        lay_down(received, self.store.spools)
+        imported = read_import(data, name, self.store.spools)
+        write_import(imported, self.store.spools)
         self.store.take_in_all()
-        return received
+        return imported
 
     def keep_picture(self, data: bytes, name: str) -> Picture:
         """Keep a person's picture beside the database, under a name that follows from its content.
@@ -286,7 +286,7 @@ class Service:
         """The whole database as a file's content, copied while it is in use."""
         with tempfile.TemporaryDirectory() as directory:
             path = Path(directory) / "profcore.duckdb"
-            self.store.snapshot(path)
+            self.store.connection.snapshot(path)
             return path.read_bytes()
 
     def rename(self, run_id: str, name: str) -> None:

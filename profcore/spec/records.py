@@ -76,6 +76,10 @@ class Ceilings:
         return dataclasses.asdict(self)
 
 
+TELEMETRY = ("sm_clock_mhz", "temperature_c", "power_w", "throttle_reasons")
+"""What a sample's `telemetry` may hold; each is a column of its own in the database."""
+
+
 @dataclass(frozen=True)
 class Sample:
     """One timed inference at one setting; latencies in milliseconds.

@@ -21,6 +21,7 @@ from profcore.errors import FormatError
 from profcore.spec.records import Ceilings, Environment, Sample, now
 from profcore.spec.runs import RunSpec
 from profcore.spec.stages import State
+from profcore.spec.text import parse_json
 
 Record = dict[str, Any]
 
@@ -127,25 +128,61 @@ def read_from(path: Path, offset: int = 0) -> Chunk:
     return Chunk(parse_lines(data[:end], path.name, f" after byte {offset}" if offset else ""), offset + end)
 
 
+@dataclass(frozen=True)
+class Lines:
+    """A spool's whole lines.
+
+    Attributes:
+        records: A record for each line; None for one that is no record.
+        offset: The byte offset after the last whole line.
+    """
+
+    records: list[Record | None]
+    offset: int
+
+
+def read_lines(path: Path, offset: int = 0) -> Lines:
+    """The whole lines of a spool from a byte offset on, each by itself; one still being written is left for later."""
+    with path.open("rb") as file:
+        file.seek(offset)
+        data = file.read()
+    end = data.rfind(b"\n") + 1
+    return Lines(split_records(data[:end]), offset + end)
+
+
+def split_records(data: bytes) -> list[Record | None]:
+    """A record for each line; None for one that is no JSON object with a type."""
+    lines = data.removesuffix(b"\n").split(b"\n") if data else []
+    # One array is read several times as fast as many lines; which line is wrong is looked for only when one is.
+    with suppress(ValueError):
+        records = parse_json(b"[" + b",".join(lines) + b"]")
+        if len(records) == len(lines) and all(map(_is_record, records)):
+            return records
+    return [_record(line) for line in lines]
+
+
+def _record(line: bytes) -> Record | None:
+    try:
+        record = parse_json(line)
+    except ValueError:
+        return None
+    return record if _is_record(record) else None
+
+
+def _is_record(value: Any) -> bool:
+    return isinstance(value, dict) and isinstance(value.get("type"), str)
+
+
 def parse_lines(data: bytes, name: str, where: str = "") -> list[Record]:
     """The records of whole lines.
 
     Raises:
         FormatError: A line is no JSON object with a type; its number and `where` are said.
     """
-    lines = data.splitlines()
-    # One array is read several times as fast as many lines; which line is wrong is looked for only when one is.
-    with suppress(ValueError):
-        records = json.loads(b"[" + b",".join(lines) + b"]")
-        if len(records) == len(lines) and all(isinstance(each, dict) and "type" in each for each in records):
-            return records
     records = []
-    for number, line in enumerate(lines, start=1):
-        try:
-            record = json.loads(line)
-            record["type"]
-        except (ValueError, TypeError, KeyError):
-            raise FormatError(f"{name} is not a spool: line {number}{where} is no record.") from None
+    for number, record in enumerate(split_records(data), start=1):
+        if record is None:
+            raise FormatError(f"{name} is not a spool: line {number}{where} is no record.")
         records.append(record)
     return records
 

@@ -442,7 +442,7 @@ def test_the_sweep_stands_beside_real_pictures_on_a_first_visit(app):
 
 def test_what_differs_is_named_beside_the_comparison(app, service, shared):
     data = (shared / "motivation/exp3_vision_tokens_vs_latency.json").read_bytes()
-    published = service.receive(data, "published.json").run_id
+    published = service.import_file(data, "published.json").run_id
     test = app("compare")
     (choice,) = test.multiselect
     eager = next(option for option in choice.options if "eager" in option)
@@ -494,7 +494,7 @@ def test_the_service_renames_removes_and_packs(service):
     assert run_id in service.ended_runs()
     assert len(service.snapshot()) > 10_000
     with pytest.raises(UserError, match="at most 200 are taken in"):
-        service.receive(bytes(200_000_001), "large.json")
+        service.import_file(bytes(200_000_001), "large.json")
     service.remove(run_id)
     assert service.store.run(run_id) is None
 
