@@ -29,7 +29,7 @@ def pick(experiment: str) -> str | None:
         watch(experiment, None)
         return None
     names = {row["id"]: run_name(row) for row in runs.to_dict("records")}
-    latest = service().latest(experiment)
+    latest = service().store.latest(experiment)
     assert latest
     # Not bound to the link by Streamlit, which would write the name, and with it what may change.
     if st.session_state.setdefault("run", st.query_params.get("run", LATEST)) not in names:
@@ -58,7 +58,7 @@ def watch(experiment: str, known: str | None) -> None:
 
     @st.fragment(run_every=_IDLE_S)
     def look() -> None:
-        if service().latest(experiment) != known:
+        if service().store.latest(experiment) != known:
             st.rerun()
 
     look()
@@ -112,7 +112,7 @@ def downloads(result: MeasuredRun) -> None:
     """Buttons that make their file when they are pressed."""
     if result.samples.empty:
         return
-    asked, run_id = service(), result.run["id"]
+    asked, run_id = service().downloads, result.run["id"]
     name = asked.result_name(result)
     files: tuple[tuple[str, Callable[[], str | bytes], str, str], ...] = (
         ("Result JSON", lambda: asked.result_json(result), name, "application/json"),

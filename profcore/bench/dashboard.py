@@ -29,6 +29,7 @@ def first_sample(target: Target, shelf: ModelShelf) -> list[Figure]:
     every half second, which comes on top.
     """
     from profcore import charts
+    from profcore.results.sweep import load_result
     from profcore.service.service import Service
     from profcore.spec.stages import TTFT_STAGES, State
 
@@ -50,7 +51,7 @@ def first_sample(target: Target, shelf: ModelShelf) -> list[Figure]:
                 begin = time.perf_counter()
                 run_id = service.start(target, Sweep(experiment.name, settings, num_samples=2))
                 until(run_id, lambda run: run["num_samples"] > 0)
-                result = service.result(run_id)
+                result = load_result(service.store, run_id)
                 assert result
                 charts.breakdown(result.summary, experiment, TTFT_STAGES, "ttft_ms").to_dict()
                 times.append(time.perf_counter() - begin)

@@ -93,6 +93,9 @@ def main() -> None:
 
     def listen() -> None:
         for command in _commands(sys.stdin.buffer):
+            if command["do"] == "tool":
+                # The same question may be asked again after it was stopped; a stop that follows is of this one.
+                stopped.discard(command["id"])
             if command["do"] in ("run", "tool"):
                 asked.put(command)
             elif command["do"] == "stop":
@@ -106,8 +109,6 @@ def main() -> None:
     while (command := asked.get()) is not None and not gone.is_set():
         if command["do"] == "tool":
             question = command["id"]
-            # The same question may be asked again after it was stopped.
-            stopped.discard(question)
             answer(command, shelf, lambda question=question: gone.is_set() or question in stopped)  # type: ignore[misc]
             tell("ended", run=question)
             continue

@@ -218,18 +218,15 @@ class TestSpoolsFromElsewhere:
     def test_broken_lines_are_left_out_and_counted(self, store, tmp_path):
         spec, path = write_run(tmp_path / "elsewhere", "moe_topk")
         lines = path.read_bytes().splitlines(keepends=True)
-        whole = b"".join([*lines[:2], b"oops\n", lines[2].replace(b'"setting":0', b'"setting":7'), *lines[2:]])
+        sample = next(line for line in lines if b'"type":"sample"' in line)
+        whole = b"".join([*lines[:2], b"oops\n", sample.replace(b'"setting":', b'"setting":7'), *lines[2:]])
         found = read_import(whole, path.name, store.spools)
         assert "2 lines of it are left out" in found.note
         write_import(found, store.spools)
         store.take_in_all()
         assert store.bad_lines(spec.id) == 2
         with pytest.raises(FormatError, match="not a spool this version reads"):
-            read_import(
-                b"".join([lines[0].replace(b'"num_samples":2', b'"num_samples":0'), *lines[1:]]),
-                path.name,
-                store.spools,
-            )
+            read_import(whole.replace(b'"num_samples":2', b'"num_samples":0'), path.name, store.spools)
 
 
 def test_csv_and_parquet_hold_every_sample(store):
