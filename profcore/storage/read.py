@@ -64,7 +64,8 @@ class Reader:
             ORDER BY state NOT IN ('queued', 'running') AND measured IS NULL,
                 source = 'shipped', source = 'shipped' AND environment ->> 'engine' <> 'compiled',
                 CASE WHEN state IN ('queued', 'running') THEN 0 WHEN state = 'done' THEN 1 ELSE 2 END,
-                CASE WHEN state IN ('queued', 'running') THEN 0 ELSE measured END DESC NULLS LAST, created_at DESC, id DESC
+                CASE WHEN state IN ('queued', 'running') THEN 0 ELSE measured END DESC NULLS LAST,
+                created_at DESC, id DESC
             LIMIT 1
             """,
             [experiment],
