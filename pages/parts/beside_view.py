@@ -71,6 +71,9 @@ def show(result: Result, whole: bool) -> None:
     names = {each.run["id"]: _series_name(rows[each.run["id"]]) for each in found}
     names[result.run["id"]] = f"sweep, {pd.Timestamp(result.run['created_at']).strftime('%d %b %H:%M:%S')}"
     beside = compare_with_pictures(result, found, metrics, names)
+    for run_id, refused in beside.refused.items():
+        for sentence in refused:
+            st.warning(f"{beside.names[run_id]}: {sentence}", icon=":material/block:")
     _tell_differences(beside.differences)
     for start in range(0, len(metrics), 2):
         row = metrics[start : start + 2]
@@ -81,7 +84,8 @@ def show(result: Result, whole: bool) -> None:
     if beside.left_out:
         st.caption(f"{beside.left_out:,} points are not drawn; slopes and ratios rest on all.")
     for run_id, sentences in beside.sentences.items():
-        st.markdown("\n".join((f"**{beside.names[run_id]}**", *(f"- {sentence}" for sentence in sentences))))
+        if sentences:
+            st.markdown("\n".join((f"**{beside.names[run_id]}**", *(f"- {sentence}" for sentence in sentences))))
     for each in found:
         for note in each.notes:
             st.caption(f":material/info: {beside.names[each.run['id']]}: {note}")

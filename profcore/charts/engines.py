@@ -31,7 +31,8 @@ def engines(rows: pd.DataFrame, experiment: Experiment, metric: str, log: bool) 
     unit = "ms per token" if metric == "tpot_ms" else "ms"
     scale = alt.Scale(type="log", nice=False, padding=12) if log else alt.Scale(zero=True)
     axis = alt.Axis(values=DECADES, format="~r") if log else alt.Axis()
-    x = alt.X("x:Q", title=experiment.axis, scale=alt.Scale(zero=False, nice=False, padding=12))
+    steps = alt.Axis(tickMinStep=1, format="d")
+    x = alt.X("x:Q", title=experiment.axis, scale=alt.Scale(zero=False, nice=False, padding=12), axis=steps)
     title = f"{METRIC_LABELS[metric]} ({unit})"
     y = alt.Y("median:Q", title=title, scale=scale, axis=axis)
     colour = alt.Color(

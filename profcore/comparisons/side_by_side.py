@@ -153,17 +153,22 @@ class _Parts:
     slopes: list[pd.DataFrame] = field(default_factory=list)
     conditions: list[Conditions] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
+    several: dict[int, list[str]] = field(default_factory=dict)
 
     def add(self, experiment: Experiment, samples: pd.DataFrame, engine: str) -> None:
         """Medians and slopes of one series."""
         self.rows.append(engines.medians(experiment, samples).assign(engine=engine))
         self.slopes.append(engines.sensitivities(experiment, samples).assign(engine=engine))
-        if several := engines.equal_counts(experiment, samples):
-            counts = ", ".join(str(count) for count in several)
-            self.notes.append(
-                f"{engine}: several masks run {counts} blocks. They are settings of their own, so no line is drawn "
-                "through them and no slope is given."
-            )
+        for count in engines.equal_counts(experiment, samples):
+            self.several.setdefault(count, []).append(engine)
+
+    def mask_notes(self) -> list[str]:
+        """What to know where masks run equally many blocks."""
+        return [
+            f"Several masks run {count} blocks ({', '.join(who)}). Each is a setting and a point of its own: a line "
+            "joins one of each number, the first blocks where they were measured, and no slope is given."
+            for count, who in self.several.items()
+        ]
 
 
 def load_side_by_side(store: Store, experiment_name: str, group: Group) -> SideBySide:
@@ -188,7 +193,7 @@ def load_side_by_side(store: Store, experiment_name: str, group: Group) -> SideB
         rows=pd.concat(parts.rows, ignore_index=True) if parts.rows else pd.DataFrame(),
         sensitivities=pd.concat(parts.slopes, ignore_index=True) if parts.slopes else pd.DataFrame(),
         differences=find_differences(parts.conditions, leave_out=_ENGINES_OWN),
-        notes=parts.notes,
+        notes=parts.mask_notes() + parts.notes,
         published=published,
     )
 

@@ -85,7 +85,8 @@ class Beside:
             `outside` (points beyond the sweep's tokens).
         names: What each run is called, the sweep first; no two alike.
         sentences: The comparison in words, for each Motivation run.
-        refusals: What is not compared, since a knob stands elsewhere: `run`, `metric`, `points`, `reason`.
+        refused: What is not compared, in words, for each Motivation run.
+        refusals: The same as a table: `run`, `metric`, `points`, `reason`, which is a knob that stands elsewhere.
         differences: What else the runs differ in, and what cannot be told.
         left_out: Points that are not drawn.
     """
@@ -97,6 +98,7 @@ class Beside:
     ratios: pd.DataFrame
     names: dict[str, str]
     sentences: dict[str, list[str]]
+    refused: dict[str, list[str]]
     refusals: pd.DataFrame
     differences: list[str]
     left_out: int
@@ -111,6 +113,7 @@ class Beside:
             "names": self.names,
             "differences": self.differences,
             "sentences": self.sentences,
+            "refused": self.refused,
             **{name: records(getattr(self, name)) for name in tables},
         }
 
@@ -210,9 +213,8 @@ def set_beside(
         slopes=slopes,
         ratios=ratios,
         names={each.run_id: each.name for each in (own, *others)},
-        sentences={
-            each.conditions.run_id: _sentences(experiment, sweep, each, slopes, ratios, refusals) for each in pictures
-        },
+        sentences={each.conditions.run_id: _sentences(experiment, sweep, each, slopes, ratios) for each in pictures},
+        refused={each.run_id: _refusal_sentences(refusals, slopes, each.run_id) for each in others},
         refusals=refusals,
         differences=find_differences([own, *others], leave_out=(PICTURE, ORIGIN, KNOBS[experiment.knob])),
         left_out=tables.left_out,
@@ -271,26 +273,23 @@ def _alike(
     The pictures' grids are what the comparison is about. A knob that one of both does not say refuses nothing here:
     that it cannot be told stands among the differences.
     """
-    alike, reasons = pd.Series(True, index=points.index), {}
+    elsewhere = pd.DataFrame(index=points.index)
     for knob in (Knob.TOP_K, Knob.ACTIVE_BLOCKS, Knob.OUTPUT_TOKENS):
-        if knob is experiment.knob or metric in _UNMOVED[knob]:
-            continue
         values = sweep.conditions.knobs[knob]
-        if not values:
+        if knob is experiment.knob or metric in _UNMOVED[knob] or not values:
             continue
         theirs = setting_values(points, knob)
-        if len(values) > 1:
-            elsewhere = alike.copy()
-        else:
-            (own,) = values
-            elsewhere = alike & theirs.isin([each for each in set(theirs.dropna()) if each.agrees(own) is False])
-        if elsewhere.any():
-            there = list_values(set(theirs[elsewhere].dropna()))
-            # A sweep that turns two knobs at once holds no value that pictures could be measured at.
-            reason = f"{KNOBS[knob]}: {list_values(values)} in the sweep, {there or 'not said'} in the pictures"
-            reasons[reason] = int(elsewhere.sum())
-            alike &= ~elsewhere
-    return alike, reasons
+        # A sweep that turns two knobs at once holds no value that pictures could be measured at.
+        other = [each for each in set(theirs.dropna()) if len(values) > 1 or each.agrees(next(iter(values))) is False]
+        there = theirs.isin(other)
+        if there.any():
+            reason = f"{KNOBS[knob]}: {list_values(values)} in the sweep, {list_values(other)} in the pictures"
+            elsewhere[reason] = there
+    alike = ~elsewhere.any(axis=1)
+    if alike.all():
+        return alike, {}
+    kinds = elsewhere[~alike].groupby(list(elsewhere.columns)).size().rename("points").reset_index().to_dict("records")
+    return alike, {"; ".join(reason for reason in elsewhere.columns if kind[reason]): kind["points"] for kind in kinds}
 
 
 def _medians(series: Series, column: str, metric: str) -> pd.DataFrame:
@@ -315,24 +314,23 @@ def _sentences(
     pictures: Series,
     slopes: pd.DataFrame,
     ratios: pd.DataFrame,
-    refusals: pd.DataFrame,
 ) -> list[str]:
-    """What is not compared and why, the comparison of each latency, and what explains a part of it."""
+    """The comparison of each latency, and what explains a part of it."""
     run_id = pictures.conditions.run_id
     x = sweep.points[experiment.column]
     own = slopes[slopes["run"] == sweep.conditions.run_id].set_index("metric")
     theirs = slopes[slopes["run"] == run_id].set_index("metric")
     ratio = ratios[ratios["run"] == run_id].set_index("metric")
-    found = _refusal_sentences(refusals[refusals["run"] == run_id], set(theirs.index))
-    found += comparison_sentences(own, theirs, ratio, experiment.per, (float(x.min()), float(x.max())))
+    found = comparison_sentences(own, theirs, ratio, experiment.per, (float(x.min()), float(x.max())))
     explain = crops_sentences if experiment.knob is Knob.VISION_TOKENS else tokens_sentences
     return found + (explain(sweep.points, pictures.points) if len(theirs) else [])
 
 
-def _refusal_sentences(refusals: pd.DataFrame, compared: set[Any]) -> list[str]:
-    """One sentence for each reason, with the latencies that it concerns."""
+def _refusal_sentences(refusals: pd.DataFrame, slopes: pd.DataFrame, run_id: str) -> list[str]:
+    """What is not compared and why: one sentence for each reason, with the latencies that it concerns."""
     found = []
-    for reason, rows in refusals.groupby("reason", sort=False):
+    compared = set(slopes.loc[slopes["run"] == run_id, "metric"])
+    for reason, rows in refusals[refusals["run"] == run_id].groupby("reason", sort=False):
         whole = [METRIC_LABELS[metric] for metric in rows["metric"] if metric not in compared]
         partly = [metric for metric in rows["metric"] if metric in compared]
         if whole:

@@ -145,7 +145,7 @@ def test_masks_of_equally_many_blocks_are_points_of_their_own_on_the_chart(store
     found = load_side_by_side(store, "transformer_blocks_mask", group)
     rows = found.rows[(found.rows["metric"] == "llm_prefill_ms") & (found.rows["engine"] == "eager")]
     assert rows.set_index("mask")["median"].to_dict() == pytest.approx(cost)
-    assert "eager: several masks run 4 blocks." in found.notes[0]
+    assert "Several masks run 4 blocks (eager)." in found.notes[0]
     assert found.sensitivities["slope"].isna().all()
     chart = charts.engines(found.rows, CATALOGUE["transformer_blocks_mask"], "llm_prefill_ms", log=False).to_dict()
     line = chart["layer"][0]["encoding"]

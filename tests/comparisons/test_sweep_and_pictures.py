@@ -193,9 +193,10 @@ def test_pictures_under_other_knobs_are_not_compared_where_a_latency_depends_on_
     assert found.refusals["metric"].tolist() == ["llm_prefill_ms", "ttft_ms"]
     assert set(found.refusals["reason"]) == {reason}
     assert found.refusals["points"].tolist() == [6, 6]
-    said = found.sentences["pictures"]
-    assert f"LLM prefill, TTFT: not compared, since they ran under other knobs ({reason})." in said
-    assert not [text for text in said if text.startswith(("LLM prefill:", "TTFT:"))]
+    assert found.refused["pictures"] == [
+        f"LLM prefill, TTFT: not compared, since they ran under other knobs ({reason})."
+    ]
+    assert not [text for text in found.sentences["pictures"] if text.startswith(("LLM prefill:", "TTFT:"))]
 
 
 def test_masks_of_equally_many_blocks_are_not_one_setting():
@@ -209,8 +210,7 @@ def test_pictures_of_several_settings_are_split_and_what_ran_alike_is_compared()
     found = beside(series("pictures", frame))
     ratio = found.ratios.set_index("metric").loc["llm_prefill_ms"]
     assert (ratio["ratio"], ratio["n"]) == (pytest.approx(1.05), 6)
-    said = [text for text in found.sentences["pictures"] if "left out" in text]
-    assert said == [
+    assert found.refused["pictures"] == [
         "LLM prefill, TTFT: 6 points are left out, which ran under other knobs (top-k: 8 in the sweep, 1 in the "
         "pictures)."
     ]
@@ -269,8 +269,12 @@ def test_stored_output_tokens_at_top_1_are_not_beside_pictures_at_top_8(store):
     found = compare_with_pictures(load_result(store, own), [load_picture_result(store, other)])
     assert found.ratios.empty
     assert found.points.empty
-    (said,) = found.sentences[other]
-    assert said.startswith("LLM decode, Total: not compared, since they ran under other knobs (")
+    assert found.sentences[other] == []
+    (said,) = found.refused[other]
+    assert said == (
+        "LLM decode, Total: not compared, since they ran under other knobs (top-k: 1 in the sweep, 8 in the pictures; "
+        "blocks: the first 2 of 16 in the sweep, all 16 in the pictures)."
+    )
     assert "top-k: 1 (" in " ".join(found.differences)
     assert "blocks: the first 2 of 16" in " ".join(found.differences)
 
