@@ -189,10 +189,10 @@ def test_pictures_of_two_data_sets_are_not_one_because_of_their_number(store):
 
 
 def test_a_sweeps_own_picture_is_none_of_a_data_sets(store):
-    knobs = small_sweep("output_tokens", (2, 10), num_samples=3)
+    knobs = small_sweep("output_tokens", (2, 10), num_samples=6)
     whole = replace(knobs, settings=tuple(replace(each, block_mask=(True,) * 16) for each in knobs.settings))
     sweep = load_result(store, store_run(store, whole, lambda setting: 10.0))
-    pictures = pictures_sweep("latency_distribution", number=1, top_k=whole.settings[0].top_k, num_samples=3)
+    pictures = pictures_sweep("latency_distribution", number=1, top_k=whole.settings[0].top_k, num_samples=6)
     run = load_picture_result(store, store_run(store, pictures, lambda setting: 10.0))
     assert compare_runs(sweep, run).stages.empty
 
