@@ -137,6 +137,7 @@ _CHANGES = {
     "ceilings": _ceilings,
     "routing": _of_setting({"prefill_experts": "prefill_experts"}),
     "quality": _of_setting({"kl": "kl", "accuracy": "accuracy", "quality_queries": "queries"}),
+    "quality_failed": _of_setting({"quality_failed": "reason"}),
     "setting_failed": _of_setting({"failed": "reason"}),
 }
 """What each kind of record changes: a statement and its first values; the run, and the setting it names, follow."""

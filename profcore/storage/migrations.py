@@ -87,5 +87,7 @@ MIGRATIONS = (
     """,
     """
     ALTER TABLE spools ADD COLUMN bad_lines INTEGER DEFAULT 0;
+    ALTER TABLE samples ADD COLUMN step_issue_ms DOUBLE;
+    ALTER TABLE settings ADD COLUMN quality_failed VARCHAR;
     """,
 )

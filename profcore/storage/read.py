@@ -17,10 +17,12 @@ if TYPE_CHECKING:
 
 # The stages in the order of a sample's `issue_ms`.
 _ISSUED = [stage.column for stage in MODEL_STAGES]
+# Launches of graphs that a device was seen to take before the host has to wait for it (H100, driver 580).
+_TAKEN_IN_ADVANCE = 512
 # Columns of samples that only pictures, or files of others, have.
 _SELDOM = ("processing_ms", "vision_total_ms", "system_total_ms", *FLOPS, *QUERY_COLUMNS)
 # What a setting says of itself alone, and not of each of its samples.
-_NOT_OF_SAMPLES = "run_id, setting, failed, prefill_experts, kl, accuracy, quality_queries"
+_NOT_OF_SAMPLES = "run_id, setting, failed, prefill_experts, kl, accuracy, quality_queries, quality_failed"
 
 _RUNS = """
     SELECT runs.*, coalesce(counts.num_samples, 0) AS num_samples
@@ -45,17 +47,24 @@ class Reader:
         return self.connection.cursor.execute(query, [experiment] if experiment else []).df()
 
     def latest(self, experiment: str) -> str | None:
-        """The id of the experiment's newest run that has something to show or is under way, else of its newest.
+        """The id of the run that a page of this experiment shows unless told otherwise.
 
-        Sample results come after whatever was measured or taken in here. Of them the compiled engine's come first,
-        since there the knobs show and not the launching of kernels.
+        One that was measured here before a sample result; one under way before one that is done, and that before one
+        that was stopped or failed; then the one with the most settings measured, then the newest. What was imported is
+        never shown unless it is asked for: nobody measured it here. Of the sample results the compiled engine's come
+        first, since there the knobs show and not the launching of kernels.
         """
         rows = self.connection.cursor.execute(
             """
-            SELECT id FROM runs WHERE experiment = ?
-            ORDER BY state NOT IN ('queued', 'running') AND source <> 'imported'
-                AND NOT EXISTS (FROM samples WHERE samples.run_id = runs.id),
+            SELECT id FROM runs LEFT JOIN (
+                SELECT run_id, count(DISTINCT setting) AS measured FROM samples
+                WHERE run_id IN (SELECT id FROM runs WHERE experiment = $1) GROUP BY run_id
+            ) AS counts ON counts.run_id = runs.id
+            WHERE experiment = $1 AND source <> 'imported'
+            ORDER BY state NOT IN ('queued', 'running') AND measured IS NULL,
                 source = 'shipped', source = 'shipped' AND environment ->> 'engine' <> 'compiled',
+                CASE WHEN state IN ('queued', 'running') THEN 0 WHEN state = 'done' THEN 1 ELSE 2 END,
+                CASE WHEN state IN ('queued', 'running') THEN 0 ELSE measured END DESC NULLS LAST,
                 created_at DESC, id DESC
             LIMIT 1
             """,
@@ -93,7 +102,7 @@ class Reader:
         """A run's samples with their settings' knobs, in the order measured; without the decode steps."""
         return self.connection.cursor.execute(
             f"""
-            SELECT samples.* EXCLUDE (run_id, decode_steps_ms, issue_ms),
+            SELECT samples.* EXCLUDE (run_id, decode_steps_ms, issue_ms, step_issue_ms),
                 settings.* EXCLUDE ({_NOT_OF_SAMPLES})
             FROM samples JOIN settings USING (run_id, setting)
             WHERE run_id = ? ORDER BY sample_id
@@ -102,16 +111,26 @@ class Reader:
         ).df()
 
     def issue(self, run_id: str) -> pd.DataFrame:
-        """How long the host took to issue each stage: `setting`, `metric` (a stage's column), `issue_ms` (median)."""
+        """How long the host took to issue each stage: `setting`, `metric` (a stage's column), `issue_ms` (median).
+
+        A decode's is its steps times the least of them, where that was taken. Where it was not, a decode of more steps
+        than a device takes in advance is left out: its host had waited, and what it took says nothing of launching.
+        """
         return self.connection.cursor.execute(
             f"""
             WITH issued AS (
-                SELECT setting, unnest(issue_ms) AS issue_ms, generate_subscripts(issue_ms, 1) AS place
+                SELECT setting, num_output_tokens - 1 AS steps, step_issue_ms,
+                    unnest(issue_ms) AS issue_ms, generate_subscripts(issue_ms, 1) AS place
                 FROM samples WHERE run_id = ?
+            ), named AS (
+                SELECT setting, {_ISSUED}[place] AS metric,
+                    CASE WHEN place < {len(_ISSUED)} THEN issue_ms
+                        WHEN step_issue_ms IS NOT NULL THEN steps * step_issue_ms
+                        WHEN steps < {_TAKEN_IN_ADVANCE} THEN issue_ms END AS issue_ms
+                FROM issued
             )
-            SELECT setting, {_ISSUED}[place] AS metric,
-                median(issue_ms) AS issue_ms
-            FROM issued GROUP BY ALL ORDER BY setting, metric
+            SELECT setting, metric, median(issue_ms) AS issue_ms
+            FROM named WHERE issue_ms IS NOT NULL GROUP BY ALL ORDER BY setting, metric
             """,
             [run_id],
         ).df()

@@ -1,7 +1,7 @@
 """The append-only file a run writes: one JSON record a line, read on from a byte offset.
 
 Records carry a `type`: `run` (a `RunSpec`, first line), `environment`, `ceilings`, `state`, `phase` (what is being
-done, for people), `routing`, `sample`, `quality`, `setting_failed`; and for results taken in from elsewhere `import`
+done, for people), `routing`, `sample`, `quality`, `quality_failed`, `setting_failed`; and for results imported `import`
 (first line) and `summary`.
 Whoever writes holds a lock on the file, so that a spool without an end whose lock is free is known to be
 abandoned. Standard library only.
@@ -77,6 +77,8 @@ class SpoolWriter:
         record["decode_steps_ms"] = [round(step, 6) for step in sample.decode_steps_ms]
         if sample.issue_ms is not None:
             record["issue_ms"] = [round(issue, 6) for issue in sample.issue_ms]
+        if sample.step_issue_ms is not None:
+            record["step_issue_ms"] = round(sample.step_issue_ms, 6)
         self.write(record)
 
     def ceilings(self, ceilings: Ceilings) -> None:
@@ -91,6 +93,10 @@ class SpoolWriter:
         """Append what a setting costs in quality (see `measure.quality`)."""
         found = {"kl": kl, "accuracy": accuracy, "queries": queries}
         self.write({"type": "quality", "setting": setting, **found})
+
+    def quality_failed(self, setting: int, reason: str) -> None:
+        """Append that a setting's quality could not be found, and why."""
+        self.write({"type": "quality_failed", "setting": setting, "reason": reason})
 
     def setting_failed(self, setting: int, reason: str) -> None:
         """Append that a setting gives no further sample, and why."""

@@ -227,10 +227,11 @@ _CHECKS: dict[str, Callable[[Record, pa.Schema], None]] = {
     "phase": _phase,
     "routing": _routing,
     "quality": _quality,
+    "quality_failed": _failed,
     "setting_failed": _failed,
     "summary": _summary,
 }
-_OF_SETTINGS = {"sample", "routing", "quality", "setting_failed", "summary"}
+_OF_SETTINGS = {"sample", "routing", "quality", "quality_failed", "setting_failed", "summary"}
 _KIND_NAMES = {"sample": "row", "setting_failed": "failed setting"}
 
 
