@@ -113,10 +113,16 @@ def installed(tmp_path_factory) -> Path:
 def call(installed, tmp_path):
     """The installed `profcore` command, in an empty folder and with an empty home."""
 
-    def run(*words: str) -> subprocess.CompletedProcess:
+    def run(*words: str, without: str = "") -> subprocess.CompletedProcess:
+        if without:
+            # Stands in for a machine that lacks it.
+            text = f"raise ModuleNotFoundError('No module named {without}', name='{without}')"
+            (tmp_path / f"{without}.py").write_text(text, encoding="utf-8")
         # Only the installed package is found, not the checkout.
         home = {"HOME": str(tmp_path / "home"), "XDG_DATA_HOME": "", "PROFCORE_DB": ""}
-        environment = {**os.environ, "PYTHONPATH": str(installed), **home}
+        # What the device can do at most was measured before, and is kept there.
+        home["XDG_CACHE_HOME"] = os.environ.get("XDG_CACHE_HOME") or str(Path.home() / ".cache")
+        environment = {**os.environ, "PYTHONPATH": f"{tmp_path}:{installed}", **home}
         command = [sys.executable, str(installed / "bin" / "profcore"), *words]
         return subprocess.run(
             command, cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=seconds(240), check=False
@@ -148,3 +154,17 @@ def test_the_installed_package_knows_what_the_published_scripts_measured(install
     done = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True, check=True)
     assert done.stdout.startswith(str(installed))
     assert len(done.stdout.splitlines()) == 1
+
+
+@pytest.mark.parametrize("words", [("import", "x.jsonl"), ("plot", "all", "--json-file", "x.json")])
+def test_what_is_not_installed_is_said_in_a_sentence(call, words):
+    done = call(*words, without="duckdb")
+    assert done.returncode == 2
+    assert "duckdb is not installed here" in done.stderr
+    assert len(done.stderr.splitlines()) == 1
+
+
+def test_help_says_that_the_dashboard_needs_the_checkout(call):
+    done = call("--help")
+    assert done.returncode == 0
+    assert "The dashboard needs the checkout" in done.stdout
