@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from typing import TYPE_CHECKING
 
 import pandas as pd
@@ -12,10 +11,11 @@ from pages.parts import figure_view
 from pages.parts.run_parts import run_name
 from pages.parts.state import service
 from profcore import charts
-from profcore.comparisons.conditions import find_differences
+from profcore.comparisons.conditions import conditions_of, result_conditions
 from profcore.comparisons.engines import compared_metrics
-from profcore.comparisons.sweep_and_pictures import OFFERED, Pictures, display_slopes, set_beside
+from profcore.comparisons.sweep_and_pictures import OFFERED, can_stand_beside, compare_with_pictures, display_slopes
 from profcore.experiments.motivation import MOTIVATION
+from profcore.results.base import tell_apart
 from profcore.results.pictures import load_picture_result
 from profcore.spec.stages import Knob
 from profcore.stats import METRIC_LABELS
@@ -25,8 +25,6 @@ if TYPE_CHECKING:
 
 _MOST_RUNS = 6
 _CHARTED = {Knob.VISION_TOKENS: "ttft_ms", Knob.OUTPUT_TOKENS: "llm_decode_ms"}
-# What two runs may differ in and still be set beside each other without being asked for.
-_MATTERS = {name: name for name in ("device_name", "model", "weights", "dtype", "engine", "clock")}
 
 
 def section(result: Result) -> None:
@@ -70,11 +68,10 @@ def show(result: Result, whole: bool) -> None:
         default = METRIC_LABELS[_CHARTED[experiment.knob]]
         picked = st.segmented_control("Latency", options, default=default, required=True, key="beside-metric")
         metrics = (metrics[options.index(picked or default)],)
-    pictures = [Pictures(_series_name(rows[each.run["id"]]), each.points, each.run["environment"]) for each in found]
-    sweep_name = f"sweep, {pd.Timestamp(result.run['created_at']).strftime('%d %b %H:%M:%S')}"
-    beside = set_beside(experiment, sweep_name, result.samples, result.run["environment"], pictures, metrics)
-    for difference in beside.differences:
-        st.caption(f":material/warning: The runs differ in more than their pictures. {difference}.")
+    names = {each.run["id"]: _series_name(rows[each.run["id"]]) for each in found}
+    names[result.run["id"]] = f"sweep, {pd.Timestamp(result.run['created_at']).strftime('%d %b %H:%M:%S')}"
+    beside = compare_with_pictures(result, found, metrics, names)
+    _tell_differences(beside.differences)
     for start in range(0, len(metrics), 2):
         row = metrics[start : start + 2]
         for column, metric in zip(st.columns(len(row)), row, strict=True):
@@ -83,11 +80,11 @@ def show(result: Result, whole: bool) -> None:
                 figure_view.draw(charts.beside(beside, experiment, metric, log), name, f"beside-{metric}")
     if beside.left_out:
         st.caption(f"{beside.left_out:,} points are not drawn; slopes and ratios rest on all.")
-    for name, sentences in beside.sentences.items():
-        st.markdown("\n".join((f"**{name}**", *(f"- {sentence}" for sentence in sentences))))
+    for run_id, sentences in beside.sentences.items():
+        st.markdown("\n".join((f"**{beside.names[run_id]}**", *(f"- {sentence}" for sentence in sentences))))
     for each in found:
         for note in each.notes:
-            st.caption(f":material/info: {_series_name(rows[each.run['id']])}: {note}")
+            st.caption(f":material/info: {beside.names[each.run['id']]}: {note}")
     st.dataframe(display_slopes(beside), hide_index=True)
     st.caption(
         "Diamonds are medians with their 95 % interval, circles single pictures, lines least squares. The interval of "
@@ -96,17 +93,18 @@ def show(result: Result, whole: bool) -> None:
     )
 
 
+def _tell_differences(differences: list[str]) -> None:
+    """Say what else than the pictures differs, or cannot be told."""
+    if differences:
+        lines = ("The runs differ in more than their pictures, or it cannot be told:", *differences)
+        st.caption("\n".join((f":material/warning: {lines[0]}", "", *(f"- {line}" for line in lines[1:]))))
+
+
 def _choose(result: Result, rows: dict[str, dict]) -> list[str]:
     """The Motivation runs to stand beside a sweep; those measured alike unless others are chosen."""
     names = {run_id: f"{MOTIVATION[row['experiment']].title}: {run_name(row)}" for run_id, row in rows.items()}
-    own = result.run["environment"]
-    alike: dict[str, str] = {}
-    for run_id, row in rows.items():
-        theirs = json.loads(row["environment"]) if isinstance(row["environment"], str) else {}
-        if own and theirs and not find_differences({"sweep": own, "pictures": theirs}, _MATTERS):
-            # Newest first, so the first of each experiment stays.
-            alike.setdefault(row["experiment"], run_id)
-    default = list(alike.values())[:2]
+    names = tell_apart(names)
+    default = [run_id for run_id in _alike(result) if run_id in rows][:2]
     # The key holds the run, since what is alike depends on it.
     return st.multiselect(
         "Runs of real pictures",
@@ -117,6 +115,22 @@ def _choose(result: Result, rows: dict[str, dict]) -> list[str]:
         max_selections=_MOST_RUNS,
         placeholder="None was measured alike: choose one",
     )
+
+
+def _alike(result: Result) -> list[str]:
+    """The run of each Motivation experiment that was measured as the sweep was: own, done, fullest, newest first.
+
+    What was imported is none of them: it stands beside the sweep when it is chosen.
+    """
+    store, own = service().store, result_conditions(result)
+    found = []
+    for experiment in OFFERED[result.experiment.knob]:
+        for run_id in store.ranked(experiment):
+            run = store.run(run_id)
+            if run and can_stand_beside(own, conditions_of(run, store.settings(run_id)), result.experiment):
+                found.append(run_id)
+                break
+    return found
 
 
 def _series_name(row: dict) -> str:

@@ -60,7 +60,7 @@ def _start(sweep: Sweep, engines: list[str]) -> None:
 
 
 def show(experiment: Experiment) -> None:
-    """Draw the newest runs under each engine, and what is still being measured."""
+    """Draw runs that were measured alike under each engine, and what is still being measured."""
     _under_way(experiment.name)
     groups = find_groups(service().store, experiment.name)
     if not groups:
@@ -82,6 +82,8 @@ def show(experiment: Experiment) -> None:
         st.caption(f":material/info: Only {engine} was measured here; the others would stand beside it.")
     for difference in found.differences:
         st.caption(f":material/warning: The runs differ in more than the engine. {difference}.")
+    for note in found.notes:
+        st.caption(f":material/info: {note}")
     st.subheader(f"What it costs {experiment.per}")
     st.dataframe(engines.display_sensitivities(found.sensitivities), hide_index=True)
     st.caption(

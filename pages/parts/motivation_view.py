@@ -10,8 +10,9 @@ import streamlit as st
 from pages.parts import figure_view, run_parts
 from pages.parts.state import service
 from profcore import charts
-from profcore.comparisons.flops_latency import correlations, display_correlations
+from profcore.comparisons.flops_latency import correlations, display_correlations, pool_alike
 from profcore.experiments.motivation import FLOPS_SOURCES, MOTIVATION, Motivation
+from profcore.results.base import tell_apart
 from profcore.results.pictures import distribution_line, load_picture_result
 from profcore.results.tables import display_points
 from profcore.service.words import environment_line
@@ -129,23 +130,30 @@ def _show_flops() -> None:
         for row in runs.to_dict("records")
     }
     default = [latest for name in FLOPS_SOURCES if (latest := service().store.latest(name)) in names]
-    chosen = st.multiselect(
-        "Runs", list(names), default or list(names)[:1], format_func=lambda id: names[id], key="flops-runs"
-    )
+    names = tell_apart(names)
+    chosen = st.multiselect("Runs", list(names), default, format_func=lambda id: names[id], key="flops-runs")
     results = [found for run_id in chosen if (found := load_picture_result(service().store, run_id)) is not None]
     if not results:
         st.info("Choose a run above.")
         return
     for line in dict.fromkeys(environment_line(each.run["environment"], each.state) for each in results):
         st.caption(line)
-    _flops(pd.concat([each.points for each in results], ignore_index=True), "exp5_flops_vs_latency")
+    pools = pool_alike(results, names)
+    if len(pools) > 1:
+        st.info("These runs were not measured alike, or do not say so: each kind has its own points.")
+    for place, pool in enumerate(pools):
+        if len(pools) > 1:
+            st.markdown(f"**{pool.title}**")
+        for difference in pool.differences:
+            st.caption(f":material/warning: {difference}.")
+        _flops(pool.points, "exp5_flops_vs_latency", f"flops-{place}")
     for result in results:
         for note in result.notes:
             st.caption(f":material/info: {note}")
 
 
-def _flops(points: pd.DataFrame, file: str) -> None:
-    figure_view.draw(charts.flops_points(points), file, "flops")
+def _flops(points: pd.DataFrame, file: str, key: str = "flops") -> None:
+    figure_view.draw(charts.flops_points(points), file, key)
     found = correlations(points)
     if found.empty:
         st.info("These runs say nothing of FLOPs or of the model's shape.")

@@ -9,6 +9,7 @@ import streamlit as st
 
 from pages.parts.state import service
 from profcore.errors import UserError
+from profcore.results.base import tell_apart
 from profcore.spec.stages import State
 
 if TYPE_CHECKING:
@@ -28,9 +29,10 @@ def pick(experiment: str) -> str | None:
         st.info("Nothing has been measured here yet. Choose values on the left and press **Run**.")
         watch(experiment, None)
         return None
-    names = {row["id"]: run_name(row) for row in runs.to_dict("records")}
+    names = tell_apart({row["id"]: run_name(row) for row in runs.to_dict("records")})
     latest = service().store.latest(experiment)
-    assert latest
+    if latest is None:
+        return _pick_import(experiment, names)
     # Not bound to the link by Streamlit, which would write the name, and with it what may change.
     if st.session_state.setdefault("run", st.query_params.get("run", LATEST)) not in names:
         st.session_state["run"] = LATEST
@@ -44,6 +46,22 @@ def pick(experiment: str) -> str | None:
     if chosen == LATEST:
         st.query_params.pop("run", None)
         return latest
+    st.query_params["run"] = chosen
+    return chosen
+
+
+def _pick_import(experiment: str, names: dict[str, str]) -> str | None:
+    """Draw the choice among imported runs alone, of which none is shown until it is chosen."""
+    if st.session_state.setdefault("run", st.query_params.get("run")) not in names:
+        st.session_state["run"] = None
+    chosen = st.selectbox(
+        "Run", list(names), format_func=lambda id: names[id], key="run", index=None, placeholder="Choose an import"
+    )
+    if chosen is None:
+        st.info("Nothing was measured here yet: press **Run** on the left, or choose an imported run above.")
+        st.query_params.pop("run", None)
+        watch(experiment, None)
+        return None
     st.query_params["run"] = chosen
     return chosen
 

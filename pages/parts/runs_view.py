@@ -41,7 +41,7 @@ def _runs(runs: pd.DataFrame) -> None:
     chosen = _table(shown)
     st.caption(f"{len(shown):,} of {len(runs):,} runs, {int(shown['num_samples'].sum()):,} samples.")
     if len(chosen) == 1:
-        _one(next(run for run in runs.to_dict("records") if run["id"] == chosen[0]))
+        _run_actions(next(run for run in runs.to_dict("records") if run["id"] == chosen[0]))
     elif len(chosen) > 1:
         compare_view.show(chosen)
 
@@ -93,7 +93,7 @@ def _table(runs: pd.DataFrame) -> list[str]:
     return [runs["id"].iloc[row] for row in event.selection.rows]
 
 
-def _one(run: dict[Any, Any]) -> None:
+def _run_actions(run: dict[Any, Any]) -> None:
     """What can be done with one run."""
     st.subheader(run["title"])
     measured = service().store.run(run["id"])

@@ -25,6 +25,8 @@ def draw(result: Result) -> list[alt.LayerChart]:
 
 def explain(result: Result) -> None:
     """What the growth means, up to top-k 8 as published where that was measured, and every stage's in a table."""
+    if mixed := flops_scaling.mixed_knobs(result.samples):
+        st.info(mixed)
     rows = flops_scaling.run_scaling(result)
     if rows.empty:
         return
@@ -32,10 +34,9 @@ def explain(result: Result) -> None:
     for sentence in flops_scaling.explain_scaling(rows, 8 if 8 in values else None):
         st.markdown(f"- {sentence}")
     st.dataframe(flops_scaling.display_scaling(rows), hide_index=True)
-    _, said = flops_scaling.shape_of(result.run["environment"])
+    assumed = flops_scaling.assumed(result)
     st.caption(
         "FLOPs count 2 per multiply-add, attention included and routed experts only; bytes are those that must be "
         "moved at least, by the experts that the prompt was routed to where they were counted. The interval of a ratio "
-        "of medians is a bootstrap's."
-        + ("" if said else " This file does not say which model it measured: MolmoE-1B's shape is taken.")
+        "of medians is a bootstrap's." + (f" {assumed}" if assumed else "")
     )

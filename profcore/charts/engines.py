@@ -18,7 +18,8 @@ def engines(rows: pd.DataFrame, experiment: Experiment, metric: str, log: bool) 
     """One latency over a knob, a line for each engine with its medians' intervals; the floor and the published code.
 
     Args:
-        rows: `x`, `metric`, `median`, `low`, `high`, `n` and `engine`, as `comparison` gives them.
+        rows: `x`, `mask`, `line`, `metric`, `median`, `low`, `high`, `n` and `engine`, as `SideBySide.rows`. Settings
+            of equally many blocks stand above each other, and no line joins them.
         experiment: Whose knob is on the axis.
         metric: A column of `stats.METRICS`.
         log: Logarithmic axes of latency.
@@ -54,10 +55,12 @@ def engines(rows: pd.DataFrame, experiment: Experiment, metric: str, log: bool) 
         alt.Tooltip("high:Q", title="to (ms)", format=",.4f"),
         alt.Tooltip("n:Q", title="Samples"),
     ]
+    if rows["mask"].str.contains("01").any():
+        tooltip.insert(2, alt.Tooltip("mask:N", title="Block mask"))
     base = alt.Chart(rows).encode(x=x, color=colour, tooltip=tooltip)
     known = alt.Chart(rows.dropna(subset=["low", "high"])).encode(x=x, color=colour, tooltip=tooltip)
     layers = [
-        base.mark_line(strokeWidth=2).encode(y=y, strokeDash=dash),
+        base.mark_line(strokeWidth=2).encode(y=y, strokeDash=dash, detail="line:N"),
         base.mark_point(filled=True, size=36, opacity=1).encode(y=y),
         known.mark_errorbar(thickness=1.5).encode(y=alt.Y("low:Q", title=title, scale=scale), y2="high:Q"),
     ]

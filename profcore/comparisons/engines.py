@@ -6,9 +6,10 @@ from typing import TYPE_CHECKING
 
 import pandas as pd
 
+from profcore import stats
 from profcore.comparisons.published import PUBLISHED, published_samples
 from profcore.spec.stages import Knob
-from profcore.stats import METRIC_LABELS, add_derived, slope, summarise
+from profcore.stats import METRIC_LABELS
 
 if TYPE_CHECKING:
     from profcore.experiments.knobs import Experiment
@@ -30,22 +31,39 @@ def compared_metrics(experiment: Experiment) -> tuple[str, ...]:
 def sensitivities(experiment: Experiment, samples: pd.DataFrame) -> pd.DataFrame:
     """What a step of the knob costs in each latency: `metric`, `slope`, `low`, `high` (ms per step), `least`, `most`.
 
-    `least` and `most` are the medians at the ends of the sweep.
+    `least` and `most` are the medians at the ends of the sweep. Where several masks run equally many blocks there is
+    no slope, and no median of an end that has several: blocks that are not the same are no repetition.
 
     Args:
         experiment: Whose knob was turned.
         samples: As `Store.samples` or `published_samples`.
     """
-    samples = add_derived(samples)
-    x = samples[experiment.column].to_numpy(dtype=float)
+    samples = _by_setting(experiment, stats.add_derived(samples))
+    several = equal_counts(experiment, samples)
     rows = []
     for metric in compared_metrics(experiment):
-        y = samples[metric].to_numpy(dtype=float)
-        found = slope(x, y)
-        medians = samples.groupby(experiment.column)[metric].median().dropna()
-        ends = (medians.iloc[0], medians.iloc[-1]) if len(medians) else (float("nan"), float("nan"))
-        rows.append([metric, found.value, found.low, found.high, *ends])
+        found = _NO_SLOPE if several else stats.slope(samples["x"].to_numpy(float), samples[metric].to_numpy(float))
+        medians = samples.groupby(["x", "mask"])[metric].median().dropna().groupby("x").agg(["first", "size"])
+        ends = medians["first"].where(medians["size"] == 1)
+        least, most = (ends.iloc[0], ends.iloc[-1]) if len(ends) else (float("nan"), float("nan"))
+        rows.append([metric, found.value, found.low, found.high, least, most])
     return pd.DataFrame(rows, columns=["metric", "slope", "low", "high", "least", "most"])
+
+
+_NO_SLOPE = stats.Slope(float("nan"), float("nan"), float("nan"))
+
+
+def equal_counts(experiment: Experiment, samples: pd.DataFrame) -> list[int]:
+    """The numbers of active blocks that several masks of these samples have."""
+    masks = _by_setting(experiment, samples).groupby("x")["mask"].nunique()
+    return [int(x) for x in masks[masks > 1].index]
+
+
+def _by_setting(experiment: Experiment, samples: pd.DataFrame) -> pd.DataFrame:
+    """The samples with `x`, where the knob stands, and `mask`, which tells settings of equally many blocks apart."""
+    masked = experiment.knob is Knob.ACTIVE_BLOCKS and "block_mask" in samples
+    mask = samples["block_mask"].fillna("") if masked else pd.Series("", index=samples.index)
+    return samples.assign(x=samples[experiment.column], mask=mask)
 
 
 def published_sensitivities(experiment: Experiment) -> pd.DataFrame:
@@ -54,11 +72,25 @@ def published_sensitivities(experiment: Experiment) -> pd.DataFrame:
 
 
 def medians(experiment: Experiment, samples: pd.DataFrame) -> pd.DataFrame:
-    """Medians with intervals over the knob: `x`, `metric`, `median`, `low`, `high`, `n`."""
-    samples = samples.assign(setting=samples[experiment.column])
-    summary = summarise(samples)
-    summary = summary[summary["metric"].isin(compared_metrics(experiment))]
-    return summary.rename(columns={"setting": "x"})[["x", "metric", "median", "low", "high", "n"]]
+    """Medians with intervals over the knob: `x`, `mask`, `line`, `metric`, `median`, `low`, `high`, `n`.
+
+    Args:
+        experiment: Whose knob was turned.
+        samples: As `Store.samples` or `published_samples`.
+
+    Returns:
+        A row for each setting and latency. Settings of equally many blocks are told apart by `mask`, and only those
+        with the same `line` may be joined: the first of each number, then the second.
+    """
+    samples = _by_setting(experiment, samples)
+    kinds = samples[["x", "mask"]].drop_duplicates().dropna(subset="x")
+    # The first N blocks before N others.
+    kinds = kinds.assign(other=kinds["mask"].str.contains("01")).sort_values(["x", "other", "mask"])
+    kinds = kinds.assign(line=kinds.groupby("x").cumcount(), setting=range(len(kinds))).drop(columns="other")
+    placed = samples.drop(columns="setting", errors="ignore").merge(kinds, on=["x", "mask"])
+    summary = stats.summarise(placed)
+    summary = summary[summary["metric"].isin(compared_metrics(experiment))].merge(kinds, on="setting")
+    return summary[["x", "mask", "line", "metric", "median", "low", "high", "n"]]
 
 
 def display_sensitivities(rows: pd.DataFrame) -> pd.DataFrame:

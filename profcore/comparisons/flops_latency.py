@@ -2,16 +2,95 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
 
+from profcore.comparisons.conditions import (
+    KNOBS,
+    MACHINE,
+    ORIGIN,
+    PICTURE,
+    PROMPT,
+    Conditions,
+    find_differences,
+    known_alike,
+    result_conditions,
+    told_apart,
+)
 from profcore.roofline.flops import COLUMNS
 from profcore.spec.stages import MODEL_STAGES
 from profcore.stats import METRIC_LABELS, correlation
 
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from profcore.results.pictures import PictureResult
+
 METRICS = (*(stage.column for stage in MODEL_STAGES), "total_ms")
+
+
+_SAME = tuple(
+    MACHINE[name] for name in ("device_name", "model", "weights", "dtype", "engine", "experts", "attention", "clock")
+)
+# FLOPs say what a knob costs, so it may stand elsewhere; and every picture is another.
+_ACCOUNTED = (PICTURE, PROMPT, ORIGIN, *KNOBS.values())
+
+
+@dataclass(frozen=True)
+class Pool:
+    """Motivation runs whose points lie on one plane of FLOPs and latency.
+
+    Attributes:
+        title: What tells it from others.
+        runs: The ids of its runs.
+        points: Of all of them, as `PictureResult.points`; `image_id` tells pictures of different data sets apart.
+        differences: What they differ in, in words.
+    """
+
+    title: str
+    runs: tuple[str, ...]
+    points: pd.DataFrame
+    differences: list[str]
+
+
+def pool_alike(results: Sequence[PictureResult], names: Mapping[str, str] | None = None) -> list[Pool]:
+    """Runs pooled where card, model, types, engine and clock are known and the same; every other stands by itself.
+
+    Args:
+        results: Motivation runs.
+        names: How runs are shown, by their ids; the ids unless given.
+    """
+    called = names or {}
+    conditions = told_apart([result_conditions(each, called.get(each.run["id"], "")) for each in results])
+    pools: list[list[tuple[Conditions, PictureResult]]] = []
+    for own, result in zip(conditions, results, strict=True):
+        for members in pools:
+            if known_alike(own, members[0][0], _SAME):
+                members.append((own, result))
+                break
+        else:
+            pools.append([(own, result)])
+    return [_pool(members) for members in pools]
+
+
+def _pool(members: Sequence[tuple[Conditions, PictureResult]]) -> Pool:
+    conditions = [own for own, _ in members]
+    return Pool(
+        title="; ".join(own.name for own in conditions),
+        runs=tuple(own.run_id for own in conditions),
+        points=pd.concat([_named_pictures(result) for _, result in members], ignore_index=True),
+        differences=find_differences(conditions, leave_out=_ACCOUNTED),
+    )
+
+
+def _named_pictures(result: PictureResult) -> pd.DataFrame:
+    """A run's points with pictures named by their data set too; of a file that names none, by the run."""
+    queries = (result.run["spec"].get("sweep") or {}).get("queries") or {}
+    place = queries.get("name") or result.run["id"]
+    return result.points.assign(image_id=place + ": " + result.points["picture"])
 
 
 def correlations(samples: pd.DataFrame) -> pd.DataFrame:

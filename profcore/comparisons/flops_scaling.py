@@ -11,10 +11,11 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
+from profcore.comparisons.conditions import KNOBS, list_values, setting_values
 from profcore.models.config import PRESETS, MolmoConfig
 from profcore.roofline import cost, floors
 from profcore.roofline.flops import sample_flops
-from profcore.spec.stages import MODEL_STAGES, Stage
+from profcore.spec.stages import MODEL_STAGES, Knob, Stage
 from profcore.stats import METRIC_LABELS, ratio_of_medians
 
 if TYPE_CHECKING:
@@ -52,7 +53,7 @@ def flops_scaling(
         `theoretical` (FLOPs over FLOPs at the base), `bytes` (the same of bytes), `published` (top-k over top-k),
         `measured` (median over median) with `low` and `high` (95 %), and `ratio` (measured / theoretical).
     """
-    if samples.empty:
+    if samples.empty or mixed_knobs(samples):
         return pd.DataFrame(columns=_COLUMNS)
     samples = samples.assign(num_crops=samples["num_crops"].fillna(2))
     flops = sample_flops(samples, config)
@@ -74,6 +75,24 @@ def flops_scaling(
             growth = (grown, moved, top_k / base, measured.value, measured.low, measured.high, measured.value / grown)
             rows.append([metric, top_k, base, *growth])
     return pd.DataFrame(rows, columns=_COLUMNS)
+
+
+def mixed_knobs(samples: pd.DataFrame) -> str:
+    """Which other knob does not stand still while top-k is turned, in a sentence; empty where each does.
+
+    Growth would then be that of both, and says nothing of top-k.
+
+    Args:
+        samples: As `Store.samples`.
+    """
+    turned = [
+        f"{KNOBS[knob]} ({list_values(values)})"
+        for knob in KNOBS
+        if knob is not Knob.TOP_K and len(values := set(setting_values(samples, knob).dropna())) > 1
+    ]
+    if not turned:
+        return ""
+    return f"Top-k is not all that varies in this run, {' and '.join(turned)} too: it says nothing of top-k alone."
 
 
 _COLUMNS = [
@@ -120,6 +139,16 @@ def run_scaling(result: Result) -> pd.DataFrame:
     """As `flops_scaling`, of a run of `moe_topk`."""
     shape, _ = shape_of(result.run["environment"])
     return flops_scaling(result.samples, shape, routed_experts(result.settings))
+
+
+def assumed(result: Result) -> str:
+    """What a run does not say, so that it is taken for the published model's own, in a sentence; empty for nothing."""
+    taken = [] if shape_of(result.run["environment"])[1] else ["which model it measured: MolmoE-1B's shape is taken"]
+    if setting_values(result.settings, Knob.ACTIVE_BLOCKS).isna().any():
+        taken.append("how many blocks ran: all are taken")
+    if result.samples.empty or result.samples["num_crops"].isna().any():
+        taken.append("how many crops its picture had: two are taken, as a 1×1 grid has")
+    return f"This file does not say {'; nor '.join(taken)}." if taken else ""
 
 
 def explain_scaling(rows: pd.DataFrame, top_k: int | None = None) -> list[str]:

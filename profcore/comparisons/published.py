@@ -9,6 +9,9 @@ from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
+from profcore.comparisons.conditions import MACHINE, Conditions, Value
+from profcore.spec.stages import Knob
+
 if TYPE_CHECKING:
     from profcore.experiments.knobs import Experiment
 
@@ -32,3 +35,25 @@ def published_source() -> str:
 @cache
 def _published() -> dict[str, Any]:
     return json.loads(_FILE.read_text(encoding="utf-8"))
+
+
+def published_conditions(experiment: Experiment) -> Conditions:
+    """What the published scripts were measured under, as far as their files say it.
+
+    Source: the published scripts turn one knob of the whole model and leave the others: top-8, every block, 1×1 grids;
+    `published_source` has the card and the types.
+    """
+    samples = published_samples(experiment)
+    knobs: dict[Knob, frozenset[Value]] = {
+        Knob.VISION_TOKENS: frozenset({Value((1, 1))}) if set(samples["num_vision_tokens"]) == {_SMALLEST} else _NONE,
+        Knob.TOP_K: frozenset({Value((_TOP_K,))}),
+        Knob.ACTIVE_BLOCKS: frozenset({Value((_BLOCKS,), "1" * _BLOCKS)}),
+        Knob.OUTPUT_TOKENS: frozenset(Value((int(n),)) for n in samples["num_output_tokens"].dropna().unique()),
+    }
+    knobs[experiment.knob] = _NONE
+    facts = {MACHINE["model"]: "molmoe-1b", MACHINE["weights"]: "random", MACHINE["engine"]: PUBLISHED}
+    return Conditions(PUBLISHED, PUBLISHED, facts, knobs)
+
+
+_NONE: frozenset[Value] = frozenset()
+_SMALLEST, _TOP_K, _BLOCKS = 288, 8, 16

@@ -1,4 +1,4 @@
-"""Runs beside each other: settings matched, a ratio for each stage, and a verdict. Pure but for the store it reads.
+"""Runs beside each other: settings matched, a ratio for each stage, and a verdict. Pure.
 
 The verdict says whether the other run is faster or slower than the reference by more than a margin that counts, the
 same within it, or whether the samples do not tell (equivalence by interval, Schuirmann 1987).
@@ -13,19 +13,19 @@ import numpy as np
 import pandas as pd
 
 from profcore import stats
-from profcore.comparisons.conditions import find_differences
+from profcore.comparisons.as_json import records
+from profcore.comparisons.conditions import find_differences, result_conditions, told_apart
+from profcore.comparisons.matching import match_settings
+from profcore.errors import UserError
 from profcore.stats import METRIC_LABELS
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     from profcore.results.base import MeasuredRun
 
 MARGIN = 0.02
 """The smallest difference that counts, as a share, unless another is chosen."""
-
-_KNOBS = ["grid_rows", "grid_columns", "top_k", "active_blocks", "block_mask", "output_tokens"]
-_QUERY = ["image_id", "query_id"]
 
 
 @dataclass(frozen=True)
@@ -38,17 +38,86 @@ class RunComparison:
         settings: The same for each matched setting: `title`, `metric`, `reference_ms`, `median_ms`, `ratio`, `low`,
             `high`, `verdict`.
         unmatched: How many settings of either have no counterpart.
+        ambiguous: How many of these fit several of the other run, which says too little of its own.
     """
 
     stages: pd.DataFrame
     settings: pd.DataFrame
     unmatched: int
+    ambiguous: int = 0
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """Several runs against the first of them.
+
+    Attributes:
+        reference: The run that the others are compared with.
+        runs: The others by their ids, each against the reference.
+        names: What each run is called, the reference first; no two alike.
+        differences: The conditions that differ, in words, and what cannot be told.
+    """
+
+    reference: str
+    runs: dict[str, RunComparison]
+    names: dict[str, str]
+    differences: list[str]
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain JSON values."""
+        return {
+            "reference": self.reference,
+            "names": self.names,
+            "differences": self.differences,
+            "runs": {
+                run_id: {
+                    "stages": records(each.stages),
+                    "settings": records(each.settings),
+                    "unmatched": each.unmatched,
+                    "ambiguous": each.ambiguous,
+                }
+                for run_id, each in self.runs.items()
+            },
+        }
+
+    def table(self, of: str = "stages") -> pd.DataFrame:
+        """The 'stages' or 'settings' of all runs, with `run`, how each is called."""
+        return pd.concat([getattr(each, of).assign(run=self.names[run_id]) for run_id, each in self.runs.items()])
+
+
+def compare_all(
+    runs: Sequence[MeasuredRun], margin: float = MARGIN, names: Mapping[str, str] | None = None
+) -> Comparison:
+    """Two or more runs, each against the first.
+
+    Args:
+        runs: Different ones.
+        margin: The smallest difference that counts, as a share.
+        names: How runs are shown, by their ids; the ids unless given.
+
+    Raises:
+        UserError: There are fewer than two, or one has no samples.
+    """
+    called = names or {}
+    once = list({each.run["id"]: each for each in runs}.values())
+    if len(once) < 2:
+        raise UserError("A comparison needs two runs: name another.")
+    for each in once:
+        if each.samples.empty:
+            raise UserError(f"{called.get(each.run['id'], each.run['id'])} has no samples to compare.")
+    conditions = told_apart([result_conditions(each, called.get(each.run["id"], "")) for each in once])
+    reference, *others = once
+    return Comparison(
+        reference=reference.run["id"],
+        runs={each.run["id"]: compare_runs(reference, each, margin) for each in others},
+        names={each.run_id: each.name for each in conditions},
+        differences=find_differences(conditions),
+    )
 
 
 def compare_runs(reference: MeasuredRun, other: MeasuredRun, margin: float = MARGIN) -> RunComparison:
     """A run against a reference, setting by setting and over all of them.
 
-    Settings match where every knob is the same that both runs know, and on real pictures the picture and question.
     Over all settings, the ratio is the geometric mean (see `stats.pooled_ratio`).
 
     Args:
@@ -56,12 +125,11 @@ def compare_runs(reference: MeasuredRun, other: MeasuredRun, margin: float = MAR
         other: The run.
         margin: The smallest difference that counts, as a share.
     """
-    pairs = _match(reference, other)
+    matches = match_settings(reference, other)
     first, second = stats.add_derived(reference.samples), stats.add_derived(other.samples)
     metrics = [metric for metric in stats.METRICS if metric in first and metric in second]
-    before = dict(iter(first.groupby("setting")))
-    after = dict(iter(second.groupby("setting")))
-    pairs = [(one, two, title) for one, two, title in pairs if one in before and two in after]
+    before, after = dict(iter(first.groupby("setting"))), dict(iter(second.groupby("setting")))
+    pairs = [(one, two, title) for one, two, title in matches.pairs if one in before and two in after]
     stages, settings = [], []
     for metric in metrics:
         values = [
@@ -84,6 +152,7 @@ def compare_runs(reference: MeasuredRun, other: MeasuredRun, margin: float = MAR
             columns=["title", "metric", "reference_ms", "median_ms", "ratio", "low", "high", "verdict"],
         ),
         unmatched=len(before) + len(after) - 2 * len(pairs),
+        ambiguous=matches.ambiguous,
     )
 
 
@@ -98,43 +167,6 @@ def verdict(ratio: stats.Ratio, margin: float = MARGIN) -> str:
     if ratio.low > 1:
         return "slower"
     return "undecided"
-
-
-def _match(reference: MeasuredRun, other: MeasuredRun) -> list[tuple[int, int, str]]:
-    """Settings of both with the same knobs: their numbers, and the title."""
-    keys = [
-        column
-        for column in (*_KNOBS, *_QUERY)
-        if not reference.settings[column].isna().all() and not other.settings[column].isna().all()
-    ]
-    if not keys:
-        return []
-
-    def keyed(run: MeasuredRun) -> pd.DataFrame:
-        frame = run.settings[["setting", "title", *keys]].copy()
-        return frame.assign(key=frame[keys].astype(object).where(frame[keys].notna(), "").astype(str).agg("|".join, 1))
-
-    first, second = keyed(reference), keyed(other)
-    matched = first.drop_duplicates("key").merge(second.drop_duplicates("key"), on="key", suffixes=("", "_other"))
-    return list(
-        zip(matched["setting"].tolist(), matched["setting_other"].tolist(), matched["title"].tolist(), strict=True)
-    )
-
-
-def run_differences(named: dict[str, MeasuredRun]) -> list[str]:
-    """What the runs differ in, their prompts and pictures included."""
-    found = find_differences({name: run.run["environment"] for name, run in named.items()})
-    for field, called in (("picture", "picture"), ("prompt", "prompt")):
-        values: dict[str, list[str]] = {}
-        for name, run in named.items():
-            sweep: dict[str, Any] = run.run["spec"].get("sweep", {})
-            if sweep and not sweep.get("queries"):
-                shown = sweep.get(field)
-                text = str(shown["value"] if isinstance(shown, dict) else shown)
-                values.setdefault(text, []).append(name)
-        if len(values) > 1:
-            found.append(f"{called}: " + "; ".join(f"{value} ({', '.join(who)})" for value, who in values.items()))
-    return found
 
 
 def display_comparison(rows: pd.DataFrame, names: Sequence[str] = ()) -> pd.DataFrame:

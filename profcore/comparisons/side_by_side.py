@@ -2,31 +2,54 @@
 
 from __future__ import annotations
 
-import json
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from collections import Counter
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
 from profcore.comparisons import engines
-from profcore.comparisons.conditions import EVERYTHING, find_differences
+from profcore.comparisons.as_json import records
+from profcore.comparisons.conditions import (
+    END_OF_TEXT,
+    KNOBS,
+    MACHINE,
+    ORIGIN,
+    PICTURE,
+    PROMPT,
+    Conditions,
+    conditions_of,
+    find_differences,
+    list_values,
+)
+from profcore.comparisons.published import PUBLISHED, published_conditions, published_samples
 from profcore.engines.names import ENGINES
 from profcore.experiments.knobs import get_experiment
+from profcore.results.base import tell_apart
 from profcore.results.sweep import load_result
+from profcore.spec.stages import Knob
 
 if TYPE_CHECKING:
+    from profcore.experiments.knobs import Experiment
     from profcore.storage.store import Store
 
 FLOOR = "floor"
 """What the physical floor is called beside the engines."""
 
-# Where runs differ in one of these, the difference is not the engine's alone.
-_SAME = {name: EVERYTHING[name] for name in ("clock", "torch", "transformers", "driver", "cuda", "python")}
+_NOT_SAID = "not said"
+# Runs that differ in one of these are another comparison; `_TITLED` of them stand in every title.
+_TITLED = ("model", "weights", "dtype", "device_name")
+_SPLIT_BY = (*(MACHINE[name] for name in (*_TITLED, "clock")), PICTURE, PROMPT, END_OF_TEXT)
+# What an engine brings with it, and what the comparison is about.
+_ENGINES_OWN = (MACHINE["engine"], MACHINE["experts"], MACHINE["attention"])
 
 
 @dataclass(frozen=True)
 class Group:
-    """The newest run of an experiment under each engine, on one device, model and dtype: run ids by engine."""
+    """The runs of an experiment under each engine that were measured alike: run ids by engine; no two titles are alike.
+
+    Of several under one engine it is the one that a figure rests on first (see `Reader.ranked`).
+    """
 
     title: str
     runs: dict[str, str]
@@ -38,66 +61,158 @@ class SideBySide:
 
     Attributes:
         rows: Medians over the knob, as `charts.engines` takes them; the floor among them.
-        sensitivities: As `comparison.sensitivities`, with `engine`.
+        sensitivities: As `engines.sensitivities`, with `engine`.
         differences: What else than the engine differs between the runs, in words.
-        published: Whether the published code measured the same shape.
+        notes: What to know of the figures besides, in sentences.
+        published: Whether the published code measured the same shape with its knobs where these runs hold them.
     """
 
     rows: pd.DataFrame
     sensitivities: pd.DataFrame
     differences: list[str]
+    notes: list[str]
     published: bool
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain JSON values."""
+        return {
+            "medians": records(self.rows),
+            "sensitivities": records(self.sensitivities),
+            "differences": self.differences,
+            "notes": self.notes,
+        }
 
 
 def find_groups(store: Store, experiment: str) -> list[Group]:
-    """Runs that differ in their engine, those with the most engines first, then the newest."""
-    found: dict[tuple[str, ...], dict[str, str]] = {}
-    for run in store.runs(experiment).to_dict("records"):
-        if not run["num_samples"] or not isinstance(run["environment"], str):
+    """Runs that differ in their engine alone: those measured here under several first, then those with the most.
+
+    Imported runs are left out: nobody measured them here.
+    """
+    knob = get_experiment(experiment).knob
+    found: dict[tuple[Any, ...], dict[str, Conditions]] = {}
+    for run_id in store.ranked(experiment):
+        run = store.run(run_id)
+        if run is None or (engine := run["environment"].get("engine")) not in ENGINES:
             continue
-        environment = json.loads(run["environment"])
-        key = tuple(str(environment.get(name)) for name in ("device_name", "model", "weights", "dtype"))
-        # Newest first, so the first of each engine stays.
-        found.setdefault(key, {}).setdefault(environment["engine"], run["id"])
-    groups = [
-        Group(f"{model} ({weights} weights, {dtype}) on {device}", _ordered(runs))
-        for (device, model, weights, dtype), runs in found.items()
-    ]
-    return sorted(groups, key=lambda group: -len(group.runs))
+        conditions = conditions_of(run, store.settings(run_id))
+        # The first of each engine stays.
+        found.setdefault(_key(conditions, knob), {}).setdefault(engine, conditions)
+    groups = list(found.values())
+    titles = _titles([_described(next(iter(group.values())), knob) for group in groups])
+
+    def own(group: dict[str, Conditions]) -> bool:
+        return any(each.facts.get(ORIGIN) == "measured here" for each in group.values()) and len(group) > 1
+
+    ordered = sorted(zip(titles, groups, strict=True), key=lambda pair: (not own(pair[1]), -len(pair[1])))
+    return [Group(title, _ordered(group)) for title, group in ordered]
+
+
+def _ordered(group: dict[str, Conditions]) -> dict[str, str]:
+    return {engine: group[engine].run_id for engine in ENGINES if engine in group}
+
+
+def _key(conditions: Conditions, knob: Knob) -> tuple[Any, ...]:
+    """All that runs of one group have alike."""
+    held = tuple(conditions.knobs[each] for each in KNOBS if each is not knob)
+    return (*(conditions.facts.get(called) for called in _SPLIT_BY), *held)
+
+
+def _described(conditions: Conditions, knob: Knob) -> dict[str, str]:
+    """The same in words."""
+    return {
+        **{called: conditions.facts.get(called, _NOT_SAID) for called in _SPLIT_BY},
+        **{name: list_values(conditions.knobs[each]) or _NOT_SAID for each, name in KNOBS.items() if each is not knob},
+    }
+
+
+def _titles(described: list[dict[str, str]]) -> list[str]:
+    """What each group is called: what it was measured on, and what tells it from others of the same."""
+
+    def titled(each: dict[str, str]) -> str:
+        model, weights, dtype, device = (each[MACHINE[name]] for name in _TITLED)
+        return f"{model} ({weights} weights, {dtype}) on {device}"
+
+    shared = Counter(titled(each) for each in described)
+    titles = []
+    for each in described:
+        title = titled(each)
+        if shared[title] > 1:
+            alike = [other for other in described if titled(other) == title]
+            telling = [called for called in each if len({other[called] for other in alike}) > 1]
+            title += f"; {', '.join(f'{called}: {each[called]}' for called in telling)}"
+        titles.append(title)
+    # Long lists are shortened in words, so that two titles may still be alike.
+    return list(tell_apart({str(place): title for place, title in enumerate(titles, start=1)}).values())
+
+
+@dataclass
+class _Parts:
+    """What is gathered of a group, run by run."""
+
+    rows: list[pd.DataFrame] = field(default_factory=list)
+    slopes: list[pd.DataFrame] = field(default_factory=list)
+    conditions: list[Conditions] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
+
+    def add(self, experiment: Experiment, samples: pd.DataFrame, engine: str) -> None:
+        """Medians and slopes of one series."""
+        self.rows.append(engines.medians(experiment, samples).assign(engine=engine))
+        self.slopes.append(engines.sensitivities(experiment, samples).assign(engine=engine))
+        if several := engines.equal_counts(experiment, samples):
+            counts = ", ".join(str(count) for count in several)
+            self.notes.append(
+                f"{engine}: several masks run {counts} blocks. They are settings of their own, so no line is drawn "
+                "through them and no slope is given."
+            )
 
 
 def load_side_by_side(store: Store, experiment_name: str, group: Group) -> SideBySide:
-    """The runs of a group together, beside the floor and, at full shape, the published code."""
+    """The runs of a group together, beside the floor and, where it measured the same, the published code."""
     experiment = get_experiment(experiment_name)
-    rows, slopes, environments = [], [], {}
+    parts = _Parts()
     floors, counted = pd.DataFrame(), False
     for engine, run_id in group.runs.items():
         result = load_result(store, run_id)
         if result is None or result.samples.empty:
             continue
-        environments[engine] = result.run["environment"]
-        rows.append(engines.medians(experiment, result.samples).assign(engine=engine))
-        slopes.append(engines.sensitivities(experiment, result.samples).assign(engine=engine))
+        parts.add(experiment, result.samples, engine)
+        parts.conditions.append(conditions_of(result.run, result.settings, engine))
         known = result.summary.dropna(subset=["floor_ms"])
         # A floor from experts that were counted is nearer to the truth than one from experts that are expected.
         if (result.routing_counted, len(known)) > (counted, len(floors)):
             floors, counted = known, result.routing_counted
     if not floors.empty:
-        floors = floors[floors["metric"].isin(engines.compared_metrics(experiment))]
-        floors = floors.assign(median=floors["floor_ms"], low=float("nan"), high=float("nan"), n=0, engine=FLOOR)
-        rows.append(floors[["x", "metric", "median", "low", "high", "n", "engine"]])
-    full_shape = any(environment.get("model") == "molmoe-1b" for environment in environments.values())
-    if full_shape:
-        published = engines.published_samples(experiment)
-        rows.append(engines.medians(experiment, published).assign(engine=engines.PUBLISHED))
-        slopes.append(engines.published_sensitivities(experiment))
+        parts.rows.append(_floor_rows(experiment, floors))
+    published = _add_published(parts, experiment)
     return SideBySide(
-        rows=pd.concat(rows, ignore_index=True) if rows else pd.DataFrame(),
-        sensitivities=pd.concat(slopes, ignore_index=True) if slopes else pd.DataFrame(),
-        differences=find_differences(environments, _SAME),
-        published=full_shape,
+        rows=pd.concat(parts.rows, ignore_index=True) if parts.rows else pd.DataFrame(),
+        sensitivities=pd.concat(parts.slopes, ignore_index=True) if parts.slopes else pd.DataFrame(),
+        differences=find_differences(parts.conditions, leave_out=_ENGINES_OWN),
+        notes=parts.notes,
+        published=published,
     )
 
 
-def _ordered(runs: dict[str, str]) -> dict[str, str]:
-    return {engine: runs[engine] for engine in ENGINES if engine in runs}
+def _floor_rows(experiment: Experiment, floors: pd.DataFrame) -> pd.DataFrame:
+    """The floor as a series; the lowest where several settings have one value of the knob."""
+    floors = floors[floors["metric"].isin(engines.compared_metrics(experiment))]
+    least = floors.groupby(["x", "metric"])["floor_ms"].min().rename("median").reset_index()
+    missing = float("nan")
+    return least.assign(mask="", line=0, low=missing, high=missing, n=0, engine=FLOOR)
+
+
+def _add_published(parts: _Parts, experiment: Experiment) -> bool:
+    """The published code beside runs of the same shape, unless it held a knob elsewhere; whether it stands there."""
+    whole = [each for each in parts.conditions if each.facts.get(MACHINE["model"]) == "molmoe-1b"]
+    if not whole:
+        return False
+    theirs = published_conditions(experiment)
+    for knob in KNOBS:
+        ours, held = whole[0].held(knob), theirs.held(knob)
+        if knob is not experiment.knob and ours and held and ours.agrees(held) is False:
+            parts.notes.append(f"The {PUBLISHED} is not shown: {KNOBS[knob]} is {held} there and {ours} in these runs.")
+            return False
+    if experiment.knob is Knob.OUTPUT_TOKENS:
+        parts.notes.append(f"The {PUBLISHED} answered about real pictures of several sizes, these runs about one.")
+    parts.add(experiment, published_samples(experiment), PUBLISHED)
+    return True

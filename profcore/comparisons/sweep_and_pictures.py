@@ -1,27 +1,45 @@
 """A knob's sweep beside real pictures: does the clean sweep predict what pictures cost? Pure.
 
 On one axis of tokens stand the sweep's medians and every picture; each has a fitted slope, and at equal tokens the
-pictures lie some share above or below the sweep.
+pictures lie some share above or below the sweep. Only what ran alike is compared: where a knob that a latency depends
+on stands elsewhere, the pictures are left out of it, and that is said.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
 
 from profcore import stats
-from profcore.comparisons.conditions import find_differences
+from profcore.comparisons.as_json import records
+from profcore.comparisons.beside_words import comparison_sentences, crops_sentences, tokens_sentences
+from profcore.comparisons.conditions import (
+    KNOBS,
+    MACHINE,
+    ORIGIN,
+    PICTURE,
+    Conditions,
+    find_differences,
+    known_alike,
+    list_values,
+    result_conditions,
+    setting_values,
+    told_apart,
+)
 from profcore.comparisons.engines import compared_metrics
-from profcore.spec.stages import Knob
+from profcore.errors import UserError
+from profcore.spec.stages import Knob, Stage
 from profcore.stats import METRIC_LABELS
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from profcore.experiments.knobs import Experiment
+    from profcore.results.pictures import PictureResult
+    from profcore.results.sweep import Result
 
 OFFERED = {
     Knob.VISION_TOKENS: (
@@ -32,32 +50,43 @@ OFFERED = {
 """The Motivation experiments that can stand beside a knob's sweep, the twin first."""
 
 _MOST_DRAWN = 2000
-_SAME_CROPS = 0.02
+_VISION = (Stage.VISION_ENCODER.column, Stage.PROJECTOR.column)
+_BEFORE_DECODE = (*_VISION, Stage.LLM_PREFILL.column, "ttft_ms")
+_UNMOVED = {Knob.TOP_K: _VISION, Knob.ACTIVE_BLOCKS: _VISION, Knob.OUTPUT_TOKENS: _BEFORE_DECODE}
+"""The latencies that each knob leaves as they are; every other one may change with it."""
 
 
 @dataclass(frozen=True)
-class Pictures:
-    """One Motivation run to stand beside a sweep: how charts call it, its `PictureResult.points`, its environment."""
+class Series:
+    """One run's part in the comparison.
 
-    name: str
+    Attributes:
+        conditions: What it was measured under.
+        points: Of a sweep its samples; of a Motivation run its `PictureResult.points`. Both with the knobs of
+            `Store.settings` as far as they are known.
+    """
+
+    conditions: Conditions
     points: pd.DataFrame
-    environment: dict[str, Any]
 
 
 @dataclass(frozen=True)
 class Beside:
-    """A sweep and Motivation runs together.
+    """A sweep and Motivation runs together; every table is keyed by `run` and carries the `name` that is shown.
 
     Attributes:
-        points: Every picture: `name`, `x`, `metric`, `value`, `title`; drawn at random where there are very many.
-        medians: Of the sweep and of pictures with the same number of tokens: `name`, `x`, `metric`, `median`, `low`,
-            `high`, `n`.
-        lines: The fitted line of each: `name`, `metric`, `x`, `y`, at both its ends.
-        slopes: `name`, `metric`, `slope`, `low`, `high` (ms per token), `n` (points or settings).
-        ratios: Pictures over the sweep at equal tokens: `name`, `metric`, `ratio`, `low`, `high`, `n`, `outside`
-            (points beyond the sweep's tokens).
-        sentences: The comparison in words, by the name of each Motivation run.
-        differences: What else the runs differ in.
+        points: Every picture: `run`, `name`, `x`, `metric`, `value`, `title`; drawn at random where there are very
+            many.
+        medians: Of the sweep and of pictures with the same number of tokens: `run`, `name`, `x`, `metric`, `median`,
+            `low`, `high`, `n`.
+        lines: The fitted line of each: `run`, `name`, `metric`, `x`, `y`, at both its ends.
+        slopes: `run`, `name`, `metric`, `slope`, `low`, `high` (ms per token), `n` (points or settings).
+        ratios: Pictures over the sweep at equal tokens: `run`, `name`, `metric`, `ratio`, `low`, `high`, `n`,
+            `outside` (points beyond the sweep's tokens).
+        names: What each run is called, the sweep first; no two alike.
+        sentences: The comparison in words, for each Motivation run.
+        refusals: What is not compared, since a knob stands elsewhere: `run`, `metric`, `points`, `reason`.
+        differences: What else the runs differ in, and what cannot be told.
         left_out: Points that are not drawn.
     """
 
@@ -66,180 +95,261 @@ class Beside:
     lines: pd.DataFrame
     slopes: pd.DataFrame
     ratios: pd.DataFrame
+    names: dict[str, str]
     sentences: dict[str, list[str]]
+    refusals: pd.DataFrame
     differences: list[str]
     left_out: int
 
+    def to_dict(self) -> dict[str, Any]:
+        """Plain JSON values; the single points are left out, they are the runs' own."""
+        sweep, *pictures = self.names
+        tables = ("medians", "slopes", "ratios", "refusals")
+        return {
+            "sweep": sweep,
+            "pictures": pictures,
+            "names": self.names,
+            "differences": self.differences,
+            "sentences": self.sentences,
+            **{name: records(getattr(self, name)) for name in tables},
+        }
+
+
+@dataclass
+class _Tables:
+    """Rows of `Beside`, as they are gathered run by run."""
+
+    points: list[pd.DataFrame] = field(default_factory=list)
+    medians: list[pd.DataFrame] = field(default_factory=list)
+    lines: list[list[Any]] = field(default_factory=list)
+    slopes: list[list[Any]] = field(default_factory=list)
+    ratios: list[list[Any]] = field(default_factory=list)
+    refusals: list[list[Any]] = field(default_factory=list)
+    left_out: int = 0
+
+
+def compare_with_pictures(
+    sweep: Result, pictures: Sequence[PictureResult], metrics: Sequence[str] = (), names: dict[str, str] | None = None
+) -> Beside:
+    """A stored sweep beside stored Motivation runs.
+
+    Args:
+        sweep: Of vision or output tokens.
+        pictures: Of experiments that are `OFFERED` for it.
+        metrics: Which latencies; those that the knob turns unless given.
+        names: How runs are shown, by their ids; the ids unless given.
+
+    Raises:
+        UserError: The runs are no such sweep and pictures, or have no samples.
+    """
+    called = names or {}
+    offered = OFFERED.get(sweep.experiment.knob)
+    if offered is None:
+        titles = "vision tokens or output tokens"
+        raise UserError(f"{sweep.run['id']} turns {KNOBS[sweep.experiment.knob]}: give a sweep of {titles}.")
+    for each in (sweep, *pictures):
+        if each.samples.empty:
+            raise UserError(f"{each.run['id']} has no samples to compare.")
+    for each in pictures:
+        if each.experiment.name not in offered:
+            raise UserError(
+                f"{each.run['id']} is of {each.experiment.name}, which does not stand beside this sweep: give a run "
+                f"of {', '.join(offered)}."
+            )
+    given = [Series(result_conditions(each, called.get(each.run["id"], "")), with_knobs(each)) for each in pictures]
+    own = Series(result_conditions(sweep, called.get(sweep.run["id"], "")), sweep.samples)
+    return set_beside(sweep.experiment, own, given, metrics)
+
+
+def can_stand_beside(sweep: Conditions, pictures: Conditions, experiment: Experiment) -> bool:
+    """Whether a Motivation run stands beside a sweep without being asked for: known to be measured alike.
+
+    Args:
+        sweep: Its conditions.
+        pictures: The Motivation run's.
+        experiment: Whose knob the sweep turned.
+    """
+    matters = (*(MACHINE[name] for name in ("device_name", "model", "weights", "dtype", "engine", "clock")),)
+    moving = [knob for knob in _UNMOVED if set(compared_metrics(experiment)) - set(_UNMOVED[knob])]
+    held = [(sweep.held(knob), pictures.held(knob)) for knob in moving if knob is not experiment.knob]
+    return known_alike(sweep, pictures, matters) and all(one and other and one.agrees(other) for one, other in held)
+
+
+def with_knobs(result: PictureResult) -> pd.DataFrame:
+    """The points of a Motivation run with the knobs of their settings."""
+    missing = ["setting", *(name for name in ("top_k", "active_blocks", "block_mask") if name not in result.points)]
+    return result.points.merge(result.settings[missing], on="setting", how="left")
+
 
 def set_beside(
-    experiment: Experiment,
-    sweep_name: str,
-    sweep: pd.DataFrame,
-    environment: dict[str, Any],
-    pictures: Sequence[Pictures],
-    metrics: Sequence[str] = (),
+    experiment: Experiment, sweep: Series, pictures: Sequence[Series], metrics: Sequence[str] = ()
 ) -> Beside:
     """A sweep and Motivation runs on the same axis.
 
     Args:
         experiment: Whose knob is on the axis: vision or output tokens.
-        sweep_name: How charts call the sweep.
-        sweep: Its samples, as `Store.samples`.
-        environment: What it was measured on; empty where not known.
+        sweep: The sweep; its points are samples.
         pictures: The Motivation runs.
         metrics: Which latencies; those that the knob turns unless given.
     """
-    column, metrics = experiment.column, tuple(metrics) or compared_metrics(experiment)
-    sweep = stats.add_derived(sweep)
-    x = sweep[column].to_numpy(dtype=float)
-    points, medians, lines, slopes, ratios, left_out = [], [], [], [], [], 0
-    medians.append(_medians(sweep, column, metrics).assign(name=sweep_name))
-    for metric in metrics:
-        own = stats.slope(x, sweep[metric].to_numpy(dtype=float))
-        slopes.append([sweep_name, metric, own.value, own.low, own.high, len(np.unique(x))])
-        lines += _line(sweep_name, metric, own, x)
+    metrics = tuple(metrics) or compared_metrics(experiment)
+    own, *others = told_apart([sweep.conditions, *(each.conditions for each in pictures)])
+    sweep = Series(own, stats.add_derived(sweep.points))
+    pictures = [Series(each, given.points) for each, given in zip(others, pictures, strict=True)]
+    tables = _Tables()
+    _add_sweep(tables, experiment, sweep, metrics)
     for each in pictures:
-        frame = each.points.dropna(subset=[column])
-        place = frame[column].to_numpy(dtype=float)
-        clusters = frame["picture"].to_numpy(dtype=str)
-        medians.append(_medians(frame, column, metrics).assign(name=each.name))
-        drawn = frame if len(frame) <= _MOST_DRAWN else frame.sample(_MOST_DRAWN, random_state=0)
-        left_out += len(frame) - len(drawn)
-        for metric in metrics:
-            if metric not in frame:
-                continue
-            values = frame[metric].to_numpy(dtype=float)
-            fitted = stats.points_slope(place, values, clusters)
-            slopes.append([each.name, metric, fitted.value, fitted.low, fitted.high, int((~np.isnan(values)).sum())])
-            lines += _line(each.name, metric, fitted, place[~np.isnan(values)])
-            ratio = stats.ratio_at_equal_x(x, sweep[metric].to_numpy(dtype=float), place, values, clusters)
-            outside = int((~np.isnan(values)).sum()) - ratio.n
-            ratios.append([each.name, metric, ratio.value, ratio.low, ratio.high, ratio.n, outside])
-            shown = drawn.assign(name=each.name, x=drawn[column], metric=metric, value=drawn[metric])
-            points.append(shown[["name", "x", "metric", "value", "title"]])
-    slope_rows = pd.DataFrame(slopes, columns=["name", "metric", "slope", "low", "high", "n"])
-    ratio_rows = pd.DataFrame(ratios, columns=["name", "metric", "ratio", "low", "high", "n", "outside"])
-    sentences: dict[str, list[str]] = {}
-    ends = np.nanmin(x), np.nanmax(x)
-    for each in pictures:
-        said = _sentences(metrics, experiment.per, sweep_name, each, slope_rows, ratio_rows, ends)
-        sentences[each.name] = said + (_crops(sweep, each) if experiment.knob is Knob.VISION_TOKENS else [])
-    environments = {sweep_name: environment, **{each.name: each.environment for each in pictures}}
+        _add_pictures(tables, experiment, sweep, each, metrics)
+    slopes = pd.DataFrame(tables.slopes, columns=["run", "name", "metric", "slope", "low", "high", "n"])
+    ratios = pd.DataFrame(tables.ratios, columns=["run", "name", "metric", "ratio", "low", "high", "n", "outside"])
+    refusals = pd.DataFrame(tables.refusals, columns=["run", "metric", "points", "reason"])
     return Beside(
-        points=pd.concat(points, ignore_index=True).dropna(subset="value") if points else _EMPTY_POINTS,
-        medians=pd.concat(medians, ignore_index=True),
-        lines=pd.DataFrame(lines, columns=["name", "metric", "x", "y"]),
-        slopes=slope_rows,
-        ratios=ratio_rows,
-        sentences=sentences,
-        differences=find_differences(environments) if pictures else [],
-        left_out=left_out,
+        points=pd.concat(tables.points, ignore_index=True).dropna(subset="value") if tables.points else _NO_POINTS,
+        medians=pd.concat(tables.medians, ignore_index=True),
+        lines=pd.DataFrame(tables.lines, columns=["run", "name", "metric", "x", "y"]),
+        slopes=slopes,
+        ratios=ratios,
+        names={each.run_id: each.name for each in (own, *others)},
+        sentences={
+            each.conditions.run_id: _sentences(experiment, sweep, each, slopes, ratios, refusals) for each in pictures
+        },
+        refusals=refusals,
+        differences=find_differences([own, *others], leave_out=(PICTURE, ORIGIN, KNOBS[experiment.knob])),
+        left_out=tables.left_out,
     )
 
 
-_EMPTY_POINTS = pd.DataFrame(columns=["name", "x", "metric", "value", "title"])
+_NO_POINTS = pd.DataFrame(columns=["run", "name", "x", "metric", "value", "title"])
 
 
-def _medians(frame: pd.DataFrame, column: str, metrics: Sequence[str]) -> pd.DataFrame:
-    present = [metric for metric in metrics if metric in frame]
+def _add_sweep(tables: _Tables, experiment: Experiment, sweep: Series, metrics: Sequence[str]) -> None:
+    """The sweep's own medians, slopes and lines."""
+    run = [sweep.conditions.run_id, sweep.conditions.name]
+    x = sweep.points[experiment.column].to_numpy(dtype=float)
+    for metric in metrics:
+        own = stats.slope(x, sweep.points[metric].to_numpy(dtype=float))
+        tables.medians.append(_medians(sweep, experiment.column, metric))
+        tables.slopes.append([*run, metric, own.value, own.low, own.high, len(np.unique(x))])
+        tables.lines += _line(run, metric, own, x)
+
+
+def _add_pictures(
+    tables: _Tables, experiment: Experiment, sweep: Series, pictures: Series, metrics: Sequence[str]
+) -> None:
+    """A Motivation run's points, medians, slopes, lines and ratios, of what ran as the sweep did."""
+    run = [pictures.conditions.run_id, pictures.conditions.name]
+    frame = pictures.points.dropna(subset=[experiment.column])
+    drawn = frame if len(frame) <= _MOST_DRAWN else frame.sample(_MOST_DRAWN, random_state=0)
+    tables.left_out += len(frame) - len(drawn)
+    for metric in metrics:
+        if metric not in frame:
+            continue
+        alike, reasons = _alike(experiment, sweep, frame, metric)
+        tables.refusals += [[run[0], metric, number, reason] for reason, number in reasons.items()]
+        rows = frame[alike & frame[metric].notna()]
+        if rows.empty:
+            continue
+        place, values = rows[experiment.column].to_numpy(dtype=float), rows[metric].to_numpy(dtype=float)
+        clusters = rows["picture"].to_numpy(dtype=str)
+        fitted = stats.points_slope(place, values, clusters)
+        reference = sweep.points[experiment.column].to_numpy(float), sweep.points[metric].to_numpy(float)
+        ratio = stats.ratio_at_equal_x(*reference, place, values, clusters)
+        tables.medians.append(_medians(Series(pictures.conditions, rows), experiment.column, metric))
+        tables.slopes.append([*run, metric, fitted.value, fitted.low, fitted.high, len(rows)])
+        tables.ratios.append([*run, metric, ratio.value, ratio.low, ratio.high, ratio.n, len(rows) - ratio.n])
+        tables.lines += _line(run, metric, fitted, place)
+        shown = drawn[drawn.index.isin(rows.index)]
+        shown = shown.assign(run=run[0], name=run[1], x=shown[experiment.column], metric=metric, value=shown[metric])
+        tables.points.append(shown[["run", "name", "x", "metric", "value", "title"]])
+
+
+def _alike(
+    experiment: Experiment, sweep: Series, points: pd.DataFrame, metric: str
+) -> tuple[pd.Series, dict[str, int]]:
+    """Which points ran under the sweep's knobs, as far as the latency depends on them, and why how many did not.
+
+    The pictures' grids are what the comparison is about. A knob that one of both does not say refuses nothing here:
+    that it cannot be told stands among the differences.
+    """
+    alike, reasons = pd.Series(True, index=points.index), {}
+    for knob in (Knob.TOP_K, Knob.ACTIVE_BLOCKS, Knob.OUTPUT_TOKENS):
+        if knob is experiment.knob or metric in _UNMOVED[knob]:
+            continue
+        values = sweep.conditions.knobs[knob]
+        if not values:
+            continue
+        theirs = setting_values(points, knob)
+        if len(values) > 1:
+            elsewhere = alike.copy()
+        else:
+            (own,) = values
+            elsewhere = alike & theirs.isin([each for each in set(theirs.dropna()) if each.agrees(own) is False])
+        if elsewhere.any():
+            there = list_values(set(theirs[elsewhere].dropna()))
+            # A sweep that turns two knobs at once holds no value that pictures could be measured at.
+            reason = f"{KNOBS[knob]}: {list_values(values)} in the sweep, {there or 'not said'} in the pictures"
+            reasons[reason] = int(elsewhere.sum())
+            alike &= ~elsewhere
+    return alike, reasons
+
+
+def _medians(series: Series, column: str, metric: str) -> pd.DataFrame:
     rows = []
-    for x, group in frame.groupby(column, sort=True):
-        for metric in present:
-            found = stats.median_interval(group[metric].to_numpy(dtype=float))
-            if found.n:
-                rows.append([x, metric, found.value, found.low, found.high, found.n])
-    return pd.DataFrame(rows, columns=["x", "metric", "median", "low", "high", "n"])
+    for x, group in series.points.groupby(column, sort=True):
+        found = stats.median_interval(group[metric].to_numpy(dtype=float))
+        if found.n:
+            rows.append([x, metric, found.value, found.low, found.high, found.n])
+    frame = pd.DataFrame(rows, columns=["x", "metric", "median", "low", "high", "n"])
+    return frame.assign(run=series.conditions.run_id, name=series.conditions.name)
 
 
-def _line(name: str, metric: str, fitted: stats.Slope, x: np.ndarray) -> list[list[Any]]:
+def _line(run: list[str], metric: str, fitted: stats.Slope, x: np.ndarray) -> list[list[Any]]:
     if np.isnan(fitted.value) or not x.size:
         return []
-    return [[name, metric, float(place), fitted.at(float(place))] for place in (x.min(), x.max())]
+    return [[*run, metric, float(place), fitted.at(float(place))] for place in (x.min(), x.max())]
 
 
 def _sentences(
-    metrics: Sequence[str],
-    per: str,
-    sweep_name: str,
-    pictures: Pictures,
+    experiment: Experiment,
+    sweep: Series,
+    pictures: Series,
     slopes: pd.DataFrame,
     ratios: pd.DataFrame,
-    ends: tuple[float, float],
+    refusals: pd.DataFrame,
 ) -> list[str]:
-    """The comparison of each latency in words with numbers."""
-    least, most = ends
+    """What is not compared and why, the comparison of each latency, and what explains a part of it."""
+    run_id = pictures.conditions.run_id
+    x = sweep.points[experiment.column]
+    own = slopes[slopes["run"] == sweep.conditions.run_id].set_index("metric")
+    theirs = slopes[slopes["run"] == run_id].set_index("metric")
+    ratio = ratios[ratios["run"] == run_id].set_index("metric")
+    found = _refusal_sentences(refusals[refusals["run"] == run_id], set(theirs.index))
+    found += comparison_sentences(own, theirs, ratio, experiment.per, (float(x.min()), float(x.max())))
+    explain = crops_sentences if experiment.knob is Knob.VISION_TOKENS else tokens_sentences
+    return found + (explain(sweep.points, pictures.points) if len(theirs) else [])
+
+
+def _refusal_sentences(refusals: pd.DataFrame, compared: set[Any]) -> list[str]:
+    """One sentence for each reason, with the latencies that it concerns."""
     found = []
-    for metric in metrics:
-        own = _one(slopes, sweep_name, metric)
-        theirs, ratio = _one(slopes, pictures.name, metric), _one(ratios, pictures.name, metric)
-        if theirs is None or ratio is None or own is None or np.isnan(own["slope"]):
-            continue
-        label = METRIC_LABELS[metric]
-        text = f"{label}: the sweep's slope is {_slope(own)} ms {per}"
-        if not np.isnan(theirs["slope"]):
-            text += f", the pictures' {_slope(theirs)}"
-        if ratio["n"]:
-            text += f"; at equal tokens {_share(ratio)}"
-        if ratio["outside"]:
-            every = ratio["outside"] + ratio["n"]
-            text += f" ({ratio['outside']:,} of {every:,} lie beyond the sweep's {least:,.0f} to {most:,.0f} tokens)"
-        found.append(f"{text}.")
+    for reason, rows in refusals.groupby("reason", sort=False):
+        whole = [METRIC_LABELS[metric] for metric in rows["metric"] if metric not in compared]
+        partly = [metric for metric in rows["metric"] if metric in compared]
+        if whole:
+            found.append(f"{', '.join(whole)}: not compared, since they ran under other knobs ({reason}).")
+        if partly:
+            number = int(rows.loc[rows["metric"].isin(partly), "points"].max())
+            labels = ", ".join(METRIC_LABELS[metric] for metric in partly)
+            found.append(f"{labels}: {number:,} points are left out, which ran under other knobs ({reason}).")
     return found
-
-
-def _one(rows: pd.DataFrame, name: str, metric: str) -> dict[Any, Any] | None:
-    chosen = rows[(rows["name"] == name) & (rows["metric"] == metric)]
-    return chosen.iloc[0].to_dict() if len(chosen) else None
-
-
-def _slope(row: dict[Any, Any]) -> str:
-    """A slope with as many digits as its interval supports."""
-    if np.isnan(row["low"]):
-        return f"{row['slope']:.4g}"
-    return f"{row['slope']:.4g} [{row['low']:.4g}, {row['high']:.4g}]"
-
-
-def _share(ratio: dict[Any, Any]) -> str:
-    """How much slower or faster pictures are at equal tokens, in per cent with the interval."""
-    value, low, high = (100 * (ratio[key] - 1) for key in ("ratio", "low", "high"))
-    if np.isnan(low):
-        way = "slower" if value >= 0 else "faster"
-        return f"the pictures are {abs(value):.1f} % {way} (too few to give an interval)"
-    if low <= 0 <= high:
-        return f"no difference can be told ({value:+.1f} % [{low:+.1f}, {high:+.1f}])"
-    if value < 0:
-        return f"the pictures are {-value:.1f} % faster [{-high:.1f}, {-low:.1f}]"
-    return f"the pictures are {value:.1f} % slower [{low:.1f}, {high:.1f}]"
-
-
-def _crops(sweep: pd.DataFrame, pictures: Pictures) -> list[str]:
-    """Whether pictures of as many tokens have other numbers of crops, for which the vision encoder pays."""
-    known = sweep.dropna(subset=["num_crops", "num_vision_tokens"])
-    points = pictures.points.dropna(subset=["num_crops", "num_vision_tokens"])
-    if known.empty or points.empty:
-        return []
-    line = known.groupby("num_vision_tokens")["num_crops"].median()
-    places = line.index.to_numpy(dtype=float)
-    points = points[points["num_vision_tokens"].between(places[0], places[-1])]
-    if points.empty:
-        return []
-    here = points["num_crops"].to_numpy(dtype=float)
-    expected = np.interp(points["num_vision_tokens"].to_numpy(dtype=float), places, line.to_numpy(dtype=float))
-    more = float(here.mean() / expected.mean())
-    if abs(more - 1) <= _SAME_CROPS:
-        return []
-    return [
-        f"At equal vision tokens the pictures have {here.mean():.1f} crops in the mean where the sweep has "
-        f"{expected.mean():.1f}: grids of several rows overlap more than a single row, and the vision encoder sees "
-        "every crop."
-    ]
 
 
 def display_slopes(beside: Beside) -> pd.DataFrame:
     """Slopes and ratios as a table for people."""
+    ratios = beside.ratios.drop(columns="name")
     rows = beside.slopes.merge(
-        beside.ratios.rename(columns={"low": "ratio_low", "high": "ratio_high", "n": "points"}),
-        on=["name", "metric"],
+        ratios.rename(columns={"low": "ratio_low", "high": "ratio_high", "n": "points"}),
+        on=["run", "metric"],
         how="left",
     )
     order = list(dict.fromkeys(rows["metric"]))

@@ -9,14 +9,16 @@ from profcore.comparisons.flops_scaling import flops_scaling, shape_of
 from profcore.experiments.knobs import CATALOGUE
 from profcore.experiments.motivation import MOTIVATION, Motivation
 from profcore.formats import motivation_json, profiling_json, scaling_json
+from profcore.formats.rows import STAGE_LATENCIES
 from profcore.formats.scaling import FILE as SCALING_FILE
 from profcore.roofline import floors
 from profcore.roofline.flops import with_flops
 from profcore.roofline.parameters import count_parameters
-from profcore.spec.stages import TTFT_STAGES
 
 if TYPE_CHECKING:
     import pandas as pd
+
+    from profcore.models.config import MolmoConfig
 
 
 def result_files(
@@ -52,16 +54,39 @@ def _motivation(experiment: Motivation, samples: pd.DataFrame, metadata: dict[st
     elif experiment.name == "component_profiling":
         shape = floors.run_shape(environment)
         if shape:
-            parameters = count_parameters(shape)
-            more["parameters"] = {each.component: each.total for each in parameters}
-            more["active_parameters"] = {each.component: each.active for each in parameters}
-        means = {f"T_{stage.label}": samples[stage.column].mean() for stage in TTFT_STAGES}
+            more |= _parameters(shape)
+        means = {field: samples[STAGE_LATENCIES[field]].mean() for field in _AVERAGED}
         more["average_latencies"] = {key: None if value != value else float(value) for key, value in means.items()}
     elif experiment.name == "flops_vs_latency":
         found = correlations(samples).set_index("metric")
         more["correlation"] = {metric: float(value) for metric, value in found["r"].items()}
         more["r_squared"] = {metric: float(value) for metric, value in found["r_squared"].items()}
     return {name: motivation_json(experiment, samples, metadata, more=more)}
+
+
+_AVERAGED = ("T_vision_encoder", "T_projector", "T_LLM_prefill", "T_total")
+
+
+def _parameters(shape: MolmoConfig) -> dict[str, Any]:
+    """Counts of parameters under the keys that the published plot scripts look for, and by our own components."""
+    counted = count_parameters(shape)
+    language = [each for each in counted if each.component.startswith("LLM")]
+    vision, projector = (
+        next(each for each in counted if each.component == name) for name in ("Vision encoder", "Projector")
+    )
+    return {
+        "parameters": {
+            "params_vision_encoder": vision.total,
+            "params_projector": projector.total,
+            "params_llm": sum(each.total for each in language),
+            "params_llm_active": sum(each.active for each in language),
+            "params_total": sum(each.total for each in counted),
+            "params_active": sum(each.active for each in counted),
+            "moe_num_experts": shape.num_experts,
+            "moe_top_k": shape.top_k,
+        },
+        "components": {each.component: {"total": each.total, "active": each.active} for each in counted},
+    }
 
 
 def _sweep(metadata: dict[str, Any]) -> dict[str, Any]:

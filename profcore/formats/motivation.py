@@ -33,7 +33,7 @@ from profcore.spec.text import some
 MOTIVATION_COUNTS = {**COUNTS, "num_language_tokens": "num_input_tokens"}
 # What tells that a row is one of Motivation: any of these.
 KNOWN_FIELDS = (*LATENCIES, "T_vision")
-_KEPT_KEYS = ("parameters", "average_latencies", "use_eos_token", "correlation", "r_squared")
+_KEPT_KEYS = ("parameters", "components", "average_latencies", "use_eos_token", "correlation", "r_squared")
 
 
 # Out

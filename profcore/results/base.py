@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
 
 from profcore import stats
 from profcore.spec.stages import State
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
 
 _OF_SETTINGS = ("prefill_experts", "kl", "accuracy", "quality_queries", "quality_failed", "failed")
 
@@ -84,6 +87,21 @@ class MeasuredRun:
             if found:
                 rows.append({"setting": int(row["setting"]), **found})
         return rows
+
+
+def tell_apart(names: Mapping[str, str], moments: Mapping[str, Any] | None = None) -> dict[str, str]:
+    """Names of runs that are shown together, each another: those that are alike get their moment, else their id.
+
+    Args:
+        names: What each run is called, by its id.
+        moments: When each was asked for, by its id, as far as that is known.
+    """
+    told = dict(names)
+    for run_id, moment in (moments or {}).items():
+        if list(names.values()).count(names[run_id]) > 1:
+            told[run_id] = f"{names[run_id]}, {pd.Timestamp(moment).strftime('%d %b %H:%M:%S')}"
+    shown = list(told.values())
+    return {run_id: name if shown.count(name) == 1 else f"{name}, {run_id}" for run_id, name in told.items()}
 
 
 def run_titles(runs: pd.DataFrame) -> pd.Series:

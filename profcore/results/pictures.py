@@ -106,12 +106,22 @@ def _points(samples: pd.DataFrame, settings: pd.DataFrame) -> pd.DataFrame:
     return points.assign(picture=points["image_id"].fillna(points["query_id"]).fillna(alone).astype(str))
 
 
+_PUBLISHED_PARAMETERS = {
+    "params_vision_encoder": "Vision encoder",
+    "params_projector": "Projector",
+    "params_llm": "LLM",
+}
+
+
 def _file_parameters(details: dict[str, Any]) -> list[Parameters]:
     """The parameters that a file gives, all of them taken for active; empty where it gives none."""
     given = details.get("parameters")
     if not isinstance(given, dict):
         return []
     known = {name: number for name, number in given.items() if isinstance(number, int | float)}
+    if known.keys() & _PUBLISHED_PARAMETERS.keys():
+        # Of published files the parts alone: sums of them are there too, and numbers of experts.
+        known = {label: known[name] for name, label in _PUBLISHED_PARAMETERS.items() if name in known}
     return [Parameters(str(name), int(number), int(number)) for name, number in known.items()]
 
 

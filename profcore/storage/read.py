@@ -72,6 +72,27 @@ class Reader:
         ).fetchall()
         return rows[0][0] if rows else None
 
+    def ranked(self, experiment: str) -> list[str]:
+        """The ids of an experiment's runs with samples, those that a figure rests on first.
+
+        Measured here before a sample result, done before under way before stopped or failed, then the one with the
+        most settings measured, then the newest. What was imported is left out: nobody measured it here.
+        """
+        rows = self.connection.cursor.execute(
+            """
+            SELECT id FROM runs JOIN (
+                SELECT run_id, count(DISTINCT setting) AS measured FROM samples
+                WHERE run_id IN (SELECT id FROM runs WHERE experiment = $1) GROUP BY run_id
+            ) AS counts ON counts.run_id = runs.id
+            WHERE experiment = $1 AND source <> 'imported'
+            ORDER BY source = 'shipped',
+                CASE WHEN state = 'done' THEN 0 WHEN state IN ('queued', 'running') THEN 1 ELSE 2 END,
+                measured DESC, created_at DESC, id DESC
+            """,
+            [experiment],
+        ).fetchall()
+        return [row[0] for row in rows]
+
     def run(self, run_id: str) -> dict[str, Any] | None:
         """One run with `num_samples`, or None.
 

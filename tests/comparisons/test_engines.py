@@ -7,15 +7,8 @@ import pandas as pd
 import pytest
 
 from profcore.comparisons import engines, published
-from profcore.comparisons.side_by_side import find_groups, load_side_by_side
 from profcore.experiments.knobs import CATALOGUE
-from profcore.results.sweep import load_result
-from profcore.spec.records import Sample
-from profcore.spec.runs import RunSpec, Target
 from profcore.stats import slope
-from profcore.storage import spool
-from profcore.storage.store import Store
-from tests.support import small_sweep
 
 
 def test_slope_of_a_line_that_is_known():
@@ -86,31 +79,42 @@ def test_published_figures_are_those_of_the_published_files(shared):
         assert medians[entry["top_k"]] == pytest.approx(entry["decode"]["P50"], rel=1e-6)
 
 
-def test_the_floor_beside_engines_is_from_experts_that_were_counted(tmp_path):
-    """Of the sample results only some counted them; with an even router the floor would be above what was measured."""
-    with Store(tmp_path / "data.duckdb") as store:
-        store.take_in_shipped()
-        (group,) = find_groups(store, "context_scaling")
-        assert list(group.runs) == ["eager", "graph", "compiled"]
-        assert not load_result(store, group.runs["eager"]).routing_counted
-        rows = load_side_by_side(store, "context_scaling", group).rows
-    prefill = rows[rows["metric"] == "llm_prefill_ms"].pivot(index="x", columns="engine", values="median").dropna()
-    assert len(prefill) > 5
-    assert (prefill["floor"] < 0.7 * prefill["compiled"]).all()
+def masked(*masks, experiment="transformer_blocks_mask"):
+    """Six samples under each mask, whose decode step takes as many milliseconds as the place of its first block."""
+    rows = [
+        {
+            "active_blocks": mask.count("1"),
+            "block_mask": mask,
+            "num_output_tokens": 11,
+            "vision_encoder_ms": 1.0,
+            "projector_ms": 1.0,
+            "llm_prefill_ms": 10.0 * mask.count("1"),
+            "llm_decode_ms": 10.0 * (1 + mask.index("1")),
+        }
+        for mask in masks
+        for _ in range(6)
+    ]
+    return CATALOGUE[experiment], pd.DataFrame(rows)
 
 
-def test_runs_that_differ_in_more_than_the_engine_are_named(tmp_path):
-    with Store(tmp_path / "data.duckdb") as store:
-        for number, (engine, torch_version) in enumerate((("eager", "2.11"), ("compiled", "2.13"))):
-            spec = RunSpec.new(Target(engine=engine), small_sweep())
-            path = spool.spool_path(store.spools, spec.id)
-            environment = {"device_name": "a card", "model": "tiny", "weights": "random", "dtype": "float32"}
-            with spool.SpoolWriter(path) as writer:
-                writer.run(spec)
-                writer.write({"type": "environment", **environment, "engine": engine, "torch": torch_version})
-                writer.sample(Sample(number, 0, 0, 1.0, 10, 1, 39, 49, 1, 100, (24.5, 24.5), 2, 288, 355, 3))
-            store.take_in(path)
-        (group,) = find_groups(store, "moe_topk")
-        found = load_side_by_side(store, "moe_topk", group)
-    assert found.differences == ["torch: 2.11 (eager); 2.13 (compiled)"]
-    assert not found.published
+def test_masks_of_equally_many_blocks_are_settings_of_their_own():
+    experiment, samples = masked("1000", "1100", "0110", "0011", "1111")
+    rows = engines.medians(experiment, samples)
+    rows = rows[rows["metric"] == "tpot_ms"].sort_values(["x", "line"])
+    assert rows["mask"].tolist() == ["1000", "1100", "0011", "0110", "1111"]
+    assert rows["x"].tolist() == [1, 2, 2, 2, 4]
+    # The first N blocks are joined by one line, and of the others no two that have as many.
+    assert rows["line"].tolist() == [0, 0, 1, 2, 0]
+    assert rows["median"].tolist() == [1, 1, 3, 2, 1]
+    assert rows["n"].tolist() == [6] * 5
+    assert engines.equal_counts(experiment, samples) == [2]
+
+
+def test_there_is_no_slope_through_masks_of_equally_many_blocks():
+    found = engines.sensitivities(*masked("1100", "0011", "1111")).set_index("metric")
+    assert found["slope"].isna().all()
+    assert math.isnan(found.loc["tpot_ms", "least"])
+    assert found.loc["tpot_ms", "most"] == 1
+    alone = engines.sensitivities(*masked("0011", "1111")).set_index("metric")
+    assert alone.loc["llm_prefill_ms", "slope"] == pytest.approx(10)
+    assert alone.loc["tpot_ms", ["least", "most"]].tolist() == [3, 1]

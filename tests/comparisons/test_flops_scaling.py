@@ -11,10 +11,14 @@ from profcore.images.pictures import load_picture
 from profcore.models.config import PRESETS
 from profcore.models.inputs import picture_inputs
 from profcore.models.molmoe import MolmoE, building
+from profcore.results.sweep import load_result
 from profcore.roofline.flops import COLUMNS, sample_flops
 from profcore.roofline.parameters import count_parameters
 from profcore.spec.queries import Picture
 from profcore.spec.settings import Setting
+from profcore.storage.store import Store
+from tests.comparisons.stored import import_file, published_topk, store_run
+from tests.support import small_sweep
 
 CONFIG = PRESETS["tiny"]
 
@@ -143,3 +147,27 @@ def test_without_two_values_or_samples_there_is_nothing_to_say():
     assert flops_scaling.flops_scaling(samples({8: 20.0}), CONFIG).empty
     assert flops_scaling.flops_scaling(pd.DataFrame(), CONFIG).empty
     assert flops_scaling.explain_scaling(flops_scaling.flops_scaling(pd.DataFrame(), CONFIG)) == []
+
+
+@pytest.mark.parametrize(
+    "column", [{"active_blocks": 8}, {"output_tokens": 5}, {"grid_rows": 1, "grid_columns": 2}, {"block_mask": "01"}]
+)
+def test_growth_while_another_knob_moves_is_not_that_of_top_k(column):
+    held = {"grid_rows": 1, "grid_columns": 1, "output_tokens": 10, "block_mask": "10"}
+    still = samples({1: 20.0, 8: 40.0}).assign(**held)
+    assert not flops_scaling.flops_scaling(still, CONFIG).empty
+    assert flops_scaling.mixed_knobs(still) == ""
+    moving = pd.concat([still[still["top_k"] == 1], still[still["top_k"] == 8].assign(**column)])
+    assert flops_scaling.flops_scaling(moving, CONFIG).empty
+    assert "it says nothing of top-k alone" in flops_scaling.mixed_knobs(moving)
+
+
+def test_what_a_file_does_not_say_is_said_to_be_assumed(tmp_path):
+    with Store(tmp_path / "data.duckdb") as store:
+        file = load_result(store, import_file(store, published_topk(lambda top_k: 10.0)))
+        own = load_result(store, store_run(store, small_sweep(), lambda setting: 10.0))
+    assert flops_scaling.assumed(file) == (
+        "This file does not say which model it measured: MolmoE-1B's shape is taken; nor how many blocks ran: all are "
+        "taken; nor how many crops its picture had: two are taken, as a 1×1 grid has."
+    )
+    assert "blocks" not in flops_scaling.assumed(own)

@@ -1,20 +1,32 @@
-"""The sweep beside pictures and runs side by side, against values worked out by hand."""
+"""The sweep beside pictures, against values worked out by hand."""
 
+import json
 import math
+from dataclasses import replace
 
 import numpy as np
 import pandas as pd
 import pytest
 
 from profcore import stats
-from profcore.comparisons.conditions import find_differences
-from profcore.comparisons.runs import compare_runs, run_differences, verdict
-from profcore.comparisons.sweep_and_pictures import Pictures, display_slopes, set_beside
+from profcore.comparisons import conditions
+from profcore.comparisons.conditions import Conditions, Value
+from profcore.comparisons.sweep_and_pictures import (
+    Series,
+    can_stand_beside,
+    compare_with_pictures,
+    display_slopes,
+    set_beside,
+)
+from profcore.errors import UserError
 from profcore.experiments.knobs import CATALOGUE
 from profcore.results.pictures import load_picture_result
 from profcore.results.sweep import load_result
+from profcore.spec.stages import Knob
 from profcore.stats import intervals
 from profcore.storage.store import Store
+from tests.comparisons.stored import pictures_sweep, store_run
+from tests.support import small_sweep
 
 
 def test_the_slope_of_points_is_the_least_squares_line():
@@ -82,23 +94,6 @@ def test_the_pooled_ratio_is_the_geometric_mean_over_settings():
     assert stats.pooled_ratio([(np.zeros(3), np.ones(3)), (np.array([math.nan]), np.ones(3))]).n == 0
 
 
-@pytest.mark.parametrize(
-    ("low", "high", "says"),
-    [
-        (0.99, 1.01, "same"),
-        (1.001, 1.015, "same"),
-        (0.5, 0.6, "faster"),
-        (0.97, 0.995, "faster"),
-        (1.01, 1.5, "slower"),
-        (0.9, 1.01, "undecided"),
-        (0.99, 1.03, "undecided"),
-        (math.nan, math.nan, "undecided"),
-    ],
-)
-def test_a_verdict_follows_from_the_interval_and_the_margin(low, high, says):
-    assert verdict(stats.Ratio(1.0, low, high, 5), 0.02) == says
-
-
 def sweep(slope=0.02, at_zero=10.0):
     """Samples of a sweep over vision tokens whose stages are known lines, with a spread of 1 % around them."""
     rows = []
@@ -121,10 +116,32 @@ def points(factor, crops=0, metrics=("vision_encoder_ms", "projector_ms", "llm_p
     return pd.DataFrame(rows)
 
 
+def series(run_id, frame, facts=None, **knobs):
+    """A run's part, with knobs that are said; 'pictures' and 'sweep' on one machine unless told otherwise."""
+    known = dict.fromkeys((*conditions.MACHINE.values(), *conditions.ASKED, conditions.ORIGIN), "one")
+    values = {
+        Knob.VISION_TOKENS: {Value((1, 1)), Value((1, 2)), Value((1, 3))},
+        Knob.TOP_K: {Value((8,))},
+        Knob.ACTIVE_BLOCKS: {Value((16,), "1" * 16)},
+        Knob.OUTPUT_TOKENS: {Value((1,))},
+    } | {Knob(name): value for name, value in knobs.items()}
+    return Series(
+        Conditions(run_id, run_id, known | (facts or {}), {k: frozenset(v) for k, v in values.items()}), frame
+    )
+
+
+def beside(*pictures, own=None, metrics=()):
+    return set_beside(CATALOGUE["context_scaling"], own or series("sweep", sweep()), pictures, metrics)
+
+
+def ran(frame, top_k=8, mask="1" * 16, output_tokens=1):
+    """Points that say where their knobs stood."""
+    return frame.assign(top_k=top_k, active_blocks=mask.count("1"), block_mask=mask, output_tokens=output_tokens)
+
+
 def test_sentences_say_slopes_and_the_share_at_equal_tokens():
-    here = {"device_name": "one GPU", "engine": "eager"}
-    found = set_beside(CATALOGUE["context_scaling"], "sweep", sweep(), here, [Pictures("pictures", points(1.05), here)])
-    slopes = found.slopes.set_index(["name", "metric"])["slope"]
+    found = beside(series("pictures", points(1.05)))
+    slopes = found.slopes.set_index(["run", "metric"])["slope"]
     assert slopes["sweep", "llm_prefill_ms"] == pytest.approx(0.02)
     assert slopes["pictures", "llm_prefill_ms"] == pytest.approx(0.021)
     ratios = found.ratios.set_index("metric")
@@ -132,85 +149,173 @@ def test_sentences_say_slopes_and_the_share_at_equal_tokens():
     assert ratios["n"].tolist() == [6] * 4
     (prefill,) = [text for text in found.sentences["pictures"] if text.startswith("LLM prefill")]
     assert "the sweep's slope is 0.02 [" in prefill
-    assert "ms per vision token, the pictures' 0.021 [" in prefill
+    assert "ms per vision token, the pictures' 0.021" in prefill
     assert "at equal tokens the pictures are 5.0 % slower [" in prefill
     assert found.differences == []
-    lines = found.lines[(found.lines["name"] == "pictures") & (found.lines["metric"] == "llm_prefill_ms")]
+    assert found.refusals.empty
+    lines = found.lines[(found.lines["run"] == "pictures") & (found.lines["metric"] == "llm_prefill_ms")]
     assert lines["y"].tolist() == pytest.approx([1.05 * (10 + 0.02 * 288), 1.05 * (10 + 0.02 * 480)])
     table = display_slopes(found)
     assert table["run"].tolist() == ["sweep", "pictures"] * 4
 
 
 def test_faster_pictures_no_difference_and_other_crops_are_said():
-    def sentences(each):
-        return set_beside(CATALOGUE["context_scaling"], "sweep", sweep(), {"engine": "a"}, [each]).sentences["pictures"]
+    def sentences(frame):
+        return beside(series("pictures", frame)).sentences["pictures"]
 
-    faster = sentences(Pictures("pictures", points(0.9), {"engine": "a"}))
-    assert any("the pictures are 10.0 % faster [" in text for text in faster)
-    same = sentences(Pictures("pictures", points(1.0), {"engine": "a"}))
+    assert any("the pictures are 10.0 % faster [" in text for text in sentences(points(0.9)))
+    same = sentences(points(1.0))
     assert any("no difference can be told (+0.0 % [" in text for text in same)
     assert not any("crops in the mean" in text for text in same)
-    more = sentences(Pictures("pictures", points(1.0, crops=1), {"engine": "a"}))
+    more = sentences(points(1.0, crops=1))
     assert any("have 3.9 crops in the mean where the sweep has 2.9" in text for text in more)
 
 
-def test_differences_are_named_and_an_unknown_origin_too():
-    mine = {"device_name": "one GPU", "dtype": "bfloat16", "engine": "eager", "clock": "events"}
-    found = find_differences({"a": mine, "b": {**mine, "device_name": "another", "clock": "published"}, "c": {}})
-    assert found == [
-        "GPU: one GPU (a); another (b)",
-        "clock: events (a); published (b)",
-        "c does not say what it was measured on",
+def test_too_few_pictures_are_neither_slower_nor_faster():
+    found = beside(series("pictures", points(1.05).head(2)))
+    (prefill,) = [text for text in found.sentences["pictures"] if text.startswith("LLM prefill")]
+    assert "lies +5.0 % from the sweep's, too few to tell whether they differ" in prefill
+    assert "slower" not in prefill
+
+
+OTHER_KNOBS = [
+    ({"top_k": 1}, "top-k: 8 in the sweep, 1 in the pictures"),
+    ({"mask": "1" * 4 + "0" * 12}, "blocks: all 16 in the sweep, the first 4 of 16 in the pictures"),
+]
+
+
+@pytest.mark.parametrize(("knobs", "reason"), OTHER_KNOBS)
+def test_pictures_under_other_knobs_are_not_compared_where_a_latency_depends_on_them(knobs, reason):
+    """Fewer experts or blocks leave the vision encoder and the projector as they are, and nothing else."""
+    found = beside(series("pictures", ran(points(3.997), **knobs)))
+    assert set(found.ratios["metric"]) == {"vision_encoder_ms", "projector_ms"}
+    assert set(found.points["metric"]) == {"vision_encoder_ms", "projector_ms"}
+    assert found.refusals["metric"].tolist() == ["llm_prefill_ms", "ttft_ms"]
+    assert set(found.refusals["reason"]) == {reason}
+    assert found.refusals["points"].tolist() == [6, 6]
+    said = found.sentences["pictures"]
+    assert f"LLM prefill, TTFT: not compared, since they ran under other knobs ({reason})." in said
+    assert not [text for text in said if text.startswith(("LLM prefill:", "TTFT:"))]
+
+
+def test_masks_of_equally_many_blocks_are_not_one_setting():
+    own = series("sweep", sweep(), active_blocks={Value((8,), "1" * 8 + "0" * 8)})
+    found = beside(series("pictures", ran(points(1.0), mask="0" * 8 + "1" * 8)), own=own)
+    assert set(found.ratios["metric"]) == {"vision_encoder_ms", "projector_ms"}
+
+
+def test_pictures_of_several_settings_are_split_and_what_ran_alike_is_compared():
+    frame = pd.concat([ran(points(1.05)), ran(points(2.0), top_k=1)], ignore_index=True)
+    found = beside(series("pictures", frame))
+    ratio = found.ratios.set_index("metric").loc["llm_prefill_ms"]
+    assert (ratio["ratio"], ratio["n"]) == (pytest.approx(1.05), 6)
+    said = [text for text in found.sentences["pictures"] if "left out" in text]
+    assert said == [
+        "LLM prefill, TTFT: 6 points are left out, which ran under other knobs (top-k: 8 in the sweep, 1 in the "
+        "pictures)."
     ]
-    assert find_differences({"a": mine, "b": dict(mine)}) == []
 
 
-@pytest.fixture(scope="module")
-def shipped(tmp_path_factory):
-    with Store(tmp_path_factory.mktemp("shipped") / "data.duckdb") as store:
-        store.take_in_shipped()
-        yield store
+def test_more_output_tokens_do_not_change_what_comes_before_them():
+    found = beside(series("pictures", ran(points(1.05), output_tokens=10), output_tokens={Value((10,))}))
+    assert len(found.ratios) == 4
+    assert found.differences == ["output tokens: 1 (sweep); 10 (pictures)"]
 
 
-def by_engine(store, experiment, load):
-    found = [load(store, run_id) for run_id in store.runs(experiment)["id"]]
-    return {result.run["environment"]["engine"]: result for result in found}
+def test_a_sweep_that_turns_two_knobs_is_not_compared_where_both_count():
+    own = series("sweep", sweep(), top_k={Value((1,)), Value((8,))})
+    found = beside(series("pictures", ran(points(1.0))), own=own)
+    assert set(found.ratios["metric"]) == {"vision_encoder_ms", "projector_ms"}
 
 
-def test_runs_are_compared_setting_by_setting(shipped):
-    runs = by_engine(shipped, "moe_topk", load_result)
-    found = compare_runs(runs["graph"], runs["compiled"])
-    stages = found.stages.set_index("metric")
-    assert stages.loc["llm_decode_ms", "verdict"] == "faster"
-    assert stages.loc["llm_decode_ms", "settings"] == 6
-    assert found.unmatched == 0
-    rows = found.settings[found.settings["metric"] == "tpot_ms"]
-    by_hand = [
-        runs["compiled"].summary.query("metric == 'tpot_ms' and label == @label")["median"].iloc[0]
-        / runs["graph"].summary.query("metric == 'tpot_ms' and label == @label")["median"].iloc[0]
-        for label in ("1", "2", "4", "8", "16", "32")
+def test_two_runs_with_one_name_keep_their_own_sentences():
+    pictures = [
+        series(run_id, points(factor), {"GPU": card}) for run_id, factor, card in (("1", 0.5, "A"), ("2", 2.0, "B"))
     ]
-    assert rows["ratio"].tolist() == pytest.approx(by_hand)
-    assert stages.loc["tpot_ms", "ratio"] == pytest.approx(np.exp(np.mean(np.log(by_hand))))
-    itself = compare_runs(runs["graph"], runs["graph"]).stages.set_index("metric")
-    assert itself.loc["total_ms", "ratio"] == 1
-    assert itself.loc["total_ms", "verdict"] == "same"
-    assert "engine: graph (a); compiled (b)" in run_differences({"a": runs["graph"], "b": runs["compiled"]})
+    pictures = [replace(each, conditions=replace(each.conditions, name="results.json")) for each in pictures]
+    found = beside(*pictures)
+    assert found.names == {"sweep": "sweep", "1": "results.json, 1", "2": "results.json, 2"}
+    assert any("50.0 % faster" in text for text in found.sentences["1"])
+    assert any("100.0 % slower" in text for text in found.sentences["2"])
+    assert found.slopes.groupby("run").size().to_dict() == {"sweep": 4, "1": 4, "2": 4}
+    assert found.points.groupby("run").size().to_dict() == {"1": 24, "2": 24}
+    assert found.differences == ["GPU: one (sweep); A (results.json, 1); B (results.json, 2)"]
 
 
-def test_settings_without_a_counterpart_are_counted_and_pictures_match_by_question(shipped):
-    pictures = by_engine(shipped, "latency_distribution", load_picture_result)
-    found = compare_runs(pictures["eager"], pictures["compiled"])
-    assert found.stages["settings"].max() == 36
-    assert found.stages.set_index("metric").loc["llm_prefill_ms", "verdict"] == "faster"
-    grids = by_engine(shipped, "vision_tokens_vs_latency", load_picture_result)
-    other = compare_runs(pictures["eager"], grids["eager"])
-    assert other.stages.empty
-    assert other.unmatched == 36 + 120
-    tops = by_engine(shipped, "moe_topk", load_result)
-    blocks = by_engine(shipped, "transformer_blocks_mask", load_result)
-    # The one setting that both sweeps have: top-8 and all sixteen blocks.
-    assert compare_runs(tops["graph"], blocks["graph"]).stages["settings"].tolist()[0] == 1
+def test_what_stands_beside_is_plain_json():
+    found = beside(series("pictures", ran(points(1.05).head(2), top_k=1)))
+    plain = json.loads(json.dumps(found.to_dict(), allow_nan=False))
+    assert (plain["sweep"], plain["pictures"]) == ("sweep", ["pictures"])
+    vision = next(row for row in plain["ratios"] if row["metric"] == "vision_encoder_ms")
+    assert vision["ratio"] == pytest.approx(1.05)
+    assert vision["low"] is None
+    assert [row["metric"] for row in plain["refusals"]] == ["llm_prefill_ms", "ttft_ms"]
+
+
+@pytest.fixture
+def store(tmp_path):
+    with Store(tmp_path / "data.duckdb") as opened:
+        yield opened
+
+
+def test_stored_output_tokens_at_top_1_are_not_beside_pictures_at_top_8(store):
+    """The example that was once called 299.7 % slower with nothing said."""
+    sweep = small_sweep("output_tokens", (2, 4, 8), num_samples=3)
+    sweep = replace(sweep, settings=tuple(replace(setting, top_k=1) for setting in sweep.settings))
+    own = store_run(store, sweep, lambda setting: 10.0)
+    other = store_run(
+        store, pictures_sweep("language_tokens_vs_latency", output_tokens=(2, 4, 8)), lambda setting: 40.0
+    )
+    found = compare_with_pictures(load_result(store, own), [load_picture_result(store, other)])
+    assert found.ratios.empty
+    assert found.points.empty
+    (said,) = found.sentences[other]
+    assert said.startswith("LLM decode, Total: not compared, since they ran under other knobs (")
+    assert "top-k: 1 (" in " ".join(found.differences)
+    assert "blocks: the first 2 of 16" in " ".join(found.differences)
+
+
+def test_stored_pictures_that_ran_as_the_sweep_did_are_compared(store):
+    blocks = (True,) * 16
+    sweep = small_sweep("output_tokens", (2, 4, 8), num_samples=3)
+    sweep = replace(sweep, settings=tuple(replace(each, block_mask=blocks) for each in sweep.settings))
+    own = store_run(store, sweep, lambda setting: 10.0)
+    other = store_run(
+        store,
+        pictures_sweep("language_tokens_vs_latency", top_k=sweep.settings[0].top_k, output_tokens=(2, 4, 8)),
+        lambda setting: 40.0,
+    )
+    found = compare_with_pictures(load_result(store, own), [load_picture_result(store, other)])
+    # The pictures' prefill, and so a step of their decode, takes four times as long.
+    assert found.ratios.set_index("metric").loc["llm_decode_ms", "ratio"] == pytest.approx(4, rel=1e-2)
+    assert found.refusals.empty
+
+
+def test_what_cannot_stand_beside_a_sweep_is_one_sentence(store):
+    top_k = load_result(store, store_run(store, small_sweep(), lambda setting: 10.0))
+    pictures = load_picture_result(store, store_run(store, pictures_sweep("latency_distribution"), lambda setting: 1.0))
+    with pytest.raises(UserError, match=r"turns top-k: give a sweep of vision tokens or output tokens\.$"):
+        compare_with_pictures(top_k, [pictures])
+    output = load_result(store, store_run(store, small_sweep("output_tokens", (2,)), lambda setting: 10.0))
+    fitted = load_picture_result(store, store_run(store, pictures_sweep(), lambda setting: 1.0))
+    with pytest.raises(UserError, match="is of vision_tokens_vs_latency, which does not stand beside this sweep"):
+        compare_with_pictures(output, [fitted])
+    none = load_picture_result(store, store_run(store, pictures_sweep("latency_distribution"), lambda _: 1.0, only=0))
+    with pytest.raises(UserError, match="has no samples to compare"):
+        compare_with_pictures(output, [none])
+
+
+def test_what_stands_beside_a_sweep_unasked_is_known_to_be_alike():
+    experiment = CATALOGUE["context_scaling"]
+    own, same = series("sweep", None).conditions, series("pictures", None).conditions
+    assert can_stand_beside(own, same, experiment)
+    for called in ("GPU", "model", "weights", "dtype", "engine", "clock"):
+        facts = {key: value for key, value in same.facts.items() if key != called}
+        assert not can_stand_beside(own, replace(same, facts=facts), experiment)
+        assert not can_stand_beside(own, replace(same, facts={**facts, called: "other"}), experiment)
+    for knobs in ({"top_k": {Value((1,))}}, {"active_blocks": {Value((4,), "1111" + "0" * 12)}}, {"top_k": set()}):
+        assert not can_stand_beside(own, series("pictures", None, **knobs).conditions, experiment)
+    assert can_stand_beside(own, series("pictures", None, output_tokens={Value((10,))}).conditions, experiment)
 
 
 @pytest.mark.parametrize("n", [3, 4, 11, 12])

@@ -125,8 +125,16 @@ def test_the_published_fields_are_there(store):
             mean = rows[rows["grid"] == "1×2"]["T_LLM_prefill"].mean()
             assert document["results"][1]["T_LLM_prefill"] == pytest.approx(mean)
         if name == "component_profiling":
-            assert sum(document["parameters"].values()) == 7_221_875_712
-            assert document["active_parameters"]["LLM experts"] * 8 == document["parameters"]["LLM experts"]
+            assert document["parameters"]["params_total"] == 7_221_875_712
+            assert sum(each["total"] for each in document["components"].values()) == 7_221_875_712
+            assert document["components"]["LLM experts"]["active"] * 8 == document["components"]["LLM experts"]["total"]
+            assert document["parameters"].keys() == {
+                *("params_vision_encoder", "params_projector", "params_llm", "params_llm_active", "params_total"),
+                *("params_active", "moe_num_experts", "moe_top_k"),
+            }
+            averages = document["average_latencies"]
+            assert averages.keys() == {"T_vision_encoder", "T_projector", "T_LLM_prefill", "T_total"}
+            assert all(value > 0 for value in averages.values())
         if name == "language_tokens_vs_latency":
             assert (file, document["use_eos_token"]) == ("exp4_language_tokens_vs_latency_no_eos.json", False)
 

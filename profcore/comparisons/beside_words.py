@@ -1,0 +1,97 @@
+"""A sweep beside pictures, in words with numbers; pure."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from profcore.stats import METRIC_LABELS
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+_SAME_CROPS = 0.02
+
+
+def comparison_sentences(
+    own: pd.DataFrame, theirs: pd.DataFrame, ratios: pd.DataFrame, per: str, ends: tuple[float, float]
+) -> list[str]:
+    """The comparison of each latency.
+
+    Args:
+        own: The sweep's slopes, by metric.
+        theirs: The pictures' slopes, by metric.
+        ratios: The pictures over the sweep, by metric.
+        per: What a slope is per.
+        ends: The least and the most tokens of the sweep.
+    """
+    found = []
+    for metric in own.index:
+        if metric not in theirs.index or np.isnan(own.loc[metric, "slope"]):
+            continue
+        text = f"{METRIC_LABELS[metric]}: the sweep's slope is {_slope_words(own.loc[metric])} ms {per}"
+        if not np.isnan(theirs.loc[metric, "slope"]):
+            text += f", the pictures' {_slope_words(theirs.loc[metric])}"
+        ratio = ratios.loc[metric]
+        if ratio["n"] and not np.isnan(ratio["ratio"]):
+            text += f"; at equal tokens {_ratio_words(ratio)}"
+        if ratio["outside"]:
+            every, (least, most) = ratio["outside"] + ratio["n"], ends
+            text += f" ({ratio['outside']:,} of {every:,} lie beyond the sweep's {least:,.0f} to {most:,.0f} tokens)"
+        found.append(f"{text}.")
+    return found
+
+
+def _slope_words(row: pd.Series) -> str:
+    """A slope with as many digits as its interval supports."""
+    if np.isnan(row["low"]):
+        return f"{row['slope']:.4g}"
+    return f"{row['slope']:.4g} [{row['low']:.4g}, {row['high']:.4g}]"
+
+
+def _ratio_words(ratio: pd.Series) -> str:
+    """How much slower or faster pictures are at equal tokens, in per cent with the interval."""
+    value, low, high = (100 * (ratio[key] - 1) for key in ("ratio", "low", "high"))
+    if np.isnan(low):
+        return f"the pictures' median lies {value:+.1f} % from the sweep's, too few to tell whether they differ"
+    if low <= 0 <= high:
+        return f"no difference can be told ({value:+.1f} % [{low:+.1f}, {high:+.1f}])"
+    if value < 0:
+        return f"the pictures are {-value:.1f} % faster [{-high:.1f}, {-low:.1f}]"
+    return f"the pictures are {value:.1f} % slower [{low:.1f}, {high:.1f}]"
+
+
+def crops_sentences(sweep: pd.DataFrame, pictures: pd.DataFrame) -> list[str]:
+    """Whether pictures of as many tokens have other numbers of crops, for which the vision encoder pays."""
+    known = sweep.dropna(subset=["num_crops", "num_vision_tokens"])
+    points = pictures.dropna(subset=["num_crops", "num_vision_tokens"])
+    if known.empty or points.empty:
+        return []
+    line = known.groupby("num_vision_tokens")["num_crops"].median()
+    places = line.index.to_numpy(dtype=float)
+    points = points[points["num_vision_tokens"].between(places[0], places[-1])]
+    if points.empty:
+        return []
+    here = points["num_crops"].to_numpy(dtype=float)
+    expected = np.interp(points["num_vision_tokens"].to_numpy(dtype=float), places, line.to_numpy(dtype=float))
+    more = float(here.mean() / expected.mean())
+    if abs(more - 1) <= _SAME_CROPS:
+        return []
+    return [
+        f"At equal vision tokens the pictures have {here.mean():.1f} crops in the mean where the sweep has "
+        f"{expected.mean():.1f}: grids of several rows overlap more than a single row, and the vision encoder sees "
+        "every crop."
+    ]
+
+
+def tokens_sentences(sweep: pd.DataFrame, pictures: pd.DataFrame) -> list[str]:
+    """Whether pictures have longer prompts than the sweep held, for which every decode step pays, and the total."""
+    own, theirs = (frame["num_input_tokens"].dropna() for frame in (sweep, pictures))
+    if own.empty or theirs.empty or abs(theirs.mean() / own.mean() - 1) <= _SAME_CROPS:
+        return []
+    return [
+        f"The pictures' prompts have {theirs.mean():,.0f} tokens in the mean where the sweep's have {own.mean():,.0f}, "
+        "image tokens included: what is decoded attends to all of them, and the total holds their vision encoder and "
+        "prefill."
+    ]
