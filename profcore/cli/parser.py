@@ -11,14 +11,17 @@ from profcore import __version__
 from profcore.cli import (
     bench,
     ceilings,
+    change,
     check,
     compare_engines,
+    export,
     import_files,
     importance,
     inspect,
     plot,
     run,
     runs,
+    show,
     tokens,
     why,
 )
@@ -29,7 +32,8 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
 COMMANDS = (
-    *(run, import_files, runs, check, inspect, importance, tokens, ceilings, why, compare_engines, plot, bench),
+    *(run, import_files, runs, show, export, change, plot, compare_engines, why),
+    *(check, inspect, importance, tokens, ceilings, bench),
 )
 """The modules of the commands, in the order that help lists them; each adds its own with `register`."""
 
