@@ -109,17 +109,24 @@ def environment(result: MeasuredRun) -> None:
 
 
 def downloads(result: MeasuredRun) -> None:
-    """Buttons that make their file when they are pressed."""
+    """Buttons that make their file when they are pressed, from what is stored then."""
     if result.samples.empty:
         return
     asked, run_id = service(), result.run["id"]
+
+    def stored() -> MeasuredRun:
+        found = asked.measured_run(run_id)
+        if found is None:
+            raise UserError(f"Run {run_id} has been deleted.")
+        return found
+
     name = asked.result_name(result)
     files: tuple[tuple[str, Callable[[], str | bytes], str, str], ...] = (
-        ("Result JSON", lambda: asked.result_json(result), name, "application/json"),
-        ("Samples CSV", lambda: asked.samples_csv(result), f"{run_id}.csv", "text/csv"),
+        ("Result JSON", lambda: asked.result_json(stored()), name, "application/json"),
+        ("Samples CSV", lambda: asked.samples_csv(stored()), f"{run_id}.csv", "text/csv"),
         (
             "Samples Parquet",
-            lambda: asked.samples_parquet(result),
+            lambda: asked.samples_parquet(stored()),
             f"{run_id}.parquet",
             "application/vnd.apache.parquet",
         ),
