@@ -16,6 +16,7 @@ from profcore.comparisons.conditions import find_differences
 from profcore.comparisons.engines import compared_metrics
 from profcore.comparisons.sweep_and_pictures import OFFERED, Pictures, display_slopes, set_beside
 from profcore.experiments.motivation import MOTIVATION
+from profcore.results.pictures import load_picture_result
 from profcore.spec.stages import Knob
 from profcore.stats import METRIC_LABELS
 
@@ -58,7 +59,7 @@ def show(result: Result, whole: bool) -> None:
         return
     rows = {row["id"]: row for row in offered.to_dict("records")}
     chosen = _choose(result, rows)
-    found = [each for run_id in chosen if (each := service().picture_result(run_id)) is not None]
+    found = [each for run_id in chosen if (each := load_picture_result(service().store, run_id)) is not None]
     if not found:
         st.info("Choose a run of real pictures above.")
         return

@@ -24,7 +24,7 @@ from profcore.experiments.block_choice import (
     write_scores,
 )
 from profcore.inspectors.report import importance_lines
-from profcore.service.service import inspection_key
+from profcore.service.questions import inspection_key
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -101,10 +101,10 @@ def _measured(config: MolmoConfig) -> Scores:
     target = bar.target()
     arguments = {"name": "importance", "method": method, "data_set": asdict(data_set)}
     key = inspection_key(target, arguments)
-    found = service().inspection(key)
+    found = service().questions.inspection(key)
     under_way = found is not None and found["state"] in ("queued", "working")
     if pressed("Measure importance", "measure-scores", icon=":material/search:", width="stretch", disabled=under_way):
-        service().ask_inspection(target, arguments)
+        service().questions.ask_inspection(target, arguments)
         st.rerun()
     if under_way:
         st.fragment(run_every=_POLL_S)(_follow)(key)
@@ -134,7 +134,7 @@ def _draw(scores: Scores, total: int) -> None:
 
 
 def _follow(key: str) -> None:
-    found = service().inspection(key)
+    found = service().questions.inspection(key)
     if found is None or found["state"] in ("done", "failed"):
         st.rerun()
         return

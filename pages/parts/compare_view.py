@@ -7,6 +7,7 @@ import streamlit as st
 
 from pages.parts.state import service
 from profcore.comparisons.runs import MARGIN, compare_runs, display_comparison, run_differences
+from profcore.export.archive import load_run
 
 _MOST = 6
 
@@ -16,7 +17,7 @@ def show(run_ids: list[str]) -> None:
     st.subheader("Side by side")
     if len(run_ids) > _MOST:
         st.info(f"{len(run_ids)} runs are chosen; the first {_MOST} are compared.")
-    loaded = {run_id: service().measured_run(run_id) for run_id in run_ids[:_MOST]}
+    loaded = {run_id: load_run(service().store, run_id) for run_id in run_ids[:_MOST]}
     called = {run["id"]: _short_name(run) for run in service().run_table().to_dict("records")}
     names = {run_id: called[run_id] for run_id, run in loaded.items() if run is not None and not run.samples.empty}
     for run_id in loaded.keys() - names.keys():

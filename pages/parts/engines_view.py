@@ -12,6 +12,7 @@ from pages.parts.pressed import pressed
 from pages.parts.state import service
 from profcore import charts
 from profcore.comparisons import engines, published
+from profcore.comparisons.side_by_side import find_groups, load_side_by_side
 from profcore.engines.names import ENGINES, engines_of
 from profcore.errors import UserError
 from profcore.experiments.knobs import Experiment, base_setting, build_settings, default_values
@@ -61,14 +62,14 @@ def _start(sweep: Sweep, engines: list[str]) -> None:
 def show(experiment: Experiment) -> None:
     """Draw the newest runs under each engine, and what is still being measured."""
     _under_way(experiment.name)
-    groups = service().engine_groups(experiment.name)
+    groups = find_groups(service().store, experiment.name)
     if not groups:
         st.info("Nothing has been measured here yet. Press **Measure under each** on the left.")
         return
     titles = [group.title for group in groups]
     title = st.selectbox("Measured on", titles, key="group")
     group = groups[titles.index(title)] if title in titles else groups[0]
-    found = service().side_by_side(experiment.name, group)
+    found = load_side_by_side(service().store, experiment.name, group)
     log = st.toggle("Log scale", value=True, key="log", bind="query-params")
     metrics = engines.compared_metrics(experiment)
     for start in range(0, len(metrics), 2):

@@ -18,7 +18,7 @@ from profcore.images.tiling import tile
 from profcore.inspectors.names import INSPECTORS
 from profcore.inspectors.report import lines, tables
 from profcore.models.config import model_shape
-from profcore.service.service import inspection_key
+from profcore.service.questions import inspection_key
 from profcore.service.words import environment_line
 from profcore.spec.queries import DEFAULT_PROMPT, Picture
 from profcore.spec.stages import State
@@ -51,7 +51,7 @@ def _tool(name: str) -> None:
             st.error(str(error))
             return
         key = inspection_key(target, arguments)
-        found = service().inspection(key)
+        found = service().questions.inspection(key)
         under_way = found is not None and found["state"] in ("queued", "working")
         if pressed(
             "Look again" if found and not under_way else "Look",
@@ -62,7 +62,7 @@ def _tool(name: str) -> None:
             disabled=under_way,
         ):
             try:
-                service().ask_inspection(target, arguments)
+                service().questions.ask_inspection(target, arguments)
             except UserError as error:
                 st.error(str(error))
             else:
@@ -106,7 +106,7 @@ def _arguments(name: str) -> dict[str, Any]:
 
 
 def _follow(key: str) -> None:
-    found = service().inspection(key)
+    found = service().questions.inspection(key)
     if found is None or found["state"] in ("done", "failed"):
         st.rerun()
         return

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pandas as pd
 import streamlit as st
 
-from pages.parts import intake_view
+from pages.parts import import_view
 from pages.parts.state import service
 from profcore.experiments.motivation import experiment_title
 
@@ -16,7 +16,7 @@ def show() -> None:
     """Draw the table of the latest runs, kept up to date, and the upload."""
     st.subheader("Latest runs")
     _table()
-    intake_view.show()
+    import_view.show()
 
 
 @st.fragment(run_every=2.0)

@@ -12,7 +12,7 @@ from pages.parts.state import service
 from profcore import charts
 from profcore.comparisons.flops_latency import correlations, display_correlations
 from profcore.experiments.motivation import FLOPS_SOURCES, MOTIVATION, Motivation
-from profcore.results.pictures import distribution_line
+from profcore.results.pictures import distribution_line, load_picture_result
 from profcore.results.tables import display_points
 from profcore.service.words import environment_line
 from profcore.spec.stages import TTFT_STAGES, Stage
@@ -30,7 +30,7 @@ def show(experiment: Motivation) -> None:
         _show_flops()
         return
     run_id = run_parts.pick(experiment.name)
-    result = service().picture_result(run_id) if run_id else None
+    result = load_picture_result(service().store, run_id) if run_id else None
     if result is None or run_id is None:
         return
     if not result.state.ended:
@@ -43,7 +43,7 @@ def show(experiment: Motivation) -> None:
 
 
 def _follow(run_id: str) -> None:
-    result = service().picture_result(run_id)
+    result = load_picture_result(service().store, run_id)
     if result is None or result.state.ended:
         st.rerun()
     else:
@@ -128,11 +128,11 @@ def _show_flops() -> None:
         row["id"]: f"{MOTIVATION[row['experiment']].title}: {run_parts.run_name(row)}"
         for row in runs.to_dict("records")
     }
-    default = [latest for name in FLOPS_SOURCES if (latest := service().latest(name)) in names]
+    default = [latest for name in FLOPS_SOURCES if (latest := service().store.latest(name)) in names]
     chosen = st.multiselect(
         "Runs", list(names), default or list(names)[:1], format_func=lambda id: names[id], key="flops-runs"
     )
-    results = [found for run_id in chosen if (found := service().picture_result(run_id)) is not None]
+    results = [found for run_id in chosen if (found := load_picture_result(service().store, run_id)) is not None]
     if not results:
         st.info("Choose a run above.")
         return

@@ -23,6 +23,10 @@ def draw(result: Result) -> list[alt.LayerChart]:
 
 def explain(result: Result) -> None:
     """What was recorded, and what to think of it."""
+    failed = result.settings.dropna(subset=["quality_failed"])
+    if len(failed):
+        reason = failed["quality_failed"].iloc[0]
+        st.warning(f"No quality could be found of {len(failed)} of {len(result.settings)} settings: {reason}")
     if result.settings["kl"].isna().all():
         st.caption("This run recorded no quality: open **Quality** on the left before the next.")
         return

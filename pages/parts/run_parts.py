@@ -9,6 +9,7 @@ import streamlit as st
 
 from pages.parts.state import service
 from profcore.errors import UserError
+from profcore.export.archive import load_run
 from profcore.spec.stages import State
 
 if TYPE_CHECKING:
@@ -29,7 +30,7 @@ def pick(experiment: str) -> str | None:
         watch(experiment, None)
         return None
     names = {row["id"]: run_name(row) for row in runs.to_dict("records")}
-    latest = service().latest(experiment)
+    latest = service().store.latest(experiment)
     assert latest
     # Not bound to the link by Streamlit, which would write the name, and with it what may change.
     if st.session_state.setdefault("run", st.query_params.get("run", LATEST)) not in names:
@@ -58,7 +59,7 @@ def watch(experiment: str, known: str | None) -> None:
 
     @st.fragment(run_every=_IDLE_S)
     def look() -> None:
-        if service().latest(experiment) != known:
+        if service().store.latest(experiment) != known:
             st.rerun()
 
     look()
@@ -112,10 +113,10 @@ def downloads(result: MeasuredRun) -> None:
     """Buttons that make their file when they are pressed, from what is stored then."""
     if result.samples.empty:
         return
-    asked, run_id = service(), result.run["id"]
+    asked, store, run_id = service().downloads, service().store, result.run["id"]
 
     def stored() -> MeasuredRun:
-        found = asked.measured_run(run_id)
+        found = load_run(store, run_id)
         if found is None:
             raise UserError(f"Run {run_id} has been deleted.")
         return found

@@ -10,7 +10,7 @@ from pages.parts import figure_view, run_parts
 from pages.parts.state import service
 from profcore import charts
 from profcore.formats import zeros_note
-from profcore.results.sweep import Result
+from profcore.results.sweep import Result, load_result
 from profcore.results.tables import display_samples, display_summary
 from profcore.service.words import environment_line
 from profcore.spec.records import Ceilings
@@ -49,7 +49,7 @@ def show(
     )
     name = view or next(iter(views))
     explain = (explained or {}).get(name)
-    result = service().result(run_id)
+    result = load_result(service().store, run_id)
     if result is None:
         return
     if not result.state.ended:
@@ -84,13 +84,13 @@ def which_blocks(result: Result) -> list[alt.LayerChart]:
 
 def decode_steps(result: Result) -> list[alt.LayerChart]:
     """The chart of decode latency by position; none where the run has no decode steps."""
-    steps = service().decode_steps(result.run["id"])
+    steps = service().store.decode_steps(result.run["id"])
     return [] if steps.empty else [charts.decode_steps(steps, result.settings, result.experiment)]
 
 
 def _follow(run_id: str, draw: Draw, explain: Callable[[Result], None] | None) -> None:
     """The part of the page that follows a run; on its end the whole page is drawn once more."""
-    result = service().result(run_id)
+    result = load_result(service().store, run_id)
     if result is None or result.state.ended:
         st.rerun()
     else:

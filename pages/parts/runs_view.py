@@ -7,7 +7,7 @@ from typing import Any
 import pandas as pd
 import streamlit as st
 
-from pages.parts import compare_view, intake_view
+from pages.parts import compare_view, import_view
 from pages.parts.state import service
 from profcore.errors import UserError
 from profcore.service.words import environment_line
@@ -23,7 +23,7 @@ def show() -> None:
     with below:
         st.divider()
         # Before the table, which is to hold what is taken in now.
-        intake_view.show()
+        import_view.show()
     runs = service().run_table()
     with table:
         _runs(runs)
@@ -111,7 +111,7 @@ def _one(run: dict[Any, Any]) -> None:
     )
     saving.download_button(
         "Download, with figures",
-        lambda: service().run_zip(run["id"]),
+        lambda: service().downloads.run_zip(run["id"]),
         f"{run['id']}.zip",
         "application/zip",
         icon=":material/download:",
@@ -153,7 +153,7 @@ def _whole(runs: pd.DataFrame) -> None:
         _all_zip(first)
     second.download_button(
         "DuckDB snapshot",
-        lambda: service().snapshot(),
+        lambda: service().downloads.snapshot(),
         "profcore-snapshot.duckdb",
         "application/octet-stream",
         icon=":material/database:",
@@ -185,10 +185,10 @@ def _all_zip(place: Any) -> None:
             on_click=lambda: st.session_state.pop("all-zip", None),
         )
         return
-    number = len(service().ended_runs())
+    number = len(service().downloads.ended_runs())
     if place.button(f"Make a zip of all {number} runs", icon=":material/folder_zip:", width="stretch", key="make-zip"):
         bar = place.progress(0.0, "Drawing figures…")
-        st.session_state["all-zip"] = service().all_zip(
+        st.session_state["all-zip"] = service().downloads.all_zip(
             lambda done: bar.progress(done / number, f"{done} of {number} runs")
         )
         st.rerun()

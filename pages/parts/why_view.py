@@ -13,6 +13,7 @@ from pages.parts.state import service
 from profcore import charts
 from profcore.errors import UserError
 from profcore.experiments.knobs import CATALOGUE
+from profcore.results.sweep import load_result
 from profcore.results.tables import display_profile_kernels, display_profile_stages
 from profcore.service.words import environment_line
 from profcore.spec.runs import Target
@@ -35,7 +36,7 @@ def choose() -> ProfileKey:
     if st.session_state.setdefault("why-run", st.query_params.get("run")) not in names:
         st.session_state["why-run"] = next(iter(names))
     run_id = st.selectbox("Run", list(names), format_func=lambda id: names[id], key="why-run")
-    result = service().result(run_id)
+    result = load_result(service().store, run_id)
     assert result
     titles = dict(zip(result.settings["setting"].tolist(), result.settings["title"].tolist(), strict=True))
     given = st.query_params.get("setting", "")
@@ -53,7 +54,7 @@ def choose() -> ProfileKey:
     if not here:
         # A sample result may come with its profile; else only what is here can be profiled.
         options = ["as the run was measured", "as the bar says"]
-        if service().profile(key) is None or st.radio("Profile", options, key="why-where") == options[1]:
+        if service().questions.profile(key) is None or st.radio("Profile", options, key="why-where") == options[1]:
             key = ProfileKey(run_id, setting, _bar_target())
             st.caption("The run's own device is not on this machine, so a pass is made on what the bar says.")
     _start_button(key, possible=here or key.target != own)
@@ -69,7 +70,7 @@ def _bar_target() -> Target:
 
 
 def _start_button(key: ProfileKey, possible: bool) -> None:
-    found = service().profile(key)
+    found = service().questions.profile(key)
     under_way = found is not None and found["state"] in ("queued", "working")
     label = "Profile again" if found and not under_way else "Profile this setting"
     if pressed(
@@ -81,7 +82,7 @@ def _start_button(key: ProfileKey, possible: bool) -> None:
         disabled=under_way or not possible,
     ):
         try:
-            service().start_profile(key)
+            service().questions.start_profile(key)
         except UserError as error:
             st.error(str(error))
         else:
@@ -90,7 +91,7 @@ def _start_button(key: ProfileKey, possible: bool) -> None:
 
 def show(key: ProfileKey) -> None:
     """Draw the profile, or how far it is."""
-    found = service().profile(key)
+    found = service().questions.profile(key)
     if found is None:
         st.info("This setting has not been profiled yet. Press **Profile this setting**: it takes some seconds.")
     elif found["state"] == "failed":
@@ -102,7 +103,7 @@ def show(key: ProfileKey) -> None:
 
 
 def _follow(key: ProfileKey) -> None:
-    found = service().profile(key)
+    found = service().questions.profile(key)
     if found is None or found["state"] in ("done", "failed"):
         st.rerun()
         return
@@ -132,7 +133,7 @@ def _draw(key: ProfileKey, profile: dict[str, Any]) -> None:
     with environment:
         st.caption(environment_line(profile["environment"], State.DONE))
         st.json({"setting": profile["setting"], "ceilings": profile["ceilings"]})
-    trace = service().profile_trace(key)
+    trace = service().questions.profile_trace(key)
     if trace is not None:
         st.download_button(
             "Chrome trace",

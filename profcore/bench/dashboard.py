@@ -29,6 +29,7 @@ def first_sample(target: Target, shelf: ModelShelf) -> list[Figure]:
     every half second, which comes on top.
     """
     from profcore import charts
+    from profcore.results.sweep import load_result
     from profcore.service.service import Service
     from profcore.spec.stages import TTFT_STAGES, State
 
@@ -50,7 +51,7 @@ def first_sample(target: Target, shelf: ModelShelf) -> list[Figure]:
                 begin = time.perf_counter()
                 run_id = service.start(target, Sweep(experiment.name, settings, num_samples=2))
                 until(run_id, lambda run: run["num_samples"] > 0)
-                result = service.result(run_id)
+                result = load_result(service.store, run_id)
                 assert result
                 charts.breakdown(result.summary, experiment, TTFT_STAGES, "ttft_ms").to_dict()
                 times.append(time.perf_counter() - begin)
@@ -84,7 +85,7 @@ def page_data(target: Target, shelf: ModelShelf) -> list[Figure]:
 
 def take_in(target: Target, shelf: ModelShelf) -> list[Figure]:
     """From a result file of 100,000 rows to its samples in the store."""
-    from profcore.formats.intake import lay_down, recognise
+    from profcore.formats.imports import read_import, write_import
     from profcore.storage.store import Store
 
     del target, shelf
@@ -95,7 +96,7 @@ def take_in(target: Target, shelf: ModelShelf) -> list[Figure]:
 
     def once() -> None:
         with tempfile.TemporaryDirectory() as directory, Store(Path(directory) / "bench.duckdb") as store:
-            lay_down(recognise(data, "bench.json", store.spools), store.spools)
+            write_import(read_import(data, "bench.json", store.spools), store.spools)
             assert store.take_in_all() == _MANY_ROWS
 
     seconds = _median_ms(once, times=3) / 1e3

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from itertools import cycle, islice
 from typing import TYPE_CHECKING
 
@@ -10,6 +11,8 @@ from profcore.experiments.knobs import CATALOGUE, base_setting, build_settings, 
 from profcore.experiments.motivation import FLOPS_SOURCES, MOTIVATION, plan
 from profcore.models.config import PRESETS
 from profcore.spec.runs import RunSpec, Sweep, Target
+from profcore.storage.insert import insert_run
+from profcore.storage.spool import run_record
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -32,9 +35,33 @@ def fill(store: Store, runs: int, samples: int, experiment: str | None = None) -
     ids = []
     for sweep in islice(cycle(kinds), runs):
         spec = RunSpec.new(Target(), sweep)
-        store.add_synthetic(spec, samples // runs)
+        _add(store, spec, samples // runs)
         ids.append(spec.id)
     return ids
+
+
+def _add(store: Store, spec: RunSpec, samples: int) -> None:
+    """Add a run with random samples."""
+    environment = {"device_name": "made up", "model": spec.target.model, "weights": "random", "dtype": "float32"}
+    environment |= {"engine": spec.target.engine, "clock": str(spec.sweep.clock)}
+    with store.connection.transaction() as cursor:
+        insert_run(cursor, spec.id, run_record(spec), "synthetic", store.connection.schema("settings"))
+        cursor.execute(
+            "UPDATE runs SET state = 'done', environment = ? WHERE id = ?", [json.dumps(environment), spec.id]
+        )
+        cursor.execute(
+            """
+            INSERT INTO samples BY NAME
+            SELECT ? AS run_id, i AS sample_id, setting, i // ? AS round, i * 0.05 AS elapsed_s,
+                14 + random() AS vision_encoder_ms, 1 + random() AS projector_ms, 30 + random() AS llm_prefill_ms,
+                30 * (output_tokens - 1) + random() AS llm_decode_ms, random() AS other_ms,
+                46 + 30 * (output_tokens - 1) + random() AS total_ms, 2 + setting % 12 AS num_crops,
+                288 + 96 * (setting % 12) AS num_vision_tokens, 355 + 96 * (setting % 12) AS num_input_tokens,
+                output_tokens AS num_output_tokens
+            FROM range(?) AS rows(i) JOIN settings ON setting = i % ? AND run_id = ?
+            """,
+            [spec.id, len(spec.sweep.settings), samples, len(spec.sweep.settings), spec.id],
+        )
 
 
 def _sweeps() -> Iterator[Sweep]:

@@ -3,21 +3,17 @@
 from __future__ import annotations
 
 import argparse
-import time
 from contextlib import suppress
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from profcore.data_sets import DataSet
 from profcore.errors import StoreHeldError, UserError
 from profcore.spec.queries import Picture
-from profcore.spec.runs import RunSpec, Target
-from profcore.spec.stages import State
+from profcore.spec.runs import Target
 
 if TYPE_CHECKING:
     import pandas as pd
-
-_REDRAW_S = 0.25
 
 
 def database_of(options: argparse.Namespace) -> Path:
@@ -30,15 +26,15 @@ def database_of(options: argparse.Namespace) -> Path:
 def target_of(options: argparse.Namespace) -> Target:
     """What was asked to be measured on."""
     device = default_device(options.device)
-    model = options.model or ("tiny" if device == "cpu" else "molmoe-1b")
-    return Target(model, device, options.dtype, getattr(options, "engine", "eager"), options.experts)
+    own = "tiny" if device == "cpu" else "molmoe-1b"
+    return Target(options.model or own, device, options.dtype, getattr(options, "engine", "eager"), options.experts)
 
 
 def default_device(given: str | None) -> str:
     """The device that was asked for: the first GPU or the CPU, unless told."""
-    import torch
-
     if given is None:
+        import torch
+
         return "cuda:0" if torch.cuda.is_available() else "cpu"
     return "cuda:0" if given == "cuda" else given
 
@@ -76,46 +72,6 @@ def check_database(database: Path) -> Path:
     with suppress(StoreHeldError):
         Store(database).close()
     return spool_directory(database)
-
-
-def measure(spec: RunSpec, writer: Any, shelf: Any) -> State:
-    """Execute a run under a progress bar; Ctrl-C stops it."""
-    import signal
-
-    from rich.console import Console
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
-
-    from profcore.measure.loop import Routing, SettingFailed, SettingQuality
-    from profcore.worker.execute import execute
-
-    stopping: list[int] = []
-    before = signal.signal(signal.SIGINT, lambda number, frame: stopping.append(number))
-    columns = TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn()
-    try:
-        # Drawn between inferences only: a thread that draws would take the interpreter from a launch-bound one.
-        with Progress(*columns, console=Console(stderr=True), auto_refresh=False) as progress:
-            drawn = [0.0]
-            task = progress.add_task(spec.sweep.experiment, total=spec.sweep.num_inferences)
-
-            def seen(result: Any) -> None:
-                if isinstance(result, Routing | SettingQuality):
-                    return
-                if isinstance(result, SettingFailed):
-                    progress.console.print(f"Setting {result.setting + 1} failed: {result.reason}")
-                    progress.update(task, total=(progress.tasks[0].total or 0) - spec.sweep.num_samples)
-                else:
-                    progress.advance(task)
-                if time.monotonic() - drawn[0] > _REDRAW_S:
-                    drawn[0] = time.monotonic()
-                    progress.refresh()
-
-            def told(text: str) -> None:
-                progress.update(task, description=f"{spec.sweep.experiment}: {text}")
-                progress.refresh()
-
-            return execute(spec, writer, shelf, lambda: bool(stopping), seen, told)
-    finally:
-        signal.signal(signal.SIGINT, before)
 
 
 def deliver(options: argparse.Namespace, path: Path) -> None:

@@ -11,7 +11,7 @@ from profcore.comparisons import flops_scaling
 from profcore.errors import FormatError, UserError
 from profcore.export.figure_files import figure
 from profcore.export.run_figures import run_figures
-from profcore.formats.intake import lay_down, recognise
+from profcore.formats.imports import read_import, write_import
 from profcore.results.pictures import PictureResult, load_picture_result
 from profcore.results.sweep import Result, load_result
 from profcore.storage.store import Store
@@ -72,9 +72,9 @@ def _load(path: Path) -> Result | PictureResult:
     except OSError as error:
         raise UserError(f"{path} cannot be read: {error.strerror}.") from None
     with tempfile.TemporaryDirectory() as directory, Store(Path(directory) / "plot.duckdb") as store:
-        received = recognise(data, str(path), store.spools)
-        lay_down(received, store.spools)
+        imported = read_import(data, str(path), store.spools)
+        write_import(imported, store.spools)
         store.take_in_all()
-        result = load_result(store, received.run_id) or load_picture_result(store, received.run_id)
+        result = load_result(store, imported.run_id) or load_picture_result(store, imported.run_id)
         assert result
         return result

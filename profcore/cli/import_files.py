@@ -20,7 +20,7 @@ def register(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> N
 
 def import_files(options: argparse.Namespace) -> int:
     """Take files in, all or none."""
-    from profcore.formats.intake import lay_down, recognise
+    from profcore.formats.imports import read_import, write_import
 
     database = database_of(options)
     spools = check_database(database)
@@ -31,10 +31,10 @@ def import_files(options: argparse.Namespace) -> int:
         except OSError as error:
             raise UserError(f"{file} cannot be read: {error.strerror}.") from None
     # All are looked at before the first is stored: one bad file leaves no half of the others behind.
-    recognised = [(file, recognise(data, str(file), spools)) for file, data in contents]
-    for file, received in recognised:
-        lay_down(received, spools)
-        note = f" {received.note}" if received.note else ""
-        print(f"{file}: run {received.run_id}{'' if received.new else ' was here before'}.{note}")
-        hand_over(spools / f"{received.run_id}.jsonl", database)
+    recognised = [(file, read_import(data, str(file), spools)) for file, data in contents]
+    for file, imported in recognised:
+        write_import(imported, spools)
+        note = f" {imported.note}" if imported.note else ""
+        print(f"{file}: run {imported.run_id}{'' if imported.new else ' was here before'}.{note}")
+        hand_over(spools / f"{imported.run_id}.jsonl", database)
     return 0

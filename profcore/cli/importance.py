@@ -9,6 +9,7 @@ from pathlib import Path
 
 from profcore.cli.common import data_set_of, print_table, target_of
 from profcore.cli.options import add_data_set, add_json, add_target
+from profcore.cli.values import check_output_file
 from profcore.experiments.block_choice import METHODS
 from profcore.inspectors.report import importance_lines, importance_table
 
@@ -33,6 +34,7 @@ def importance(options: argparse.Namespace) -> int:
     from profcore.worker.shelf import ModelShelf
     from profcore.worker.tools import run_tool
 
+    check_output_file(options.output)
     data_set = asdict(data_set_of(options))
     arguments = {"name": "importance", "method": options.method, "data_set": data_set}
     target = target_of(options)

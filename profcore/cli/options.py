@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from profcore.cli.values import device_name, model_name, path_text, whole_number
 from profcore.data_sets import KINDS
 from profcore.engines.names import ENGINES
 
@@ -15,7 +16,7 @@ if TYPE_CHECKING:
 def add_target(parser: argparse.ArgumentParser, engine: bool = True) -> None:
     """What to measure on: model, device, dtype, experts and, unless the command runs several, the engine."""
     model = "tiny, molmoe-1b, a checkpoint directory or a hub name"
-    parser.add_argument("--model", help=f"{model} (molmoe-1b on a GPU, tiny on a CPU)")
+    parser.add_argument("--model", "--model-path", type=model_name, help=f"{model} (molmoe-1b on a GPU, tiny on a CPU)")
     add_device(parser)
     parser.add_argument("--experts", default="auto", help="eager, batched_mm, grouped_mm or auto")
     if engine:
@@ -24,7 +25,7 @@ def add_target(parser: argparse.ArgumentParser, engine: bool = True) -> None:
 
 def add_device(parser: argparse.ArgumentParser) -> None:
     """The device and the type of weights and activations."""
-    parser.add_argument("--device", help="cpu or cuda:N (the first GPU, or the CPU)")
+    parser.add_argument("--device", type=device_name, help="cpu, cuda:N or N (the first GPU, or the CPU)")
     parser.add_argument("--dtype", default="auto", help="float32, bfloat16, float16 or auto")
 
 
@@ -39,11 +40,14 @@ def add_data_set(parser: argparse.ArgumentParser) -> None:
     group = parser.add_argument_group("real pictures", "what the Motivation experiments measure")
     kinds = "; ".join(f"{kind}: {text}" for kind, text in KINDS.items())
     group.add_argument("--data-set", choices=list(KINDS), default="photographs", help=f"{kinds} (photographs)")
-    group.add_argument("--data", default="", metavar="PATH", help="the folder of pictures, or the table")
-    group.add_argument("--questions", default="", metavar="FILE", help="VQA's questions, or a CSV or JSONL")
-    group.add_argument("--annotations", default="", metavar="FILE", help="VQA's annotations")
+    for option, metavar, text in (
+        ("--data", "PATH", "the folder of pictures, or the table"),
+        ("--questions", "FILE", "VQA's questions, or a CSV or JSONL"),
+        ("--annotations", "FILE", "VQA's annotations"),
+    ):
+        group.add_argument(option, type=path_text, default="", metavar=metavar, help=text)
     group.add_argument("--split", default="", help="which split of a table that holds several")
-    group.add_argument("--num-pictures", type=int, metavar="N", help="queries to take, drawn at random (all)")
+    group.add_argument("--num-pictures", type=whole_number, metavar="N", help="queries to take, drawn at random (all)")
 
 
 def add_database(parser: argparse.ArgumentParser) -> None:

@@ -11,24 +11,29 @@ from profcore import __version__
 from profcore.cli import (
     bench,
     ceilings,
+    change,
     check,
     compare_engines,
+    export,
     import_files,
     importance,
     inspect,
     plot,
     run,
     runs,
+    show,
     tokens,
     why,
 )
+from profcore.cli.values import check_words, shortened
 from profcore.errors import UserError
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
 COMMANDS = (
-    *(run, import_files, runs, check, inspect, importance, tokens, ceilings, why, compare_engines, plot, bench),
+    *(run, import_files, runs, show, export, change, plot, compare_engines, why),
+    *(check, inspect, importance, tokens, ceilings, bench),
 )
 """The modules of the commands, in the order that help lists them; each adds its own with `register`."""
 
@@ -38,13 +43,25 @@ _LEVELS = (logging.WARNING, logging.INFO, logging.DEBUG)
 def main(arguments: Sequence[str] | None = None) -> NoReturn:
     """Run a command; exits 0 when done, 1 when something measured or checked failed, 2 on bad input."""
     words = list(sys.argv[1:] if arguments is None else arguments)
-    options = build_parser().parse_args([_hyphens(word) for word in words])
-    level = _LEVELS[min(options.verbose, len(_LEVELS) - 1)]
-    logging.basicConfig(level=level, format="%(asctime)s %(name)s: %(message)s", force=True)
     try:
+        check_words(words)
+        options = build_parser().parse_args([hyphens(word) for word in words])
+        level = _LEVELS[min(options.verbose, len(_LEVELS) - 1)]
+        logging.basicConfig(level=level, format="%(asctime)s %(name)s: %(message)s", force=True)
         code = options.command(options)
     except UserError as error:
         print(f"profcore: {error}", file=sys.stderr)
+        code = 2
+    except ModuleNotFoundError as error:
+        if not error.name or error.name.partition(".")[0] == "profcore":
+            raise
+        print(f"profcore: {error.name} is not installed here: install what requirements.txt lists.", file=sys.stderr)
+        code = 2
+    except OSError as error:
+        # A path that no part foresaw: too long, not permitted, on a full disk.
+        logging.getLogger(__name__).info("", exc_info=True)
+        path = f"{shortened(str(error.filename))}: " if error.filename else ""
+        print(f"profcore: {path}{error.strerror or error}.", file=sys.stderr)
         code = 2
     except KeyboardInterrupt:
         print("profcore: stopped.", file=sys.stderr)
@@ -54,7 +71,11 @@ def main(arguments: Sequence[str] | None = None) -> NoReturn:
 
 def build_parser() -> argparse.ArgumentParser:
     """The parser of every command's options; `options.command` of what it gives runs the command."""
-    parser = argparse.ArgumentParser(prog="profcore", description="Measure a MolmoE-1B under its four knobs.")
+    parser = argparse.ArgumentParser(
+        prog="profcore",
+        description="Measure a MolmoE-1B under its four knobs.",
+        epilog="The dashboard needs the checkout: there, run `streamlit run app.py`.",
+    )
     parser.add_argument("--version", action="version", version=f"profcore {__version__}")
     parser.add_argument("-v", "--verbose", action="count", default=0, help="say what is done; twice for every detail")
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
@@ -63,7 +84,7 @@ def build_parser() -> argparse.ArgumentParser:
     return parser
 
 
-def _hyphens(word: str) -> str:
+def hyphens(word: str) -> str:
     """An option as this project spells it: the published scripts write underscores, and both are taken."""
     if not word.startswith("--"):
         return word

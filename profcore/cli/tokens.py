@@ -6,14 +6,15 @@ import argparse
 import json
 
 from profcore.cli.options import add_json
+from profcore.cli.values import whole_number
 
 
 def register(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     """Add `tokens`."""
     parser = commands.add_parser("tokens", help="how a picture of some size becomes tokens")
-    parser.add_argument("--width", type=int, required=True)
-    parser.add_argument("--height", type=int, required=True)
-    parser.add_argument("--max-crops", type=int, default=12)
+    parser.add_argument("--width", type=whole_number, required=True)
+    parser.add_argument("--height", type=whole_number, required=True)
+    parser.add_argument("--max-crops", type=whole_number, default=12)
     add_json(parser)
     parser.set_defaults(command=tokens)
 

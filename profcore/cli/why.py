@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from profcore.cli.common import picture_of, print_table, target_of
 from profcore.cli.options import add_json, add_picture, add_target
+from profcore.cli.values import check_output_file, whole_number
 from profcore.spec.settings import Setting, parse_mask
 
 if TYPE_CHECKING:
@@ -20,10 +21,10 @@ def register(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> N
     """Add `why`."""
     parser = commands.add_parser("why", help="profile one setting: where its time goes, and what binds it")
     add_target(parser)
-    parser.add_argument("--grid", type=int, default=1, help="image grid 1×N (1)")
-    parser.add_argument("--top-k", type=int, help="top-k (the model's own)")
+    parser.add_argument("--grid", type=whole_number, default=1, help="image grid 1×N (1)")
+    parser.add_argument("--top-k", type=whole_number, help="top-k (the model's own)")
     parser.add_argument("--block-mask", metavar="MASK", help="blocks that run, such as 1011 (all)")
-    parser.add_argument("--output-tokens", type=int, default=9, help="at most 9 are looked at (9)")
+    parser.add_argument("--output-tokens", type=whole_number, default=9, help="at most 9 are looked at (9)")
     add_picture(parser)
     parser.add_argument("--trace", type=Path, metavar="FILE", help="write a Chrome trace, gzipped")
     add_json(parser)
@@ -36,6 +37,7 @@ def why(options: argparse.Namespace) -> int:
     from profcore.worker.shelf import ModelShelf
     from profcore.worker.tools import run_tool
 
+    check_output_file(options.trace)
     shelf, target, picture = ModelShelf(), target_of(options), picture_of(options.image)
     config = shelf.get(target).model.config
     setting = Setting(

@@ -81,13 +81,15 @@ class Engine(Protocol):
 class Timing:
     """Latencies of one inference in milliseconds; `stages` without OTHER, which is what they leave of `total`.
 
-    `issue` is how long the host took to issue each stage, in the stages' order, where the clock does not wait.
+    `issue` is how long the host took to issue each stage, in the stages' order, where the clock does not wait;
+    `step_issue` the least that it took to issue a decode step.
     """
 
     stages: dict[Stage, float]
     steps: tuple[float, ...]
     total: float
     issue: tuple[float, ...] | None = None
+    step_issue: float | None = None
 
     @property
     def other(self) -> float:

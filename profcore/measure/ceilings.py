@@ -39,6 +39,14 @@ def known_ceilings(device: torch.device, dtype: torch.dtype) -> Ceilings | None:
         return None
 
 
+def device_ceilings(device: torch.device, dtype: torch.dtype, tell: Callable[[str], None]) -> Ceilings:
+    """What a device can do at most: as it was measured before, else measured now, which `tell` is told."""
+    known = known_ceilings(device, dtype)
+    if known is None:
+        tell("Measuring what the device can do at most, once")
+    return known or measure_ceilings(device, dtype)
+
+
 def measure_ceilings(device: torch.device, dtype: torch.dtype) -> Ceilings:
     """Measure a device, some seconds, and keep the result.
 

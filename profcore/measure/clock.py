@@ -31,7 +31,7 @@ class EventClock:
         """Wait for earlier work, then begin."""
         self._marks: list[Stage] = []
         self._issued: list[float] = []
-        self._steps = 0
+        self._stepped: list[float] = []
         self._used = 0
         torch.cuda.synchronize(self._device)
         self._begin = time.perf_counter()
@@ -45,8 +45,8 @@ class EventClock:
 
     def step(self) -> None:
         """End a decode step."""
-        self._steps += 1
         self._record()
+        self._stepped.append(time.perf_counter())
 
     def finish(self) -> None:
         """Wait for the device, and read the host's clock."""
@@ -61,7 +61,19 @@ class EventClock:
         stages = dict(zip(self._marks, spans[: len(self._marks)], strict=True))
         steps = tuple(spans[len(self._marks) :])
         issue = tuple((second - first) * 1e3 for first, second in pairwise([self._begin, *self._issued]))
-        return Timing({**stages, Stage.LLM_DECODE: sum(steps)}, steps, (self._end - self._begin) * 1e3, issue)
+        total = (self._end - self._begin) * 1e3
+        return Timing({**stages, Stage.LLM_DECODE: sum(steps)}, steps, total, issue, self._least_step_issue())
+
+    def _least_step_issue(self) -> float | None:
+        """The least time that the host took to issue a decode step.
+
+        Once the device holds as many launches as it takes in advance, about 512 graphs, the host waits for it at every
+        further one, and a step takes as long to issue as to run: only the least says what issuing costs.
+        """
+        if not self._stepped:
+            return None
+        times = [self._issued[len(self._marks) - 1], *self._stepped]
+        return min(second - first for first, second in pairwise(times)) * 1e3
 
     def _record(self) -> None:
         if self._used == len(self._events):

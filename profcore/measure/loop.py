@@ -52,11 +52,23 @@ class SettingQuality:
 
 
 @dataclass(frozen=True)
+class QualityFailed:
+    """A setting whose quality could not be found, and why; its samples stand."""
+
+    setting: int
+    reason: str
+
+
+@dataclass(frozen=True)
 class Routing:
     """How many distinct experts a setting's prefill uses, for each active block."""
 
     setting: int
     prefill_experts: tuple[int, ...]
+
+
+Result = Sample | SettingFailed | Routing | SettingQuality | QualityFailed
+"""What measuring a sweep gives, one after another."""
 
 
 def run_sweep(
@@ -66,7 +78,7 @@ def run_sweep(
     telemetry: Telemetry,
     stop: Callable[[], bool],
     tell: Callable[[str], None] = lambda text: None,
-) -> Iterator[Sample | SettingFailed | Routing | SettingQuality]:
+) -> Iterator[Result]:
     """Measure a sweep, giving each sample as it is taken.
 
     Settings are visited round by round, each round in a new random order, so that drift of the machine does not
@@ -85,85 +97,156 @@ def run_sweep(
         UserError: A setting is not one of this model's, or none could be measured.
         StopRequestedError: `stop` said so.
     """
-    model = loaded.model
     for setting in sweep.settings:
-        check_setting(setting, model.config)
-    shown = Inputs(loaded, sweep)
-    # What is generated; an answer that ends early has fewer tokens than its setting allows.
-    measured = list(sweep.settings)
-    routed: dict[Any, tuple[int, ...]] = {}
-    extra_memory: dict[int, int | None] = {}
-    clock = make_clock(sweep.clock, model.device)
+        check_setting(setting, loaded.model.config)
+    sampling = _Sampling(loaded, engine, sweep, telemetry, stop, tell)
     order = random.Random(sweep.seed)
-    alive = list(range(len(sweep.settings)))
-    begin, taken, reason = time.perf_counter(), 0, ""
     with _quiet_garbage_collector():
         for visit in range(sweep.num_samples):
-            round_order = order.sample(alive, len(alive))
-            for index in round_order:
-                setting = measured[index]
-                try:
-                    given = shown.of(index)
-                    _check_context(given, setting, model.config.max_positions)
-                    if visit == 0:
-                        extra_memory[index] = _prepare(engine, given, sweep, index, tell)
-                        if sweep.stop_at_eos:
-                            setting = measured[index] = _ended(engine, given, setting, model.config.eos_token_id, stop)
-                        for _ in range(sweep.warmup):
-                            engine.infer(given, setting, None, stop)
-                    if stop():
-                        raise StopRequestedError
-                    elapsed = time.perf_counter() - begin
-                    _reset_peak_memory(model.device)
-                    engine.infer(given, setting, clock, stop)
-                except (torch.cuda.OutOfMemoryError, PreparationError, UserError) as error:
-                    reason = _reason(error, model.device)
-                    alive.remove(index)
-                    yield SettingFailed(index, reason)
-                    continue
-                timing = clock.read()
-                yield Sample(
-                    sample_id=taken,
-                    setting=index,
-                    round=visit,
-                    elapsed_s=round(elapsed, 6),
-                    vision_encoder_ms=timing.stages[Stage.VISION_ENCODER],
-                    projector_ms=timing.stages[Stage.PROJECTOR],
-                    llm_prefill_ms=timing.stages[Stage.LLM_PREFILL],
-                    llm_decode_ms=timing.stages[Stage.LLM_DECODE],
-                    other_ms=timing.other,
-                    total_ms=timing.total,
-                    decode_steps_ms=timing.steps,
-                    num_crops=given.num_crops,
-                    num_vision_tokens=given.num_vision_tokens,
-                    num_input_tokens=given.num_input_tokens,
-                    num_output_tokens=setting.output_tokens,
-                    peak_memory_bytes=_peak_memory(model.device, extra_memory[index]),
-                    telemetry=telemetry.read(),
-                    issue_ms=timing.issue,
-                    processing_ms=round(given.processing_ms, 4) if sweep.plan else None,
-                )
-                taken += 1
-                if visit == 0:
-                    # After the first sample, which is not to wait for it, and before any other of this setting.
-                    with suppress(torch.cuda.OutOfMemoryError):
-                        key = (shown.key(index), setting.top_k, setting.block_mask)
-                        if key not in routed:
-                            routed[key] = prefill_experts(model, given, setting)
-                        yield Routing(index, routed[key])
-    if not taken:
-        raise UserError(f"No setting could be measured: {reason}")
+            for index in order.sample(sampling.alive, len(sampling.alive)):
+                yield from sampling.visit(index, visit)
+    if not sampling.taken:
+        raise UserError(f"No setting could be measured: {sampling.reason}")
     if sweep.quality:
         # After all samples, which it must not disturb.
-        meter = QualityMeter(loaded, sweep.quality.queries, stop)
-        found: dict[Any, Quality] = {}
-        for index in alive:
-            setting = sweep.settings[index]
+        yield from _qualities(loaded, sweep, sampling.alive, stop, tell)
+
+
+class _Sampling:
+    """A sweep while it is being measured.
+
+    Attributes:
+        alive: The settings that have not failed.
+        taken: How many samples there are.
+        reason: Why the last setting failed that did.
+    """
+
+    def __init__(
+        self,
+        loaded: LoadedModel,
+        engine: Engine,
+        sweep: Sweep,
+        telemetry: Telemetry,
+        stop: Callable[[], bool],
+        tell: Callable[[str], None],
+    ) -> None:
+        self._model, self._engine, self._sweep = loaded.model, engine, sweep
+        self._telemetry, self._stop, self._tell = telemetry, stop, tell
+        self._clock = make_clock(sweep.clock, loaded.model.device)
+        self._inputs = Inputs(loaded, sweep)
+        # What is generated; an answer that ends early has fewer tokens than its setting allows.
+        self._measured = list(sweep.settings)
+        self._extra_memory: dict[int, int | None] = {}
+        self._routed: dict[Any, tuple[int, ...]] = {}
+        self._begin = time.perf_counter()
+        self.alive = list(range(len(sweep.settings)))
+        self.taken, self.reason = 0, ""
+
+    def visit(self, index: int, visit: int) -> Iterator[Sample | SettingFailed | Routing]:
+        """Measure a setting once; the first time, get it ready and count its experts too."""
+        try:
+            given = self._inputs.of(index)
+            _check_context(given, self._measured[index], self._model.config.max_positions)
+            if visit == 0:
+                self._get_ready(index, given)
+            elapsed = self._infer(index, given)
+        except (torch.cuda.OutOfMemoryError, PreparationError, UserError) as error:
+            self.reason = _reason(error, self._model.device)
+            self.alive.remove(index)
+            yield SettingFailed(index, self.reason)
+            return
+        yield self._sample(index, visit, given, elapsed)
+        if visit == 0:
+            # After the first sample, which is not to wait for it, and before any other of this setting.
+            with suppress(torch.cuda.OutOfMemoryError):
+                yield Routing(index, self._experts(index, given))
+
+    def _get_ready(self, index: int, given: ModelInputs) -> None:
+        """Compile, capture and warm a setting, and learn where its answer ends if that is asked."""
+        sweep, engine = self._sweep, self._engine
+        self._extra_memory[index] = _prepare(engine, given, sweep, index, self._tell)
+        if sweep.stop_at_eos:
+            end = self._model.config.eos_token_id
+            self._measured[index] = _ended(engine, given, self._measured[index], end, self._stop)
+        for _ in range(sweep.warmup):
+            engine.infer(given, self._measured[index], None, self._stop)
+
+    def _infer(self, index: int, given: ModelInputs) -> float:
+        """One timed inference; returns the seconds from the run's beginning to its own."""
+        if self._stop():
+            raise StopRequestedError
+        elapsed = time.perf_counter() - self._begin
+        _reset_peak_memory(self._model.device)
+        self._engine.infer(given, self._measured[index], self._clock, self._stop)
+        return elapsed
+
+    def _sample(self, index: int, visit: int, given: ModelInputs, elapsed: float) -> Sample:
+        """What the clock, the device and the inputs say of the inference that has just ended."""
+        timing = self._clock.read()
+        taken, self.taken = self.taken, self.taken + 1
+        return Sample(
+            sample_id=taken,
+            setting=index,
+            round=visit,
+            elapsed_s=round(elapsed, 6),
+            vision_encoder_ms=timing.stages[Stage.VISION_ENCODER],
+            projector_ms=timing.stages[Stage.PROJECTOR],
+            llm_prefill_ms=timing.stages[Stage.LLM_PREFILL],
+            llm_decode_ms=timing.stages[Stage.LLM_DECODE],
+            other_ms=timing.other,
+            total_ms=timing.total,
+            decode_steps_ms=timing.steps,
+            num_crops=given.num_crops,
+            num_vision_tokens=given.num_vision_tokens,
+            num_input_tokens=given.num_input_tokens,
+            num_output_tokens=self._measured[index].output_tokens,
+            peak_memory_bytes=_peak_memory(self._model.device, self._extra_memory[index]),
+            telemetry=self._telemetry.read(),
+            issue_ms=timing.issue,
+            step_issue_ms=timing.step_issue,
+            processing_ms=round(given.processing_ms, 4) if self._sweep.plan else None,
+        )
+
+    def _experts(self, index: int, given: ModelInputs) -> tuple[int, ...]:
+        """The distinct experts of a setting's prefill; counted once for settings whose prefill is the same."""
+        setting = self._measured[index]
+        key = (self._inputs.key(index), setting.top_k, setting.block_mask)
+        if key not in self._routed:
+            self._routed[key] = prefill_experts(self._model, given, setting)
+        return self._routed[key]
+
+
+def _qualities(
+    loaded: LoadedModel, sweep: Sweep, alive: list[int], stop: Callable[[], bool], tell: Callable[[str], None]
+) -> Iterator[SettingQuality | QualityFailed]:
+    """What each setting costs in quality; what cannot be found fails alone, since the samples stand without it."""
+    assert sweep.quality
+    found: dict[Any, SettingQuality | QualityFailed] = {}
+    meter: QualityMeter | None = None
+    for index in alive:
+        setting = sweep.settings[index]
+        knobs = (setting.top_k, setting.block_mask)
+        if knobs not in found:
             tell(f"Quality of setting {index + 1} of {len(sweep.settings)}")
-            knobs = (setting.top_k, setting.block_mask)
-            if knobs not in found:
-                found[knobs] = meter.of(setting)
-            yield SettingQuality(index, found[knobs])
+            try:
+                meter = meter or QualityMeter(loaded, sweep.quality.queries, stop)
+                found[knobs] = SettingQuality(index, meter.of(setting))
+            except StopRequestedError:
+                raise
+            except Exception as error:
+                # Whatever it is, hours of samples do not depend on it.
+                found[knobs] = QualityFailed(index, _quality_reason(error))
+        yield replace(found[knobs], setting=index)
+
+
+def _quality_reason(error: Exception) -> str:
+    if isinstance(error, UserError):
+        return str(error)
+    if isinstance(error, torch.cuda.OutOfMemoryError):
+        torch.cuda.empty_cache()
+        return "Out of GPU memory."
+    first = str(error).splitlines()[0] if str(error) else ""
+    return f"{type(error).__name__}: {first}"
 
 
 def _ended(
@@ -194,11 +277,11 @@ def _prepare(engine: Engine, inputs: ModelInputs, sweep: Sweep, index: int, tell
 
 
 def _check_context(inputs: ModelInputs, setting: Setting, longest: int) -> None:
-    length = inputs.num_input_tokens + setting.output_tokens
-    if length > longest:
+    # The last token that is generated is not fed back, and takes no position.
+    if inputs.num_input_tokens + setting.output_tokens - 1 > longest:
         raise UserError(
-            f"{inputs.num_input_tokens} prompt and {setting.output_tokens} output tokens are more than "
-            f"the model's context of {longest}."
+            f"{inputs.num_input_tokens} prompt and {setting.output_tokens} output tokens, of which the last is not fed "
+            f"back, are more than the model's context of {longest}."
         )
 
 

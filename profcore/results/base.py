@@ -35,9 +35,11 @@ class MeasuredRun:
 
     @property
     def planned(self) -> int:
-        """Samples the run will have, without those of failed settings."""
+        """Samples the run will have: of a setting that failed, those that it gave before."""
         per_setting = self.run["spec"].get("sweep", {}).get("num_samples", 0)
-        return int(per_setting * self.settings["failed"].isna().sum())
+        failed = self.settings.loc[self.settings["failed"].notna(), "setting"]
+        given = 0 if self.samples.empty else int(self.samples["setting"].isin(failed).sum())
+        return int(per_setting * (len(self.settings) - len(failed))) + given
 
     @property
     def remaining_s(self) -> float | None:

@@ -1,1 +1,1 @@
-"""What the dashboard asks: the owner of store, queue and intake."""
+"""What the dashboard asks: the owner of store and queue."""

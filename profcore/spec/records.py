@@ -76,6 +76,10 @@ class Ceilings:
         return dataclasses.asdict(self)
 
 
+TELEMETRY = ("sm_clock_mhz", "temperature_c", "power_w", "throttle_reasons")
+"""What a sample's `telemetry` may hold; each is a column of its own in the database."""
+
+
 @dataclass(frozen=True)
 class Sample:
     """One timed inference at one setting; latencies in milliseconds.
@@ -89,6 +93,8 @@ class Sample:
         num_input_tokens: Length of the prompt with its image tokens.
         issue_ms: How long the host took to issue each stage (vision encoder, projector, prefill, decode), where the
             clock does not wait for the device; a stage that takes no longer than this is bound by launching.
+        step_issue_ms: The least that the host took to issue a decode step, where the clock takes it: the device takes
+            some launches in advance, and once it holds as many, the host only waits (`issue_ms` then says nothing).
         peak_memory_bytes: Largest device memory allocated in this inference, where known.
         telemetry: What the GPU reported right after, where known (see `measure.telemetry`).
         processing_ms: How long the host took, before the inference, to make crops and tokens of picture and question.
@@ -113,6 +119,7 @@ class Sample:
     telemetry: dict[str, float] | None = None
     issue_ms: tuple[float, ...] | None = None
     processing_ms: float | None = None
+    step_issue_ms: float | None = None
 
     def to_dict(self) -> dict[str, Any]:
         """Plain JSON values."""

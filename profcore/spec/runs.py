@@ -161,6 +161,10 @@ class RunSpec:
         return cls(value["id"], value["created_at"], Target(**value["target"]), Sweep.from_dict(value["sweep"]))
 
 
+QUERY_COLUMNS = ("image_id", "query_id", "image_width", "image_height")
+"""What a setting on real pictures says of its query, besides the knobs."""
+
+
 def sweep_settings(sweep: Sweep) -> list[dict[str, Any]]:
     """A sweep's settings as the database keeps them, each with the query it measures."""
     rows = []
@@ -175,7 +179,7 @@ def sweep_settings(sweep: Sweep) -> list[dict[str, Any]]:
         }
         if sweep.plan:
             query = sweep.plan.query(index)
-            row |= {"image_id": query.image_id, "query_id": query.query_id}
-            row |= {"image_width": query.width, "image_height": query.height}
+            values = (query.image_id, query.query_id, query.width, query.height)
+            row |= dict(zip(QUERY_COLUMNS, values, strict=True))
         rows.append(row)
     return rows

@@ -1,7 +1,7 @@
 """The append-only file a run writes: one JSON record a line, read on from a byte offset.
 
 Records carry a `type`: `run` (a `RunSpec`, first line), `environment`, `ceilings`, `state`, `phase` (what is being
-done, for people), `routing`, `sample`, `quality`, `setting_failed`; and for results taken in from elsewhere `import`
+done, for people), `routing`, `sample`, `quality`, `quality_failed`, `setting_failed`; and for results imported `import`
 (first line) and `summary`.
 Whoever writes holds a lock on the file, so that a spool without an end whose lock is free is known to be
 abandoned. Standard library only.
@@ -21,6 +21,7 @@ from profcore.errors import FormatError
 from profcore.spec.records import Ceilings, Environment, Sample, now
 from profcore.spec.runs import RunSpec
 from profcore.spec.stages import State
+from profcore.spec.text import parse_json
 
 Record = dict[str, Any]
 
@@ -76,6 +77,8 @@ class SpoolWriter:
         record["decode_steps_ms"] = [round(step, 6) for step in sample.decode_steps_ms]
         if sample.issue_ms is not None:
             record["issue_ms"] = [round(issue, 6) for issue in sample.issue_ms]
+        if sample.step_issue_ms is not None:
+            record["step_issue_ms"] = round(sample.step_issue_ms, 6)
         self.write(record)
 
     def ceilings(self, ceilings: Ceilings) -> None:
@@ -90,6 +93,10 @@ class SpoolWriter:
         """Append what a setting costs in quality (see `measure.quality`)."""
         found = {"kl": kl, "accuracy": accuracy, "queries": queries}
         self.write({"type": "quality", "setting": setting, **found})
+
+    def quality_failed(self, setting: int, reason: str) -> None:
+        """Append that a setting's quality could not be found, and why."""
+        self.write({"type": "quality_failed", "setting": setting, "reason": reason})
 
     def setting_failed(self, setting: int, reason: str) -> None:
         """Append that a setting gives no further sample, and why."""
@@ -127,25 +134,61 @@ def read_from(path: Path, offset: int = 0) -> Chunk:
     return Chunk(parse_lines(data[:end], path.name, f" after byte {offset}" if offset else ""), offset + end)
 
 
+@dataclass(frozen=True)
+class Lines:
+    """A spool's whole lines.
+
+    Attributes:
+        records: A record for each line; None for one that is no record.
+        offset: The byte offset after the last whole line.
+    """
+
+    records: list[Record | None]
+    offset: int
+
+
+def read_lines(path: Path, offset: int = 0) -> Lines:
+    """The whole lines of a spool from a byte offset on, each by itself; one still being written is left for later."""
+    with path.open("rb") as file:
+        file.seek(offset)
+        data = file.read()
+    end = data.rfind(b"\n") + 1
+    return Lines(split_records(data[:end]), offset + end)
+
+
+def split_records(data: bytes) -> list[Record | None]:
+    """A record for each line; None for one that is no JSON object with a type."""
+    lines = data.removesuffix(b"\n").split(b"\n") if data else []
+    # One array is read several times as fast as many lines; which line is wrong is looked for only when one is.
+    with suppress(ValueError):
+        records = parse_json(b"[" + b",".join(lines) + b"]")
+        if len(records) == len(lines) and all(map(_is_record, records)):
+            return records
+    return [_record(line) for line in lines]
+
+
+def _record(line: bytes) -> Record | None:
+    try:
+        record = parse_json(line)
+    except ValueError:
+        return None
+    return record if _is_record(record) else None
+
+
+def _is_record(value: Any) -> bool:
+    return isinstance(value, dict) and isinstance(value.get("type"), str)
+
+
 def parse_lines(data: bytes, name: str, where: str = "") -> list[Record]:
     """The records of whole lines.
 
     Raises:
         FormatError: A line is no JSON object with a type; its number and `where` are said.
     """
-    lines = data.splitlines()
-    # One array is read several times as fast as many lines; which line is wrong is looked for only when one is.
-    with suppress(ValueError):
-        records = json.loads(b"[" + b",".join(lines) + b"]")
-        if len(records) == len(lines) and all(isinstance(each, dict) and "type" in each for each in records):
-            return records
     records = []
-    for number, line in enumerate(lines, start=1):
-        try:
-            record = json.loads(line)
-            record["type"]
-        except (ValueError, TypeError, KeyError):
-            raise FormatError(f"{name} is not a spool: line {number}{where} is no record.") from None
+    for number, record in enumerate(split_records(data), start=1):
+        if record is None:
+            raise FormatError(f"{name} is not a spool: line {number}{where} is no record.")
         records.append(record)
     return records
 

@@ -4,41 +4,51 @@ from __future__ import annotations
 
 import os
 import tempfile
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import torch
 from filelock import FileLock, Timeout
 
 from profcore.engines.base import StopRequestedError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
+
+    import torch
 
 
-_LOCK_POLL_S = 0.2
+_POLL_S = 0.2
 
 
-class _device_lock:  # noqa: N801  used like a function
-    """A lock that every process of this machine takes before it measures on a device."""
+@contextmanager
+def device_lock(device: torch.device, tell: Callable[[str], None], stop: Callable[[], bool]) -> Iterator[None]:
+    """Hold the device's lock, waiting for whoever has it.
 
-    def __init__(self, device: torch.device, tell: Callable[[str], None], stop: Callable[[], bool]) -> None:
-        name = str(device).replace(":", "-")
-        self._lock = FileLock(Path(tempfile.gettempdir()) / f"profcore-{os.getuid()}-{name}.lock")
-        self._device, self._tell, self._stop = device, tell, stop
+    Args:
+        device: What is measured on.
+        tell: Told once where it has to wait.
+        stop: Asked while it waits.
 
-    def __enter__(self) -> None:
-        waiting = False
-        while True:
-            try:
-                self._lock.acquire(timeout=0 if not waiting else _LOCK_POLL_S)
-                return
-            except Timeout:
-                if not waiting:
-                    self._tell(f"Waiting: another process measures on {self._device}")
-                waiting = True
-                if self._stop():
-                    raise StopRequestedError from None
+    Raises:
+        StopRequestedError: `stop` said so.
+    """
+    name = str(device).replace(":", "-")
+    lock = FileLock(Path(tempfile.gettempdir()) / f"profcore-{os.getuid()}-{name}.lock")
+    if not _acquire(lock, 0):
+        tell(f"Waiting: another process measures on {device}")
+        while not _acquire(lock, _POLL_S):
+            if stop():
+                raise StopRequestedError
+    try:
+        yield
+    finally:
+        lock.release()
 
-    def __exit__(self, *details: object) -> None:
-        self._lock.release()
+
+def _acquire(lock: FileLock, timeout_s: float) -> bool:
+    try:
+        lock.acquire(timeout=timeout_s)
+    except Timeout:
+        return False
+    return True

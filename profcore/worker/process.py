@@ -8,6 +8,7 @@ writes one JSON event a line to standard output. When its input ends, whoever st
 from __future__ import annotations
 
 import json
+import logging
 import os
 import queue
 import sys
@@ -25,12 +26,14 @@ from profcore.models.load import resolve_device
 from profcore.spec.runs import Target
 from profcore.storage.spool import SpoolWriter, read_spec
 from profcore.worker.answers import write_answer
-from profcore.worker.device_lock import _device_lock
+from profcore.worker.device_lock import device_lock
 from profcore.worker.execute import execute
 from profcore.worker.shelf import ModelShelf
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
+
+_log = logging.getLogger(__name__)
 
 
 def answer(command: dict[str, Any], shelf: ModelShelf, stop: Callable[[], bool]) -> None:
@@ -50,7 +53,7 @@ def answer(command: dict[str, Any], shelf: ModelShelf, stop: Callable[[], bool])
 
     try:
         target = Target(**command["target"])
-        with _device_lock(resolve_device(target.device), tell, stop):
+        with device_lock(resolve_device(target.device), tell, stop):
             result = run_tool(command["tool"], shelf, target, command["arguments"], tell, stop)
     except StopRequestedError:
         write_answer(path, "failed", "Stopped before it was done.")
@@ -62,9 +65,7 @@ def answer(command: dict[str, Any], shelf: ModelShelf, stop: Callable[[], bool])
         torch.cuda.empty_cache()
         write_answer(path, "failed", "Out of GPU memory.")
     except Exception as error:
-        import traceback
-
-        traceback.print_exc()
+        _log.exception("question %s failed", command["id"])
         write_answer(path, "failed", f"{type(error).__name__}: {str(error).splitlines()[0] if str(error) else ''}")
     else:
         write_answer(path, "done", "", result)
@@ -93,6 +94,9 @@ def main() -> None:
 
     def listen() -> None:
         for command in _commands(sys.stdin.buffer):
+            if command["do"] == "tool":
+                # The same question may be asked again after it was stopped; a stop that follows is of this one.
+                stopped.discard(command["id"])
             if command["do"] in ("run", "tool"):
                 asked.put(command)
             elif command["do"] == "stop":
@@ -106,8 +110,6 @@ def main() -> None:
     while (command := asked.get()) is not None and not gone.is_set():
         if command["do"] == "tool":
             question = command["id"]
-            # The same question may be asked again after it was stopped.
-            stopped.discard(question)
             answer(command, shelf, lambda question=question: gone.is_set() or question in stopped)  # type: ignore[misc]
             tell("ended", run=question)
             continue

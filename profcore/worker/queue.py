@@ -105,6 +105,12 @@ class _DeviceQueue:
             ids = [task.id for task in self._waiting]
             return ids.index(run_id) + (self._current is not None) if run_id in ids else None
 
+    @property
+    def worker_pid(self) -> int | None:
+        """The worker's process id; None where none runs."""
+        worker = self._worker
+        return worker.process.pid if worker and worker.process.poll() is None else None
+
     def stop(self, run_id: str) -> bool:
         with self._changed:
             for task in self._waiting:
@@ -252,6 +258,11 @@ class Jobs:
     def stop(self, run_id: str) -> bool:
         """Ask a run to stop, waiting or running, or take a waiting question back; whether it is of this process."""
         return any(device.stop(run_id) for device in list(self._queues.values()))
+
+    def workers(self) -> dict[str, int]:
+        """The process id of each device's worker, as far as one runs."""
+        found = {name: device.worker_pid for name, device in list(self._queues.items())}
+        return {name: pid for name, pid in found.items() if pid is not None}
 
     def asked(self, question: str) -> bool:
         """Whether a question was put in this process, so that somebody answers it."""

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from profcore.errors import UserError
 from profcore.inspectors import run_inspector
 from profcore.inspectors.base import Inspection
-from profcore.measure.ceilings import known_ceilings, measure_ceilings
+from profcore.measure.ceilings import device_ceilings
 from profcore.measure.environment import describe
 from profcore.measure.profile import explain
 from profcore.measure.telemetry import Telemetry
@@ -45,10 +45,7 @@ def profile(
     tell(f"Loading {target.model}")
     loaded, engine = shelf.get(target), shelf.engine(target)
     device = loaded.model.device
-    ceilings = known_ceilings(device, loaded.model.dtype)
-    if ceilings is None:
-        tell("Measuring what the device can do at most, once")
-        ceilings = measure_ceilings(device, loaded.model.dtype)
+    ceilings = device_ceilings(device, loaded.model.dtype, tell)
     found = explain(
         loaded,
         engine,

@@ -161,7 +161,7 @@ def test_bad_input_is_a_sentence(url, page):
     expect(page.get_by_role("button", name="Run", exact=True)).to_be_disabled()
     page.goto(url)
     settled(page, "Where does the time go?")
-    page.get_by_text("Take in a spool or result files").click()
+    page.get_by_text("Import a spool or result files").click()
     page.locator('input[type="file"]').set_input_files(
         {"name": "notes.json", "mimeType": "application/json", "buffer": b"no json"}
     )

@@ -168,7 +168,7 @@ def test_one_run_all_runs_and_the_database_are_downloaded(own, page, tmp_path):
 def test_published_motivation_files_are_uploaded_and_bad_ones_refused(own, page, shared, tmp_path):
     page.goto(f"{own}/runs")
     settled(page, "Runs")
-    page.get_by_text("Take in a spool or result files").click()
+    page.get_by_text("Import a spool or result files").click()
     upload = page.locator('input[type="file"]')
     upload.set_input_files(str(shared / "motivation/exp3_vision_tokens_vs_latency.json"))
     expect(page.get_by_text("2 latencies of exactly 0 in this file")).to_be_visible()

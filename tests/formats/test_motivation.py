@@ -1,4 +1,4 @@
-"""Motivation files in both directions: written, read back and equal; recognised by what they hold."""
+"""Motivation files in both directions: written, read back and equal; told by what they hold."""
 
 import json
 from dataclasses import replace
@@ -12,7 +12,7 @@ from profcore.data_sets import DataSet, read_data_set
 from profcore.errors import FormatError
 from profcore.experiments.motivation import MOTIVATION, plan
 from profcore.export.result_files import result_files
-from profcore.formats.intake import lay_down, recognise
+from profcore.formats.imports import read_import, write_import
 from profcore.formats.motivation import _COUNTS, _FLOPS, _LATENCIES
 from profcore.models.config import PRESETS
 from profcore.results.pictures import load_picture_result
@@ -77,10 +77,10 @@ def write_run(store, name):
 
 def take_in(store, data, name="file.json"):
     data = data if isinstance(data, bytes) else json.dumps(data).encode()
-    received = recognise(data, name, store.spools)
-    lay_down(received, store.spools)
+    imported = read_import(data, name, store.spools)
+    write_import(imported, store.spools)
     store.take_in_all()
-    return received
+    return imported
 
 
 @pytest.mark.parametrize("name", MEASURED)
@@ -89,15 +89,15 @@ def test_written_and_read_back_is_equal(store, name):
     ours = store.sample_table(spec.id).to_pandas()
     metadata = {"run": spec.to_dict(), "environment": store.run(spec.id)["environment"]}
     ((file, text),) = result_files(name, ours, metadata).items()
-    received = take_in(store, text.encode(), file)
-    theirs = store.sample_table(received.run_id).to_pandas()
+    imported = take_in(store, text.encode(), file)
+    theirs = store.sample_table(imported.run_id).to_pandas()
     ours = ours.sort_values(["setting", "sample_id"]).reset_index(drop=True)
     columns = ["image_id", "query_id", "image_width", "image_height", "grid_rows", "grid_columns", "output_tokens"]
     columns += [*_COUNTS.values(), *(column for column in _LATENCIES.values() if column in ours)]
     for column in columns:
         assert ours[column].tolist() == theirs[column].tolist(), column
     assert (theirs["flops_total"] > 0).all()
-    run = store.run(received.run_id)
+    run = store.run(imported.run_id)
     assert (run["experiment"], run["source"], run["environment"]["device_name"]) == (name, "imported", "a GPU")
     # And once more: what was read is written as it was.
     again = result_files(name, theirs, {"environment": run["environment"], "details": run["details"]})
@@ -141,8 +141,8 @@ def test_flops_vs_latency_is_written_and_read_back(store):
     expected = np.corrcoef(x.astype(float), y.astype(float))[0, 1]
     assert document["correlation"]["llm_prefill_ms"] == pytest.approx(expected)
     assert document["r_squared"]["llm_prefill_ms"] == pytest.approx(expected**2)
-    received = take_in(store, text.encode())
-    result = load_picture_result(store, received.run_id)
+    imported = take_in(store, text.encode())
+    result = load_picture_result(store, imported.run_id)
     assert result.experiment.name == "flops_vs_latency"
     assert len(result.samples) == len(samples)
     assert result.run["details"]["correlation"] == document["correlation"]
@@ -160,9 +160,9 @@ def test_published_files_are_taken_in_and_zeros_count_as_missing(store, shared, 
     rows = json.loads(data)["results"]
     zeros = sum(row[field] == 0 for row in rows for field in ("T_projector", "T_LLM_decode"))
     assert zeros
-    received = take_in(store, data, "renamed.json")
-    assert f"{zeros} latencies of exactly 0" in received.note
-    result = load_picture_result(store, received.run_id)
+    imported = take_in(store, data, "renamed.json")
+    assert f"{zeros} latencies of exactly 0" in imported.note
+    result = load_picture_result(store, imported.run_id)
     name, number = PUBLISHED[file]
     assert (result.experiment.name, len(result.points)) == (name, number)
     assert result.samples["projector_ms"].isna().sum() == zeros
@@ -227,14 +227,14 @@ def test_what_a_file_says_beyond_its_rows_is_kept(store):
 def test_files_that_are_none_say_what_is_wrong_and_store_nothing(tmp_path, document, says):
     data = document if isinstance(document, bytes) else json.dumps(document).encode()
     with pytest.raises(FormatError, match=says) as error:
-        recognise(data, "file.json", tmp_path)
+        read_import(data, "file.json", tmp_path)
     assert "\n" not in str(error.value)
     assert list(tmp_path.iterdir()) == []
 
 
 def test_a_hundred_bad_rows_are_not_all_listed(tmp_path):
     with pytest.raises(FormatError, match="rows 1, 2, 3, 4, 5 and 95 more of results"):
-        recognise(json.dumps({"results": [{"T_total": -1}] * 100}).encode(), "file.json", tmp_path)
+        read_import(json.dumps({"results": [{"T_total": -1}] * 100}).encode(), "file.json", tmp_path)
 
 
 def test_flops_scaling_files_in_both_directions(store):
@@ -242,8 +242,8 @@ def test_flops_scaling_files_in_both_directions(store):
         "1": {"mean": 10.0, "median": 9.0, "std": 1.0, "min": 8.0, "max": 12.0},
         "8": {"mean": 20.0, "median": 18},
     }
-    received = take_in(store, {**published, "note": "x"})
-    result = load_result(store, received.run_id)
+    imported = take_in(store, {**published, "note": "x"})
+    result = load_result(store, imported.run_id)
     assert result.experiment.name == "moe_topk"
     totals = result.summary[result.summary["metric"] == "total_ms"]
     assert totals["median"].tolist() == [9.0, 18.0]

@@ -10,7 +10,7 @@ from profcore import formats
 from profcore.errors import FormatError, UserError
 from profcore.experiments.knobs import CATALOGUE
 from profcore.formats.common import LATENCIES
-from profcore.formats.intake import lay_down, recognise
+from profcore.formats.imports import read_import, write_import
 from profcore.formats.profiling import _COUNTS
 from profcore.results.sweep import load_result
 from profcore.spec.records import Sample
@@ -75,15 +75,15 @@ def test_written_and_read_back_is_equal(store, name):
     store.take_in(path)
     ours = store.sample_table(spec.id).to_pandas()
     text = formats.profiling_json(CATALOGUE[name], ours, {"environment": {"device_name": "a GPU"}})
-    lay_down(received := recognise(text.encode(), "results.json", store.spools), store.spools)
+    write_import(imported := read_import(text.encode(), "results.json", store.spools), store.spools)
     store.take_in_all()
-    theirs = store.sample_table(received.run_id).to_pandas()
+    theirs = store.sample_table(imported.run_id).to_pandas()
     key = ["grid_rows", "grid_columns"] if name == "context_scaling" else [CATALOGUE[name].knob.value]
     columns = [*key, *LATENCIES.values(), *_COUNTS.values(), "other_ms", "round", "decode_steps_ms"]
     ours = ours.sort_values(["setting", "sample_id"]).reset_index(drop=True)
     for column in columns:
         assert [np.asarray(v).tolist() for v in ours[column]] == [np.asarray(v).tolist() for v in theirs[column]]
-    assert store.run(received.run_id)["environment"] == {"device_name": "a GPU"}
+    assert store.run(imported.run_id)["environment"] == {"device_name": "a GPU"}
 
 
 @pytest.mark.parametrize("name", CATALOGUE)
@@ -122,24 +122,24 @@ def test_published_files_are_taken_in(store, shared, file, experiment, rows, zer
     data = (shared / "motivation" / file).read_bytes()
     document = json.loads(data)
     expected = sum(row["T_projector"] == 0 for row in document["all_samples"])
-    received = recognise(data, file, store.spools)
-    assert (f"{expected} latencies of exactly 0" in received.note) is zeros
-    lay_down(received, store.spools)
+    imported = read_import(data, file, store.spools)
+    assert (f"{expected} latencies of exactly 0" in imported.note) is zeros
+    write_import(imported, store.spools)
     store.take_in_all()
-    result = load_result(store, received.run_id)
+    result = load_result(store, imported.run_id)
     assert result.experiment.name == experiment
     assert len(result.samples) == rows
     assert result.samples["projector_ms"].isna().sum() == expected
-    again = recognise(data, "other-name.json", store.spools)
-    assert (again.run_id, again.new) == (received.run_id, False)
+    again = read_import(data, "other-name.json", store.spools)
+    assert (again.run_id, again.new) == (imported.run_id, False)
 
 
 def test_the_older_form_is_the_summary_alone(store, shared):
     document = json.loads((shared / "motivation" / "exp2_moe_topk_results.json").read_text())
-    received = recognise(json.dumps(document["summary"]).encode(), "old.json", store.spools)
-    lay_down(received, store.spools)
+    imported = read_import(json.dumps(document["summary"]).encode(), "old.json", store.spools)
+    write_import(imported, store.spools)
     store.take_in_all()
-    result = load_result(store, received.run_id)
+    result = load_result(store, imported.run_id)
     assert result.samples.empty
     decode = result.summary[result.summary["metric"] == "llm_decode_ms"]
     assert decode["median"].tolist() == [entry["decode"]["P50"] for entry in document["summary"]]
@@ -172,7 +172,7 @@ ROW = {"sample_id": 0, "top_k": 1, "T_LLM_prefill": 1.0, "T_total": 3.0, "num_ou
 def test_files_that_are_none_say_what_is_wrong_and_store_nothing(tmp_path, document, says):
     data = document if isinstance(document, bytes) else json.dumps(document).encode()
     with pytest.raises(FormatError, match=says):
-        recognise(data, "file.json", tmp_path)
+        read_import(data, "file.json", tmp_path)
     assert list(tmp_path.iterdir()) == []
 
 
@@ -181,47 +181,52 @@ class TestSpoolsFromElsewhere:
 
     def test_taken_in_whole_and_once(self, store, tmp_path):
         spec, path = write_run(tmp_path / "elsewhere", "moe_topk")
-        received = recognise(path.read_bytes(), path.name, store.spools)
-        assert received.new
-        lay_down(received, store.spools)
+        imported = read_import(path.read_bytes(), path.name, store.spools)
+        assert imported.new
+        write_import(imported, store.spools)
         assert store.take_in_all() == 6
-        assert not recognise(path.read_bytes(), path.name, store.spools).new
+        assert not read_import(path.read_bytes(), path.name, store.spools).new
         assert len(store.samples(spec.id)) == 6
 
     def test_a_longer_one_of_the_same_run_brings_the_rest(self, store, tmp_path):
         spec, path = write_run(tmp_path / "elsewhere", "moe_topk")
         whole = path.read_bytes()
         early = b"".join(whole.splitlines(keepends=True)[:4])
-        received = recognise(early + b'{"type":"sam', path.name, store.spools)
-        assert received.note == "The run in it has not ended."
-        lay_down(received, store.spools)
+        imported = read_import(early + b'{"type":"sam', path.name, store.spools)
+        assert imported.note == "The run in it has not ended."
+        write_import(imported, store.spools)
         assert store.take_in_all() == 3
-        lay_down(recognise(whole, path.name, store.spools), store.spools)
+        write_import(read_import(whole, path.name, store.spools), store.spools)
         assert store.take_in_all() == 3
         assert len(store.samples(spec.id)) == 6
 
     def test_one_that_differs_is_refused(self, store, tmp_path):
         _, path = write_run(tmp_path / "elsewhere", "moe_topk")
-        lay_down(recognise(path.read_bytes(), path.name, store.spools), store.spools)
+        write_import(read_import(path.read_bytes(), path.name, store.spools), store.spools)
         changed = path.read_bytes().replace(b'"round":2', b'"round":9')
         with pytest.raises(FormatError, match="differs from what is already here"):
-            recognise(changed, path.name, store.spools)
+            read_import(changed, path.name, store.spools)
 
     def test_ids_that_are_no_file_names_and_unknown_experiments_are_refused(self, store, tmp_path):
         spec, path = write_run(tmp_path / "elsewhere", "moe_topk")
         data = path.read_bytes()
         with pytest.raises(FormatError, match="no run id"):
-            recognise(data.replace(spec.id.encode(), b"../../outside"), path.name, store.spools)
+            read_import(data.replace(spec.id.encode(), b"../../outside"), path.name, store.spools)
         with pytest.raises(UserError, match="no experiment 'cats'"):
-            recognise(data.replace(b'"experiment":"moe_topk"', b'"experiment":"cats"'), path.name, store.spools)
+            read_import(data.replace(b'"experiment":"moe_topk"', b'"experiment":"cats"'), path.name, store.spools)
 
-    def test_broken_lines_are_named(self, store, tmp_path):
-        _, path = write_run(tmp_path / "elsewhere", "moe_topk")
+    def test_broken_lines_are_left_out_and_counted(self, store, tmp_path):
+        spec, path = write_run(tmp_path / "elsewhere", "moe_topk")
         lines = path.read_bytes().splitlines(keepends=True)
-        with pytest.raises(FormatError, match="line 3 is no record"):
-            recognise(b"".join([*lines[:2], b"oops\n", *lines[2:]]), path.name, store.spools)
+        sample = next(line for line in lines if b'"type":"sample"' in line)
+        whole = b"".join([*lines[:2], b"oops\n", sample.replace(b'"setting":', b'"setting":7'), *lines[2:]])
+        found = read_import(whole, path.name, store.spools)
+        assert "2 lines of it are left out" in found.note
+        write_import(found, store.spools)
+        store.take_in_all()
+        assert store.bad_lines(spec.id) == 2
         with pytest.raises(FormatError, match="not a spool this version reads"):
-            recognise(lines[0] + lines[1].replace(b'"setting":0', b'"setting":7'), path.name, store.spools)
+            read_import(whole.replace(b'"num_samples":2', b'"num_samples":0'), path.name, store.spools)
 
 
 def test_csv_and_parquet_hold_every_sample(store):

@@ -9,6 +9,8 @@ from streamlit.testing.v1 import AppTest
 
 from pages.parts import state as page_state
 from profcore.errors import UserError
+from profcore.results.pictures import load_picture_result
+from profcore.results.sweep import load_result
 from profcore.spec.runs import RunSpec, Target
 from profcore.spec.stages import State
 from profcore.storage import spool
@@ -127,12 +129,12 @@ def test_run_measures_and_every_session_sees_it(app, service):
     test.slider(key="warmup").set_value(0).run()
     next(button for button in test.button if button.label == "Run").click().run()
     assert not test.exception
-    run_id = service.latest("moe_topk")
+    run_id = service.store.latest("moe_topk")
     other = app("moe_topk")
     shown = json.loads(other.json[0].value)
     assert shown["spec"]["id"] == run_id
     until(lambda: State(service.store.run(run_id)["state"]).ended)
-    result = service.result(run_id)
+    result = load_result(service.store, run_id)
     assert (str(result.state), len(result.samples)) == ("done", 2)
     settings = result.run["spec"]["sweep"]["settings"]
     assert [setting["top_k"] for setting in settings] == [1, 2]
@@ -307,10 +309,10 @@ def test_why_profiles_a_setting_when_asked(app, service):
     assert "has not been profiled yet" in texts(test.info)
     next(button for button in test.button if button.label == "Profile this setting").click().run()
     key = ProfileKey(run_id, 1, Target())
-    until(lambda: service.profile(key)["state"] == "done")
+    until(lambda: service.questions.profile(key)["state"] == "done")
     test.run()
     assert "On this CPU" in texts(test.success)
-    result = service.profile(key)["result"]
+    result = service.questions.profile(key)["result"]
     assert result["setting"]["top_k"] == 2
     assert [stage["stage"] for stage in result["stages"]] == [
         "vision_encoder",
@@ -321,7 +323,7 @@ def test_why_profiles_a_setting_when_asked(app, service):
     for stage in result["stages"]:
         parts = sum(part["ms"] for part in result["parts"] if part["stage"] == stage["stage"])
         assert 0 < parts <= stage["measured_ms"] * 1.001
-    assert service.profile_trace(key).stat().st_size > 0
+    assert service.questions.profile_trace(key).stat().st_size > 0
 
 
 def test_why_of_a_run_that_is_none_falls_back(app):
@@ -384,9 +386,9 @@ def test_real_pictures_are_measured_from_the_page(app, service, tmp_path):
     next(button for button in test.button if button.label == "Run").click().run()
     assert not test.exception
     assert "2 questions, 1 skipped" in texts(test.success)
-    run_id = service.latest("component_profiling")
+    run_id = service.store.latest("component_profiling")
     until(lambda: State(service.store.run(run_id)["state"]).ended)
-    result = service.picture_result(run_id)
+    result = load_picture_result(service.store, run_id)
     assert (str(result.state), len(result.points)) == ("done", 1)
     assert result.skipped["name"].tolist() == ["gone.png", "cut.jpg, question 2, 1×2 grid"]
     test = app("motivation", motivation="2 Component profiling", run=run_id)
@@ -431,7 +433,7 @@ def test_the_sweep_stands_beside_real_pictures_on_a_first_visit(app):
 
 def test_what_differs_is_named_beside_the_comparison(app, service, shared):
     data = (shared / "motivation/exp3_vision_tokens_vs_latency.json").read_bytes()
-    published = service.receive(data, "published.json").run_id
+    published = service.import_file(data, "published.json").run_id
     test = app("compare")
     (choice,) = test.multiselect
     eager = next(option for option in choice.options if "eager" in option)
@@ -479,11 +481,11 @@ def test_the_service_renames_removes_and_packs(service):
     assert table.loc[run_id, "title"] == "baseline"
     with pytest.raises(UserError, match="too long"):
         service.rename(run_id, "x" * 121)
-    assert service.run_zip(run_id).startswith(b"PK")
-    assert run_id in service.ended_runs()
-    assert len(service.snapshot()) > 10_000
+    assert service.downloads.run_zip(run_id).startswith(b"PK")
+    assert run_id in service.downloads.ended_runs()
+    assert len(service.downloads.snapshot()) > 10_000
     with pytest.raises(UserError, match="at most 200 are taken in"):
-        service.receive(bytes(200_000_001), "large.json")
+        service.import_file(bytes(200_000_001), "large.json")
     service.remove(run_id)
     assert service.store.run(run_id) is None
 
@@ -551,7 +553,7 @@ def test_importance_is_measured_and_its_mask_is_stored_with_the_run(app, service
     test.toggle(key="quality").set_value(True).run()
     test.number_input(key="quality-limit").set_value(1).run()
     next(button for button in test.button if button.label == "Run").click().run()
-    run_id = service.latest("transformer_blocks_mask")
+    run_id = service.store.latest("transformer_blocks_mask")
     until(lambda: State(service.store.run(run_id)["state"]).ended)
     settings = service.store.settings(run_id)
     best = sorted(scores, key=lambda block: -scores[block])[:2]

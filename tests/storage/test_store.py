@@ -1,4 +1,5 @@
 import json
+import math
 import signal
 import subprocess
 import sys
@@ -8,17 +9,18 @@ import duckdb
 import pytest
 
 from profcore.engines.names import ENGINES
-from profcore.errors import FormatError, StoreError
+from profcore.errors import StoreError
 from profcore.experiments.knobs import CATALOGUE
-from profcore.formats.intake import lay_down, recognise
+from profcore.formats.imports import read_import, write_import
 from profcore.results.pictures import load_picture_result
 from profcore.results.sweep import Result, load_result
 from profcore.spec.records import Sample
 from profcore.spec.runs import RunSpec, Target
 from profcore.spec.stages import State
 from profcore.storage import spool
-from profcore.storage.store import MIGRATIONS, Store
-from tests.support import ROOT, small_sweep
+from profcore.storage.migrations import MIGRATIONS
+from profcore.storage.store import Store
+from tests.support import ROOT, seconds, small_sweep
 
 
 def a_sample(number, setting=0, total=100.0):
@@ -90,14 +92,103 @@ def test_every_field_of_a_sample_is_kept(store, run):
             assert row[field] == (list(value) if isinstance(value, tuple) else value)
 
 
-def test_nothing_is_kept_of_a_chunk_that_fails_in_the_middle(store, run):
+GOOD_LINE = json.dumps({"type": "sample", **a_sample(5).to_dict()})
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        '{"type":"sample","sample_id":1,"setting":"no number"}',
+        GOOD_LINE.replace('"setting": 0', '"setting": 2'),
+        GOOD_LINE.replace('"sample_id": 5', f'"sample_id": {2**70}'),
+        GOOD_LINE.replace('"sample_id": 5', '"sample_id": -1'),
+        GOOD_LINE.replace('"num_crops": 2', '"num_crops": 2.5'),
+        GOOD_LINE.replace('"num_crops": 2', f'"num_crops": {2**31}'),
+        GOOD_LINE.replace('"total_ms": 100.0', '"total_ms": "100"'),
+        GOOD_LINE.replace('"total_ms": 100.0', '"total_ms": -1'),
+        GOOD_LINE.replace('"total_ms": 100.0', '"total_ms": Infinity'),
+        GOOD_LINE.replace("24.5", '"x"'),
+        '{"type":"environment","engine":[1]}',
+        '{"type":"environment","values":{"shape":7}}',
+        '{"type":"ceilings","device_name":"a"}',
+        '{"type":"state","state":"asleep","at":"2026-01-01T00:00:00+00:00"}',
+        '{"type":"state","state":"done","at":"0001-01-01T00:00:00+09:00"}',
+        '{"type":"routing","setting":0,"prefill_experts":"many"}',
+        '{"type":"quality","setting":0,"kl":"low","accuracy":null,"queries":1}',
+        '{"type":"setting_failed","setting":0,"reason":7}',
+        '{"type":"phase"}',
+        "oops",
+        "[1]",
+        "[" * 200_000,
+        '{"type":["sample"]}',
+    ],
+)
+def test_one_bad_line_loses_a_line_and_not_the_run(store, run, line):
     spec, path = run
-    with path.open("a") as file:
-        file.write('{"type":"sample","sample_id":1,"setting":"no number"}\n')
-    with pytest.raises(FormatError, match="not a spool"):
-        store.take_in(path)
-    assert store.run(spec.id) is None
+    path.write_bytes(path.read_bytes() + f"{line}\n{GOOD_LINE}\n".encode())
+    assert store.take_in_all() == 2
+    assert store.unread == {}
+    assert store.samples(spec.id)["sample_id"].tolist() == [0, 5]
+    assert store.bad_lines(spec.id) == 1
     assert store.take_in_all() == 0
+
+
+def test_a_sample_that_is_written_twice_is_one_sample(store, run):
+    spec, path = run
+    path.write_bytes(path.read_bytes() + f"{GOOD_LINE}\n{GOOD_LINE}\n".encode())
+    assert store.take_in_all() == 2
+    path.write_bytes(path.read_bytes() + f"{GOOD_LINE}\n".encode())
+    assert store.take_in_all() == 0
+    assert store.run(spec.id)["num_samples"] == 2
+
+
+IMPORT = {"type": "import", "name": "a", "created_at": "2026-01-01T00:00:00+00:00", "experiment": "moe_topk"}
+TWO = [{"top_k": 1}, {"top_k": 2}]
+
+
+@pytest.mark.parametrize(
+    "first",
+    [
+        "oops",
+        "{}",
+        '{"type":"run"}',
+        json.dumps(IMPORT),
+        json.dumps({**IMPORT, "settings": []}),
+        json.dumps({**IMPORT, "settings": [7]}),
+        json.dumps({**IMPORT, "settings": [{"top_k": 2**31}]}),
+        json.dumps({**IMPORT, "settings": [{"top_k": math.inf}]}),
+        json.dumps({**IMPORT, "settings": TWO, "name": 7}),
+        json.dumps({**IMPORT, "settings": TWO, "experiment": "cats"}),
+        json.dumps({**IMPORT, "settings": TWO, "created_at": "0001-01-01T00:00:00+09:00"}),
+        json.dumps({**IMPORT, "settings": TWO, "details": {"a": [math.inf]}}),
+        None,
+    ],
+)
+def test_a_file_that_is_no_spool_keeps_no_other_out_and_is_remembered(store, run, first):
+    spec, _ = run
+    path = store.spools / "aaa.jsonl"
+    if first is None:
+        path.mkdir()
+    else:
+        path.write_text(f"{first}\n")
+    (store.spools / "empty.jsonl").touch()
+    assert store.take_in_all() == 1
+    assert list(store.unread) == ["aaa.jsonl"]
+    assert store.run("aaa") is None
+    assert store.run(spec.id)["num_samples"] == 1
+
+
+def test_what_another_process_holds_is_read_from_the_spools(store, run):
+    spec, _ = run
+    store.take_in_all()
+    code = (
+        "import sys\nfrom pathlib import Path\nfrom profcore.storage.store import open_for_reading\n"
+        "with open_for_reading(Path(sys.argv[1])) as store:\n"
+        "    runs = store.runs()\n    print(len(runs) > 10, store.run(sys.argv[2])['num_samples'])"
+    )
+    command = [sys.executable, "-c", code, str(store.path), spec.id]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=seconds(120), check=False)
+    assert done.stdout.split() == ["True", "1"], done.stderr
 
 
 def test_a_killed_owner_neither_loses_nor_doubles(store, run, tmp_path):
@@ -342,17 +433,17 @@ class TestChanging:
     def test_a_file_that_was_removed_can_be_taken_in_again(self, store):
         data = b'{"results": [{"T_total": 1.0}]}'
         for _ in range(2):
-            received = recognise(data, "file.json", store.spools)
-            assert received.new
-            lay_down(received, store.spools)
+            imported = read_import(data, "file.json", store.spools)
+            assert imported.new
+            write_import(imported, store.spools)
             assert store.take_in_all() == 1
-            store.remove(received.run_id)
+            store.remove(imported.run_id)
 
     def test_a_snapshot_is_the_whole_database_and_the_live_one_stays_locked(self, store, run, tmp_path):
         spec, path = run
         store.take_in(path)
         copy = tmp_path / "it's a copy.duckdb"
-        store.snapshot(copy)
+        store.connection.snapshot(copy)
         with Store(copy) as opened:
             assert opened.runs()["id"].tolist() == [spec.id]
             assert opened.sample_table(spec.id).equals(store.sample_table(spec.id))
@@ -361,7 +452,7 @@ class TestChanging:
         assert "StoreHeldError" in done.stderr
         # And it can be written to, and copied again.
         store.rename(spec.id, "later")
-        store.snapshot(tmp_path / "second.duckdb")
+        store.connection.snapshot(tmp_path / "second.duckdb")
         with Store(tmp_path / "second.duckdb") as opened:
             assert opened.run(spec.id)["name"] == "later"
 

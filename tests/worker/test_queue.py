@@ -10,6 +10,7 @@ from dataclasses import replace
 import pytest
 
 from profcore.errors import UserError
+from profcore.results.sweep import load_result
 from profcore.service.service import Service
 from profcore.spec.queries import Picture
 from profcore.spec.runs import RunSpec, Target
@@ -46,21 +47,21 @@ def test_the_worker_says_which_devices_there_are(service):
 def test_a_run_goes_from_the_queue_to_the_store(service):
     run_id = service.start(CPU, small_sweep())
     until(lambda: state(service, run_id) is State.DONE)
-    result = service.result(run_id)
+    result = load_result(service.store, run_id)
     assert len(result.samples) == result.planned == 4
     environment = result.run["environment"]
     assert (environment["model"], environment["weights"], environment["device"]) == ("tiny", "random", "cpu")
     assert environment["engine"] == "eager"
-    assert service.latest("moe_topk") == run_id
+    assert service.store.latest("moe_topk") == run_id
 
 
 def test_the_second_run_finds_the_model_loaded(service):
     first = service.start(CPU, small_sweep())
     until(lambda: state(service, first) is State.DONE)
-    before = service.jobs._queues["cpu"]._worker.process.pid
+    before = service.jobs.workers()["cpu"]
     second = service.start(CPU, small_sweep())
     until(lambda: state(service, second) is State.DONE)
-    assert service.jobs._queues["cpu"]._worker.process.pid == before
+    assert service.jobs.workers()["cpu"] == before
 
 
 def test_the_shelf_loads_a_model_once(monkeypatch):
@@ -91,11 +92,11 @@ def test_runs_wait_their_turn_and_both_can_be_stopped(service):
 def test_a_worker_that_dies_leaves_a_reason_and_the_next_run_gets_another(service):
     run_id = service.start(CPU, small_sweep(num_samples=LONG))
     until(lambda: service.store.run(run_id)["num_samples"])
-    os.kill(service.jobs._queues["cpu"]._worker.process.pid, signal.SIGKILL)
+    os.kill(service.jobs.workers()["cpu"], signal.SIGKILL)
     until(lambda: state(service, run_id) is State.FAILED)
     assert "signal 9" in service.store.run(run_id)["reason"]
     taken = service.store.run(run_id)["num_samples"]
-    assert len(service.result(run_id).samples) == taken > 0
+    assert len(load_result(service.store, run_id).samples) == taken > 0
     again = service.start(CPU, small_sweep())
     until(lambda: state(service, again) is State.DONE)
 
@@ -157,7 +158,7 @@ def test_only_one_process_measures_on_a_device(service):
     command = [sys.executable, "-m", "profcore", "run", "context_scaling", "--max-grid-size", "1", "--device", "cpu"]
     command += ["--num-samples", "1", "--db", str(service.store.path), "--output-dir", str(service.store.path.parent)]
     with subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, text=True) as other:
-        waiting = until(lambda: service.latest("context_scaling") if _is_new(service, "context_scaling") else None)
+        waiting = until(lambda: _is_new(service, "context_scaling") and service.store.latest("context_scaling"))
         until(lambda: "Waiting" in (service.store.run(waiting)["phase"] or ""))
         assert service.store.run(waiting)["num_samples"] == 0
         service.stop(running)
@@ -245,7 +246,7 @@ def test_a_worker_that_dies_over_a_question_is_told(service):
     asked = replace(question(service), id="killed", answer=service.store.path.parent / "answers" / "killed.json")
     service.jobs.ask(asked)
     until(lambda: read_answer(asked.answer)["state"] == "working")
-    os.kill(service.jobs._queues["cpu"]._worker.process.pid, signal.SIGKILL)
+    os.kill(service.jobs.workers()["cpu"], signal.SIGKILL)
     until(lambda: read_answer(asked.answer)["state"] == "failed")
     assert "signal 9" in read_answer(asked.answer)["text"]
 
@@ -256,7 +257,7 @@ def test_runs_under_the_compiled_engine(service):
     run = service.store.run(run_id)
     assert (run["state"], run["environment"]["engine"], run["num_samples"]) == ("done", "compiled", 4)
     assert run["ceilings"]["matmul_tflop_s"] > 0
-    result = service.result(run_id)
+    result = load_result(service.store, run_id)
     work = result.summary[result.summary["floor_ms"] > 0]
     assert (work["min"] > work["floor_ms"]).all()
     assert {len(row) for row in result.settings["prefill_experts"]} == {2}

@@ -30,10 +30,8 @@ if TYPE_CHECKING:
 
 
 @triton.jit
-def _norm_project(
-    x, gain, weight, out, width, rows, eps, ROWS: tl.constexpr, WIDTH: tl.constexpr, OVERLAP: tl.constexpr
-):
-    row = tl.program_id(0) * ROWS + tl.arange(0, ROWS)
+def _normed_product(x, gain, weight, row, width, rows, eps, WIDTH: tl.constexpr, OVERLAP: tl.constexpr):
+    """Some rows of `weight @ rms_norm(x)`, in float32; the weights are read before the kernel waits for `x`."""
     column = tl.arange(0, WIDTH)
     inside = column < width
     tile = tl.load(
@@ -48,7 +46,15 @@ def _norm_project(
     values = tl.load(x + column, mask=inside, other=0.0).to(tl.float32)
     scale = tl.rsqrt(tl.sum(values * values) / width + eps)
     normed = values * scale * gains
-    total = tl.sum(tile.to(tl.float32) * normed[None, :], axis=1)
+    return tl.sum(tile.to(tl.float32) * normed[None, :], axis=1)
+
+
+@triton.jit
+def _norm_project(
+    x, gain, weight, out, width, rows, eps, ROWS: tl.constexpr, WIDTH: tl.constexpr, OVERLAP: tl.constexpr
+):
+    row = tl.program_id(0) * ROWS + tl.arange(0, ROWS)
+    total = _normed_product(x, gain, weight, row, width, rows, eps, WIDTH, OVERLAP)
     tl.store(out + row, total.to(out.dtype.element_ty), mask=row < rows)
 
 
@@ -333,21 +339,7 @@ def _head(
 ):
     """RMSNorm, then logits, and the largest of each block of them."""
     row = tl.program_id(0) * ROWS + tl.arange(0, ROWS)
-    column = tl.arange(0, WIDTH)
-    inside = column < width
-    tile = tl.load(
-        weight + row[:, None].to(tl.int64) * width + column[None, :],
-        mask=(row[:, None] < rows) & inside[None, :],
-        other=0.0,
-    )
-    gains = tl.load(gain + column, mask=inside, other=0.0).to(tl.float32)
-    if OVERLAP:
-        gdc_wait()
-        gdc_launch_dependents()
-    values = tl.load(x + column, mask=inside, other=0.0).to(tl.float32)
-    scale = tl.rsqrt(tl.sum(values * values) / width + eps)
-    normed = values * scale * gains
-    total = tl.sum(tile.to(tl.float32) * normed[None, :], axis=1).to(logits.dtype.element_ty)
+    total = _normed_product(x, gain, weight, row, width, rows, eps, WIDTH, OVERLAP).to(logits.dtype.element_ty)
     tl.store(logits + row, total, mask=row < rows)
     rounded = tl.where(row < rows, total.to(tl.float32), float("-inf"))
     top = tl.max(rounded)

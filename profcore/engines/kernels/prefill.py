@@ -191,45 +191,16 @@ def experts(x: Tensor, normed: Tensor, logits: Tensor, gate_up: Tensor, down: Te
         TILES=128,
         num_warps=4,
     )
+    # Both products go over the same tiles.
+    plan = (rows, counts, tile_expert, tile_start, tokens, width, units)
+    tiling = {"ROWS": tile_rows, "PRECISION": precision, "num_warps": 4, "num_stages": 4}
     columns = min(64, _power(units))
     _up[(triton.cdiv(units, columns), tiles)](
-        normed,
-        gate_up,
-        hidden,
-        rows,
-        counts,
-        tile_expert,
-        tile_start,
-        tokens,
-        width,
-        units,
-        TOP_K=top_k,
-        ROWS=tile_rows,
-        COLUMNS=columns,
-        STEP=min(64, _power(width)),
-        PRECISION=precision,
-        num_warps=4,
-        num_stages=4,
+        normed, gate_up, hidden, *plan, TOP_K=top_k, COLUMNS=columns, STEP=min(64, _power(width)), **tiling
     )
     columns = min(128, _power(width))
     _down[(triton.cdiv(width, columns), tiles)](
-        hidden,
-        down,
-        parts,
-        shares,
-        rows,
-        counts,
-        tile_expert,
-        tile_start,
-        tokens,
-        width,
-        units,
-        ROWS=tile_rows,
-        COLUMNS=columns,
-        STEP=min(64, _power(units)),
-        PRECISION=precision,
-        num_warps=4,
-        num_stages=4,
+        hidden, down, parts, shares, *plan, COLUMNS=columns, STEP=min(64, _power(units)), **tiling
     )
     columns = min(1024, _power(width))
     _combine[(tokens, triton.cdiv(width, columns))](parts, x, out, width, TOP_K=top_k, COLUMNS=columns, num_warps=4)

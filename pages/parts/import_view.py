@@ -1,4 +1,4 @@
-"""Taking in a file that a person gives."""
+"""Importing a file that a person gives."""
 
 from __future__ import annotations
 
@@ -7,12 +7,12 @@ import streamlit as st
 from pages.parts.state import service
 from profcore.errors import UserError
 
-_KNOWN = "received"
+_KNOWN = "imported"
 
 
 def show() -> None:
     """Draw the upload, and say what became of the files given."""
-    with st.expander("Take in a spool or result files", icon=":material/upload:"):
+    with st.expander("Import a spool or result files", icon=":material/upload:"):
         files = st.file_uploader(
             "Result JSON (profiling or Motivation, published or ours) or spool",
             accept_multiple_files=True,
@@ -22,16 +22,16 @@ def show() -> None:
         known: dict[str, tuple[bool, str]] = st.session_state.setdefault(_KNOWN, {})
         for uploaded in files:
             if uploaded.file_id not in known:
-                known[uploaded.file_id] = _receive(uploaded.getvalue(), uploaded.name)
+                known[uploaded.file_id] = _import(uploaded.getvalue(), uploaded.name)
             taken, text = known[uploaded.file_id]
             (st.success if taken else st.error)(text)
 
 
-def _receive(data: bytes, name: str) -> tuple[bool, str]:
+def _import(data: bytes, name: str) -> tuple[bool, str]:
     """Whether a file was taken in, and what to say of it."""
     try:
-        received = service().receive(data, name)
+        imported = service().import_file(data, name)
     except UserError as error:
         return False, str(error)
-    was = "is in" if received.new else "was here before"
-    return True, f"{name}: run {received.run_id} {was}. {received.note}"
+    was = "is in" if imported.new else "was here before"
+    return True, f"{name}: run {imported.run_id} {was}. {imported.note}"

@@ -1,0 +1,72 @@
+"""What `run` writes and prints when a run has ended."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from pathlib import Path
+
+import pandas as pd
+
+from profcore.cli.common import deliver, print_table
+from profcore.comparisons import flops_scaling
+from profcore.comparisons.flops_latency import correlations, display_correlations
+from profcore.experiments.motivation import MOTIVATION
+from profcore.export.result_files import result_files
+from profcore.results.pictures import load_picture_result
+from profcore.results.sweep import Result, load_result
+from profcore.results.tables import display_short_summary
+from profcore.roofline.flops import with_flops
+from profcore.spec.runs import RunSpec
+from profcore.spec.stages import State
+from profcore.storage.frames import SpoolReader, spool_environment, spool_routing, spool_samples
+from profcore.storage.spool import read_from
+
+DEFAULT_PROFILING_OUTPUT = Path("results/profiling")
+DEFAULT_MOTIVATION_OUTPUT = Path("results/motivation")
+FLOPS_VS_LATENCY = "flops_vs_latency"
+
+
+def report_run(options: argparse.Namespace, spec: RunSpec, path: Path, state: State) -> int:
+    """Write the result files, print what they say, and hand the spool to the store."""
+    samples, name = spool_samples(path), spec.sweep.experiment
+    if samples.empty:
+        last = read_from(path).records[-1]
+        print(f"profcore: {name} {state}: {last.get('reason')}", file=sys.stderr)
+    else:
+        reader, routed = SpoolReader(path), spool_routing(path)
+        result = load_result(reader, spec.id) or load_picture_result(reader, spec.id)
+        assert result
+        for file, text in result_files(name, samples, result.metadata, routed).items():
+            written = _write(options, name, file, text)
+            print(f"{name}: {len(samples)} samples, {state}, in {written}")
+        if isinstance(result, Result):
+            print_table(display_short_summary(result))
+        if options.experiment == flops_scaling.EXPERIMENT:
+            shape, _ = flops_scaling.shape_of(result.run["environment"])
+            rows = flops_scaling.flops_scaling(samples, shape, routed)
+            print_table(flops_scaling.display_scaling(rows))
+            print("\n".join(flops_scaling.explain_scaling(rows)))
+    deliver(options, path)
+    return 0 if state is State.DONE else 1
+
+
+def report_flops(options: argparse.Namespace, paths: list[Path]) -> None:
+    """Write and print what is derived from experiments 3 and 4 together."""
+    frames = [spool_samples(path) for path in paths]
+    # Settings of two runs are no longer told apart by their numbers.
+    samples = pd.concat([frame.assign(setting=frame["setting"] + 10**6 * n) for n, frame in enumerate(frames)])
+    samples = samples.reset_index(drop=True).assign(sample_id=range(len(samples)))
+    environment = spool_environment(paths[-1])
+    metadata = {"environment": environment, "derived_from": [path.stem for path in paths]}
+    for file, text in result_files(FLOPS_VS_LATENCY, samples, metadata).items():
+        print(f"{FLOPS_VS_LATENCY}: in {_write(options, FLOPS_VS_LATENCY, file, text)}")
+    print_table(display_correlations(correlations(with_flops(samples, environment))))
+
+
+def _write(options: argparse.Namespace, experiment: str, file: str, text: str) -> Path:
+    default = DEFAULT_MOTIVATION_OUTPUT if experiment in MOTIVATION else DEFAULT_PROFILING_OUTPUT
+    path = (options.output_dir or default) / file
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(text, encoding="utf-8")
+    return path

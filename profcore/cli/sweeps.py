@@ -1,0 +1,138 @@
+"""The sweeps that the options of `run` ask for."""
+
+from __future__ import annotations
+
+import argparse
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from profcore.cli.common import picture_of
+from profcore.cli.values import existing_file
+from profcore.comparisons import flops_scaling
+from profcore.errors import UserError
+from profcore.experiments.block_choice import above, most_important, read_scores
+from profcore.experiments.knobs import (
+    CATALOGUE,
+    MAX_GRID,
+    Experiment,
+    base_setting,
+    build_settings,
+    default_values,
+    get_experiment,
+    parse_values,
+)
+from profcore.experiments.motivation import MOTIVATION, plan_all
+from profcore.spec.queries import DEFAULT_PROMPT
+from profcore.spec.runs import Sweep
+from profcore.spec.settings import Setting, parse_mask
+from profcore.spec.stages import Clock, Knob
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from profcore.models.config import MolmoConfig
+    from profcore.spec.queries import QuerySet
+
+
+def _given_values(experiment: Experiment, options: argparse.Namespace, config: MolmoConfig) -> Sequence[int | str]:
+    """The knob's values as the options say, or its defaults."""
+    if experiment.knob is Knob.VISION_TOKENS:
+        largest = options.max_grid_size
+        if largest is not None and largest < 1:
+            raise UserError(f"--max-grid-size {largest} is out of range: give 1 to 12.")
+        return range(1, largest + 1) if largest is not None else default_values(experiment, config)
+    if experiment.knob is Knob.ACTIVE_BLOCKS and (options.importance_file or options.importance_threshold):
+        return _important_blocks(options, config)
+    given = {
+        Knob.TOP_K: options.top_k_values,
+        Knob.ACTIVE_BLOCKS: options.num_active_blocks,
+        Knob.OUTPUT_TOKENS: options.max_new_tokens,
+    }[experiment.knob]
+    return parse_values(experiment, " ".join(given), config) if given else default_values(experiment, config)
+
+
+def _important_blocks(options: argparse.Namespace, config: MolmoConfig) -> list[int | str]:
+    """Masks by a score file: of each number of blocks, or of each threshold."""
+    if not options.importance_file:
+        raise UserError("A threshold needs scores: name them with --importance-file FILE.")
+    data = existing_file(options.importance_file)
+    blocks = config.n_layers
+    scores = read_scores(data, str(options.importance_file), blocks)
+    if options.importance_threshold:
+        return [above(scores, threshold, blocks) for threshold in options.importance_threshold]
+    least = max(blocks - len(scores), 1)
+    if not options.num_active_blocks:
+        return [most_important(scores, number, blocks) for number in range(least, blocks + 1)]
+    given = parse_values(CATALOGUE["transformer_blocks_mask"], " ".join(options.num_active_blocks), config)
+    return [value if isinstance(value, str) else most_important(scores, value, blocks) for value in given]
+
+
+def _base(experiment: Experiment, options: argparse.Namespace, config: MolmoConfig) -> Setting:
+    own = base_setting(experiment, config)
+    return Setting(
+        grid=(1, options.grid),
+        top_k=own.top_k if options.top_k is None else options.top_k,
+        block_mask=parse_mask(options.block_mask) if options.block_mask else own.block_mask,
+        output_tokens=own.output_tokens,
+    )
+
+
+def plan_sweeps(options: argparse.Namespace, queries: QuerySet | None, config: MolmoConfig) -> list[Sweep]:
+    """The sweeps of the experiment that the options name, for a model of this shape.
+
+    Raises:
+        UserError: A value is out of range, given twice, or none of this experiment's.
+    """
+    if options.experiment in MOTIVATION and queries:
+        return motivation_sweeps(options, queries, config)
+    return [replace(sweep, quality=queries) for sweep in profiling_sweeps(options, config)]
+
+
+def profiling_sweeps(options: argparse.Namespace, config: MolmoConfig) -> list[Sweep]:
+    """A sweep of each knob that was asked for."""
+    names = list(CATALOGUE) if options.experiment == "all" else [options.experiment]
+    sweeps = []
+    for name in names:
+        experiment = get_experiment("moe_topk" if name == flops_scaling.EXPERIMENT else name)
+        values = _given_values(experiment, options, config)
+        if name == flops_scaling.EXPERIMENT and not options.top_k_values:
+            values = [value for value in flops_scaling.VALUES if value <= config.num_experts]
+        if name == flops_scaling.EXPERIMENT and len(values) < 2:
+            raise UserError("FLOPs scaling compares values of top-k: give two or more.")
+        sweeps.append(
+            Sweep(
+                experiment=experiment.name,
+                settings=build_settings(experiment, values, _base(experiment, options, config)),
+                num_samples=_repeated(50 if options.num_samples is None else options.num_samples, options),
+                warmup=2 if options.warmup is None else options.warmup,
+                seed=options.seed,
+                clock=Clock(options.clock),
+                picture=picture_of(options.image),
+                prompt=DEFAULT_PROMPT if options.prompt is None else options.prompt,
+            )
+        )
+    return sweeps
+
+
+def motivation_sweeps(options: argparse.Namespace, queries: QuerySet, config: MolmoConfig) -> list[Sweep]:
+    """The sweeps of a Motivation experiment on the data set's queries."""
+    lengths = " ".join(options.max_new_tokens or ())
+    told = options.num_samples is not None or options.num_runs is not None
+    samples = 1 if options.num_samples is None else options.num_samples
+    return plan_all(
+        options.experiment,
+        queries,
+        config,
+        num_samples=_repeated(samples, options) if told else None,
+        output_tokens=[int(value) for value in parse_values(CATALOGUE["output_tokens"], lengths, config)],
+        max_grid=MAX_GRID if options.max_grid_size is None else options.max_grid_size,
+        stop_at_eos=options.stop_at_eos,
+        warmup=1 if options.warmup is None else options.warmup,
+        seed=options.seed,
+        clock=Clock(options.clock),
+    )
+
+
+def _repeated(samples: int, options: argparse.Namespace) -> int:
+    """Timed inferences: what the published scripts call samples, each repeated as often as their runs say."""
+    return samples * (1 if options.num_runs is None else options.num_runs)

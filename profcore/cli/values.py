@@ -1,0 +1,122 @@
+"""What an option's text may be: numbers in range, text, paths; a refusal is one sentence and exit status 2."""
+
+from __future__ import annotations
+
+import argparse
+import os
+from pathlib import Path
+
+from profcore.errors import UserError
+
+_LARGEST = 10**9
+_SHOWN = 60
+
+
+def whole_number(text: str) -> int:
+    """A whole number that every part of the product can hold.
+
+    Raises:
+        argparse.ArgumentTypeError: It is none, or beyond a thousand million.
+    """
+    try:
+        number = int(text) if len(text) < len(str(_LARGEST)) + 2 else None
+    except ValueError:
+        number = None
+    if number is None or abs(number) > _LARGEST:
+        raise argparse.ArgumentTypeError(f"{shortened(text)!r} is no whole number up to {_LARGEST:,}")
+    return number
+
+
+def device_name(text: str) -> str:
+    """A device, or a GPU's number as the published scripts give it."""
+    return f"cuda:{text}" if text.isdecimal() and len(text) < 4 else text
+
+
+def model_name(text: str) -> str:
+    """A preset, a directory or a hub name.
+
+    Raises:
+        argparse.ArgumentTypeError: It is blank, or in the home of a user that there is not.
+    """
+    if not text.strip():
+        raise argparse.ArgumentTypeError("it is empty")
+    return path_text(text)
+
+
+def path_text(text: str) -> str:
+    """A path as it was written.
+
+    Raises:
+        argparse.ArgumentTypeError: It is in the home of a user that there is not.
+    """
+    try:
+        Path(text).expanduser()
+    except RuntimeError:
+        raise argparse.ArgumentTypeError(f"{shortened(text)!r} is in the home of no user of this machine") from None
+    return text
+
+
+def shortened(text: str) -> str:
+    """Text as a sentence can hold it."""
+    return text if len(text) <= _SHOWN else f"{text[:_SHOWN]}…"
+
+
+def check_words(words: list[str]) -> None:
+    """Whether every word of a command line is text.
+
+    Raises:
+        UserError: One holds bytes that are no UTF-8.
+    """
+    for word in words:
+        try:
+            word.encode()
+        except UnicodeEncodeError:
+            readable = shortened(word.encode(errors="surrogateescape").decode(errors="replace"))
+            raise UserError(f"{readable!r} is no text in UTF-8: write it as such.") from None
+
+
+def existing_file(path: Path) -> bytes:
+    """A file's content.
+
+    Raises:
+        UserError: It cannot be read.
+    """
+    try:
+        return path.read_bytes()
+    except OSError as error:
+        raise UserError(f"{shortened(str(path))} cannot be read: {error.strerror}.") from None
+
+
+def check_output_file(path: Path | None) -> None:
+    """Whether a file can be written, tried before anything is measured; nothing is left behind.
+
+    Raises:
+        UserError: Its folder is missing, or it cannot be written there.
+    """
+    if path is None:
+        return
+    try:
+        if not path.parent.is_dir():
+            raise UserError(f"There is no folder {shortened(str(path.parent))!r}: make it, or write elsewhere.")
+        if path.is_dir():
+            raise UserError(f"{shortened(str(path))!r} is a folder: give the path of a file.")
+        if not os.access(path if path.exists() else path.parent, os.W_OK):
+            raise UserError(f"{shortened(str(path))!r} cannot be written: its permissions do not let you.")
+    except OSError as error:
+        raise UserError(f"{shortened(str(path))} cannot be written: {error.strerror}.") from None
+
+
+def make_output_directory(path: Path | None) -> None:
+    """Make a folder that results go to, before anything is measured.
+
+    Raises:
+        UserError: It cannot be made or written to.
+    """
+    if path is None:
+        return
+    try:
+        path.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise UserError(f"The folder {shortened(str(path))!r} cannot be made: {error.strerror}.") from None
+    if not os.access(path, os.W_OK):
+        raise UserError(f"The folder {shortened(str(path))!r} cannot be written to: its permissions do not let you.")

@@ -1,0 +1,99 @@
+"""Questions to a worker's tools: profiles of single settings, and inspections of the model it holds."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from typing import TYPE_CHECKING, Any
+
+from profcore.engines.names import check_engine
+from profcore.errors import UserError
+from profcore.models.config import model_shape
+from profcore.models.knobs import check_setting
+from profcore.paths import SHIPPED
+from profcore.spec.runs import Sweep
+from profcore.worker.answers import read_answer
+from profcore.worker.profiles import ProfileKey, find_profile, profile_path, trace_path
+from profcore.worker.queue import Jobs, Question
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from profcore.spec.runs import Target
+    from profcore.storage.store import Store
+
+
+class Questions:
+    """Asks workers, and finds what they answered."""
+
+    def __init__(self, store: Store, jobs: Jobs) -> None:
+        self._store, self._jobs = store, jobs
+        self._profiles = store.path.parent / "profiles"
+        self._inspections = store.path.parent / "inspections"
+
+    def profile(self, key: ProfileKey) -> dict[str, Any] | None:
+        """A profile, as far as it is (see `profcore.worker.answers`); None where nobody makes or made one."""
+        found = find_profile(self._profiles, key)
+        if found and found["state"] in ("queued", "working") and not self._jobs.asked(key.name):
+            # Left behind by a process that is gone.
+            return None
+        return found
+
+    def start_profile(self, key: ProfileKey) -> None:
+        """Have a setting of a run profiled on a target, when its worker is free.
+
+        Raises:
+            UserError: The device, the model or the setting cannot be used.
+        """
+        run = self._store.run(key.run_id)
+        if run is None or not run["spec"]:
+            raise UserError("This run says nothing of how it was measured, so it cannot be profiled.")
+        sweep = Sweep.from_dict(run["spec"]["sweep"])
+        setting = sweep.settings[key.setting]
+        check_engine(key.target.engine, key.target.device)
+        check_setting(setting, model_shape(key.target.model))
+        arguments = {
+            "setting": setting.to_dict(),
+            "picture": sweep.picture.to_dict(),
+            "prompt": sweep.prompt,
+            "trace": str(trace_path(self._profiles, key)),
+        }
+        answer = profile_path(self._profiles, key)
+        self._jobs.ask(Question(key.name, "profile", key.target, arguments, answer))
+
+    def profile_trace(self, key: ProfileKey) -> Path | None:
+        """The file of a profile's trace, where there is one."""
+        for directory in (self._profiles, SHIPPED / "profiles"):
+            if (path := trace_path(directory, key)).exists():
+                return path
+        return None
+
+    def ask_inspection(self, target: Target, arguments: dict[str, Any]) -> str:
+        """Have a tool look at a target's model when its worker is free; returns what `inspection` asks for.
+
+        Args:
+            target: What to look at.
+            arguments: `name` (of `inspectors.names.INSPECTORS`, or 'importance'), and what that tool takes.
+
+        Raises:
+            UserError: The device or the model cannot be used.
+        """
+        check_engine(target.engine, target.device)
+        model_shape(target.model)
+        key = inspection_key(target, arguments)
+        self._jobs.ask(Question(key, "inspect", target, arguments, self._inspections / f"{key}.json"))
+        return key
+
+    def inspection(self, key: str) -> dict[str, Any] | None:
+        """An inspection's answer, as far as it is (see `profcore.worker.answers`); None where nobody asked."""
+        found = read_answer(self._inspections / f"{key}.json")
+        if found and found["state"] in ("queued", "working") and not self._jobs.asked(key):
+            # Left behind by a process that is gone.
+            return None
+        return found
+
+
+def inspection_key(target: Target, arguments: dict[str, Any]) -> str:
+    """What names an inspection: the same question of the same target has the same."""
+    text = json.dumps([target.to_dict(), arguments], sort_keys=True)
+    return f"{arguments['name']}-{hashlib.sha256(text.encode()).hexdigest()[:12]}"

@@ -1,0 +1,93 @@
+"""The schema of the database, one script a version; a database is brought from its version to the last."""
+
+MIGRATIONS = (
+    """
+    CREATE TABLE runs (
+        id VARCHAR PRIMARY KEY,
+        experiment VARCHAR NOT NULL,
+        source VARCHAR NOT NULL,
+        name VARCHAR,
+        state VARCHAR NOT NULL,
+        reason VARCHAR,
+        phase VARCHAR,
+        created_at TIMESTAMP NOT NULL,
+        started_at TIMESTAMP,
+        ended_at TIMESTAMP,
+        planned_samples INTEGER,
+        spec VARCHAR,
+        environment VARCHAR
+    );
+    CREATE TABLE settings (
+        run_id VARCHAR NOT NULL,
+        setting INTEGER NOT NULL,
+        grid_rows INTEGER,
+        grid_columns INTEGER,
+        top_k INTEGER,
+        active_blocks INTEGER,
+        block_mask VARCHAR,
+        output_tokens INTEGER,
+        failed VARCHAR
+    );
+    CREATE TABLE samples (
+        run_id VARCHAR NOT NULL,
+        sample_id INTEGER NOT NULL,
+        setting INTEGER NOT NULL,
+        round INTEGER,
+        elapsed_s DOUBLE,
+        vision_encoder_ms DOUBLE,
+        projector_ms DOUBLE,
+        llm_prefill_ms DOUBLE,
+        llm_decode_ms DOUBLE,
+        other_ms DOUBLE,
+        total_ms DOUBLE,
+        decode_steps_ms DOUBLE[],
+        num_crops INTEGER,
+        num_vision_tokens INTEGER,
+        num_input_tokens INTEGER,
+        num_output_tokens INTEGER,
+        peak_memory_bytes BIGINT,
+        sm_clock_mhz DOUBLE,
+        temperature_c DOUBLE,
+        power_w DOUBLE,
+        throttle_reasons BIGINT
+    );
+    CREATE TABLE summaries (
+        run_id VARCHAR NOT NULL,
+        setting INTEGER NOT NULL,
+        metric VARCHAR NOT NULL,
+        p50 DOUBLE, p95 DOUBLE, p99 DOUBLE, mean DOUBLE, std DOUBLE, min DOUBLE, max DOUBLE
+    );
+    CREATE TABLE spools (run_id VARCHAR PRIMARY KEY, byte_offset BIGINT NOT NULL);
+    """,
+    """
+    ALTER TABLE runs ADD COLUMN ceilings VARCHAR;
+    ALTER TABLE settings ADD COLUMN prefill_experts INTEGER[];
+    ALTER TABLE samples ADD COLUMN issue_ms DOUBLE[];
+    """,
+    """
+    ALTER TABLE runs ADD COLUMN details VARCHAR;
+    ALTER TABLE settings ADD COLUMN image_id VARCHAR;
+    ALTER TABLE settings ADD COLUMN query_id VARCHAR;
+    ALTER TABLE settings ADD COLUMN image_width INTEGER;
+    ALTER TABLE settings ADD COLUMN image_height INTEGER;
+    ALTER TABLE samples ADD COLUMN processing_ms DOUBLE;
+    ALTER TABLE samples ADD COLUMN vision_total_ms DOUBLE;
+    ALTER TABLE samples ADD COLUMN system_total_ms DOUBLE;
+    ALTER TABLE samples ADD COLUMN flops_vision_encoder DOUBLE;
+    ALTER TABLE samples ADD COLUMN flops_projector DOUBLE;
+    ALTER TABLE samples ADD COLUMN flops_llm_prefill DOUBLE;
+    ALTER TABLE samples ADD COLUMN flops_llm_decode DOUBLE;
+    ALTER TABLE samples ADD COLUMN flops_total DOUBLE;
+    CREATE TABLE removed (run_id VARCHAR PRIMARY KEY);
+    """,
+    """
+    ALTER TABLE settings ADD COLUMN kl DOUBLE;
+    ALTER TABLE settings ADD COLUMN accuracy DOUBLE;
+    ALTER TABLE settings ADD COLUMN quality_queries INTEGER;
+    """,
+    """
+    ALTER TABLE spools ADD COLUMN bad_lines INTEGER DEFAULT 0;
+    ALTER TABLE samples ADD COLUMN step_issue_ms DOUBLE;
+    ALTER TABLE settings ADD COLUMN quality_failed VARCHAR;
+    """,
+)
