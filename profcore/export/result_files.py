@@ -76,8 +76,8 @@ def _parameters(shape: MolmoConfig) -> dict[str, Any]:
     )
     return {
         "parameters": {
-            "params_vision_encoder": vision.total,
-            "params_projector": projector.total,
+            "params_vision_encoder": by_name["Vision encoder"].total,
+            "params_projector": by_name["Projector"].total,
             "params_llm": sum(each.total for each in language),
             "params_llm_active": sum(each.active for each in language),
             "params_total": sum(each.total for each in counted),

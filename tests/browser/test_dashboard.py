@@ -10,6 +10,9 @@ import sys
 import pyarrow.parquet as pq
 import pytest
 from playwright.sync_api import expect
+from streamlit.proto.ForwardMsg_pb2 import ForwardMsg
+
+from tests.support import until
 
 from .conftest import ROOT, serving
 
@@ -211,6 +214,65 @@ def test_one_click_on_a_bar_leads_to_why(url, page):
     settled(page, "Why this long?")
     expect(page).to_have_url(re.compile(r"/why\?run=[\w-]+&setting=4$"))
     expect(page.get_by_role("combobox", name="Setting")).to_have_value("top-k 16")
+
+
+class Slow:
+    """Between a browser and its server: what the server says can be held back, as by a browser that is busy."""
+
+    def __init__(self, page):
+        self.holding, self.held = False, []
+        page.route_web_socket(re.compile("_stcore/stream"), self._between)
+
+    def _between(self, browser):
+        self.browser, server = browser, browser.connect_to_server()
+        browser.on_message(server.send)
+        server.on_message(self._said)
+
+    def _said(self, message):
+        if self.holding:
+            self.held.append(message)
+        else:
+            self.browser.send(message)
+
+    def drawn(self):
+        """Whether the server has drawn the page to its end, which the browser does not know yet."""
+        return any(ForwardMsg.FromString(message).WhichOneof("type") == "script_finished" for message in self.held)
+
+    def release(self):
+        self.holding = False
+        for message in self.held:
+            self.browser.send(message)
+
+
+def test_a_click_on_what_the_server_has_replaced_is_answered(url, page):
+    slow = Slow(page)
+    page.goto(f"{url}/moe_topk?run={SHIPPED_RUN}")
+    settled(page, "MoE top-k")
+    button = page.get_by_role("button", name="Result JSON")
+    expect(button).to_be_visible()
+    slow.holding = True
+    page.get_by_role("radio", name="All stages").click()
+    # Each look lets what has arrived be seen.
+    until(lambda: page.evaluate("1") and slow.drawn())
+    with page.expect_download() as download:
+        button.click()
+        slow.release()
+    assert json.loads(download.value.path().read_text())["metadata"]["run"]["id"] == SHIPPED_RUN
+
+
+def test_a_click_just_as_a_run_ends_is_answered(url, page):
+    page.goto(f"{url}/output_tokens?{QUICK}&samples=10&values=1")
+    settled(page, "Output tokens")
+    for _ in range(3):
+        page.get_by_role("button", name="Run", exact=True).click()
+        stop = page.locator(".st-key-stop button")
+        expect(stop).to_be_visible()
+        expect(stop).to_have_count(0)
+        with page.expect_download() as download:
+            page.get_by_role("button", name="Result JSON").click()
+        measured = json.loads(download.value.path().read_text())["metadata"]["run"]["id"]
+        assert measured in page.url
+    assert errors(page) == 0
 
 
 def test_why_offers_the_trace(url, page):
