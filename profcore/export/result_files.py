@@ -71,9 +71,7 @@ def _parameters(shape: MolmoConfig) -> dict[str, Any]:
     """Counts of parameters under the keys that the published plot scripts look for, and by our own components."""
     counted = count_parameters(shape)
     language = [each for each in counted if each.component.startswith("LLM")]
-    vision, projector = (
-        next(each for each in counted if each.component == name) for name in ("Vision encoder", "Projector")
-    )
+    by_name = {each.component: each for each in counted}
     return {
         "parameters": {
             "params_vision_encoder": by_name["Vision encoder"].total,
