@@ -204,7 +204,9 @@ def _share(ratio: dict[Any, Any]) -> str:
     value, low, high = (100 * (ratio[key] - 1) for key in ("ratio", "low", "high"))
     if np.isnan(low):
         way = "slower" if value >= 0 else "faster"
-        return f"the pictures are {abs(value):.1f} % {way} (too few to give an interval)"
+        needs = f"an interval needs {stats.SMALLEST_FOR_RATIO_AT_EQUAL_X} pictures"
+        needs += f", and {stats.SMALLEST_FOR_SLOPE} samples at each setting of the sweep"
+        return f"the pictures are {abs(value):.1f} % {way} ({needs})"
     if low <= 0 <= high:
         return f"no difference can be told ({value:+.1f} % [{low:+.1f}, {high:+.1f}])"
     if value < 0:

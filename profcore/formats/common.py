@@ -18,10 +18,11 @@ from profcore.data_sets.candidates import some
 from profcore.errors import FormatError
 from profcore.images.processing import grid_size
 from profcore.spec.records import now
+from profcore.stats import SMALLEST_FOR_P95, SMALLEST_FOR_P99
 from profcore.storage.spool import Record
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Sequence
 
 # Published field -> this project's column.
 LATENCIES = {
@@ -150,7 +151,8 @@ def plain_sum(*values: Any) -> float | None:
 def published_block(values: pd.Series) -> dict[str, float | None]:
     """A statistics block as published result files have it, in milliseconds.
 
-    Percentiles are written whatever the number of samples, since the format has them; the standard deviation
+    Percentiles are written whatever the number of samples, since the format has them (`find_unsupported` names those
+    that mean little); the standard deviation
     divides by n, as the published files' does. Without a value every statistic is missing.
     """
     array = values.dropna().to_numpy(dtype=float)
@@ -166,3 +168,18 @@ def published_block(values: pd.Series) -> dict[str, float | None]:
         "min": float(array.min()),
         "max": float(array.max()),
     }
+
+
+def find_unsupported(settings: Sequence[Any], fewest: Sequence[int]) -> dict[str, Any]:
+    """A field for `metadata` that names percentiles from fewer samples than they need; nothing where there are none.
+
+    Args:
+        settings: What the file calls each setting.
+        fewest: How many samples its block with the fewest has.
+    """
+    found = {}
+    for name, needs in (("P95", SMALLEST_FOR_P95), ("P99", SMALLEST_FOR_P99)):
+        named = [setting for setting, number in zip(settings, fewest, strict=True) if number < needs]
+        if named:
+            found[name] = {"needs": needs, "settings": named}
+    return {"percentiles_from_too_few_samples": found} if found else {}

@@ -13,6 +13,7 @@ from profcore.formats.common import (
     STATISTICS,
     Imported,
     drop_zeros,
+    find_unsupported,
     grid_fields,
     import_records,
     plain,
@@ -46,7 +47,8 @@ def profiling_json(experiment: Experiment, samples: pd.DataFrame, metadata: dict
     Args:
         experiment: Which experiment the run is.
         samples: As `Store.sample_table(run_id).to_pandas()` gives them.
-        metadata: Where the figures come from; an extra top-level key.
+        metadata: Where the figures come from; an extra top-level key. What the samples do not support is added to it
+            (see `find_unsupported`).
     """
     summary = []
     for _, group in samples.groupby("setting", sort=True):
@@ -58,7 +60,10 @@ def profiling_json(experiment: Experiment, samples: pd.DataFrame, metadata: dict
         summary.append(entry)
     ordered = samples.sort_values(["setting", "sample_id"])
     rows = [_published_row(experiment, row) for row in ordered.to_dict("records")]
-    document = {"summary": summary, "all_samples": rows, "metadata": metadata}
+    columns = ["llm_prefill_ms"] if experiment.blocks is None else list(experiment.blocks.values())
+    fewest = samples.groupby("setting")[columns].count().min(axis=1)
+    unsupported = find_unsupported([entry[experiment.field] for entry in summary], fewest.tolist())
+    document = {"summary": summary, "all_samples": rows, "metadata": {**metadata, **unsupported}}
     return json.dumps(document, indent=2, ensure_ascii=False, allow_nan=False)
 
 
