@@ -54,11 +54,13 @@ def profiling_json(experiment: Experiment, samples: pd.DataFrame, metadata: dict
     for _, group in samples.groupby("setting", sort=True):
         entry = _setting_entry(experiment, group.iloc[0].to_dict())
         if experiment.blocks is None:
+            described = ["llm_prefill_ms"]
             entry.update(published_block(group["llm_prefill_ms"]))
         else:
+            described = list(experiment.blocks.values())
             entry.update({name: published_block(group[column]) for name, column in experiment.blocks.items()})
         summary.append(entry)
-        sizes.append(len(group))
+        sizes.append(int(group[described].notna().sum().min()))
     ordered = samples.sort_values(["setting", "sample_id"])
     rows = [_published_row(experiment, row) for row in ordered.to_dict("records")]
     document = {"summary": summary, "all_samples": rows, "metadata": {**metadata, **too_few(sizes)}}

@@ -239,3 +239,26 @@ def test_csv_and_parquet_hold_every_sample(store):
     read = pq.read_table(io.BytesIO(formats.samples_parquet(table, {"run": spec.id})))
     assert read.drop_columns([]).to_pydict() == table.to_pydict()
     assert json.loads(read.schema.metadata[b"profcore"]) == {"run": spec.id}
+
+
+def test_percentiles_from_too_few_samples_are_named_in_the_metadata():
+    def written(counts):
+        names = [*STAGE_LATENCIES.values(), *PROFILING_COUNTS.values(), "other_ms", "round"]
+        rows = [
+            {"setting": setting, "sample_id": number, "top_k": top_k, **dict.fromkeys([*names, "elapsed_s"], 1.0)}
+            for setting, (top_k, count) in enumerate(counts.items())
+            for number in range(count)
+        ]
+        samples = pd.DataFrame(rows).assign(decode_steps_ms=None)
+        document = json.loads(formats.profiling_json(CATALOGUE["moe_topk"], samples, {"run": {"id": "a"}}))
+        return document["metadata"]
+
+    found = written({1: 100, 4: 99, 8: 19})
+    assert found.pop("run") == {"id": "a"}
+    assert found == {
+        "percentiles_from_too_few_samples": {
+            "P95": {"needs": 20, "entries": [2]},
+            "P99": {"needs": 100, "entries": [1, 2]},
+        }
+    }
+    assert written({1: 100, 4: 100}) == {"run": {"id": "a"}}
