@@ -14,10 +14,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
-from profcore.data_sets.candidates import some
 from profcore.errors import FormatError
 from profcore.images.processing import grid_size
 from profcore.spec.records import now
+from profcore.spec.text import some
 from profcore.storage.spool import Record
 
 if TYPE_CHECKING:

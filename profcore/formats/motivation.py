@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
-from profcore.data_sets.candidates import some
 from profcore.errors import FormatError
 from profcore.experiments.motivation import MOTIVATION, Motivation
 from profcore.formats.common import (
@@ -23,6 +22,7 @@ from profcore.formats.common import (
     read_latency,
     wrong_rows,
 )
+from profcore.spec.text import some
 
 if TYPE_CHECKING:
     from profcore.storage.spool import Record

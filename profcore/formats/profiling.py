@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING, Any
 
-from profcore.data_sets.candidates import some
 from profcore.errors import FormatError
 from profcore.experiments.knobs import CATALOGUE, Experiment
 from profcore.formats.common import (
@@ -24,6 +23,7 @@ from profcore.formats.common import (
     wrong_rows,
 )
 from profcore.spec.stages import Knob
+from profcore.spec.text import some
 
 if TYPE_CHECKING:
     import pandas as pd
