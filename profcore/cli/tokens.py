@@ -21,13 +21,13 @@ def register(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> N
 
 def tokens(options: argparse.Namespace) -> int:
     """Print how a picture of some size becomes tokens."""
-    from profcore.images import processing
+    from profcore.images import geometry, processing
     from profcore.models.config import PRESETS
 
     rows, columns = processing.select_tiling(options.height, options.width, options.max_crops)
-    width, height = processing.grid_size(rows, columns)
+    width, height = geometry.grid_size(rows, columns)
     processing.fitted_size(options.height, options.width, height, width)
-    processing.fitted_size(options.height, options.width, processing.CROP, processing.CROP)
+    processing.fitted_size(options.height, options.width, geometry.CROP, geometry.CROP)
     tokens = processing.image_tokens(rows, columns, processing.PLAIN_IDS)
     model_tokens = processing.image_tokens(rows, columns, PRESETS["molmoe-1b"].image_token_ids)
     result = {

@@ -15,7 +15,7 @@ import numpy as np
 import pandas as pd
 
 from profcore.errors import FormatError
-from profcore.images.processing import grid_size
+from profcore.images.geometry import grid_size
 from profcore.spec.records import now
 from profcore.spec.text import some
 from profcore.storage.spool import Record

@@ -13,7 +13,7 @@ import numpy as np
 from PIL import Image, ImageOps
 
 from profcore.errors import ImageError
-from profcore.images.processing import PATCH, grid_size
+from profcore.images.geometry import PATCH, grid_size
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

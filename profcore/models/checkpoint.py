@@ -13,14 +13,13 @@ import torch
 from safetensors import SafetensorError, safe_open
 
 from profcore.errors import ModelError
+from profcore.images.geometry import PATCH
 from profcore.models.config import MolmoConfig, read_config
-from profcore.models.molmoe import PATCH_PIXELS, MolmoE, building
+from profcore.models.molmoe import MolmoE, building
 from profcore.models.shards import find_tensors
 from profcore.spec.text import some
 
 if TYPE_CHECKING:
-    from types import TracebackType
-
     from torch import Tensor
 
 _NAMED = 6
@@ -45,7 +44,7 @@ class _PatchPlace(_Place):
     """The patch embedding: published as a linear layer over (row, column, channel), a convolution here."""
 
     def fill(self, tensor: Tensor) -> None:
-        kernel = tensor.view(-1, PATCH_PIXELS, PATCH_PIXELS, 3).permute(0, 3, 1, 2)
+        kernel = tensor.view(-1, PATCH, PATCH, 3).permute(0, 3, 1, 2)
         self.targets[0].copy_(kernel)
 
 
@@ -176,9 +175,7 @@ class _opened:  # noqa: N801  used like a function
         except (SafetensorError, OSError) as error:
             raise ModelError(f"{self.path} is no complete safetensors file ({error}).") from None
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: object) -> None:
         self.file.__exit__(kind, error, trace)
         if isinstance(error, SafetensorError | OSError):
             raise ModelError(f"{self.path} is no complete safetensors file ({error}).") from None

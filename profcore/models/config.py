@@ -166,11 +166,9 @@ def _hidden_size(fields: Fields) -> int:
     """The fused hidden size of the language model's SwiGLU: given, or as a multiple of its width."""
     if "mlp_hidden_size" in fields:
         return fields.whole("mlp_hidden_size", least=2)
-    return whole_number(fields.path, "d_model * mlp_ratio", int(fields.whole("d_model") * _ratio(fields)), 2, 2**30)
-
-
-def _ratio(fields: Fields) -> float:
-    return min(fields.number("mlp_ratio"), 2.0**30)
+    hidden = fields.whole("d_model") * fields.number("mlp_ratio")
+    # Rounded down; beyond the largest there is, a float of this size has no whole number of its own.
+    return whole_number(fields.path, "d_model * mlp_ratio", int(min(hidden, 2.0**40)), 2, 2**30)
 
 
 def _vision_layers(fields: Fields) -> tuple[int, ...]:
