@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import json
 from functools import cache
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
-from profcore.paths import REPOSITORY
-
 if TYPE_CHECKING:
     from profcore.experiments.knobs import Experiment
 
+
+_FILE = Path(__file__).with_name("published.json")
 
 PUBLISHED = "published code"
 """How tables and charts call the published scripts, beside the engines."""
@@ -30,4 +31,4 @@ def published_source() -> str:
 
 @cache
 def _published() -> dict[str, Any]:
-    return json.loads((REPOSITORY / "data" / "published.json").read_text(encoding="utf-8"))
+    return json.loads(_FILE.read_text(encoding="utf-8"))

@@ -65,8 +65,4 @@ def _motivation(experiment: Motivation, samples: pd.DataFrame, metadata: dict[st
 
 
 def _sweep(metadata: dict[str, Any]) -> dict[str, Any]:
-    for key in ("spec", "run"):
-        found = (metadata.get(key) or {}).get("sweep")
-        if found:
-            return found
-    return {}
+    return (metadata.get("spec") or {}).get("sweep") or {}

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from typing import TYPE_CHECKING
 
 from profcore.errors import FormatError
@@ -11,9 +10,10 @@ from profcore.formats.motivation import holds_motivation, motivation_json, read_
 from profcore.formats.profiling import profiling_json, read_profiling
 from profcore.formats.samples import samples_csv, samples_parquet
 from profcore.formats.scaling import holds_scaling, read_scaling, scaling_json
+from profcore.spec.text import parse_json
 
 if TYPE_CHECKING:
-    from profcore.formats.common import Imported
+    from profcore.formats.common import ResultFile
 
 __all__ = [
     "motivation_json",
@@ -26,7 +26,7 @@ __all__ = [
 ]
 
 
-def read_result(data: bytes, name: str) -> Imported:
+def read_result(data: bytes, name: str) -> ResultFile:
     """A result file of any kind, told by its content.
 
     Args:
@@ -39,9 +39,10 @@ def read_result(data: bytes, name: str) -> Imported:
     if data[:4] == b"PK\x03\x04":
         raise FormatError(f"{name} is a zip, not JSON: unpack it and give the result files in it.")
     try:
-        document = json.loads(data)
-    except (ValueError, UnicodeDecodeError, RecursionError):
-        raise FormatError(f"{name} is not JSON: give a result file or a spool.") from None
+        document = parse_json(data)
+    except ValueError as error:
+        reason = f" ({error})" if "nested" in str(error) else ""
+        raise FormatError(f"{name} is not JSON: give a result file or a spool{reason}.") from None
     if holds_motivation(document):
         return read_motivation(document, data, name)
     if holds_scaling(document):

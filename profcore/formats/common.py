@@ -1,7 +1,4 @@
-"""What the published formats share: fields, and reading values that may be missing or wrong.
-
-Public field names are those of the published scripts (`T_LLM_prefill`, …), latencies in milliseconds.
-"""
+"""What the published formats share: records of an imported file, statistics blocks, plain values."""
 
 from __future__ import annotations
 
@@ -14,33 +11,31 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
-from profcore.errors import FormatError
-from profcore.images.geometry import grid_size
 from profcore.spec.records import now
-from profcore.spec.text import some
+from profcore.spec.runs import Sweep, sweep_settings
+from profcore.stats import SMALLEST_FOR_P95, SMALLEST_FOR_P99
 from profcore.storage.spool import Record
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-# Published field -> this project's column.
-LATENCIES = {
-    "T_vision_encoder": "vision_encoder_ms",
-    "T_projector": "projector_ms",
-    "T_LLM_prefill": "llm_prefill_ms",
-    "T_LLM_decode": "llm_decode_ms",
-    "T_total": "total_ms",
-}
 STATISTICS = ("P50", "P95", "P99", "mean", "std", "min", "max")
+_OF_SETTINGS = {
+    "routing": {"prefill_experts": "prefill_experts"},
+    "quality": {"kl": "kl", "accuracy": "accuracy", "quality_queries": "queries"},
+    "quality_failed": {"quality_failed": "reason"},
+    "setting_failed": {"failed": "reason"},
+}
+"""What a run's metadata says of its settings: the kinds of records, and the fields that each takes from there."""
 
 
 @dataclass(frozen=True)
-class Imported:
+class ResultFile:
     """A result file as records of a spool.
 
     Attributes:
-        run_id: Follows from the file's content, so that a file taken in twice is one run.
-        zeros: Zeros that are missing values by the published method (see `drop_zeros`).
+        run_id: Follows from the file's content, so that a file imported twice is one run.
+        zeros: Zeros that are missing values by the published method (see `rows.drop_zeros`).
     """
 
     run_id: str
@@ -48,66 +43,88 @@ class Imported:
     zeros: int
 
 
+@dataclass(frozen=True)
+class Origin:
+    """What a file of this project says of the run that it was written from.
+
+    Attributes:
+        spec: The run's spec; None where there is none that this version reads.
+        settings: The spec's settings, as the database keeps them.
+        metadata: All that the file says.
+    """
+
+    spec: dict[str, Any] | None
+    settings: list[dict[str, Any]]
+    metadata: dict[str, Any]
+
+    def setting(self, value: Any) -> int:
+        """The setting that a row names by its number.
+
+        Raises:
+            ValueError: There is none of that number.
+        """
+        if type(value) is not int or not 0 <= value < len(self.settings):
+            raise ValueError("no setting")
+        return value
+
+
+def read_origin(document: dict[str, Any], experiment: str) -> Origin:
+    """Where a file is from; empty for a file of others, or of an experiment that is another one's."""
+    metadata = document.get("metadata")
+    if not isinstance(metadata, dict):
+        return Origin(None, [], {})
+    spec = metadata.get("spec")
+    try:
+        sweep = Sweep.from_dict(spec["sweep"])  # type: ignore[index]
+    except Exception:
+        # Whatever is wrong with it, the rows can be read without.
+        return Origin(None, [], metadata)
+    if sweep.experiment != experiment:
+        return Origin(None, [], metadata)
+    return Origin(spec, sweep_settings(sweep), metadata)
+
+
 def import_records(
     data: bytes,
     name: str,
     experiment: str,
     settings: list[dict[str, Any]],
-    metadata: Any,
+    origin: Origin,
     details: dict[str, Any],
     rows: Iterable[Record],
-) -> Imported:
+) -> ResultFile:
     """The records that a result file becomes."""
-    first = {"type": "import", "name": Path(name).name, "created_at": now(), "experiment": experiment}
+    first: Record = {"type": "import", "name": Path(name).name, "created_at": now(), "experiment": experiment}
     records: list[Record] = [{**first, "settings": settings, "details": details}]
-    environment = metadata.get("environment") if isinstance(metadata, dict) else None
-    if isinstance(environment, dict):
-        records.append({"type": "environment", **environment})
+    if origin.spec:
+        records[0]["spec"] = origin.spec
+    environment, ceilings = origin.metadata.get("environment"), origin.metadata.get("ceilings")
+    if isinstance(environment, dict) and environment:
+        # Under a key of its own: a key of the environment is a key of the environment, also one called type.
+        records.append({"type": "environment", "values": environment})
+    if isinstance(ceilings, dict) and ceilings:
+        records.append({**ceilings, "type": "ceilings"})
+    if origin.spec:
+        records += _of_settings(origin.metadata.get("settings"))
     records += rows
-    return Imported(f"import-{hashlib.sha256(data).hexdigest()[:16]}", records, details.get("zeros", 0))
+    return ResultFile(f"import-{hashlib.sha256(data).hexdigest()[:16]}", records, details.get("zeros", 0))
 
 
-def read_latency(value: Any) -> float | None:
-    """A latency in milliseconds, or None where it is missing.
-
-    Raises:
-        ValueError: It is no number of 0 or more.
-        TypeError: It is no number at all.
-    """
-    if value is None:
-        return None
-    if isinstance(value, bool | str):
-        raise ValueError(value)
-    number = float(value)
-    if not math.isfinite(number) or number < 0:
-        raise ValueError(value)
-    return number
+def _of_settings(described: Any) -> list[Record]:
+    """What a run's metadata says of its settings, as records."""
+    records: list[Record] = []
+    for row in described if isinstance(described, list) else []:
+        for kind, fields in _OF_SETTINGS.items():
+            if isinstance(row, dict) and row.get(next(iter(fields))) is not None:
+                values = {field: row.get(column) for column, field in fields.items()}
+                records.append({"type": kind, "setting": row.get("setting"), **values})
+    return records
 
 
-def read_count(value: Any) -> int | None:
-    """A number of things, or None where it is missing."""
-    return None if value is None else int(value)
-
-
-def read_grid(value: Any) -> tuple[int, int]:
-    """Rows and columns of a grid as files write it, '1×4' or '1x4'."""
-    rows, columns = (int(part) for part in str(value).replace("x", "×").split("×"))
-    return rows, columns
-
-
-def drop_zeros(record: Record) -> int:
-    """Take latencies of exactly 0 out of a sample, and say how many there were.
-
-    The published scripts got the projector, and in older files prefill and decode, by subtraction clamped at zero.
-    So a zero there is a missing value, unless no decode step was asked for.
-    """
-    decodes = (record.get("num_output_tokens") or 2) > 1
-    zeros = 0
-    for column in ("projector_ms", "llm_prefill_ms", *(("llm_decode_ms",) if decodes else ())):
-        if record[column] == 0:
-            record[column] = None
-            zeros += 1
-    return zeros
+def kept_details(origin: Origin) -> dict[str, Any]:
+    """What an imported file had said beyond its rows, where the file was written from an imported run."""
+    details = origin.metadata.get("details")
+    return dict(details) if isinstance(details, dict) else {}
 
 
 def zeros_note(zeros: int) -> str:
@@ -118,20 +135,6 @@ def zeros_note(zeros: int) -> str:
         f"{zeros} {'latency' if zeros == 1 else 'latencies'} of exactly 0 in this file come from the published "
         "subtraction, clamped at zero, and count as missing."
     )
-
-
-def wrong_rows(name: str, rows: list[int], where: str) -> FormatError:
-    """The error of rows without a latency, or with one that cannot be."""
-    return FormatError(f"{name}: rows {some(rows)} of {where} have no latency, or one that is no number of 0 or more.")
-
-
-def grid_fields(row: dict[Any, Any]) -> dict[str, Any]:
-    """How published files name a grid: `grid` and `resolution`; nothing where it is not known."""
-    if plain(row.get("grid_rows")) is None:
-        return {"grid": None, "resolution": None}
-    rows, columns = int(row["grid_rows"]), int(row["grid_columns"])
-    width, height = grid_size(rows, columns)
-    return {"grid": f"{rows}×{columns}", "resolution": f"{width}x{height}"}
 
 
 def plain(value: Any) -> Any:
@@ -150,12 +153,12 @@ def plain_sum(*values: Any) -> float | None:
 def published_block(values: pd.Series) -> dict[str, float | None]:
     """A statistics block as published result files have it, in milliseconds.
 
-    Percentiles are written whatever the number of samples, since the format has them; the standard deviation
-    divides by n, as the published files' does. Without a value every statistic is missing.
+    Percentiles are written whatever the number of samples, since the format has them (see `too_few`); the standard
+    deviation divides by n, as the published files' does. Without a value every statistic is missing.
     """
     array = values.dropna().to_numpy(dtype=float)
     if not array.size:
-        return dict.fromkeys(("P50", "P95", "P99", "mean", "std", "min", "max"))
+        return dict.fromkeys(STATISTICS)
     p50, p95, p99 = np.percentile(array, [50, 95, 99])
     return {
         "P50": float(p50),
@@ -166,3 +169,20 @@ def published_block(values: pd.Series) -> dict[str, float | None]:
         "min": float(array.min()),
         "max": float(array.max()),
     }
+
+
+def too_few(sizes: list[int]) -> dict[str, Any]:
+    """Which entries of a file's summary have fewer samples than a percentile needs, which `metadata` then says.
+
+    Args:
+        sizes: The number of samples of each entry.
+
+    Returns:
+        For each such percentile `needs` (samples) and `entries` (their places in the summary, from 0); else empty.
+    """
+    found = {}
+    for percentile, needs in (("P95", SMALLEST_FOR_P95), ("P99", SMALLEST_FOR_P99)):
+        entries = [place for place, size in enumerate(sizes) if size < needs]
+        if entries:
+            found[percentile] = {"needs": needs, "entries": entries}
+    return {"percentiles_from_too_few_samples": found} if found else {}

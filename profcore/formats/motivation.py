@@ -3,52 +3,36 @@
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pandas as pd
 
 from profcore.errors import FormatError
 from profcore.experiments.motivation import MOTIVATION, Motivation
 from profcore.formats.common import (
-    LATENCIES,
-    Imported,
-    drop_zeros,
-    grid_fields,
+    Origin,
+    ResultFile,
     import_records,
+    kept_details,
     plain,
     plain_sum,
+    read_origin,
+)
+from profcore.formats.rows import (
+    COUNTS,
+    FLOPS,
+    LATENCIES,
+    own_fields,
     read_count,
-    read_grid,
-    read_latency,
-    wrong_rows,
+    read_rows,
+    read_setting,
+    setting_fields,
 )
 from profcore.spec.text import some
 
-if TYPE_CHECKING:
-    from profcore.storage.spool import Record
-
-# Published field -> this project's column.
-_LATENCIES = {
-    **LATENCIES,
-    "T_vision_total": "vision_total_ms",
-    "T_data_processing": "processing_ms",
-    "T_system_total": "system_total_ms",
-}
-_COUNTS = {
-    "num_crops": "num_crops",
-    "num_vision_tokens": "num_vision_tokens",
-    "num_language_tokens": "num_input_tokens",
-    "num_output_tokens": "num_output_tokens",
-}
-_FLOPS = {
-    "flops_vision": "flops_vision_encoder",
-    "flops_projector": "flops_projector",
-    "flops_llm_prefill": "flops_llm_prefill",
-    "flops_llm_decode": "flops_llm_decode",
-    "flops_total": "flops_total",
-}
+MOTIVATION_COUNTS = {**COUNTS, "num_language_tokens": "num_input_tokens"}
 # What tells that a row is one of Motivation: any of these.
-KNOWN_FIELDS = (*_LATENCIES, "T_vision")
+KNOWN_FIELDS = (*LATENCIES, "T_vision")
 _KEPT_KEYS = ("parameters", "average_latencies", "use_eos_token", "correlation", "r_squared")
 
 
@@ -75,7 +59,8 @@ def motivation_json(
     ordered = samples.sort_values(["setting", "sample_id"], kind="stable")
     rows = [_row(row) for row in ordered.to_dict("records")]
     document: dict[str, Any] = {"results": rows}
-    if experiment.name == "vision_tokens_vs_latency":
+    # Rows that came as means are all there is; means of them would say no more.
+    if experiment.name == "vision_tokens_vs_latency" and not (metadata.get("details") or {}).get("means"):
         document = {"results": _means(ordered), "all_samples": rows}
     document |= {**(more or {}), "metadata": {"experiment": experiment.name, **metadata}}
     return json.dumps(document, indent=2, ensure_ascii=False, allow_nan=False)
@@ -89,17 +74,17 @@ def _row(row: dict[Any, Any]) -> dict[str, Any]:
     decodes = (plain(row["num_output_tokens"]) or 2) > 1
     tokens = plain(row["num_vision_tokens"]), plain(row["num_input_tokens"])
     return {
+        "setting": plain(row.get("setting")),
         "image_id": _id(row.get("image_id")),
         "query_id": _id(row.get("query_id")),
         "image_size": None if width is None else [int(width), int(height)],
-        **grid_fields(row),
+        **setting_fields(row),
         "num_crops": plain(row["num_crops"]),
         "num_vision_tokens": tokens[0],
         "num_language_tokens": tokens[1],
         # As the published files have it: the prompt, whose image tokens are counted again.
         "num_total_tokens": plain_sum(*tokens),
         "num_output_tokens": plain(row["num_output_tokens"]),
-        "max_new_tokens": plain(row["output_tokens"]),
         "T_data_processing": plain(row.get("processing_ms")),
         "T_vision_encoder": plain(row["vision_encoder_ms"]),
         "T_projector": plain(row["projector_ms"]),
@@ -110,7 +95,9 @@ def _row(row: dict[Any, Any]) -> dict[str, Any]:
         "T_LLM_decode": plain(row["llm_decode_ms"]) if decodes else None,
         "T_total": plain(row["total_ms"]),
         "T_system_total": plain(row.get("system_total_ms")),
-        **{field: plain(row.get(column)) for field, column in _FLOPS.items()},
+        "T_other": plain(row.get("other_ms")),
+        **{field: plain(row.get(column)) for field, column in FLOPS.items()},
+        **own_fields(row),
     }
 
 
@@ -125,9 +112,12 @@ def _means(samples: pd.DataFrame) -> list[dict[str, Any]]:
     rows = []
     for _, group in samples.groupby(["grid_rows", "grid_columns"], sort=True):
         first: dict[Any, Any] = group.iloc[0].to_dict()
-        fields = [*_LATENCIES.values(), *_FLOPS.values()]
+        fields = [*LATENCIES.values(), *FLOPS.values()]
         means = {column: group[column].mean() for column in fields if column in group}
-        rows.append(_row(first | means | {"image_id": None, "query_id": None, "image_width": None}))
+        mean = _row(first | means | {"image_id": None, "query_id": None, "image_width": None})
+        # What is one sample's alone is not a mean's.
+        alone = {"setting", *own_fields(first)}
+        rows.append({field: value for field, value in mean.items() if field not in alone})
     return rows
 
 
@@ -143,10 +133,10 @@ def holds_motivation(document: Any) -> bool:
     )
 
 
-def read_motivation(document: Any, data: bytes, name: str) -> Imported:
+def read_motivation(document: Any, data: bytes, name: str) -> ResultFile:
     """A Motivation result file, ours or published; also a bare list of its rows.
 
-    Zeros that come from the published subtraction are taken in as missing (see `drop_zeros`).
+    Zeros that come from the published subtraction are taken in as missing (see `rows.drop_zeros`).
 
     Args:
         document: What the file holds.
@@ -171,22 +161,26 @@ def read_motivation(document: Any, data: bytes, name: str) -> Imported:
     unknown = [number for number, row in enumerate(rows, start=1) if not any(field in row for field in KNOWN_FIELDS)]
     if unknown:
         raise FormatError(f"{name}: rows {some(unknown)} of {where} have no known field, such as T_total.")
-    experiment = _recognise(document, rows)
-    records, settings, zeros = _read_rows(rows, name, where)
-    metadata = document.get("metadata")
-    details = {key: document[key] for key in _KEPT_KEYS if key in document}
+    experiment = _experiment_of(document, rows)
+    origin = read_origin(document, experiment.name)
+    settings = _Settings(origin)
+    records, zeros = read_rows(rows, name, where, MOTIVATION_COUNTS, settings.of_row)
+    for record in records:
+        if record.get("num_output_tokens") == 1 and "llm_decode_ms" not in record:
+            record["llm_decode_ms"] = 0.0
+    details = kept_details(origin) | {key: document[key] for key in _KEPT_KEYS if key in document}
     if zeros:
         details["zeros"] = zeros
     if experiment.name == "vision_tokens_vs_latency" and not samples:
         details["means"] = True
-    return import_records(data, name, experiment.name, settings, metadata, details, records)
+    return import_records(data, name, experiment.name, settings.rows, origin, details, records)
 
 
-def _recognise(document: dict[str, Any], rows: list[dict[str, Any]]) -> Motivation:
+def _experiment_of(document: dict[str, Any], rows: list[dict[str, Any]]) -> Motivation:
     """Which experiment a file is of, by what it holds."""
     metadata = document.get("metadata")
     named = metadata.get("experiment") if isinstance(metadata, dict) else None
-    if named in MOTIVATION:
+    if isinstance(named, str) and named in MOTIVATION:
         return MOTIVATION[named]
 
     def known(field: str) -> bool:
@@ -209,51 +203,53 @@ def _recognise(document: dict[str, Any], rows: list[dict[str, Any]]) -> Motivati
     return MOTIVATION["latency_distribution"]
 
 
-def _read_rows(rows: list[dict[str, Any]], name: str, where: str) -> tuple[list[Record], list[dict[str, Any]], int]:
-    """Samples, settings, and how many zeros were missing values."""
-    records: list[Record] = []
-    settings: dict[Any, int] = {}
-    described: list[dict[str, Any]] = []
-    wrong, zeros = [], 0
-    for number, row in enumerate(rows, start=1):
-        try:
-            record: Record = {column: read_latency(row.get(field)) for field, column in _LATENCIES.items()}
-            if record["vision_total_ms"] is None:
-                record["vision_total_ms"] = read_latency(row.get("T_vision"))
-            record |= {column: read_count(row.get(field)) for field, column in _COUNTS.items()}
-            record |= {column: read_latency(row.get(field)) for field, column in _FLOPS.items()}
-            setting = _read_setting(row)
-        except (TypeError, ValueError):
-            wrong.append(number)
-            continue
-        if all(record[column] is None for column in _LATENCIES.values()):
-            wrong.append(number)
-            continue
-        zeros += drop_zeros(record)
-        if record["num_output_tokens"] == 1 and record["llm_decode_ms"] is None:
-            record["llm_decode_ms"] = 0.0
-        # A row that says neither its picture nor its question is one of its own.
-        key = tuple(setting.values()) if setting["image_id"] or setting["query_id"] else number
-        if key not in settings:
-            settings[key] = len(described)
-            described.append(setting)
-        # What is missing need not be written to be missing.
-        known = {column: value for column, value in record.items() if value is not None}
-        records.append({"type": "sample", "sample_id": number - 1, "setting": settings[key], **known})
-    if wrong:
-        raise wrong_rows(name, wrong, where)
-    return records, described, zeros
+class _Settings:
+    """The settings of a file: those of the run that it was written from, else those that its rows name.
+
+    Attributes:
+        rows: The settings, as the database keeps them.
+    """
+
+    def __init__(self, origin: Origin) -> None:
+        self._origin = origin
+        self.rows = list(origin.settings)
+        self._known: dict[Any, int] = {}
+
+    def of_row(self, number: int, row: dict[str, Any]) -> int:
+        """The setting of a row; one that says neither its picture nor its question is one of its own.
+
+        Raises:
+            ValueError: It names one that cannot be.
+        """
+        if self._origin.spec:
+            return self._origin.setting(row.get("setting"))
+        found = {**read_setting(row), **_read_query(row)}
+        key = tuple(sorted(found.items())) if found.keys() & {"image_id", "query_id"} else number
+        if key not in self._known:
+            self._known[key] = len(self.rows)
+            self.rows.append(found)
+        return self._known[key]
 
 
-def _read_setting(row: dict[str, Any]) -> dict[str, Any]:
-    rows, columns = read_grid(row["grid"]) if row.get("grid") is not None else (None, None)
-    size = row.get("image_size") or (None, None)
-    ids = {field: None if row.get(field) is None else str(row[field]) for field in ("image_id", "query_id")}
-    return {
-        "grid_rows": rows,
-        "grid_columns": columns,
-        "output_tokens": read_count(row.get("max_new_tokens")),
-        "image_width": read_count(size[0]),
-        "image_height": read_count(size[1]),
-        **ids,
-    }
+def _read_query(row: dict[str, Any]) -> dict[str, Any]:
+    """What a row says of its picture and question.
+
+    Raises:
+        ValueError: A size is no two counts, or an id neither text nor number.
+    """
+    found: dict[str, Any] = {}
+    for field in ("image_id", "query_id"):
+        value = row.get(field)
+        if isinstance(value, bool) or not isinstance(value, str | int | float | None):
+            raise ValueError("no id")
+        if value is not None:
+            found[field] = str(read_count(value)) if isinstance(value, float) else str(value)
+    size = row.get("image_size")
+    if size is not None:
+        if not isinstance(size, list) or len(size) != 2:
+            raise ValueError("no size")
+        width, height = (read_count(side) for side in size)
+        if not width or not height:
+            raise ValueError("no size")
+        found |= {"image_width": width, "image_height": height}
+    return found

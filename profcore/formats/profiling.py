@@ -8,19 +8,25 @@ from typing import TYPE_CHECKING, Any
 from profcore.errors import FormatError
 from profcore.experiments.knobs import CATALOGUE, Experiment
 from profcore.formats.common import (
-    LATENCIES,
     STATISTICS,
-    Imported,
-    drop_zeros,
-    grid_fields,
+    Origin,
+    ResultFile,
     import_records,
+    kept_details,
     plain,
     plain_sum,
     published_block,
-    read_count,
-    read_grid,
+    read_origin,
+    too_few,
+)
+from profcore.formats.rows import (
+    COUNTS,
+    STAGE_LATENCIES,
+    own_fields,
     read_latency,
-    wrong_rows,
+    read_rows,
+    read_setting,
+    setting_fields,
 )
 from profcore.spec.stages import Knob
 from profcore.spec.text import some
@@ -30,11 +36,7 @@ if TYPE_CHECKING:
 
     from profcore.storage.spool import Record
 
-_COUNTS = {
-    "num_vision_tokens": "num_vision_tokens",
-    "num_input_text_tokens": "num_input_tokens",
-    "num_output_tokens": "num_output_tokens",
-}
+PROFILING_COUNTS = {**COUNTS, "num_input_text_tokens": "num_input_tokens"}
 
 
 # Out
@@ -48,59 +50,53 @@ def profiling_json(experiment: Experiment, samples: pd.DataFrame, metadata: dict
         samples: As `Store.sample_table(run_id).to_pandas()` gives them.
         metadata: Where the figures come from; an extra top-level key.
     """
-    summary = []
+    summary, sizes = [], []
     for _, group in samples.groupby("setting", sort=True):
-        entry = _setting_fields(experiment, group.iloc[0])
+        entry = _setting_entry(experiment, group.iloc[0].to_dict())
         if experiment.blocks is None:
             entry.update(published_block(group["llm_prefill_ms"]))
         else:
             entry.update({name: published_block(group[column]) for name, column in experiment.blocks.items()})
         summary.append(entry)
+        sizes.append(len(group))
     ordered = samples.sort_values(["setting", "sample_id"])
     rows = [_published_row(experiment, row) for row in ordered.to_dict("records")]
-    document = {"summary": summary, "all_samples": rows, "metadata": metadata}
+    document = {"summary": summary, "all_samples": rows, "metadata": {**metadata, **too_few(sizes)}}
     return json.dumps(document, indent=2, ensure_ascii=False, allow_nan=False)
 
 
-def _setting_fields(experiment: Experiment, row: Any) -> dict[str, Any]:
-    """The fields by which a published file names a setting."""
+def _setting_entry(experiment: Experiment, row: dict[Any, Any]) -> dict[str, Any]:
+    """The fields by which a published file names a setting, the experiment's own knob first; the others follow."""
+    fields = setting_fields(row)
+    named = {experiment.field: fields[experiment.field]}
     if experiment.knob is Knob.VISION_TOKENS:
-        return {
-            **grid_fields(row),
+        named |= {
+            "resolution": fields["resolution"],
             "num_crops": plain(row["num_crops"]),
             "num_vision_tokens": plain(row["num_vision_tokens"]),
         }
-    column = {
-        Knob.TOP_K: "top_k",
-        Knob.ACTIVE_BLOCKS: "active_blocks",
-        Knob.OUTPUT_TOKENS: "output_tokens",
-    }[experiment.knob]
-    return {experiment.field: int(row[column])}
+    return named | {field: value for field, value in fields.items() if value is not None and field not in named}
 
 
 def _published_row(experiment: Experiment, row: dict[Any, Any]) -> dict[str, Any]:
     vision = plain_sum(row["vision_encoder_ms"], row["projector_ms"])
     if vision is None:
         vision = plain(row.get("vision_total_ms"))
-    fields = {"sample_id": int(row["sample_id"]), **_setting_fields(experiment, row)}
-    fields.update({name: plain(row[column]) for name, column in LATENCIES.items()})
+    fields = {"sample_id": int(row["sample_id"]), "setting": int(row["setting"]), **_setting_entry(experiment, row)}
+    fields.update({name: plain(row[column]) for name, column in STAGE_LATENCIES.items()})
     fields["T_vision_total"] = vision
     fields["T_other"] = plain(row["other_ms"])
-    fields.update({name: plain(row[column]) for name, column in _COUNTS.items()})
-    steps = row["decode_steps_ms"]
-    fields["decode_steps_ms"] = [] if steps is None else [float(step) for step in steps]
-    fields["round"] = plain(row["round"])
-    fields["elapsed_s"] = plain(row["elapsed_s"])
-    return fields
+    fields.update({name: plain(row[column]) for name, column in PROFILING_COUNTS.items()})
+    return fields | own_fields(row)
 
 
 # In
 
 
-def read_profiling(document: Any, data: bytes, name: str) -> Imported:
+def read_profiling(document: Any, data: bytes, name: str) -> ResultFile:
     """A profiling result file, ours or published; also the older bare list, which holds the summary alone.
 
-    Zeros that come from the published subtraction are taken in as missing (see `drop_zeros`).
+    Zeros that come from the published subtraction are taken in as missing (see `rows.drop_zeros`).
 
     Args:
         document: What the file holds.
@@ -119,104 +115,104 @@ def read_profiling(document: Any, data: bytes, name: str) -> Imported:
         raise FormatError(f"{name} is no profiling result: summary and all_samples must be lists of objects.")
     if not summary and not rows:
         raise FormatError(f"{name} holds no result.")
-    experiment = _recognise([*rows, *summary], name)
-
-    try:
-        values = {value: index for index, value in enumerate(_distinct(experiment, [*summary, *rows]))}
-    except TypeError:
-        raise FormatError(f"{name}: a value of {experiment.field} is neither a number nor a text.") from None
-    settings = [_read_setting(experiment, value, name) for value in values]
-    samples, zeros = _read_rows(rows, experiment, values, name)
-    records = samples or _read_summary(summary, experiment, values, name)
-    details = {"zeros": zeros} if zeros else {}
-    return import_records(data, name, experiment.name, settings, document.get("metadata"), details, records)
+    experiment = _experiment_of([*rows, *summary], name)
+    origin = read_origin(document, experiment.name)
+    settings = _Settings(experiment, origin)
+    samples, zeros = read_rows(rows, name, "all_samples", PROFILING_COUNTS, settings.of_row)
+    records = samples or _read_summary(summary, experiment, settings, name)
+    details = {**kept_details(origin), **({"zeros": zeros} if zeros else {})}
+    return import_records(data, name, experiment.name, settings.rows, origin, details, records)
 
 
-def _distinct(experiment: Experiment, rows: list[dict[str, Any]]) -> dict[Any, None]:
-    return dict.fromkeys(row[experiment.field] for row in rows)
+def _experiment_of(rows: list[dict[str, Any]], name: str) -> Experiment:
+    """The experiment whose field every row has; of several, the one that the rows name first."""
+    fields = {experiment.field: experiment for experiment in CATALOGUE.values()}
+    having = {field: [row.get(field) is not None for row in rows] for field in fields}
+    everywhere = [field for field, has in having.items() if all(has)]
+    if everywhere:
+        # Our own rows name every knob, and the one that was turned before the others.
+        return fields[min(everywhere, key=list(rows[0]).index)]
+    for field, has in having.items():
+        if any(has):
+            lacking = [number for number, known in enumerate(has, start=1) if not known]
+            raise FormatError(f"{name}: rows {some(lacking)} lack the field {field}.")
+    raise FormatError(f"{name} is no profiling result: its rows have none of the fields {', '.join(fields)}.")
 
 
-def _recognise(rows: list[dict[str, Any]], name: str) -> Experiment:
-    """The experiment whose field every row has."""
-    for experiment in CATALOGUE.values():
-        having = [experiment.field in row for row in rows]
-        if all(having):
-            return experiment
-        if any(having):
-            lacking = [number for number, has in enumerate(having, start=1) if not has]
-            raise FormatError(f"{name}: rows {some(lacking)} lack the field {experiment.field}.")
-    fields = ", ".join(experiment.field for experiment in CATALOGUE.values())
-    raise FormatError(f"{name} is no profiling result: its rows have none of the fields {fields}.")
+class _Settings:
+    """The settings of a file: those of the run that it was written from, else those that its rows name.
+
+    Attributes:
+        rows: The settings, as the database keeps them.
+    """
+
+    def __init__(self, experiment: Experiment, origin: Origin) -> None:
+        self._experiment, self._origin = experiment, origin
+        self.rows = list(origin.settings)
+        self._known: dict[tuple[Any, ...], int] = {}
+
+    def of_row(self, number: int, row: dict[str, Any]) -> int:
+        """The setting of a row.
+
+        Raises:
+            ValueError: It names none, or one that cannot be.
+        """
+        del number
+        if self._origin.spec:
+            return self._origin.setting(row.get("setting"))
+        found = read_setting(row)
+        column = _SETTING_COLUMN[self._experiment.knob]
+        if column not in found:
+            raise ValueError("no setting")
+        key = tuple(sorted(found.items()))
+        if key not in self._known:
+            self._known[key] = len(self.rows)
+            self.rows.append(found)
+        return self._known[key]
 
 
-def _read_setting(experiment: Experiment, value: Any, name: str) -> dict[str, Any]:
-    try:
-        if experiment.knob is Knob.VISION_TOKENS:
-            rows, columns = read_grid(value)
-            return {"grid_rows": rows, "grid_columns": columns}
-        column = {
-            Knob.TOP_K: "top_k",
-            Knob.ACTIVE_BLOCKS: "active_blocks",
-            Knob.OUTPUT_TOKENS: "output_tokens",
-        }[experiment.knob]
-        return {column: int(value)}
-    except (TypeError, ValueError):
-        raise FormatError(f"{name}: {value!r} is no value of {experiment.field}.") from None
-
-
-def _read_rows(
-    rows: list[dict[str, Any]], experiment: Experiment, values: dict[Any, int], name: str
-) -> tuple[list[Record], int]:
-    records, wrong, zeros = [], [], 0
-    for number, row in enumerate(rows, start=1):
-        record: Record = {
-            "type": "sample",
-            "sample_id": number - 1,
-            "setting": values[row[experiment.field]],
-        }
-        try:
-            for field, column in LATENCIES.items():
-                record[column] = read_latency(row.get(field))
-            for field, column in _COUNTS.items():
-                record[column] = read_count(row.get(field))
-            record["vision_total_ms"] = read_latency(row.get("T_vision_total"))
-            steps = [read_latency(step) for step in row.get("decode_steps_ms") or []]
-            record["other_ms"] = None if row.get("T_other") is None else float(row["T_other"])
-        except (TypeError, ValueError):
-            wrong.append(number)
-            continue
-        if all(record[column] is None for column in LATENCIES.values()):
-            wrong.append(number)
-            continue
-        record["decode_steps_ms"] = steps
-        for column in ("num_crops", "round", "elapsed_s"):
-            record[column] = row.get(column)
-        zeros += drop_zeros(record)
-        records.append(record)
-    if wrong:
-        raise wrong_rows(name, wrong, "all_samples")
-    return records, zeros
+_SETTING_COLUMN = {
+    Knob.VISION_TOKENS: "grid_columns",
+    Knob.TOP_K: "top_k",
+    Knob.ACTIVE_BLOCKS: "active_blocks",
+    Knob.OUTPUT_TOKENS: "output_tokens",
+}
 
 
 def _read_summary(
-    summary: list[dict[str, Any]], experiment: Experiment, values: dict[Any, int], name: str
+    summary: list[dict[str, Any]], experiment: Experiment, settings: _Settings, name: str
 ) -> list[Record]:
-    records, wrong = [], []
+    records: list[Record] = []
+    wrong = []
     for number, entry in enumerate(summary, start=1):
-        setting = values[entry[experiment.field]]
         blocks = (
             {"llm_prefill_ms": entry}
             if experiment.blocks is None
             else {column: entry.get(block) for block, column in experiment.blocks.items()}
         )
-        for column, block in blocks.items():
-            try:
-                statistics = {key: read_latency(block[key]) for key in STATISTICS if key in block}  # type: ignore[index,operator]
-                statistics["P50"]
-            except (KeyError, TypeError, ValueError):
-                wrong.append(number)
-                break
-            records.append({"type": "summary", "setting": setting, "metric": column, **statistics})
+        try:
+            setting = settings.of_row(number, entry)
+            for column, block in blocks.items():
+                records.append({"type": "summary", "setting": setting, "metric": column, **_statistics(block)})
+        except (KeyError, TypeError, ValueError, OverflowError):
+            wrong.append(number)
     if wrong:
-        raise FormatError(f"{name}: rows {some(wrong)} of summary lack their statistics, or have one below 0.")
+        raise FormatError(
+            f"{name}: rows {some(wrong)} of summary lack their statistics, or have one below 0, or no value of "
+            f"{experiment.field}."
+        )
     return records
+
+
+def _statistics(block: Any) -> dict[str, float | None]:
+    """A statistics block's values.
+
+    Raises:
+        ValueError: One is no number of 0 or more.
+        KeyError: The median is missing.
+        TypeError: It is no block.
+    """
+    statistics = {key: read_latency(block[key]) for key in STATISTICS if key in block}
+    if statistics["P50"] is None:
+        raise ValueError("no median")
+    return statistics

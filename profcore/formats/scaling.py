@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from profcore.errors import FormatError
-from profcore.formats.common import Imported, import_records, published_block, read_latency
+from profcore.formats.common import ResultFile, import_records, published_block, read_origin
+from profcore.formats.rows import read_count, read_latency
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -48,7 +50,7 @@ def holds_scaling(document: Any) -> bool:
     return bool(blocks) and all(isinstance(block, dict) and {"mean", "median"} & block.keys() for block in blocks)
 
 
-def read_scaling(document: dict[str, Any], data: bytes, name: str) -> Imported:
+def read_scaling(document: dict[str, Any], data: bytes, name: str) -> ResultFile:
     """A FLOPs scaling file as a run of the top-k experiment that came as a summary.
 
     The published file does not say which latency it describes; it is taken for the total.
@@ -56,7 +58,14 @@ def read_scaling(document: dict[str, Any], data: bytes, name: str) -> Imported:
     Raises:
         FormatError: A block lacks its statistics or has one below 0.
     """
-    keys = sorted((key for key in document if key.isdecimal()), key=int)
+    keys = [key for key in document if key.isdecimal()]
+    try:
+        values = {key: read_count(key) for key in keys}
+    except ValueError:
+        values = {}
+    if not values or not all(values.values()) or len(set(values.values())) != len(keys):
+        raise FormatError(f"{name}: each block needs a top-k of its own, of 1 or more, as its key.")
+    keys.sort(key=lambda key: values[key] or 0)
     records: list[Record] = []
     for setting, key in enumerate(keys):
         block = document[key]
@@ -64,10 +73,15 @@ def read_scaling(document: dict[str, Any], data: bytes, name: str) -> Imported:
         for column, part in (parts or {"total_ms": block}).items():
             try:
                 found = {ours: read_latency(part.get(theirs)) for theirs, ours in _STATISTICS.items()}
-            except (TypeError, ValueError):
+            except (TypeError, ValueError, OverflowError):
                 raise FormatError(f"{name}: top-k {key} has a statistic that is no number of 0 or more.") from None
             if found["P50"] is None:
                 found["P50"] = found["mean"]
-            records.append({"type": "summary", "setting": setting, "metric": column, **found})
-    settings = [{"top_k": int(key)} for key in keys]
-    return import_records(data, name, "moe_topk", settings, document.get("metadata"), {"scaling": True}, records)
+            if found["P50"] is not None:
+                records.append({"type": "summary", "setting": setting, "metric": column, **found})
+    if not records:
+        raise FormatError(f"{name} holds no statistic.")
+    settings = [{"top_k": values[key]} for key in keys]
+    # The run behind it has samples, which this file does not; so it stands for its statistics alone.
+    origin = replace(read_origin(document, "moe_topk"), spec=None, settings=[])
+    return import_records(data, name, "moe_topk", settings, origin, {"scaling": True}, records)

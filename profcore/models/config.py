@@ -129,7 +129,9 @@ def read_config(path: Path) -> MolmoConfig:
     _check_vocabulary(path, config)
     _check_vision_layers(path, config)
     if config.top_k > config.num_experts:
-        raise ModelError(f"{path} routes to {config.top_k} of only {config.num_experts} experts.")
+        raise ModelError(
+            f"{path} has moe_top_k={config.top_k}: it routes to {config.top_k} of only {config.num_experts} experts."
+        )
     return config
 
 

@@ -17,7 +17,8 @@ from profcore.roofline.flops import with_flops
 from profcore.roofline.parameters import Parameters, count_parameters
 
 if TYPE_CHECKING:
-    from profcore.storage.store import Store
+    from profcore.storage.frames import SpoolReader
+    from profcore.storage.read import Reader
 
 _COUNTS = ["num_crops", "num_vision_tokens", "num_input_tokens", "num_output_tokens"]
 _NAMES = ["image_id", "query_id", "image_width", "image_height", "grid_rows", "grid_columns", "output_tokens"]
@@ -49,7 +50,7 @@ class PictureResult(MeasuredRun):
         return bool(sweep.get("stop_at_eos") or self.run["details"].get("use_eos_token"))
 
 
-def load_picture_result(store: Store, run_id: str) -> PictureResult | None:
+def load_picture_result(store: Reader | SpoolReader, run_id: str) -> PictureResult | None:
     """Everything a page shows of a Motivation run, or None where there is no such run."""
     run = store.run(run_id)
     if run is None or run["experiment"] not in MOTIVATION:

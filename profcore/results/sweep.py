@@ -15,7 +15,8 @@ from profcore.roofline import floors
 from profcore.spec.stages import Knob
 
 if TYPE_CHECKING:
-    from profcore.storage.store import Store
+    from profcore.storage.frames import SpoolReader
+    from profcore.storage.read import Reader
 
 
 @dataclass(frozen=True)
@@ -44,7 +45,7 @@ class Result(MeasuredRun):
         return {**super().metadata, "ceilings": self.ceilings}
 
 
-def load_result(store: Store, run_id: str) -> Result | None:
+def load_result(store: Reader | SpoolReader, run_id: str) -> Result | None:
     """Everything a page shows of a knob's sweep, or None where there is no such run."""
     run = store.run(run_id)
     if run is None or run["experiment"] not in CATALOGUE:

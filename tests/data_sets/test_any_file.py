@@ -122,7 +122,7 @@ def picture(folder, kind, mutations, cut):
         assert open_picture(path).size == size
 
 
-def tests_of(examples, few_tables):
+def make_tests(examples, few_tables):
     """The tests, each over that many examples; tables take a process each."""
 
     class Tests:
@@ -159,5 +159,5 @@ def tests_of(examples, few_tables):
     return Tests
 
 
-TestFew = tests_of(FEW, settings(max_examples=6, deadline=None, derandomize=True))
-TestMany = pytest.mark.long(tests_of(MANY, settings(max_examples=300, deadline=None, derandomize=True)))
+TestFew = make_tests(FEW, settings(max_examples=6, deadline=None, derandomize=True))
+TestMany = pytest.mark.long(make_tests(MANY, settings(max_examples=300, deadline=None, derandomize=True)))

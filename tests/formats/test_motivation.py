@@ -13,7 +13,8 @@ from profcore.errors import FormatError
 from profcore.experiments.motivation import MOTIVATION, plan
 from profcore.export.result_files import result_files
 from profcore.formats.imports import read_import, write_import
-from profcore.formats.motivation import _COUNTS, _FLOPS, _LATENCIES
+from profcore.formats.motivation import MOTIVATION_COUNTS
+from profcore.formats.rows import FLOPS, LATENCIES
 from profcore.models.config import PRESETS
 from profcore.results.pictures import load_picture_result
 from profcore.results.sweep import load_result
@@ -93,7 +94,7 @@ def test_written_and_read_back_is_equal(store, name):
     theirs = store.sample_table(imported.run_id).to_pandas()
     ours = ours.sort_values(["setting", "sample_id"]).reset_index(drop=True)
     columns = ["image_id", "query_id", "image_width", "image_height", "grid_rows", "grid_columns", "output_tokens"]
-    columns += [*_COUNTS.values(), *(column for column in _LATENCIES.values() if column in ours)]
+    columns += [*MOTIVATION_COUNTS.values(), *(column for column in LATENCIES.values() if column in ours)]
     for column in columns:
         assert ours[column].tolist() == theirs[column].tolist(), column
     assert (theirs["flops_total"] > 0).all()
@@ -110,7 +111,7 @@ def test_the_published_fields_are_there(store):
         metadata = {"run": spec.to_dict(), "environment": {"model": "molmoe-1b"}}
         ((file, text),) = result_files(name, store.sample_table(spec.id).to_pandas(), metadata).items()
         document = json.loads(text)
-        fields = {*_LATENCIES, *_COUNTS, *_FLOPS, "T_vision", "grid", "resolution", "image_size", "image_id"}
+        fields = {*LATENCIES, *MOTIVATION_COUNTS, *FLOPS, "T_vision", "grid", "resolution", "image_size", "image_id"}
         for row in document["results"]:
             assert row.keys() >= fields | {"query_id", "max_new_tokens", "num_total_tokens"}
             assert row["T_vision_total"] == pytest.approx(row["T_vision_encoder"] + row["T_projector"])
@@ -211,7 +212,7 @@ def test_what_a_file_says_beyond_its_rows_is_kept(store):
         ({"results": 3}, "must be a list of objects"),
         ({"results": [ROW, 3]}, "must be a list of objects"),
         ({"results": [ROW, {"a": 1}, {"num_crops": 2}]}, "rows 2, 3 of results have no known field"),
-        ({"results": [ROW, {**ROW, "T_total": -1}]}, "rows 2 of results have no latency, or one that is no number"),
+        ({"results": [ROW, {**ROW, "T_total": -1}]}, "rows 2 of results have no latency, or a value that cannot be"),
         ({"results": [{**ROW, "T_total": None}, ROW]}, "rows 1 of results"),
         ({"results": [{**ROW, "T_total": "fast"}]}, "rows 1 of results"),
         ({"results": [{**ROW, "num_crops": "many"}]}, "rows 1 of results"),

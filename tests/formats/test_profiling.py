@@ -9,9 +9,9 @@ import pytest
 from profcore import formats
 from profcore.errors import FormatError, UserError
 from profcore.experiments.knobs import CATALOGUE
-from profcore.formats.common import LATENCIES
 from profcore.formats.imports import read_import, write_import
-from profcore.formats.profiling import _COUNTS
+from profcore.formats.profiling import PROFILING_COUNTS
+from profcore.formats.rows import STAGE_LATENCIES
 from profcore.results.sweep import load_result
 from profcore.spec.records import Sample
 from profcore.spec.runs import RunSpec, Target
@@ -79,7 +79,7 @@ def test_written_and_read_back_is_equal(store, name):
     store.take_in_all()
     theirs = store.sample_table(imported.run_id).to_pandas()
     key = ["grid_rows", "grid_columns"] if name == "context_scaling" else [CATALOGUE[name].knob.value]
-    columns = [*key, *LATENCIES.values(), *_COUNTS.values(), "other_ms", "round", "decode_steps_ms"]
+    columns = [*key, *STAGE_LATENCIES.values(), *PROFILING_COUNTS.values(), "other_ms", "round", "decode_steps_ms"]
     ours = ours.sort_values(["setting", "sample_id"]).reset_index(drop=True)
     for column in columns:
         assert [np.asarray(v).tolist() for v in ours[column]] == [np.asarray(v).tolist() for v in theirs[column]]
@@ -226,7 +226,7 @@ class TestSpoolsFromElsewhere:
         store.take_in_all()
         assert store.bad_lines(spec.id) == 2
         with pytest.raises(FormatError, match="not a spool this version reads"):
-            read_import(whole.replace(b'"num_samples":2', b'"num_samples":0'), path.name, store.spools)
+            read_import(whole.replace(b'"num_samples":3', b'"num_samples":0'), path.name, store.spools)
 
 
 def test_csv_and_parquet_hold_every_sample(store):

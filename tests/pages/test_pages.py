@@ -2,7 +2,6 @@
 
 import io
 import json
-import time
 
 import pytest
 from PIL import Image
@@ -16,7 +15,7 @@ from profcore.spec.runs import RunSpec, Target
 from profcore.spec.stages import State
 from profcore.storage import spool
 from profcore.worker.profiles import ProfileKey
-from tests.support import ROOT, small_sweep
+from tests.support import ROOT, seconds, small_sweep, until
 
 FIGURES = ["PNG, 300 DPI", "SVG", "PDF"]
 DOWNLOADS = ["Result JSON", "Samples CSV", "Samples Parquet", "All, with figures"]
@@ -42,7 +41,7 @@ def service(database):
 @pytest.fixture
 def app(service):
     def show(page="home", **query):
-        test = AppTest.from_file(str(ROOT / "app.py"), default_timeout=60)
+        test = AppTest.from_file(str(ROOT / "app.py"), default_timeout=seconds(300))
         test.run()
         if page != "home":
             test.switch_page(f"pages/{page}.py")
@@ -134,10 +133,7 @@ def test_run_measures_and_every_session_sees_it(app, service):
     other = app("moe_topk")
     shown = json.loads(other.json[0].value)
     assert shown["spec"]["id"] == run_id
-    end = time.monotonic() + 60
-    while not State(service.store.run(run_id)["state"]).ended:
-        assert time.monotonic() < end
-        time.sleep(0.05)
+    until(lambda: State(service.store.run(run_id)["state"]).ended)
     result = load_result(service.store, run_id)
     assert (str(result.state), len(result.samples)) == ("done", 2)
     settings = result.run["spec"]["sweep"]["settings"]
@@ -256,17 +252,10 @@ def test_a_held_database_is_said_on_the_page(tmp_path, monkeypatch):
     root = ROOT
     with subprocess.Popen(command, cwd=root, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as holder:
         holder.stdout.readline()
-        test = AppTest.from_file(str(ROOT / "app.py"), default_timeout=60).run()
+        test = AppTest.from_file(str(ROOT / "app.py"), default_timeout=seconds(300)).run()
         holder.stdin.close()
     assert not test.exception
     assert "held by another process" in texts(test.error)
-
-
-def until(condition, seconds=90):
-    end = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < end
-        time.sleep(0.05)
 
 
 def test_engines_stand_side_by_side_with_the_published_code(app):
