@@ -7,6 +7,7 @@ import json
 
 from profcore.cli.options import add_json
 from profcore.cli.values import whole_number
+from profcore.spec.settings import MAX_CROPS
 
 
 def register(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
@@ -14,7 +15,7 @@ def register(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> N
     parser = commands.add_parser("tokens", help="how a picture of some size becomes tokens")
     parser.add_argument("--width", type=whole_number, required=True)
     parser.add_argument("--height", type=whole_number, required=True)
-    parser.add_argument("--max-crops", type=whole_number, default=12)
+    parser.add_argument("--max-crops", type=whole_number, default=MAX_CROPS)
     add_json(parser)
     parser.set_defaults(command=tokens)
 

@@ -196,14 +196,18 @@ def _measured(experiment: Motivation, queries: QuerySet, num_pictures: int | Non
     chosen = queries.queries
     if asks_each_picture_once(experiment.name):
         chosen = tuple({query.image_id: query for query in reversed(chosen)}.values())[::-1]
+    there = len(chosen)
     chosen = chosen[: experiment.queries if num_pictures is None else num_pictures]
-    if num_pictures is None or len(chosen) == num_pictures:
+    wanted = there if num_pictures is None else num_pictures
+    if len(chosen) == wanted:
         return replace(queries, queries=chosen)
     what = "pictures" if asks_each_picture_once(experiment.name) else "questions"
-    lacking = Skipped(
-        f"{num_pictures - len(chosen)} of {num_pictures} {what}",
-        f"{queries.name} has only {len(chosen)} {what} that can be measured.",
+    reason = (
+        f"{experiment.title} takes {experiment.queries} {what} unless a number is given."
+        if num_pictures is None
+        else f"{queries.name} has only {there} {what} that can be measured."
     )
+    lacking = Skipped(f"{wanted - len(chosen)} of {wanted} {what}", reason)
     return replace(queries, queries=chosen, skipped=(*queries.skipped, lacking))
 
 

@@ -77,6 +77,13 @@ def test_fewer_pictures_than_asked_for_say_why():
         assert lacking.reason == "photographs of scikit-image has only 12 pictures that can be measured."
 
 
+def test_an_experiment_that_takes_fewer_pictures_than_there_are_says_so():
+    sweep = plan(MOTIVATION["vision_tokens_vs_latency"], queries(36), CONFIG)
+    lacking = sweep.plan.queries.skipped[-1]
+    assert lacking.name == "8 of 18 pictures"
+    assert lacking.reason == "Vision tokens vs latency takes 10 pictures unless a number is given."
+
+
 def test_experiment_4_has_ten_pictures_at_each_length():
     sweep = plan(MOTIVATION["language_tokens_vs_latency"], queries(36), CONFIG, stop_at_eos=True)
     assert sorted({setting.output_tokens for setting in sweep.settings}) == [2**power for power in range(3, 13)]
