@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from profcore.errors import UserError
-from profcore.spec.settings import Setting, first_blocks, parse_mask
+from profcore.spec.settings import MAX_CROPS, Setting, first_blocks, parse_mask
 from profcore.spec.stages import Knob
 
 if TYPE_CHECKING:
@@ -14,7 +14,8 @@ if TYPE_CHECKING:
 
     from profcore.models.config import MolmoConfig
 
-MAX_GRID = 12
+MAX_GRID = MAX_CROPS
+"""The widest grid of one row."""
 
 
 @dataclass(frozen=True)

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from profcore.errors import FormatError
 from profcore.formats.common import plain
-from profcore.images.processing import grid_size
+from profcore.images.geometry import grid_size
 from profcore.spec.records import TELEMETRY
 from profcore.spec.settings import parse_mask
 from profcore.spec.text import some
