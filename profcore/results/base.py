@@ -9,6 +9,7 @@ from typing import Any
 import pandas as pd
 
 from profcore import stats
+from profcore.formats.metadata import written_settings
 from profcore.spec.stages import State
 
 
@@ -66,6 +67,7 @@ class MeasuredRun:
             "environment": self.run["environment"],
             "ceilings": self.run["ceilings"],
             "details": self.run["details"],
+            "settings": written_settings(self.settings),
         }
 
 
