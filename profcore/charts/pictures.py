@@ -188,31 +188,13 @@ def over_tokens(points: pd.DataFrame, column: str, metrics: Sequence[str], log: 
         log: Logarithmic axes.
     """
     present = [metric for metric in metrics if metric in points and points[metric].notna().any()]
-    names = [METRIC_LABELS[metric] for metric in present]
-    colours = {stage.column: STAGE_COLOURS[stage] for stage in Stage}
-    scale = alt.Scale(domain=names, range=[colours.get(metric, LINE) for metric in present])
-    colour = alt.Color(
-        "name:N",
-        scale=scale,
-        legend=alt.Legend(title=None, orient="top", symbolType="stroke", symbolStrokeWidth=3, symbolOpacity=1),
-    )
     drawn = points if len(points) <= _MOST_POINTS else points.sample(_MOST_POINTS, random_state=0)
-    long = _long(drawn, column, present)
-    middle = []
-    for metric, name in zip(present, names, strict=True):
-        for x, group in points.groupby(column):
-            found = median_interval(group[metric].to_numpy(dtype=float))
-            if found.n:
-                middle.append([x, name, found.value, found.low, found.high, found.n])
-    medians = pd.DataFrame(middle, columns=["x", "name", "median", "low", "high", "n"])
+    long, medians = _long(drawn, column, present), _medians(points, column, present)
     if log:
         long, medians = long[long["value"] > 0], medians[medians["median"] > 0]
-    x_scale = alt.Scale(type="log", base=2, nice=False, padding=14) if log else alt.Scale(zero=False, padding=14)
-    y_scale = alt.Scale(type="log", nice=False, padding=14) if log else alt.Scale(zero=True)
-    x_axis = alt.Axis(values=sorted(medians["x"].unique().tolist()), format="d") if log else alt.Axis()
-    y_axis = alt.Axis(values=DECADES, format="~r") if log else alt.Axis()
-    x = alt.X("x:Q", title=_AXES[column], scale=x_scale, axis=x_axis)
+    x, y_scale, y_axis = _token_axes(column, medians["x"], log)
     title = "Latency (ms, log scale)" if log else "Latency (ms)"
+    colour = _metric_colour(present)
     circles = (
         alt.Chart(long)
         .mark_circle(size=28, opacity=0.35)
@@ -229,9 +211,46 @@ def over_tokens(points: pd.DataFrame, column: str, metrics: Sequence[str], log: 
             ],
         )
     )
+    return alt.layer(circles, *_median_lines(medians, x, y_scale, title, colour, _AXES[column])).properties(
+        height=HEIGHT
+    )
+
+
+def _metric_colour(metrics: Sequence[str]) -> alt.Color:
+    """Each latency in the colour of its stage."""
+    colours = {stage.column: STAGE_COLOURS[stage] for stage in Stage}
+    domain, range_ = [METRIC_LABELS[each] for each in metrics], [colours.get(each, LINE) for each in metrics]
+    legend = alt.Legend(title=None, orient="top", symbolType="stroke", symbolStrokeWidth=3, symbolOpacity=1)
+    return alt.Color("name:N", scale=alt.Scale(domain=domain, range=range_), legend=legend)
+
+
+def _token_axes(column: str, values: pd.Series, log: bool) -> tuple[alt.X, alt.Scale, alt.Axis]:
+    """The axis of tokens, and scale and axis of latency."""
+    x_scale = alt.Scale(type="log", base=2, nice=False, padding=14) if log else alt.Scale(zero=False, padding=14)
+    x_axis = alt.Axis(values=sorted(values.unique().tolist()), format="d") if log else alt.Axis()
+    y_scale = alt.Scale(type="log", nice=False, padding=14) if log else alt.Scale(zero=True)
+    y_axis = alt.Axis(values=DECADES, format="~r") if log else alt.Axis()
+    return alt.X("x:Q", title=_AXES[column], scale=x_scale, axis=x_axis), y_scale, y_axis
+
+
+def _medians(points: pd.DataFrame, column: str, metrics: Sequence[str]) -> pd.DataFrame:
+    """The median over the points with the same number of tokens, with its interval."""
+    rows = []
+    for metric in metrics:
+        for x, group in points.groupby(column):
+            found = median_interval(group[metric].to_numpy(dtype=float))
+            if found.n:
+                rows.append([x, METRIC_LABELS[metric], found.value, found.low, found.high, found.n])
+    return pd.DataFrame(rows, columns=["x", "name", "median", "low", "high", "n"])
+
+
+def _median_lines(
+    medians: pd.DataFrame, x: alt.X, y_scale: alt.Scale, title: str, colour: alt.Color, tokens: str
+) -> list[alt.Chart]:
+    """Lines through the medians, and their intervals."""
     tooltip = [
         alt.Tooltip("name:N", title="Latency"),
-        alt.Tooltip("x:Q", title=_AXES[column]),
+        alt.Tooltip("x:Q", title=tokens),
         alt.Tooltip("median:Q", title="Median (ms)", format=",.3f"),
         alt.Tooltip("low:Q", title="95 % interval from (ms)", format=",.3f"),
         alt.Tooltip("high:Q", title="to (ms)", format=",.3f"),
@@ -246,7 +265,7 @@ def over_tokens(points: pd.DataFrame, column: str, metrics: Sequence[str], log: 
         .mark_errorbar(thickness=1.5)
         .encode(x=x, y=alt.Y("low:Q", title=title, scale=y_scale), y2="high:Q", color=colour, tooltip=tooltip)
     )
-    return alt.layer(circles, lines, errors).properties(height=HEIGHT)
+    return [lines, errors]
 
 
 def _long(points: pd.DataFrame, column: str, metrics: Sequence[str]) -> pd.DataFrame:

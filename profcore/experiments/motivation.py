@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from profcore.errors import UserError
-from profcore.experiments.knobs import CATALOGUE, MAX_GRID, get_experiment
+from profcore.experiments.knobs import CATALOGUE, MAX_GRID, Named
 from profcore.images.processing import select_tiling
 from profcore.spec.queries import DEFAULT_PROMPT, QueryPlan, QuerySet, Skipped
 from profcore.spec.runs import Sweep
@@ -20,25 +20,17 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
-class Motivation:
+class Motivation(Named):
     """One Motivation experiment.
 
     Attributes:
-        name: How the command line and stored runs call it.
-        number: Its number in published files.
-        title: As pages and charts call it.
         text: What it asks, in a sentence.
-        file: Name of its result file, without what tells its variants apart.
         queries: How many pictures it takes unless told otherwise; None for all.
         num_samples: Timed inferences for each picture at each setting.
         output_tokens: Tokens each inference generates.
     """
 
-    name: str
-    number: int
-    title: str
     text: str
-    file: str
     queries: int | None
     num_samples: int
     output_tokens: tuple[int, ...]
@@ -104,24 +96,26 @@ FLOPS_SOURCES = ("vision_tokens_vs_latency", "language_tokens_vs_latency")
 """The experiments that FLOPs are compared with the latencies of."""
 
 
-def experiment_title(name: str) -> str:
-    """What pages call an experiment of either catalogue."""
-    return (CATALOGUE.get(name) or MOTIVATION[name]).title
-
-
 def asks_each_picture_once(name: str) -> bool:
     """Whether an experiment puts one question to each picture: those that are about pictures, not about questions."""
     return name in (*FLOPS_SOURCES, DERIVED)
 
 
-def check_experiment(name: str) -> None:
-    """Whether there is an experiment of that name in either catalogue.
+def find_experiment(name: str) -> Named:
+    """The experiment of that name in either catalogue.
 
     Raises:
         UserError: There is none.
     """
-    if name not in MOTIVATION:
-        get_experiment(name)
+    found = CATALOGUE.get(name) or MOTIVATION.get(name)
+    if found is None:
+        raise UserError(f"There is no experiment {name!r}: choose from {', '.join([*CATALOGUE, *MOTIVATION])}.")
+    return found
+
+
+def experiment_title(name: str) -> str:
+    """What pages call an experiment of either catalogue."""
+    return find_experiment(name).title
 
 
 def plan(

@@ -34,8 +34,13 @@ def load_run(store: Reader, run_id: str) -> AnyResult | None:
 
 def run_result_files(store: Reader, result: MeasuredRun) -> dict[str, str]:
     """A run's result files in the published formats, by their paths."""
-    samples = store.sample_table(result.run["id"]).to_pandas()
-    return result_files(result.run["experiment"], samples, result.metadata, routed_experts(result.settings))
+    run_id = result.run["id"]
+    samples = store.sample_table(run_id).to_pandas()
+    summaries = store.summaries(run_id) if samples.empty else None
+    if summaries is not None and summaries.empty:
+        return {}
+    routed = routed_experts(result.settings)
+    return result_files(result.run["experiment"], samples, result.metadata, routed, summaries)
 
 
 def zip_runs(store: Reader, run_ids: Sequence[str], tell: Callable[[int], None] = lambda done: None) -> bytes:
@@ -62,9 +67,9 @@ def _add(archive: zipfile.ZipFile, store: Reader, result: Result | PictureResult
     archive.writestr(f"{run_id}/run.json", json.dumps(metadata, indent=2, ensure_ascii=False, default=str))
     if isinstance(result, Result) and not result.summary.empty:
         archive.writestr(f"{run_id}/summary.csv", result.summary.to_csv(index=False))
+    for name, text in run_result_files(store, result).items():
+        archive.writestr(f"{run_id}/{name}", text)
     if not result.samples.empty:
-        for name, text in run_result_files(store, result).items():
-            archive.writestr(f"{run_id}/{name}", text)
         table = store.sample_table(run_id)
         archive.writestr(f"{run_id}/samples.csv", samples_csv(table))
         archive.writestr(f"{run_id}/samples.parquet", samples_parquet(table, metadata))

@@ -5,17 +5,18 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from profcore.errors import FormatError
-from profcore.formats.common import zeros_note
 from profcore.formats.motivation import holds_motivation, motivation_json, read_motivation
 from profcore.formats.profiling import profiling_json, read_profiling
 from profcore.formats.samples import samples_csv, samples_parquet
-from profcore.formats.scaling import holds_scaling, read_scaling, scaling_json
+from profcore.formats.scaling import holds_scaling, known_scaling_json, read_scaling, scaling_json
+from profcore.formats.values import zeros_note
 from profcore.spec.text import parse_json
 
 if TYPE_CHECKING:
-    from profcore.formats.common import ResultFile
+    from profcore.formats.metadata import Imported
 
 __all__ = [
+    "known_scaling_json",
     "motivation_json",
     "profiling_json",
     "read_result",
@@ -26,7 +27,7 @@ __all__ = [
 ]
 
 
-def read_result(data: bytes, name: str) -> ResultFile:
+def read_result(data: bytes, name: str) -> Imported:
     """A result file of any kind, told by its content.
 
     Args:
@@ -41,8 +42,8 @@ def read_result(data: bytes, name: str) -> ResultFile:
     try:
         document = parse_json(data)
     except ValueError as error:
-        reason = f" ({error})" if "nested" in str(error) else ""
-        raise FormatError(f"{name} is not JSON: give a result file or a spool{reason}.") from None
+        reason = f" ({error})" if str(error).startswith("it is") else ""
+        raise FormatError(f"{name} is not JSON{reason}: give a result file or a spool.") from None
     if holds_motivation(document):
         return read_motivation(document, data, name)
     if holds_scaling(document):

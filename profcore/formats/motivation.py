@@ -3,37 +3,32 @@
 from __future__ import annotations
 
 import json
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
 from profcore.errors import FormatError
 from profcore.experiments.motivation import MOTIVATION, Motivation
-from profcore.formats.common import (
-    Origin,
-    ResultFile,
-    import_records,
-    kept_details,
-    plain,
-    plain_sum,
-    read_origin,
-)
-from profcore.formats.rows import (
-    COUNTS,
-    FLOPS,
-    LATENCIES,
-    own_fields,
-    read_count,
-    read_rows,
-    read_setting,
-    setting_fields,
-)
+from profcore.formats.fields import FLOPS, LATENCIES, MORE_LATENCIES, MOTIVATION_PROMPT
+from profcore.formats.metadata import import_records, read_details, read_metadata
+from profcore.formats.rows import read_rows
+from profcore.formats.values import knob_fields, measured_fields, plain, plain_sum, published_vision, whole_or_none
 from profcore.spec.text import some
 
-MOTIVATION_COUNTS = {**COUNTS, "num_language_tokens": "num_input_tokens"}
+if TYPE_CHECKING:
+    from collections.abc import Hashable
+
+    from profcore.formats.metadata import Imported
+
+_COUNTS = {
+    "num_crops": "num_crops",
+    "num_vision_tokens": "num_vision_tokens",
+    MOTIVATION_PROMPT: "num_input_tokens",
+    "num_output_tokens": "num_output_tokens",
+}
 # What tells that a row is one of Motivation: any of these.
-KNOWN_FIELDS = (*LATENCIES, "T_vision")
-_KEPT_KEYS = ("parameters", "components", "average_latencies", "use_eos_token", "correlation", "r_squared")
+KNOWN_FIELDS = (*LATENCIES, *MORE_LATENCIES, "T_vision")
+_KEPT_KEYS = ("parameters", "average_latencies", "use_eos_token", "correlation", "r_squared")
 
 
 # Out
@@ -59,7 +54,6 @@ def motivation_json(
     ordered = samples.sort_values(["setting", "sample_id"], kind="stable")
     rows = [_row(row) for row in ordered.to_dict("records")]
     document: dict[str, Any] = {"results": rows}
-    # Rows that came as means are all there is; means of them would say no more.
     if experiment.name == "vision_tokens_vs_latency" and not (metadata.get("details") or {}).get("means"):
         document = {"results": _means(ordered), "all_samples": rows}
     document |= {**(more or {}), "metadata": {"experiment": experiment.name, **metadata}}
@@ -67,24 +61,24 @@ def motivation_json(
 
 
 def _row(row: dict[Any, Any]) -> dict[str, Any]:
-    width, height = plain(row.get("image_width")), plain(row.get("image_height"))
-    vision = plain_sum(row["vision_encoder_ms"], row["projector_ms"])
-    if vision is None:
-        vision = plain(row.get("vision_total_ms"))
-    decodes = (plain(row["num_output_tokens"]) or 2) > 1
-    tokens = plain(row["num_vision_tokens"]), plain(row["num_input_tokens"])
+    return {**_published_row(row), **knob_fields(row), **measured_fields(row)}
+
+
+def _published_row(row: dict[Any, Any]) -> dict[str, Any]:
+    """The published fields of a row; null where they are not known."""
+    width, height = whole_or_none(row.get("image_width")), whole_or_none(row.get("image_height"))
+    vision, decode = published_vision(row), plain(row["llm_decode_ms"])
+    counts = {field: whole_or_none(row[column]) for field, column in _COUNTS.items()}
     return {
-        "setting": plain(row.get("setting")),
         "image_id": _id(row.get("image_id")),
         "query_id": _id(row.get("query_id")),
-        "image_size": None if width is None else [int(width), int(height)],
-        **setting_fields(row),
-        "num_crops": plain(row["num_crops"]),
-        "num_vision_tokens": tokens[0],
-        "num_language_tokens": tokens[1],
+        "image_size": None if width is None or height is None else [width, height],
+        "grid": None,
+        "resolution": None,
+        **counts,
         # As the published files have it: the prompt, whose image tokens are counted again.
-        "num_total_tokens": plain_sum(*tokens),
-        "num_output_tokens": plain(row["num_output_tokens"]),
+        "num_total_tokens": plain_sum(counts["num_vision_tokens"], counts[MOTIVATION_PROMPT]),
+        "max_new_tokens": None,
         "T_data_processing": plain(row.get("processing_ms")),
         "T_vision_encoder": plain(row["vision_encoder_ms"]),
         "T_projector": plain(row["projector_ms"]),
@@ -92,19 +86,18 @@ def _row(row: dict[Any, Any]) -> dict[str, Any]:
         "T_vision_total": vision,
         "T_LLM_prefill": plain(row["llm_prefill_ms"]),
         # Where nothing is decoded, published files have no decode rather than one of no time.
-        "T_LLM_decode": plain(row["llm_decode_ms"]) if decodes else None,
+        "T_LLM_decode": None if counts["num_output_tokens"] == 1 and decode == 0 else decode,
         "T_total": plain(row["total_ms"]),
         "T_system_total": plain(row.get("system_total_ms")),
-        "T_other": plain(row.get("other_ms")),
         **{field: plain(row.get(column)) for field, column in FLOPS.items()},
-        **own_fields(row),
     }
 
 
 def _id(value: Any) -> int | str | None:
     """An id as files have it: whole numbers as numbers."""
     text = plain(value)
-    return int(text) if isinstance(text, str) and text.isdecimal() and str(int(text)) == text else text
+    short = isinstance(text, str) and text.isascii() and text.isdecimal() and len(text) <= 15
+    return int(text) if short and str(int(text)) == text else text
 
 
 def _means(samples: pd.DataFrame) -> list[dict[str, Any]]:
@@ -112,12 +105,10 @@ def _means(samples: pd.DataFrame) -> list[dict[str, Any]]:
     rows = []
     for _, group in samples.groupby(["grid_rows", "grid_columns"], sort=True):
         first: dict[Any, Any] = group.iloc[0].to_dict()
-        fields = [*LATENCIES.values(), *FLOPS.values()]
+        fields = [*LATENCIES.values(), *MORE_LATENCIES.values(), *FLOPS.values()]
         means = {column: group[column].mean() for column in fields if column in group}
-        mean = _row(first | means | {"image_id": None, "query_id": None, "image_width": None})
-        # What is one sample's alone is not a mean's.
-        alone = {"setting", *own_fields(first)}
-        rows.append({field: value for field, value in mean.items() if field not in alone})
+        row = first | means | {"image_id": None, "query_id": None, "image_width": None}
+        rows.append({**_published_row(row), **knob_fields(row)})
     return rows
 
 
@@ -133,10 +124,10 @@ def holds_motivation(document: Any) -> bool:
     )
 
 
-def read_motivation(document: Any, data: bytes, name: str) -> ResultFile:
+def read_motivation(document: Any, data: bytes, name: str) -> Imported:
     """A Motivation result file, ours or published; also a bare list of its rows.
 
-    Zeros that come from the published subtraction are taken in as missing (see `rows.drop_zeros`).
+    Zeros that come from the published subtraction are imported as missing (see `rows.drop_zeros`).
 
     Args:
         document: What the file holds.
@@ -161,26 +152,27 @@ def read_motivation(document: Any, data: bytes, name: str) -> ResultFile:
     unknown = [number for number, row in enumerate(rows, start=1) if not any(field in row for field in KNOWN_FIELDS)]
     if unknown:
         raise FormatError(f"{name}: rows {some(unknown)} of {where} have no known field, such as T_total.")
-    experiment = _experiment_of(document, rows)
-    origin = read_origin(document, experiment.name)
-    settings = _Settings(origin)
-    records, zeros = read_rows(rows, name, where, MOTIVATION_COUNTS, settings.of_row)
-    for record in records:
-        if record.get("num_output_tokens") == 1 and "llm_decode_ms" not in record:
-            record["llm_decode_ms"] = 0.0
-    details = kept_details(origin) | {key: document[key] for key in _KEPT_KEYS if key in document}
-    if zeros:
+    metadata = read_metadata(document, name)
+    experiment = _experiment_of(document, rows, metadata.experiment)
+    found = read_rows(rows, name, where, settings=metadata.settings, key=_key)
+    details = metadata.details
+    if details is None:
+        details = read_details({key: document[key] for key in _KEPT_KEYS if key in document}, name)
+    if zeros := details.get("zeros", 0) + found.zeros:
         details["zeros"] = zeros
     if experiment.name == "vision_tokens_vs_latency" and not samples:
         details["means"] = True
-    return import_records(data, name, experiment.name, settings.rows, origin, details, records)
+    return import_records(data, name, experiment.name, found.settings, metadata, details, found.samples)
 
 
-def _experiment_of(document: dict[str, Any], rows: list[dict[str, Any]]) -> Motivation:
-    """Which experiment a file is of, by what it holds."""
-    metadata = document.get("metadata")
-    named = metadata.get("experiment") if isinstance(metadata, dict) else None
-    if isinstance(named, str) and named in MOTIVATION:
+def _key(knobs: dict[str, Any], number: int) -> Hashable:
+    """What tells settings apart; a row that says neither its picture nor its question is one of its own."""
+    return tuple(sorted(knobs.items())) if knobs.get("image_id") or knobs.get("query_id") else number
+
+
+def _experiment_of(document: dict[str, Any], rows: list[dict[str, Any]], named: str | None) -> Motivation:
+    """Which experiment a file is of: the one that it names, else by what it holds."""
+    if named in MOTIVATION:
         return MOTIVATION[named]
 
     def known(field: str) -> bool:
@@ -201,55 +193,3 @@ def _experiment_of(document: dict[str, Any], rows: list[dict[str, Any]]) -> Moti
     if absent("T_LLM_decode") and not absent("T_LLM_prefill"):
         return MOTIVATION["component_profiling"]
     return MOTIVATION["latency_distribution"]
-
-
-class _Settings:
-    """The settings of a file: those of the run that it was written from, else those that its rows name.
-
-    Attributes:
-        rows: The settings, as the database keeps them.
-    """
-
-    def __init__(self, origin: Origin) -> None:
-        self._origin = origin
-        self.rows = list(origin.settings)
-        self._known: dict[Any, int] = {}
-
-    def of_row(self, number: int, row: dict[str, Any]) -> int:
-        """The setting of a row; one that says neither its picture nor its question is one of its own.
-
-        Raises:
-            ValueError: It names one that cannot be.
-        """
-        if self._origin.spec:
-            return self._origin.setting(row.get("setting"))
-        found = {**read_setting(row), **_read_query(row)}
-        key = tuple(sorted(found.items())) if found.keys() & {"image_id", "query_id"} else number
-        if key not in self._known:
-            self._known[key] = len(self.rows)
-            self.rows.append(found)
-        return self._known[key]
-
-
-def _read_query(row: dict[str, Any]) -> dict[str, Any]:
-    """What a row says of its picture and question.
-
-    Raises:
-        ValueError: A size is no two counts, or an id neither text nor number.
-    """
-    found: dict[str, Any] = {}
-    for field in ("image_id", "query_id"):
-        value = row.get(field)
-        if isinstance(value, bool) or not isinstance(value, str | int | float | None):
-            raise ValueError("no id")
-        if value is not None:
-            found[field] = str(read_count(value)) if isinstance(value, float) else str(value)
-    size = row.get("image_size")
-    if size is not None:
-        if not isinstance(size, list) or len(size) != 2:
-            raise ValueError("no size")
-        width, height = (read_count(side) for side in size)
-        if not width or not height:
-            raise ValueError("no size")
-        found |= {"image_width": width, "image_height": height}
-    return found

@@ -7,26 +7,19 @@ from typing import TYPE_CHECKING, Any
 
 from profcore.errors import FormatError
 from profcore.experiments.knobs import CATALOGUE, Experiment
-from profcore.formats.common import (
+from profcore.formats.fields import LATENCIES, PROFILING_PROMPT, BadValueError, latency, read_knobs
+from profcore.formats.metadata import import_records, no_setting_twice, read_metadata, unsupported_percentiles
+from profcore.formats.rows import Rows, read_rows, wrong_rows
+from profcore.formats.values import (
     STATISTICS,
-    Origin,
-    ResultFile,
-    import_records,
-    kept_details,
+    knob_fields,
+    mask_fields,
+    measured_fields,
     plain,
-    plain_sum,
     published_block,
-    read_origin,
-    too_few,
-)
-from profcore.formats.rows import (
-    COUNTS,
-    STAGE_LATENCIES,
-    own_fields,
-    read_latency,
-    read_rows,
-    read_setting,
-    setting_fields,
+    published_vision,
+    whole_or_none,
+    with_grid,
 )
 from profcore.spec.stages import Knob
 from profcore.spec.text import some
@@ -34,71 +27,106 @@ from profcore.spec.text import some
 if TYPE_CHECKING:
     import pandas as pd
 
+    from profcore.formats.metadata import Imported
     from profcore.storage.spool import Record
 
-PROFILING_COUNTS = {**COUNTS, "num_input_text_tokens": "num_input_tokens"}
+_COUNTS = {
+    "num_vision_tokens": "num_vision_tokens",
+    PROFILING_PROMPT: "num_input_tokens",
+    "num_output_tokens": "num_output_tokens",
+}
 
 
 # Out
 
 
-def profiling_json(experiment: Experiment, samples: pd.DataFrame, metadata: dict[str, Any]) -> str:
+def profiling_json(
+    experiment: Experiment, samples: pd.DataFrame, metadata: dict[str, Any], summaries: pd.DataFrame | None = None
+) -> str:
     """A run's results in the published profiling format.
 
     Args:
         experiment: Which experiment the run is.
         samples: As `Store.sample_table(run_id).to_pandas()` gives them.
         metadata: Where the figures come from; an extra top-level key.
+        summaries: As `Store.summaries`, of a run that came without samples.
     """
-    summary, sizes = [], []
-    for _, group in samples.groupby("setting", sort=True):
-        entry = _setting_entry(experiment, group.iloc[0].to_dict())
-        if experiment.blocks is None:
-            described = ["llm_prefill_ms"]
-            entry.update(published_block(group["llm_prefill_ms"]))
-        else:
-            described = list(experiment.blocks.values())
-            entry.update({name: published_block(group[column]) for name, column in experiment.blocks.items()})
-        summary.append(entry)
-        sizes.append(int(group[described].notna().sum().min()))
-    ordered = samples.sort_values(["setting", "sample_id"])
-    rows = [_published_row(experiment, row) for row in ordered.to_dict("records")]
-    document = {"summary": summary, "all_samples": rows, "metadata": {**metadata, **too_few(sizes)}}
+    if samples.empty and summaries is not None:
+        summary, rows = _known_summary(experiment, summaries, metadata.get("settings") or []), []
+    else:
+        summary = _counted_summary(experiment, samples)
+        ordered = samples.sort_values(["setting", "sample_id"])
+        rows = [_published_row(experiment, row) for row in ordered.to_dict("records")]
+        metadata = {**metadata, **unsupported_percentiles(samples)}
+    document = {
+        "summary": summary,
+        "all_samples": rows,
+        "metadata": {"experiment": experiment.name, **metadata},
+    }
     return json.dumps(document, indent=2, ensure_ascii=False, allow_nan=False)
 
 
-def _setting_entry(experiment: Experiment, row: dict[Any, Any]) -> dict[str, Any]:
-    """The fields by which a published file names a setting, the experiment's own knob first; the others follow."""
-    fields = setting_fields(row)
-    named = {experiment.field: fields[experiment.field]}
+def _counted_summary(experiment: Experiment, samples: pd.DataFrame) -> list[dict[str, Any]]:
+    summary = []
+    for _, group in samples.groupby("setting", sort=True):
+        entry = _setting_fields(experiment, group.iloc[0].to_dict())
+        if experiment.blocks is None:
+            entry.update(published_block(group["llm_prefill_ms"]))
+        else:
+            entry.update({name: published_block(group[column]) for name, column in experiment.blocks.items()})
+        summary.append(entry)
+    return summary
+
+
+def _known_summary(
+    experiment: Experiment, summaries: pd.DataFrame, settings: list[dict[str, Any]]
+) -> list[dict[str, Any]]:
+    """A summary that came without samples, as it came."""
+    known = {(row["setting"], row["metric"]): row for row in summaries.to_dict("records")}
+    summary = []
+    for place, setting in enumerate(settings):
+        entry: dict[str, Any] = {}
+        for name, column in (experiment.blocks or {"": "llm_prefill_ms"}).items():
+            row = known.get((place, column))
+            if row:
+                block = {key: plain(row[key.lower()]) for key in STATISTICS}
+                entry |= {name: block} if name else block
+        if entry:
+            summary.append({**setting, **entry})
+    return summary
+
+
+def _setting_fields(experiment: Experiment, row: dict[Any, Any]) -> dict[str, Any]:
+    """The fields by which a published file names a setting."""
     if experiment.knob is Knob.VISION_TOKENS:
-        named |= {
-            "resolution": fields["resolution"],
-            "num_crops": plain(row["num_crops"]),
-            "num_vision_tokens": plain(row["num_vision_tokens"]),
+        return {
+            **with_grid(row),
+            "num_crops": whole_or_none(row["num_crops"]),
+            "num_vision_tokens": whole_or_none(row["num_vision_tokens"]),
         }
-    return named | {field: value for field, value in fields.items() if value is not None and field not in named}
+    if experiment.knob is Knob.ACTIVE_BLOCKS:
+        return mask_fields(row)
+    return {experiment.field: knob_fields(row)[experiment.field]}
 
 
 def _published_row(experiment: Experiment, row: dict[Any, Any]) -> dict[str, Any]:
-    vision = plain_sum(row["vision_encoder_ms"], row["projector_ms"])
-    if vision is None:
-        vision = plain(row.get("vision_total_ms"))
-    fields = {"sample_id": int(row["sample_id"]), "setting": int(row["setting"]), **_setting_entry(experiment, row)}
-    fields.update({name: plain(row[column]) for name, column in STAGE_LATENCIES.items()})
-    fields["T_vision_total"] = vision
-    fields["T_other"] = plain(row["other_ms"])
-    fields.update({name: plain(row[column]) for name, column in PROFILING_COUNTS.items()})
-    return fields | own_fields(row)
+    fields = {**measured_fields(row), **_setting_fields(experiment, row)}
+    fields.update({name: plain(row[column]) for name, column in LATENCIES.items()})
+    fields["T_vision_total"] = published_vision(row)
+    fields["T_data_processing"] = plain(row.get("processing_ms"))
+    fields["T_system_total"] = plain(row.get("system_total_ms"))
+    fields["num_crops"] = whole_or_none(row["num_crops"])
+    fields.update({name: whole_or_none(row[column]) for name, column in _COUNTS.items()})
+    return {**fields, **knob_fields(row)}
 
 
 # In
 
 
-def read_profiling(document: Any, data: bytes, name: str) -> ResultFile:
+def read_profiling(document: Any, data: bytes, name: str) -> Imported:
     """A profiling result file, ours or published; also the older bare list, which holds the summary alone.
 
-    Zeros that come from the published subtraction are taken in as missing (see `rows.drop_zeros`).
+    Zeros that come from the published subtraction are imported as missing (see `rows.drop_zeros`).
 
     Args:
         document: What the file holds.
@@ -117,104 +145,99 @@ def read_profiling(document: Any, data: bytes, name: str) -> ResultFile:
         raise FormatError(f"{name} is no profiling result: summary and all_samples must be lists of objects.")
     if not summary and not rows:
         raise FormatError(f"{name} holds no result.")
-    experiment = _experiment_of([*rows, *summary], name)
-    origin = read_origin(document, experiment.name)
-    settings = _Settings(experiment, origin)
-    samples, zeros = read_rows(rows, name, "all_samples", PROFILING_COUNTS, settings.of_row)
-    records = samples or _read_summary(summary, experiment, settings, name)
-    details = {**kept_details(origin), **({"zeros": zeros} if zeros else {})}
-    return import_records(data, name, experiment.name, settings.rows, origin, details, records)
+    metadata = read_metadata(document, name)
+    experiment = _experiment_of([*rows, *summary], metadata.experiment, name)
+    if rows:
+        found = read_rows(rows, name, "all_samples", settings=metadata.settings)
+        if metadata.settings is None:
+            _add_unsampled(found, summary, experiment, name)
+    else:
+        found = _read_summary(summary, experiment, metadata.settings, name)
+    details = dict(metadata.details or {})
+    if zeros := details.get("zeros", 0) + found.zeros:
+        details["zeros"] = zeros
+    _check_knob(experiment, found.settings, name)
+    return import_records(data, name, experiment.name, found.settings, metadata, details, found.samples)
 
 
-def _experiment_of(rows: list[dict[str, Any]], name: str) -> Experiment:
-    """The experiment whose field every row has; of several, the one that the rows name first."""
-    fields = {experiment.field: experiment for experiment in CATALOGUE.values()}
-    having = {field: [row.get(field) is not None for row in rows] for field in fields}
-    everywhere = [field for field, has in having.items() if all(has)]
-    if everywhere:
-        # Our own rows name every knob, and the one that was turned before the others.
-        return fields[min(everywhere, key=list(rows[0]).index)]
-    for field, has in having.items():
-        if any(has):
-            lacking = [number for number, known in enumerate(has, start=1) if not known]
-            raise FormatError(f"{name}: rows {some(lacking)} lack the field {field}.")
-    raise FormatError(f"{name} is no profiling result: its rows have none of the fields {', '.join(fields)}.")
+def _experiment_of(rows: list[dict[str, Any]], named: str | None, name: str) -> Experiment:
+    """The experiment that the file names, else the one whose field every row has."""
+    candidates = [CATALOGUE[named]] if named in CATALOGUE else list(CATALOGUE.values())
+    having = {each.name: [row.get(each.field) is not None for row in rows] for each in candidates}
+    for experiment in candidates:
+        if all(having[experiment.name]):
+            return experiment
+    for experiment in candidates:
+        lacking = [number for number, has in enumerate(having[experiment.name], start=1) if not has]
+        if len(lacking) < len(rows) or len(candidates) == 1:
+            raise FormatError(f"{name}: rows {some(lacking)} lack the field {experiment.field}.")
+    fields = ", ".join(experiment.field for experiment in CATALOGUE.values())
+    raise FormatError(f"{name} is no profiling result: its rows have none of the fields {fields}.")
 
 
-class _Settings:
-    """The settings of a file: those of the run that it was written from, else those that its rows name.
-
-    Attributes:
-        rows: The settings, as the database keeps them.
-    """
-
-    def __init__(self, experiment: Experiment, origin: Origin) -> None:
-        self._experiment, self._origin = experiment, origin
-        self.rows = list(origin.settings)
-        self._known: dict[tuple[Any, ...], int] = {}
-
-    def of_row(self, number: int, row: dict[str, Any]) -> int:
-        """The setting of a row.
-
-        Raises:
-            ValueError: It names none, or one that cannot be.
-        """
-        del number
-        if self._origin.spec:
-            return self._origin.setting(row.get("setting"))
-        found = read_setting(row)
-        column = _SETTING_COLUMN[self._experiment.knob]
-        if column not in found:
-            raise ValueError("no setting")
-        key = tuple(sorted(found.items()))
-        if key not in self._known:
-            self._known[key] = len(self.rows)
-            self.rows.append(found)
-        return self._known[key]
+def _check_knob(experiment: Experiment, settings: list[dict[str, Any]], name: str) -> None:
+    """Whether every setting says where its knob stands."""
+    lacking = [place for place, each in enumerate(settings) if experiment.setting_column not in each]
+    if lacking:
+        raise FormatError(f"{name}: settings {some(lacking)} lack their {experiment.field}.")
 
 
-_SETTING_COLUMN = {
-    Knob.VISION_TOKENS: "grid_columns",
-    Knob.TOP_K: "top_k",
-    Knob.ACTIVE_BLOCKS: "active_blocks",
-    Knob.OUTPUT_TOKENS: "output_tokens",
-}
+def _add_unsampled(found: Rows, summary: list[dict[str, Any]], experiment: Experiment, name: str) -> None:
+    """Add the settings that the summary alone names."""
+    wrong: dict[str, list[int]] = {}
+    for number, entry in enumerate(summary, start=1):
+        try:
+            knobs = read_knobs(entry)
+        except BadValueError as error:
+            wrong.setdefault(str(error), []).append(number)
+            continue
+        if not any(_agree(knobs, setting) for setting in found.settings):
+            found.settings.append(knobs)
+    if wrong:
+        raise wrong_rows(name, "summary", wrong)
+
+
+def _agree(knobs: dict[str, Any], setting: dict[str, Any]) -> bool:
+    return all(setting.get(column, value) == value for column, value in knobs.items())
 
 
 def _read_summary(
-    summary: list[dict[str, Any]], experiment: Experiment, settings: _Settings, name: str
-) -> list[Record]:
-    records: list[Record] = []
-    wrong = []
+    summary: list[dict[str, Any]], experiment: Experiment, settings: list[dict[str, Any]] | None, name: str
+) -> Rows:
+    """A summary without samples: a setting for each entry."""
+    found = Rows(settings=list(settings or ()))
+    wrong: dict[str, list[int]] = {}
+    places: list[int] = []
     for number, entry in enumerate(summary, start=1):
-        blocks = (
-            {"llm_prefill_ms": entry}
-            if experiment.blocks is None
-            else {column: entry.get(block) for block, column in experiment.blocks.items()}
-        )
         try:
-            setting = settings.of_row(number, entry)
-            for column, block in blocks.items():
-                records.append({"type": "summary", "setting": setting, "metric": column, **_statistics(block)})
-        except (KeyError, TypeError, ValueError, OverflowError):
-            wrong.append(number)
+            knobs = read_knobs(entry)
+            known = found.settings
+            place = next((place for place, each in enumerate(known) if each == knobs), len(known))
+            records = [
+                {"type": "summary", "setting": place, "metric": column, **_read_block(block)}
+                for column, block in _blocks(experiment, entry).items()
+            ]
+        except BadValueError as error:
+            wrong.setdefault(str(error), []).append(number)
+            continue
+        if place == len(known):
+            known.append(knobs)
+        places.append(place)
+        found.samples += records
     if wrong:
-        raise FormatError(
-            f"{name}: rows {some(wrong)} of summary lack their statistics, or have one below 0, or no value of "
-            f"{experiment.field}."
-        )
-    return records
+        raise wrong_rows(name, "summary", wrong)
+    no_setting_twice(name, "summary", places)
+    return found
 
 
-def _statistics(block: Any) -> dict[str, float | None]:
-    """A statistics block's values.
+def _blocks(experiment: Experiment, entry: dict[str, Any]) -> dict[str, Any]:
+    """An entry's statistics blocks by the column that they describe."""
+    if experiment.blocks is None:
+        return {"llm_prefill_ms": entry}
+    return {column: entry.get(block) for block, column in experiment.blocks.items()}
 
-    Raises:
-        ValueError: One is no number of 0 or more.
-        KeyError: The median is missing.
-        TypeError: It is no block.
-    """
-    statistics = {key: read_latency(block[key]) for key in STATISTICS if key in block}
-    if statistics["P50"] is None:
-        raise ValueError("no median")
-    return statistics
+
+def _read_block(block: Any) -> Record:
+    if not isinstance(block, dict) or block.get("P50") is None:
+        raise BadValueError("they lack their statistics, such as P50")
+    return {key: latency(key, block[key]) for key in STATISTICS if block.get(key) is not None}

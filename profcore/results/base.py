@@ -6,16 +6,14 @@ import json
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
 import pandas as pd
 
 from profcore import stats
+from profcore.formats.metadata import written_settings
 from profcore.spec.stages import State
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
-
-_OF_SETTINGS = ("prefill_experts", "kl", "accuracy", "quality_queries", "quality_failed", "failed")
 
 
 @dataclass(frozen=True)
@@ -72,21 +70,8 @@ class MeasuredRun:
             "environment": self.run["environment"],
             "ceilings": self.run["ceilings"],
             "details": self.run["details"],
-            "settings": self._described_settings(),
+            "settings": written_settings(self.settings),
         }
-
-    def _described_settings(self) -> list[dict[str, Any]]:
-        """What is known of each setting besides its knobs: experts counted, quality, why it failed."""
-        rows = []
-        for row in self.settings.to_dict("records"):
-            known = {column: row.get(column) for column in _OF_SETTINGS}
-            counts = known.pop("prefill_experts")
-            found = {column: value for column, value in known.items() if value is not None and value == value}
-            if isinstance(counts, list | np.ndarray):
-                found["prefill_experts"] = [int(count) for count in counts]
-            if found:
-                rows.append({"setting": int(row["setting"]), **found})
-        return rows
 
 
 def tell_apart(names: Mapping[str, str], moments: Mapping[str, Any] | None = None) -> dict[str, str]:

@@ -20,6 +20,11 @@ if TYPE_CHECKING:
     from profcore.storage.frames import SpoolReader
     from profcore.storage.read import Reader
 
+_PUBLISHED_PARAMETERS = {
+    "params_vision_encoder": "Vision encoder",
+    "params_projector": "Projector",
+    "params_llm": "LLM",
+}
 _COUNTS = ["num_crops", "num_vision_tokens", "num_input_tokens", "num_output_tokens"]
 _NAMES = ["image_id", "query_id", "image_width", "image_height", "grid_rows", "grid_columns", "output_tokens"]
 
@@ -106,22 +111,20 @@ def _points(samples: pd.DataFrame, settings: pd.DataFrame) -> pd.DataFrame:
     return points.assign(picture=points["image_id"].fillna(points["query_id"]).fillna(alone).astype(str))
 
 
-_PUBLISHED_PARAMETERS = {
-    "params_vision_encoder": "Vision encoder",
-    "params_projector": "Projector",
-    "params_llm": "LLM",
-}
-
-
 def _file_parameters(details: dict[str, Any]) -> list[Parameters]:
     """The parameters that a file gives, all of them taken for active; empty where it gives none."""
     given = details.get("parameters")
     if not isinstance(given, dict):
         return []
     known = {name: number for name, number in given.items() if isinstance(number, int | float)}
-    if known.keys() & _PUBLISHED_PARAMETERS.keys():
-        # Of published files the parts alone: sums of them are there too, and numbers of experts.
-        known = {label: known[name] for name, label in _PUBLISHED_PARAMETERS.items() if name in known}
+    if "params_llm" in known:
+        # As the published scripts name them: sums over the components stand beside the components.
+        active = {"params_llm": int(known.get("params_llm_active", known["params_llm"]))}
+        return [
+            Parameters(title, int(known[name]), active.get(name, int(known[name])))
+            for name, title in _PUBLISHED_PARAMETERS.items()
+            if name in known
+        ]
     return [Parameters(str(name), int(number), int(number)) for name, number in known.items()]
 
 

@@ -92,7 +92,8 @@ def _name_setting(experiment: Experiment, row: dict[Any, Any], tokens: pd.Series
         return int(row["top_k"]), str(row["top_k"]), f"top-k {row['top_k']}"
     if experiment.knob is Knob.OUTPUT_TOKENS:
         return int(row["output_tokens"]), str(row["output_tokens"]), _count(row["output_tokens"], "output token")
-    blocks, mask = row["active_blocks"], row["block_mask"] or ""
+    # A file may know the mask of some settings alone; a frame then holds NaN for the others.
+    blocks, mask = int(row["active_blocks"]), row["block_mask"] if isinstance(row["block_mask"], str) else ""
     # Only a mask that is not simply the first N needs naming.
     if "01" in mask:
         return int(blocks), f"{blocks}|{mask}", f"{_count(blocks, 'active block')}, mask {mask}"

@@ -24,9 +24,6 @@ def run_shape(environment: dict[str, Any]) -> MolmoConfig | None:
     if not shape:
         return PRESETS.get(str(environment.get("model")))
     try:
-        numbers = [*shape["vit_layers"], *(value for name, value in shape.items() if name != "vit_layers")]
-        if any(isinstance(number, bool) or not isinstance(number, int | float) for number in numbers):
-            return None
         return MolmoConfig(**{**shape, "vit_layers": tuple(shape["vit_layers"])})
     except (TypeError, KeyError):
         return None
@@ -90,8 +87,8 @@ def _floors(
         setting = row["setting"]
         if setting not in first.index or first.loc[setting].isna().any():
             continue
-        if pd.isna(row.get("top_k")) or pd.isna(row.get("active_blocks")):
-            # A file of others may leave out the knobs that it held; there is no floor without them.
+        if pd.isna(row["top_k"]) or pd.isna(row["active_blocks"]):
+            # A file may not say where the other knobs stood; then nobody knows what there was to do.
             continue
         counts = first.loc[setting]
         routed = row.get("prefill_experts")
