@@ -27,7 +27,7 @@ def _table() -> None:
         return
     rows = [
         {
-            "When (UTC)": pd.Timestamp(run["created_at"]).strftime("%Y-%m-%d %H:%M"),
+            "When (UTC)": pd.Timestamp(run["created_at"]).strftime("%Y-%m-%d %H:%M:%S"),
             "Experiment": experiment_title(run["experiment"]),
             "State": run["state"],
             "Samples": run["num_samples"],

@@ -81,8 +81,10 @@ def quality(summary: pd.DataFrame, settings: pd.DataFrame, measure: str) -> alt.
         measure: 'kl' or 'accuracy'.
     """
     totals = summary.loc[summary["metric"] == "total_ms", ["setting", "median", "low", "high", "n"]]
-    rows = totals.merge(settings[["setting", "x", "title", "kl", "accuracy"]], on="setting").dropna(subset=[measure])
-    rows = rows.sort_values("x")
+    named = settings[["setting", "x", "label", "title", "kl", "accuracy"]]
+    rows = totals.merge(named, on="setting").dropna(subset=[measure]).sort_values(["x", "setting"])
+    # Settings of equally many blocks are told apart by their masks, and no line joins them.
+    rows = rows.assign(line=rows.groupby("x").cumcount())
     titles = {"kl": "KL divergence from the full model (nats)", "accuracy": "VQA accuracy"}
     x = alt.X(f"{measure}:Q", title=titles[measure], axis=alt.Axis(format="%" if measure == "accuracy" else "~g"))
     y = alt.Y("median:Q", title="Total latency (ms)", scale=alt.Scale(zero=True))
@@ -95,7 +97,7 @@ def quality(summary: pd.DataFrame, settings: pd.DataFrame, measure: str) -> alt.
         alt.Tooltip("n:Q", title="Samples"),
     ]
     base = alt.Chart(rows).encode(x=x, y=y, tooltip=tooltip)
-    line = base.mark_line(color=LINE, strokeWidth=1.5).encode(order="x:Q")
+    line = base.mark_line(color=LINE, strokeWidth=1.5).encode(order="x:Q", detail="line:N")
     points = base.mark_point(color=SUM_COLOUR, filled=True, size=60, opacity=1)
-    labels = base.mark_text(align="left", dx=7, dy=-6, color=LINE).encode(text="x:Q")
+    labels = base.mark_text(align="left", dx=7, dy=-6, color=LINE, lineBreak="|").encode(text="label:N")
     return alt.layer(line, points, labels).properties(height=HEIGHT)

@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 
 from profcore.charts.base import COMPONENT_COLOURS, DECADES, ERROR, HEIGHT, LINE, STAGE_COLOURS, SUM_COLOUR
+from profcore.charts.tokens import TokenAxes, circles, intervals, median_tooltip
 from profcore.spec.stages import MODEL_STAGES, TTFT_STAGES, Stage
 from profcore.stats import METRIC_LABELS, SMALLEST_FOR_P95, SMALLEST_FOR_P99, median_interval, percentile
 
@@ -192,49 +193,34 @@ def over_tokens(points: pd.DataFrame, column: str, metrics: Sequence[str], log: 
     long, medians = _long(drawn, column, present), _medians(points, column, present)
     if log:
         long, medians = long[long["value"] > 0], medians[medians["median"] > 0]
-    x, y_scale, y_axis = _token_axes(column, medians["x"], log)
-    title = "Latency (ms, log scale)" if log else "Latency (ms)"
-    colour = _metric_colour(present)
-    circles = (
-        alt.Chart(long)
-        .mark_circle(size=28, opacity=0.35)
-        .encode(
-            x=x,
-            y=alt.Y("value:Q", title=title, scale=y_scale, axis=y_axis),
-            color=colour,
-            tooltip=[
-                alt.Tooltip("title:N", title="Picture"),
-                alt.Tooltip("name:N", title="Latency"),
-                alt.Tooltip("x:Q", title=_AXES[column]),
-                alt.Tooltip("value:Q", title="Median (ms)", format=",.3f"),
-                alt.Tooltip("n:Q", title="Samples"),
-            ],
-        )
+    places = sorted(medians["x"].unique().tolist())
+    axes = TokenAxes(_AXES[column], "Latency (ms, log scale)" if log else "Latency (ms)", log, places)
+    colour = _by_latency(present)
+    latency = alt.Tooltip("name:N", title="Latency")
+    said = [alt.Tooltip("title:N", title="Picture"), latency, alt.Tooltip("n:Q", title="Samples")]
+    tooltip = median_tooltip(axes, latency, "Pictures")
+    lines = (
+        alt.Chart(medians)
+        .mark_line(strokeWidth=2, point=alt.OverlayMarkDef(size=36, filled=True))
+        .encode(x=axes.x, y=axes.y("median"), color=colour, tooltip=tooltip)
     )
-    return alt.layer(circles, *_median_lines(medians, x, y_scale, title, colour, _AXES[column])).properties(
-        height=HEIGHT
-    )
+    layers = [circles(long, axes, colour, said), lines, intervals(medians, axes, colour, tooltip)]
+    return alt.layer(*layers).properties(height=HEIGHT)
 
 
-def _metric_colour(metrics: Sequence[str]) -> alt.Color:
-    """Each latency in the colour of its stage."""
+def _by_latency(metrics: Sequence[str]) -> alt.Color:
+    """A colour for each latency: that of its stage."""
     colours = {stage.column: STAGE_COLOURS[stage] for stage in Stage}
-    domain, range_ = [METRIC_LABELS[each] for each in metrics], [colours.get(each, LINE) for each in metrics]
-    legend = alt.Legend(title=None, orient="top", symbolType="stroke", symbolStrokeWidth=3, symbolOpacity=1)
-    return alt.Color("name:N", scale=alt.Scale(domain=domain, range=range_), legend=legend)
-
-
-def _token_axes(column: str, values: pd.Series, log: bool) -> tuple[alt.X, alt.Scale, alt.Axis]:
-    """The axis of tokens, and scale and axis of latency."""
-    x_scale = alt.Scale(type="log", base=2, nice=False, padding=14) if log else alt.Scale(zero=False, padding=14)
-    x_axis = alt.Axis(values=sorted(values.unique().tolist()), format="d") if log else alt.Axis()
-    y_scale = alt.Scale(type="log", nice=False, padding=14) if log else alt.Scale(zero=True)
-    y_axis = alt.Axis(values=DECADES, format="~r") if log else alt.Axis()
-    return alt.X("x:Q", title=_AXES[column], scale=x_scale, axis=x_axis), y_scale, y_axis
+    names = [METRIC_LABELS[metric] for metric in metrics]
+    return alt.Color(
+        "name:N",
+        scale=alt.Scale(domain=names, range=[colours.get(metric, LINE) for metric in metrics]),
+        legend=alt.Legend(title=None, orient="top", symbolType="stroke", symbolStrokeWidth=3, symbolOpacity=1),
+    )
 
 
 def _medians(points: pd.DataFrame, column: str, metrics: Sequence[str]) -> pd.DataFrame:
-    """The median over the points with the same number of tokens, with its interval."""
+    """The medians of pictures with the same number of tokens."""
     rows = []
     for metric in metrics:
         for x, group in points.groupby(column):
@@ -242,30 +228,6 @@ def _medians(points: pd.DataFrame, column: str, metrics: Sequence[str]) -> pd.Da
             if found.n:
                 rows.append([x, METRIC_LABELS[metric], found.value, found.low, found.high, found.n])
     return pd.DataFrame(rows, columns=["x", "name", "median", "low", "high", "n"])
-
-
-def _median_lines(
-    medians: pd.DataFrame, x: alt.X, y_scale: alt.Scale, title: str, colour: alt.Color, tokens: str
-) -> list[alt.Chart]:
-    """Lines through the medians, and their intervals."""
-    tooltip = [
-        alt.Tooltip("name:N", title="Latency"),
-        alt.Tooltip("x:Q", title=tokens),
-        alt.Tooltip("median:Q", title="Median (ms)", format=",.3f"),
-        alt.Tooltip("low:Q", title="95 % interval from (ms)", format=",.3f"),
-        alt.Tooltip("high:Q", title="to (ms)", format=",.3f"),
-        alt.Tooltip("n:Q", title="Pictures"),
-    ]
-    base = alt.Chart(medians).encode(x=x, color=colour, tooltip=tooltip)
-    lines = base.mark_line(strokeWidth=2, point=alt.OverlayMarkDef(size=36, filled=True)).encode(
-        y=alt.Y("median:Q", title=title, scale=y_scale)
-    )
-    errors = (
-        alt.Chart(medians.dropna(subset=["low", "high"]))
-        .mark_errorbar(thickness=1.5)
-        .encode(x=x, y=alt.Y("low:Q", title=title, scale=y_scale), y2="high:Q", color=colour, tooltip=tooltip)
-    )
-    return [lines, errors]
 
 
 def _long(points: pd.DataFrame, column: str, metrics: Sequence[str]) -> pd.DataFrame:

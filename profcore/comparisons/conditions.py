@@ -232,7 +232,7 @@ def find_differences(given: Sequence[Conditions], leave_out: Collection[str] = (
             if (text := _said(each, called)) is not None:
                 said.setdefault(text, []).append(each.name)
         if len(said) > 1:
-            found.append(f"{called}: " + "; ".join(f"{text} ({', '.join(who)})" for text, who in said.items()))
+            found.append(f"{called}: " + "; ".join(f"{text} ({' and '.join(who)})" for text, who in said.items()))
     return found + [text for each in named if (text := _unsaid(each, leave_out))]
 
 

@@ -90,7 +90,11 @@ def tell_apart(names: Mapping[str, str], moments: Mapping[str, Any] | None = Non
 
 
 def run_titles(runs: pd.DataFrame) -> pd.Series:
-    """What each of `Store.runs` was measured on, in a few words: its name, or its device, model and weights."""
+    """What each of `Store.runs` was measured on, in a few words: its name, or its device, model and weights.
+
+    Runs of one experiment that are alike in this and in the second they were asked for, as files imported together may
+    be, also have their id.
+    """
 
     def title(run: pd.Series) -> str:
         if isinstance(run["name"], str):
@@ -104,4 +108,8 @@ def run_titles(runs: pd.DataFrame) -> pd.Series:
         by = f", {engine}" if engine else ""
         return f"{environment.get('model') or target.get('model')}{by}{weights} on {device}"
 
-    return runs.apply(title, axis=1) if len(runs) else pd.Series(dtype=str)
+    if runs.empty:
+        return pd.Series(dtype=str)
+    titles = runs.apply(title, axis=1)
+    shown = pd.DataFrame({"title": titles, "at": runs["created_at"].dt.floor("s"), "of": runs["experiment"]})
+    return titles.where(~shown.duplicated(keep=False), titles + ", " + runs["id"])

@@ -102,8 +102,8 @@ def test_several_runs_are_compared_with_the_first_under_their_conditions(store):
     same = found.runs[runs[2]].stages.set_index("metric").loc["llm_prefill_ms"]
     assert (same["ratio"], same["verdict"]) == (pytest.approx(1), "same")
     assert found.differences == [
-        "GPU: a card (a, c); another card (b)",
-        "prompt: “Describe this image.” (a, b); “Why?” (c)",
+        "GPU: a card (a and c); another card (b)",
+        "prompt: “Describe this image.” (a and b); “Why?” (c)",
     ]
     rows = found.table("settings")
     row = rows[(rows["run"] == "b") & (rows["metric"] == "llm_prefill_ms")].iloc[0]

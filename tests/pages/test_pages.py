@@ -14,6 +14,7 @@ from profcore.results.sweep import load_result
 from profcore.spec.runs import RunSpec, Target
 from profcore.spec.stages import State
 from profcore.storage import spool
+from profcore.storage.store import Store
 from profcore.worker.profiles import ProfileKey
 from tests.support import ROOT, seconds, small_sweep, until
 
@@ -422,8 +423,12 @@ def test_the_sweep_stands_beside_real_pictures_on_a_first_visit(app):
     assert "TTFT: the sweep's slope is 0.013" in sentences
     assert "ms per vision token" in sentences
     assert "at equal tokens" in sentences
-    # Both defaults were measured on the same card, model, dtype, engine and clock.
-    assert "differ in more than their pictures" not in texts(test.caption)
+    # Both defaults were measured on the same card, model, dtype, engine and clock, and with the same knobs.
+    said = texts(test.caption)
+    assert "warm-up: 2 before each setting (sweep" in said
+    assert not any(f"{called}: " in said for called in ("GPU", "model", "dtype", "engine", "clock", "top-k", "blocks"))
+    assert "cannot be told:" in said
+    assert "not compared" not in sentences
     assert set(test.dataframe[0].value["latency"]) == {"Vision encoder", "Projector", "LLM prefill", "TTFT"}
     test.button_group(key="compared").set_value("Output tokens").run()
     assert not test.exception
@@ -445,6 +450,42 @@ def test_what_differs_is_named_beside_the_comparison(app, service, shared):
     assert "published.json does not say what it was measured on" in said
     assert "2 latencies of exactly 0 in this file" in said
     service.remove(published)
+
+
+def test_an_imported_file_is_shown_and_compared_only_when_it_is_chosen(app, service):
+    """Also one that says it was measured on the same card and is newer than every run of one's own."""
+    result = load_picture_result(service.store, service.store.latest("vision_tokens_vs_latency"))
+    imported = service.import_file(service.downloads.result_json(result).encode(), "results.json").run_id
+    try:
+        assert not any("results.json" in option for option in app("compare").multiselect[0].value)
+        flops = app("motivation")
+        flops.button_group(key="motivation").set_value("5 FLOPs vs latency").run()
+        assert not any("results.json" in str(option) for option in flops.multiselect[0].value)
+    finally:
+        service.remove(imported)
+
+
+def test_where_there_are_imports_alone_none_is_shown_until_it_is_chosen(tmp_path, monkeypatch, shared):
+    with Store(tmp_path / "data.duckdb") as store:
+        store.take_in_shipped()
+        for run_id in store.runs()["id"]:
+            store.remove(run_id)
+    monkeypatch.setenv("PROFCORE_DB", str(tmp_path / "data.duckdb"))
+    try:
+        data = (shared / "motivation" / "exp2_moe_topk_results.json").read_bytes()
+        imported = page_state.service().import_file(data, "published.json").run_id
+        test = AppTest.from_file(str(ROOT / "app.py"), default_timeout=60).run()
+        test.switch_page("pages/moe_topk.py").run()
+        assert not test.exception
+        assert test.selectbox(key="run").value is None
+        assert "choose an imported run" in texts(test.info)
+        assert not test.get("vega_lite_chart")
+        test.selectbox(key="run").set_value(imported).run()
+        assert not test.exception
+        assert test.get("vega_lite_chart")
+    finally:
+        page_state.service().close()
+        page_state._service.clear(str(tmp_path / "data.duckdb"))
 
 
 class TestRuns:
