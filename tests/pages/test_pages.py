@@ -568,6 +568,7 @@ def test_blocks_are_chosen_by_a_score_file_a_threshold_or_one_by_one(app):
     assert "'99' is no block of a model with 16" in texts(test.error)
     test.selectbox(key="way").set_value("Drawn").run()
     assert "**50 inferences**: 1 setting ×" in texts(test.markdown)
+    assert test.button_group(key="drawn").options == [str(block) for block in range(16)]
     test.button_group(key="drawn").set_value([0, 3]).run()
     assert test.dataframe[0].value["blocks"].tolist() == [2]
     test.button_group(key="drawn").set_value([]).run()
