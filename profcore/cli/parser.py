@@ -13,6 +13,7 @@ from profcore.cli import (
     ceilings,
     change,
     check,
+    compare,
     compare_engines,
     export,
     import_files,
@@ -32,7 +33,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
 COMMANDS = (
-    *(run, import_files, runs, show, export, change, plot, compare_engines, why),
+    *(run, import_files, runs, show, compare, export, change, plot, compare_engines, why),
     *(check, inspect, importance, tokens, ceilings, bench),
 )
 """The modules of the commands, in the order that help lists them; each adds its own with `register`."""

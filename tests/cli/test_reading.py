@@ -66,6 +66,41 @@ def test_a_run_is_named_by_a_beginning_that_is_its_alone(database, call):
     assert "top-k 1" in out
 
 
+def test_two_runs_are_compared_setting_by_setting(database, call):
+    code, out, _ = call("compare", FIRST, SECOND, "--json")
+    assert code == 0
+    found = json.loads(out)
+    assert found["reference"] == FIRST
+    (total,) = [row for row in found["runs"][SECOND]["stages"] if row["metric"] == "total_ms"]
+    assert total["ratio"] == pytest.approx(1.3, abs=0.01)
+    assert total["verdict"] == "slower"
+    settings = [row for row in found["runs"][SECOND]["settings"] if row["metric"] == "total_ms"]
+    assert [row["title"] for row in settings] == ["top-k 1", "top-k 2"]
+    assert call("compare", FIRST, SECOND)[0] == 0
+    code, _, error = call("compare", FIRST)
+    assert (code, "needs two runs" in error) == (2, True)
+    assert call("compare", FIRST, SECOND, "--margin", "many")[0] == 2
+
+
+def test_a_sweep_is_set_beside_pictures(database, call):
+    runs = json.loads(call("runs", "--json")[1])
+    assert call("beside", FIRST, SECOND)[0] == 2
+    with Store(database) as store:
+        store.take_in_shipped()
+        runs = store.runs()
+    kinds = runs.set_index("id")["experiment"]
+    sweep = next(run_id for run_id, kind in kinds.items() if kind == "context_scaling")
+    pictures = next(run_id for run_id, kind in kinds.items() if kind == "latency_distribution")
+    code, out, _ = call("beside", sweep, pictures, "--json")
+    assert code == 0
+    found = json.loads(out)
+    assert (found["sweep"], found["pictures"]) == (sweep, [pictures])
+    assert found["sentences"][pictures]
+    assert call("beside", sweep, pictures)[0] == 0
+    code, _, error = call("beside", pictures, sweep)
+    assert (code, "is of real pictures" in error) == (2, True)
+
+
 def test_a_run_is_exported_into_a_folder_of_its_own(database, call):
     code, out, _ = call("export", FIRST, "--output-dir", "out")
     assert code == 0
