@@ -6,16 +6,26 @@ import os
 from pathlib import Path
 
 REPOSITORY = Path(__file__).parents[1]
-SHIPPED = REPOSITORY / "data" / "samples"
-"""Spools of the sample results that come with the project."""
+"""The checkout; where the package is installed without one, the folder that it is installed in."""
+
+
+def data_directory() -> Path:
+    """Where data lies unless told otherwise: `data/` of the checkout, `profcore/` among the user's data without one."""
+    if (REPOSITORY / "pyproject.toml").is_file():
+        return REPOSITORY / "data"
+    return Path(os.environ.get("XDG_DATA_HOME") or Path.home() / ".local" / "share") / "profcore"
+
+
+SHIPPED = data_directory() / "samples"
+"""Spools of the sample results that come with the checkout."""
 
 DATABASE_VARIABLE = "PROFCORE_DB"
 
 
 def default_database() -> Path:
-    """The database of the dashboard and the command line, unless told otherwise: `$PROFCORE_DB` or `data/`."""
+    """The database of the dashboard and the command line, unless told otherwise by `$PROFCORE_DB`."""
     given = os.environ.get(DATABASE_VARIABLE)
-    return Path(given) if given else REPOSITORY / "data" / "profcore.duckdb"
+    return Path(given) if given else data_directory() / "profcore.duckdb"
 
 
 def cache_directory() -> Path:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import shutil
+import tempfile
 from pathlib import Path
 
 import pytest
@@ -12,7 +14,22 @@ import torch
 if not torch.cuda.is_available():
     os.environ.setdefault("TRITON_INTERPRET", "1")
 
-from tests.support import SHARED
+from tests.support import SHARED, seconds
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_configure(config: pytest.Config) -> None:
+    """Scale what a test may take before it counts as hanging, and give the tests a temporary directory of their own.
+
+    Devices are locked by files in the temporary directory. With one of their own, which the processes that they start
+    inherit, the tests never wait for what another program measures. What pytest keeps stays where it would be.
+    """
+    if config.option.timeout is None:
+        config.option.timeout = seconds(float(config.getini("timeout")))
+    os.environ.setdefault("PYTEST_DEBUG_TEMPROOT", tempfile.gettempdir())
+    own = tempfile.mkdtemp(prefix="profcore-tests-")
+    os.environ["TMPDIR"] = tempfile.tempdir = own
+    config.add_cleanup(lambda: shutil.rmtree(own, ignore_errors=True))
 
 
 @pytest.fixture(scope="session")

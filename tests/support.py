@@ -3,13 +3,19 @@
 from __future__ import annotations
 
 import os
+import time
 from dataclasses import replace
 from pathlib import Path
+from typing import TYPE_CHECKING, TypeVar
 
 from profcore.experiments.knobs import CATALOGUE, base_setting, build_settings
 from profcore.models.config import PRESETS
 from profcore.spec.runs import Sweep
 
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+Value = TypeVar("Value")
 ROOT = Path(__file__).parents[1]
 SHARED = ROOT.parent / "shared"
 
@@ -20,6 +26,15 @@ PATIENCE = float(os.environ.get("PROFCORE_TEST_PATIENCE", "1"))
 def seconds(usual: float) -> float:
     """A limit that guards against hanging, never one that a test is about; generous, and scaled by `PATIENCE`."""
     return usual * PATIENCE
+
+
+def until(condition: Callable[[], Value], usual: float = 120.0) -> Value:
+    """Look again and again until the condition holds, and give what it gave."""
+    end = time.monotonic() + seconds(usual)
+    while not (value := condition()):
+        assert time.monotonic() < end, "waited too long"
+        time.sleep(0.02)
+    return value
 
 
 def small_sweep(name: str = "moe_topk", values=(1, 2), num_samples: int = 2, **changes) -> Sweep:

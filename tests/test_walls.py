@@ -146,10 +146,12 @@ for name in {light!r}:
     assert done.returncode == 0, done.stderr
 
 
-def test_the_worker_needs_neither_duckdb_nor_streamlit_nor_altair(tmp_path):
+def test_the_worker_needs_neither_duckdb_nor_streamlit_nor_altair_nor_scipy(tmp_path):
     # Modules that cannot be imported stand in for a machine without them.
     for name in ("duckdb", "streamlit", "altair"):
         (tmp_path / f"{name}.py").write_text("raise ImportError('not here')")
+    # Transformers uses this one where it is found, so it must not even be found.
+    (tmp_path / "sitecustomize.py").write_text("import sys\nsys.modules['scipy'] = None\n")
     command = [sys.executable, "-m", "profcore", "run", "context_scaling", "--max-grid-size", "1"]
     command += ["--num-samples", "1", "--warmup", "0", "--device", "cpu", "--spool-only", str(tmp_path / "spool")]
     environment = {"PYTHONPATH": f"{tmp_path}:{ROOT}", "PATH": "/usr/bin:/bin", "TMPDIR": str(tmp_path)}

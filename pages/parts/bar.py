@@ -17,67 +17,80 @@ _MODELS = ("molmoe-1b", "tiny", _OTHER_MODEL)
 
 def show() -> None:
     """Draw the bar, and above the page what a reader of it must know of this machine."""
-    try:
-        with st.spinner("Starting the worker, which looks for GPUs: some seconds, once…"):
-            devices = {device["id"]: device["name"] for device in service().jobs.devices()}
-    except UserError as error:
-        st.error(str(error))
-        st.stop()
+    devices = _devices()
     gpu = any(device != "cpu" for device in devices)
     # Options are plain words, since a link to a page holds them as they are written.
     with st.sidebar:
         st.subheader("Measured on")
         device = st.selectbox("Device", list(devices), key="device", bind="query-params")
         st.caption(devices[device])
-        st.selectbox(
-            "Model",
-            _MODELS,
-            index=_MODELS.index("molmoe-1b" if gpu else "tiny"),
-            key="model",
-            bind="query-params",
-            help="molmoe-1b and tiny have random weights: their latencies are real, their words are not. "
-            "A checkpoint is a directory or a hub name.",
-        )
-        if st.session_state["model"] == _OTHER_MODEL:
-            st.text_input(
-                "Directory or hub name",
-                key="checkpoint",
-                bind="query-params",
-                placeholder="allenai/MolmoE-1B-0924",
-                help="A directory with config.json and safetensors in the published layout, or a hub name.",
-            )
+        _choose_model("molmoe-1b" if gpu else "tiny")
         engine = st.selectbox("Engine", engines_of(device), key="engine", bind="query-params", help=_engine_help())
         st.caption(ENGINES[engine])
         with st.expander("Precision, experts and clock"):
-            st.selectbox(
-                "Dtype",
-                ["auto", "bfloat16", "float16", "float32"],
-                key="dtype",
-                bind="query-params",
-                help="auto is bfloat16 on a GPU and float32 on a CPU.",
-            )
-            st.selectbox(
-                "Experts",
-                ["auto", "grouped_mm", "batched_mm", "eager"],
-                key="experts",
-                bind="query-params",
-                help="transformers' implementation of the experts; auto is grouped_mm on a GPU and eager on a CPU. "
-                "The compiled engine has its own on a GPU.",
-            )
-            st.selectbox(
-                "Clock",
-                [str(clock) for clock in Clock],
-                key="clock",
-                bind="query-params",
-                help="events reads the clock without making the device wait; published is the published scripts' "
-                "method, which waits for the device around every stage.",
-            )
+            _choose_execution()
     if not gpu:
         st.info(
             f"No GPU was found: this machine measures on its CPU ({devices[device]}), with the tiny model unless you "
             "choose another. Those figures show how the dashboard works, not what MolmoE-1B costs.",
             icon=":material/memory:",
         )
+
+
+def _devices() -> dict[str, str]:
+    """The names of this machine's devices; a page that cannot have them says why and ends."""
+    try:
+        with st.spinner("Starting the worker, which looks for GPUs: some seconds, once…"):
+            return {device["id"]: device["name"] for device in service().jobs.devices()}
+    except UserError as error:
+        st.error(str(error))
+        st.stop()
+
+
+def _choose_model(default: str) -> None:
+    st.selectbox(
+        "Model",
+        _MODELS,
+        index=_MODELS.index(default),
+        key="model",
+        bind="query-params",
+        help="molmoe-1b and tiny have random weights: their latencies are real, their words are not. "
+        "A checkpoint is a directory or a hub name.",
+    )
+    if st.session_state["model"] == _OTHER_MODEL:
+        st.text_input(
+            "Directory or hub name",
+            key="checkpoint",
+            bind="query-params",
+            placeholder="allenai/MolmoE-1B-0924",
+            help="A directory with config.json and safetensors in the published layout, or a hub name.",
+        )
+
+
+def _choose_execution() -> None:
+    st.selectbox(
+        "Dtype",
+        ["auto", "bfloat16", "float16", "float32"],
+        key="dtype",
+        bind="query-params",
+        help="auto is bfloat16 on a GPU and float32 on a CPU.",
+    )
+    st.selectbox(
+        "Experts",
+        ["auto", "grouped_mm", "batched_mm", "eager"],
+        key="experts",
+        bind="query-params",
+        help="transformers' implementation of the experts; auto is grouped_mm on a GPU and eager on a CPU. "
+        "The compiled engine has its own on a GPU.",
+    )
+    st.selectbox(
+        "Clock",
+        [str(clock) for clock in Clock],
+        key="clock",
+        bind="query-params",
+        help="events reads the clock without making the device wait; published is the published scripts' "
+        "method, which waits for the device around every stage.",
+    )
 
 
 def _engine_help() -> str:

@@ -18,7 +18,7 @@ from profcore.experiments.motivation import MOTIVATION
 from profcore.results.base import tell_apart
 from profcore.results.pictures import load_picture_result
 from profcore.spec.stages import Knob
-from profcore.stats import METRIC_LABELS
+from profcore.stats import METRIC_LABELS, SMALLEST_FOR_POINTS_SLOPE, SMALLEST_FOR_SLOPE
 
 if TYPE_CHECKING:
     from profcore.results.sweep import Result
@@ -92,8 +92,9 @@ def show(result: Result, whole: bool) -> None:
     st.dataframe(display_slopes(beside), hide_index=True)
     st.caption(
         "Diamonds are medians with their 95 % interval, circles single pictures, lines least squares. The interval of "
-        "a slope is a bootstrap's: of the sweep within each setting, of the pictures over pictures. *Over the sweep* "
-        "is the median of each picture's latency over the sweep's at equal tokens."
+        f"a slope needs {SMALLEST_FOR_SLOPE} samples at each setting of the sweep, or "
+        f"{SMALLEST_FOR_POINTS_SLOPE} pictures, and takes pictures for drawn at random. *Over the sweep* is the "
+        "median of each picture's latency over the sweep's at equal tokens."
     )
 
 

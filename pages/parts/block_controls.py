@@ -51,7 +51,6 @@ def choose(config: MolmoConfig) -> Sequence[int | str]:
             selection_mode="multi",
             wrap=True,
             key="drawn",
-            format_func=lambda block: str(block + 1),
         )
         if not chosen:
             raise UserError("The block mask has no active block: at least one must run.")

@@ -9,6 +9,7 @@ from pages.parts.state import service
 from profcore.comparisons.runs import MARGIN, compare_all, display_comparison
 from profcore.export.archive import load_run
 from profcore.results.base import tell_apart
+from profcore.stats import SMALLEST_FOR_POOLED_RATIO, SMALLEST_FOR_RATIO
 
 _MOST = 6
 
@@ -50,9 +51,9 @@ def show(run_ids: list[str]) -> None:
     first = ["run"] if len(others) > 1 else []
     st.dataframe(display_comparison(table, first), hide_index=True)
     st.caption(
-        "Ratio: median over the reference's, over all matched settings their geometric mean, with the 95 % interval of "
-        "a bootstrap within each setting; it needs 3 samples of each. It says how well these runs are told apart, not "
-        "how much a repeat on another day would differ. "
+        "Ratio: median over the reference's, over all matched settings their geometric mean, with its 95 % interval. "
+        f"It needs {SMALLEST_FOR_RATIO} samples of each; with fewer, the mean needs {SMALLEST_FOR_POOLED_RATIO} "
+        "settings. It says how well these runs are told apart, not how much a repeat on another day would differ. "
         f"Verdict: *same* where the whole interval lies within ±{margin:g} %, *faster* or *slower* where it lies on "
         "one side of 1, else *undecided*."
         + _unmatched_words(sum(each.unmatched for each in others), sum(each.ambiguous for each in others))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import pandas as pd
@@ -48,6 +48,51 @@ def choose_sweep(experiment: Experiment, config: MolmoConfig, slider: Callable[[
         config: The chosen model's shape.
         slider: Draws the knob's own slider and gives the values it stands for.
     """
+    values, problem = _values(experiment, config, slider)
+    num_samples = st.slider("Samples per setting", 1, 200, 50, key="samples", bind="query-params")
+    # Run stands above what is seldom changed, but needs to know it.
+    run = st.container()
+    held = _choose_held(experiment, config)
+    sweep = None
+    if not problem:
+        try:
+            sweep = _plan(experiment, config, values, held, num_samples)
+        except UserError as error:
+            problem = str(error)
+    with run:
+        _offer_run(sweep, problem, held.quality)
+    if sweep:
+        _counts(sweep)
+        if experiment.knob is Knob.ACTIVE_BLOCKS:
+            drawn = charts.masks([setting.mask_label for setting in sweep.settings])
+            figure_view.draw(drawn, "active_blocks", "masks")
+
+
+@dataclass(frozen=True)
+class _Held:
+    """What stays as it is while the knob turns.
+
+    Attributes:
+        base: The other knobs.
+        picture: What the model sees; None where none was uploaded yet.
+        prompt: The question put to it.
+        warmup: Untimed inferences per setting.
+        seed: Seed of the visiting order.
+        quality: On what quality is recorded; None for not at all.
+    """
+
+    base: Setting
+    picture: Picture | None
+    prompt: str
+    warmup: int
+    seed: int
+    quality: DataSet | None
+
+
+def _values(
+    experiment: Experiment, config: MolmoConfig, slider: Callable[[], Sequence[int | str]]
+) -> tuple[Sequence[int | str], str]:
+    """Draw the knob's slider and the field that overrules it; gives its values, and what is wrong with them, if so."""
     values: Sequence[int | str] = ()
     problem = ""
     try:
@@ -62,9 +107,16 @@ def choose_sweep(experiment: Experiment, config: MolmoConfig, slider: Callable[[
         help="Whole numbers, apart by commas or spaces."
         + (" Also masks, such as 1011…: a 0 skips that block." if experiment.knob is Knob.ACTIVE_BLOCKS else ""),
     )
-    num_samples = st.slider("Samples per setting", 1, 200, 50, key="samples", bind="query-params")
-    # Run stands above what is seldom changed, but needs to know it.
-    run = st.container()
+    if not exact.strip():
+        return values, problem
+    try:
+        return parse_values(experiment, exact, config), ""
+    except UserError as error:
+        return (), str(error)
+
+
+def _choose_held(experiment: Experiment, config: MolmoConfig) -> _Held:
+    """Draw what is seldom changed, folded away."""
     with st.expander("Other knobs"):
         base = _base(experiment, config)
     with st.expander("Picture and prompt"):
@@ -77,46 +129,39 @@ def choose_sweep(experiment: Experiment, config: MolmoConfig, slider: Callable[[
     if experiment.knob in (Knob.TOP_K, Knob.ACTIVE_BLOCKS):
         with st.expander("Quality"):
             quality = _quality()
-    sweep = None
-    try:
-        if exact.strip():
-            values = parse_values(experiment, exact, config)
-        if picture is None:
-            raise UserError("Upload a picture, or choose another kind.")
-        if problem and not exact.strip():
-            raise UserError(problem)
-        settings = build_settings(experiment, values, base)
-        for setting in settings:
-            check_setting(setting, config)
-        sweep = Sweep(experiment.name, settings, num_samples, warmup, int(seed), bar.clock(), picture, prompt)
-    except UserError as error:
-        problem = str(error)
-    with run:
-        if sweep:
-            st.markdown(
-                f"**{sweep.num_inferences:,} inferences**: {len(settings)} setting{'' if len(settings) == 1 else 's'} "
-                f"× {num_samples} samples, "
-                f"after {warmup * len(settings)} to warm up"
-            )
-        if problem:
-            st.error(problem)
-        if (
-            pressed(
-                "Run",
-                "run-sweep",
-                type="primary",
-                icon=":material/play_arrow:",
-                width="stretch",
-                disabled=sweep is None,
-            )
-            and sweep
-        ):
-            _start(sweep, quality)
+    return _Held(base, picture, prompt, warmup, int(seed), quality)
+
+
+def _plan(
+    experiment: Experiment, config: MolmoConfig, values: Sequence[int | str], held: _Held, num_samples: int
+) -> Sweep:
+    """The sweep that was chosen.
+
+    Raises:
+        UserError: It cannot be measured.
+    """
+    if held.picture is None:
+        raise UserError("Upload a picture, or choose another kind.")
+    settings = build_settings(experiment, values, held.base)
+    for setting in settings:
+        check_setting(setting, config)
+    return Sweep(experiment.name, settings, num_samples, held.warmup, held.seed, bar.clock(), held.picture, held.prompt)
+
+
+def _offer_run(sweep: Sweep | None, problem: str, quality: DataSet | None) -> None:
+    """Say what Run would measure, or what is wrong; and draw it."""
     if sweep:
-        _counts(sweep)
-        if experiment.knob is Knob.ACTIVE_BLOCKS:
-            drawn = charts.masks([setting.mask_label for setting in sweep.settings])
-            figure_view.draw(drawn, "active_blocks", "masks")
+        number = len(sweep.settings)
+        st.markdown(
+            f"**{sweep.num_inferences:,} inferences**: {number} setting{'' if number == 1 else 's'} "
+            f"× {sweep.num_samples} samples, after {sweep.warmup * number} to warm up"
+        )
+    if problem:
+        st.error(problem)
+    icon = ":material/play_arrow:"
+    run = pressed("Run", "run-sweep", type="primary", icon=icon, width="stretch", disabled=sweep is None)
+    if run and sweep:
+        _start(sweep, quality)
 
 
 def _start(sweep: Sweep, quality: DataSet | None) -> None:

@@ -9,12 +9,13 @@ import streamlit as st
 from profcore.data_sets import KINDS, DataSet
 
 
-def choose(prefix: str = "", questions_asked: int | None = None) -> DataSet:
+def choose(prefix: str = "", questions_asked: int | None = None, drawn: int = 100) -> DataSet:
     """Draw the choice, and give the data set as it was named.
 
     Args:
         prefix: Tells the widgets apart where a page has several; the link holds the kind of one alone.
         questions_asked: How many questions are drawn unless more are asked for; all of the built-in ones if not given.
+        drawn: How many are drawn of another data set unless more are asked for.
     """
     bind: Any = {} if prefix else {"bind": "query-params"}
     kind = st.selectbox("Data set", list(KINDS), key=f"{prefix}dataset", **bind)
@@ -46,6 +47,6 @@ def choose(prefix: str = "", questions_asked: int | None = None) -> DataSet:
     limit = None
     if not everything:
         limit = int(
-            st.number_input("Questions, drawn at random", 1, 100_000, questions_asked or 100, key=f"{prefix}limit")
+            st.number_input("Questions, drawn at random", 1, 100_000, questions_asked or drawn, key=f"{prefix}limit")
         )
     return DataSet(kind, path.strip(), questions.strip(), annotations.strip(), split.strip(), limit)

@@ -18,6 +18,7 @@ from profcore.errors import UserError
 from profcore.experiments.knobs import Experiment, base_setting, build_settings, default_values
 from profcore.spec.runs import Sweep
 from profcore.spec.stages import State
+from profcore.stats import SMALLEST_FOR_SLOPE
 
 if TYPE_CHECKING:
     from profcore.models.config import MolmoConfig
@@ -87,8 +88,8 @@ def show(experiment: Experiment) -> None:
     st.subheader(f"What it costs {experiment.per}")
     st.dataframe(engines.display_sensitivities(found.sensitivities), hide_index=True)
     st.caption(
-        "Slope of the least-squares line through the medians, in milliseconds, with the 95 % interval of a bootstrap "
-        "within each setting. TPOT is the decode time per decode step."
+        "Slope of the least-squares line through the medians, in milliseconds, with its 95 % interval, which needs "
+        f"{SMALLEST_FOR_SLOPE} samples at each setting. TPOT is the decode time per decode step."
     )
     if found.published:
         st.caption(f"*{published.PUBLISHED}*: {published.published_source()}")

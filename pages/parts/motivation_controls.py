@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 def choose(experiment: Motivation, config: MolmoConfig) -> None:
     """Draw an experiment's controls, ending in Run."""
-    data_set = data_set_controls.choose()
+    data_set = data_set_controls.choose(drawn=experiment.queries or 100)
     run = st.container()
     options: dict[str, Any] = {"clock": bar.clock()}
     problem = ""

@@ -17,6 +17,7 @@ from profcore.results.pictures import distribution_line, load_picture_result
 from profcore.results.tables import display_points
 from profcore.service.words import environment_line
 from profcore.spec.stages import TTFT_STAGES, Stage
+from profcore.stats import SMALLEST_FOR_CORRELATION, SMALLEST_FOR_MEDIAN
 
 if TYPE_CHECKING:
     from profcore.results.pictures import PictureResult
@@ -90,7 +91,7 @@ def _charts(result: PictureResult) -> None:
         figure_view.draw(charts.over_tokens(points, "num_vision_tokens", _TTFT), file, "tokens")
         st.caption(
             "A point is one picture at one grid; lines join the medians of the pictures with equal tokens, with their "
-            "95 % interval from 6 pictures on."
+            f"95 % interval from {SMALLEST_FOR_MEDIAN} pictures on."
         )
     elif name == "language_tokens_vs_latency":
         log = st.toggle("Log scale", value=True, key="log-pictures")
@@ -161,7 +162,8 @@ def _flops(points: pd.DataFrame, file: str, key: str = "flops") -> None:
     st.dataframe(display_correlations(found), hide_index=True)
     st.caption(
         "FLOPs count 2 per multiply-add, attention included and routed experts only. Correlation with its 95 % "
-        "interval, pictures drawn anew; R² is the share of the variance that a straight line through FLOPs explains. "
+        f"interval, which needs {SMALLEST_FOR_CORRELATION} pictures and takes them for drawn at random; R² is the "
+        "share of the variance that a straight line through FLOPs explains. "
         "The total follows its FLOPs only as far as a FLOP takes as long in every stage: compare the stages' TFLOP/s."
     )
 

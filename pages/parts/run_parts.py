@@ -9,6 +9,7 @@ import streamlit as st
 
 from pages.parts.state import service
 from profcore.errors import UserError
+from profcore.export.archive import load_run
 from profcore.results.base import tell_apart
 from profcore.spec.stages import State
 
@@ -127,17 +128,24 @@ def environment(result: MeasuredRun) -> None:
 
 
 def downloads(result: MeasuredRun) -> None:
-    """Buttons that make their file when they are pressed."""
+    """Buttons that make their file when they are pressed, from what is stored then."""
     if result.samples.empty:
         return
-    asked, run_id = service().downloads, result.run["id"]
+    asked, store, run_id = service().downloads, service().store, result.run["id"]
+
+    def stored() -> MeasuredRun:
+        found = load_run(store, run_id)
+        if found is None:
+            raise UserError(f"Run {run_id} has been deleted.")
+        return found
+
     name = asked.result_name(result)
     files: tuple[tuple[str, Callable[[], str | bytes], str, str], ...] = (
-        ("Result JSON", lambda: asked.result_json(result), name, "application/json"),
-        ("Samples CSV", lambda: asked.samples_csv(result), f"{run_id}.csv", "text/csv"),
+        ("Result JSON", lambda: asked.result_json(stored()), name, "application/json"),
+        ("Samples CSV", lambda: asked.samples_csv(stored()), f"{run_id}.csv", "text/csv"),
         (
             "Samples Parquet",
-            lambda: asked.samples_parquet(result),
+            lambda: asked.samples_parquet(stored()),
             f"{run_id}.parquet",
             "application/vnd.apache.parquet",
         ),

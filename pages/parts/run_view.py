@@ -15,6 +15,7 @@ from profcore.results.tables import display_samples, display_summary
 from profcore.service.words import environment_line
 from profcore.spec.records import Ceilings
 from profcore.spec.stages import Stage
+from profcore.stats import SMALLEST_FOR_MEDIAN, SMALLEST_FOR_P95, SMALLEST_FOR_P99
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -152,7 +153,8 @@ def _tables(result: Result) -> None:
         if not result.summary.empty:
             st.dataframe(display_summary(result), hide_index=True)
             st.caption(
-                "Milliseconds. The interval is the median's at 95 % confidence; P95 needs 20 samples and P99 needs 100."
+                f"Milliseconds. The interval is the median's at 95 % confidence and needs {SMALLEST_FOR_MEDIAN} "
+                f"samples; P95 needs {SMALLEST_FOR_P95} and P99 needs {SMALLEST_FOR_P99}."
             )
     with samples:
         if result.samples.empty:

@@ -9,6 +9,7 @@ import streamlit as st
 from profcore import charts
 from profcore.comparisons import flops_scaling
 from profcore.spec.stages import Stage
+from profcore.stats import SMALLEST_FOR_RATIO
 
 if TYPE_CHECKING:
     import altair as alt
@@ -37,6 +38,7 @@ def explain(result: Result) -> None:
     assumed = flops_scaling.assumed(result)
     st.caption(
         "FLOPs count 2 per multiply-add, attention included and routed experts only; bytes are those that must be "
-        "moved at least, by the experts that the prompt was routed to where they were counted. The interval of a ratio "
-        "of medians is a bootstrap's." + (f" {assumed}" if assumed else "")
+        "moved at least, by the experts that the prompt was routed to where they were counted. The 95 % "
+        f"interval of a ratio of medians needs {SMALLEST_FOR_RATIO} samples of each."
+        + (f" {assumed}" if assumed else "")
     )

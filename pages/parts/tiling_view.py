@@ -12,6 +12,7 @@ from profcore.errors import UserError
 from profcore.images.pictures import PHOTOS, load_picture, open_picture
 from profcore.images.tiling import MOST_CROPS, tile, tokens_by_bound
 from profcore.spec.queries import Picture
+from profcore.spec.settings import MAX_CROPS
 
 _OWN = "your own"
 
@@ -22,7 +23,7 @@ def show() -> None:
     with left:
         name = st.selectbox("Picture", [*PHOTOS, _OWN], index=1, key="tiled", bind="query-params")
         uploaded = st.file_uploader("Picture file", key="tiled-file") if name == _OWN else None
-        most = st.slider("Crops allowed (max_crops)", 1, MOST_CROPS, 12, key="crops", bind="query-params")
+        most = st.slider("Crops allowed (max_crops)", 1, MOST_CROPS, MAX_CROPS, key="crops", bind="query-params")
     with right:
         if name == _OWN and uploaded is None:
             st.info("Upload a picture on the left.")
@@ -49,5 +50,5 @@ def show() -> None:
             f"{tiles.redundant:,} are dropped, since another crop has the same patch, and {tiles.padded:,} are padding."
         )
         figure_view.draw(charts.bounds(tokens_by_bound(*picture.size), most), "exp6_tokens_by_max_crops", "bounds")
-        if most > 12:
-            st.caption(":material/info: MolmoE-1B was trained with at most 12 crops.")
+        if most > MAX_CROPS:
+            st.caption(f":material/info: MolmoE-1B was trained with at most {MAX_CROPS} crops.")

@@ -20,13 +20,13 @@ _AROUND = 150
 
 
 def masks(given: Sequence[str]) -> alt.LayerChart:
-    """Which blocks run under each mask, a row for each; blocks are counted from 1.
+    """Which blocks run under each mask, a row for each; blocks are counted from 0.
 
     Args:
         given: Masks of ones and zeros, first block first.
     """
     rows = [
-        {"row": row, "block": block + 1, "state": "runs" if flag == "1" else "skipped", "active": mask.count("1")}
+        {"row": row, "block": block, "state": "runs" if flag == "1" else "skipped", "active": mask.count("1")}
         for row, mask in enumerate(given)
         for block, flag in enumerate(mask)
     ]
@@ -55,11 +55,11 @@ def importance(scores: Scores, total: int) -> alt.LayerChart:
     """The score of each block; those without one are always kept.
 
     Args:
-        scores: By block, from 0; drawn from 1.
+        scores: By block, from 0.
         total: How many blocks the model has.
     """
-    rows = pd.DataFrame({"block": [block + 1 for block in scores], "score": list(scores.values())})
-    x = alt.X("block:O", title="Transformer block", scale=alt.Scale(domain=list(range(1, total + 1))))
+    rows = pd.DataFrame({"block": list(scores), "score": list(scores.values())})
+    x = alt.X("block:O", title="Transformer block", scale=alt.Scale(domain=list(range(total))))
     chart = (
         alt.Chart(rows)
         .mark_bar(color=SUM_COLOUR)

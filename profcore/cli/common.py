@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from profcore.data_sets import DataSet
 from profcore.errors import StoreHeldError, UserError
+from profcore.experiments.motivation import asks_each_picture_once
 from profcore.spec.queries import Picture
 from profcore.spec.runs import Target
 
@@ -60,6 +61,7 @@ def data_set_of(options: argparse.Namespace) -> DataSet:
         options.split,
         options.num_pictures,
         getattr(options, "seed", 0),
+        asks_each_picture_once(getattr(options, "experiment", "")),
     )
 
 

@@ -1,4 +1,4 @@
-"""`import`: take in spools and result files, ours or published."""
+"""`import`: import spools and result files, ours or published."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ from profcore.errors import UserError
 
 def register(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     """Add `import`."""
-    parser = commands.add_parser("import", help="take in spools and result files")
+    parser = commands.add_parser("import", help="import spools and result files")
     parser.add_argument("files", nargs="+", type=Path, metavar="FILE")
     add_database(parser)
     parser.set_defaults(command=import_files)
 
 
 def import_files(options: argparse.Namespace) -> int:
-    """Take files in, all or none."""
+    """Import files, all or none."""
     from profcore.formats.imports import read_import, write_import
 
     database = database_of(options)
@@ -31,8 +31,8 @@ def import_files(options: argparse.Namespace) -> int:
         except OSError as error:
             raise UserError(f"{file} cannot be read: {error.strerror}.") from None
     # All are looked at before the first is stored: one bad file leaves no half of the others behind.
-    recognised = [(file, read_import(data, str(file), spools)) for file, data in contents]
-    for file, imported in recognised:
+    imports = [(file, read_import(data, str(file), spools)) for file, data in contents]
+    for file, imported in imports:
         write_import(imported, spools)
         note = f" {imported.note}" if imported.note else ""
         print(f"{file}: run {imported.run_id}{'' if imported.new else ' was here before'}.{note}")

@@ -11,14 +11,18 @@ from profcore import __version__
 from profcore.cli import (
     bench,
     ceilings,
+    change,
     check,
+    compare,
     compare_engines,
+    export,
     import_files,
     importance,
     inspect,
     plot,
     run,
     runs,
+    show,
     tokens,
     why,
 )
@@ -29,7 +33,8 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
 COMMANDS = (
-    *(run, import_files, runs, check, inspect, importance, tokens, ceilings, why, compare_engines, plot, bench),
+    *(run, import_files, runs, show, compare, export, change, plot, compare_engines, why),
+    *(check, inspect, importance, tokens, ceilings, bench),
 )
 """The modules of the commands, in the order that help lists them; each adds its own with `register`."""
 
@@ -48,6 +53,11 @@ def main(arguments: Sequence[str] | None = None) -> NoReturn:
     except UserError as error:
         print(f"profcore: {error}", file=sys.stderr)
         code = 2
+    except ModuleNotFoundError as error:
+        if not error.name or error.name.partition(".")[0] == "profcore":
+            raise
+        print(f"profcore: {error.name} is not installed here: install what requirements.txt lists.", file=sys.stderr)
+        code = 2
     except OSError as error:
         # A path that no part foresaw: too long, not permitted, on a full disk.
         logging.getLogger(__name__).info("", exc_info=True)
@@ -62,7 +72,11 @@ def main(arguments: Sequence[str] | None = None) -> NoReturn:
 
 def build_parser() -> argparse.ArgumentParser:
     """The parser of every command's options; `options.command` of what it gives runs the command."""
-    parser = argparse.ArgumentParser(prog="profcore", description="Measure a MolmoE-1B under its four knobs.")
+    parser = argparse.ArgumentParser(
+        prog="profcore",
+        description="Measure a MolmoE-1B under its four knobs.",
+        epilog="The dashboard needs the checkout: there, run `streamlit run app.py`.",
+    )
     parser.add_argument("--version", action="version", version=f"profcore {__version__}")
     parser.add_argument("-v", "--verbose", action="count", default=0, help="say what is done; twice for every detail")
     commands = parser.add_subparsers(required=True, metavar="COMMAND")

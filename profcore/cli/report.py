@@ -13,10 +13,13 @@ from profcore.comparisons import flops_scaling
 from profcore.comparisons.flops_latency import correlations, display_correlations
 from profcore.experiments.motivation import MOTIVATION
 from profcore.export.result_files import result_files
+from profcore.results.pictures import load_picture_result
+from profcore.results.sweep import Result, load_result
+from profcore.results.tables import display_short_summary
 from profcore.roofline.flops import with_flops
 from profcore.spec.runs import RunSpec
 from profcore.spec.stages import State
-from profcore.storage.frames import spool_environment, spool_routing, spool_samples
+from profcore.storage.frames import SpoolReader, spool_environment, spool_routing, spool_samples
 from profcore.storage.spool import read_from
 
 DEFAULT_PROFILING_OUTPUT = Path("results/profiling")
@@ -25,20 +28,23 @@ FLOPS_VS_LATENCY = "flops_vs_latency"
 
 
 def report_run(options: argparse.Namespace, spec: RunSpec, path: Path, state: State) -> int:
-    """Write the result files, hand the spool to the store, and say what was done."""
+    """Write the result files, print what they say, and hand the spool to the store."""
     samples, name = spool_samples(path), spec.sweep.experiment
     if samples.empty:
         last = read_from(path).records[-1]
         print(f"profcore: {name} {state}: {last.get('reason')}", file=sys.stderr)
     else:
-        environment = spool_environment(path)
-        metadata = {"run": spec.to_dict(), "environment": environment, "state": str(state)}
-        routed = spool_routing(path)
-        for file, text in result_files(name, samples, metadata, routed).items():
+        reader, routed = SpoolReader(path), spool_routing(path)
+        result = load_result(reader, spec.id) or load_picture_result(reader, spec.id)
+        assert result
+        for file, text in result_files(name, samples, result.metadata, routed).items():
             written = _write(options, name, file, text)
             print(f"{name}: {len(samples)} samples, {state}, in {written}")
+        if isinstance(result, Result):
+            print_table(display_short_summary(result))
         if options.experiment == flops_scaling.EXPERIMENT:
-            rows = flops_scaling.flops_scaling(samples, flops_scaling.shape_of(environment)[0], routed)
+            shape, _ = flops_scaling.shape_of(result.run["environment"])
+            rows = flops_scaling.flops_scaling(samples, shape, routed)
             print_table(flops_scaling.display_scaling(rows))
             print("\n".join(flops_scaling.explain_scaling(rows)))
     deliver(options, path)

@@ -100,7 +100,9 @@ def run(options: argparse.Namespace) -> int:
     spools = options.spool_only or check_database(database_of(options))
     target = target_of(options)
     queries = _queries(options)
-    _check(plan_sweeps(options, queries, model_shape(target.model)), model_shape(target.model))
+    planned = plan_sweeps(options, queries, model_shape(target.model))
+    _check(planned, model_shape(target.model))
+    _say_what_is_lacking(planned, queries)
     from profcore.worker.shelf import ModelShelf
 
     shelf = ModelShelf()
@@ -135,6 +137,16 @@ def _queries(options: argparse.Namespace) -> QuerySet | None:
         print(f"Skipped {skipped.name}: {skipped.reason}", file=sys.stderr)
     print(f"{queries.name}: {len(queries.queries)} queries, {len(queries.skipped)} skipped", file=sys.stderr)
     return queries
+
+
+def _say_what_is_lacking(sweeps: list[Sweep], queries: QuerySet | None) -> None:
+    """Say why fewer pictures are measured than were asked for."""
+    if queries is None:
+        return
+    known = set(queries.skipped)
+    for lacking in dict.fromkeys(each for sweep in sweeps if sweep.plan for each in sweep.plan.queries.skipped):
+        if lacking not in known:
+            print(f"Not measured, {lacking.name}: {lacking.reason}", file=sys.stderr)
 
 
 def _check(sweeps: list[Sweep], config: MolmoConfig) -> None:

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import argparse
 import json
+import sys
+from typing import Any
 
-from profcore.cli.common import database_of
 from profcore.cli.options import add_database, add_json
-from profcore.errors import UserError
+from profcore.cli.reading import reading
 
 
 def register(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
@@ -20,22 +21,11 @@ def register(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> N
 
 def runs(options: argparse.Namespace) -> int:
     """Print the runs of a database."""
-    from profcore.storage.store import Store
-
-    database = database_of(options)
-    if not database.exists():
-        raise UserError(f"There is no database {str(database)!r} yet: measure or import something first.")
-    with Store(database) as store:
-        store.take_in_all()
-        frame = store.runs()
-        rows = []
-        for run in frame.to_dict("records"):
-            environment = json.loads(run["environment"]) if isinstance(run["environment"], str) else {}
-            row = {key: run[key] for key in ("id", "experiment", "state", "num_samples", "source")}
-            row["created_at"] = run["created_at"].isoformat()
-            row["reason"] = run["reason"] if isinstance(run["reason"], str) else None
-            row.update({key: environment.get(key) for key in ("model", "weights", "device_name", "dtype", "clock")})
-            rows.append(row)
+    with reading(options) as store:
+        rows = [_row(run) for run in store.runs().to_dict("records")]
+        unread = dict(store.unread)
+    for reason in unread.values():
+        print(f"Passed over: {reason}", file=sys.stderr)
     if options.json:
         print(json.dumps(rows, indent=2, ensure_ascii=False))
         return 0
@@ -48,3 +38,12 @@ def runs(options: argparse.Namespace) -> int:
         table.add_row(*(str(cell or "") for cell in (*cells, row["device_name"])))
     Console().print(table)
     return 0
+
+
+def _row(run: dict[Any, Any]) -> dict[str, Any]:
+    """A run as a list names it."""
+    environment = json.loads(run["environment"]) if isinstance(run["environment"], str) else {}
+    row = {key: run[key] for key in ("id", "experiment", "state", "num_samples", "source")}
+    row["created_at"] = run["created_at"].isoformat()
+    row["reason"] = run["reason"] if isinstance(run["reason"], str) else None
+    return row | {key: environment.get(key) for key in ("model", "weights", "device_name", "dtype", "engine", "clock")}

@@ -123,6 +123,7 @@ def motivation_sweeps(options: argparse.Namespace, queries: QuerySet, config: Mo
         options.experiment,
         queries,
         config,
+        num_pictures=options.num_pictures,
         num_samples=_repeated(samples, options) if told else None,
         output_tokens=[int(value) for value in parse_values(CATALOGUE["output_tokens"], lengths, config)],
         max_grid=MAX_GRID if options.max_grid_size is None else options.max_grid_size,

@@ -7,6 +7,7 @@ import json
 
 from profcore.cli.options import add_json
 from profcore.cli.values import whole_number
+from profcore.spec.settings import MAX_CROPS
 
 
 def register(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
@@ -14,20 +15,20 @@ def register(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> N
     parser = commands.add_parser("tokens", help="how a picture of some size becomes tokens")
     parser.add_argument("--width", type=whole_number, required=True)
     parser.add_argument("--height", type=whole_number, required=True)
-    parser.add_argument("--max-crops", type=whole_number, default=12)
+    parser.add_argument("--max-crops", type=whole_number, default=MAX_CROPS)
     add_json(parser)
     parser.set_defaults(command=tokens)
 
 
 def tokens(options: argparse.Namespace) -> int:
     """Print how a picture of some size becomes tokens."""
-    from profcore.images import processing
+    from profcore.images import geometry, processing
     from profcore.models.config import PRESETS
 
     rows, columns = processing.select_tiling(options.height, options.width, options.max_crops)
-    width, height = processing.grid_size(rows, columns)
+    width, height = geometry.grid_size(rows, columns)
     processing.fitted_size(options.height, options.width, height, width)
-    processing.fitted_size(options.height, options.width, processing.CROP, processing.CROP)
+    processing.fitted_size(options.height, options.width, geometry.CROP, geometry.CROP)
     tokens = processing.image_tokens(rows, columns, processing.PLAIN_IDS)
     model_tokens = processing.image_tokens(rows, columns, PRESETS["molmoe-1b"].image_token_ids)
     result = {

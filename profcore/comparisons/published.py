@@ -4,17 +4,19 @@ from __future__ import annotations
 
 import json
 from functools import cache
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
 from profcore.comparisons.conditions import MACHINE, Conditions, Value
-from profcore.paths import REPOSITORY
 from profcore.spec.stages import Knob
 
 if TYPE_CHECKING:
     from profcore.experiments.knobs import Experiment
 
+
+_FILE = Path(__file__).with_name("published.json")
 
 PUBLISHED = "published code"
 """How tables and charts call the published scripts, beside the engines."""
@@ -32,7 +34,7 @@ def published_source() -> str:
 
 @cache
 def _published() -> dict[str, Any]:
-    return json.loads((REPOSITORY / "data" / "published.json").read_text(encoding="utf-8"))
+    return json.loads(_FILE.read_text(encoding="utf-8"))
 
 
 def published_conditions(experiment: Experiment) -> Conditions:

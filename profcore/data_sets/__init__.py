@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from profcore.errors import UserError
@@ -32,6 +32,7 @@ class DataSet:
         split: Which split of a table that holds several.
         limit: How many queries to take, drawn at random; None for all, in order.
         seed: Of the draw.
+        one_question_each: Whether each picture is taken once, with one of its questions; `limit` then counts pictures.
     """
 
     kind: str = "photographs"
@@ -41,6 +42,7 @@ class DataSet:
     split: str = ""
     limit: int | None = None
     seed: int = 0
+    one_question_each: bool = False
 
 
 def read_data_set(data_set: DataSet) -> QuerySet:
@@ -50,6 +52,7 @@ def read_data_set(data_set: DataSet) -> QuerySet:
         UserError: There is no such data set, it is not of its kind, or no query of it can be used.
     """
     from profcore.data_sets import folder, photographs, tables, vqa
+    from profcore.data_sets.files import named_path
 
     if data_set.limit is not None and data_set.limit < 1:
         raise UserError(f"{data_set.limit} pictures measure nothing: take at least 1.")
@@ -60,8 +63,8 @@ def read_data_set(data_set: DataSet) -> QuerySet:
     if not data_set.path.strip():
         raise UserError("Name where the pictures are: a folder, or for a table its file or directory.")
     # Absolute, since the worker that reads the pictures may stand elsewhere.
-    path = Path(data_set.path).expanduser().absolute()
-    if not path.exists():
+    path = named_path(data_set.path).absolute()
+    if not os.path.exists(path):  # noqa: PTH110  Path.exists fails for names that no file can have
         raise UserError(f"There is nothing at {data_set.path!r}: give the path of a {_thing(data_set.kind)}.")
     if data_set.kind == "table":
         return tables.read(path, data_set)

@@ -4,71 +4,88 @@ from __future__ import annotations
 
 import csv
 import io
-import json
+import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from profcore.data_sets.candidates import (
     ANSWER_FIELDS,
+    IMAGE_FIELDS,
+    QUESTION_FIELDS,
     Candidate,
     choose,
-    first_field,
     picture_and_question,
-    pictures_in,
-    read_answers,
-    some,
-    text_of,
 )
+from profcore.data_sets.files import PictureFolder, named_path, text_of
+from profcore.data_sets.values import answers_of, first_field, read_id, read_text
 from profcore.errors import UserError
 from profcore.images.pictures import picture_size
 from profcore.paths import inside
 from profcore.spec.queries import Picture
+from profcore.spec.text import parse_json, some
 
 if TYPE_CHECKING:
     from profcore.data_sets import DataSet
     from profcore.spec.queries import QuerySet
 
 _USUAL_NAMES = ("questions.csv", "questions.jsonl", "metadata.csv", "metadata.jsonl")
+_ID_FIELDS = ("question_id", "query_id")
+# The csv module takes fields of up to 128 KiB unless told otherwise; this is as much as it can be told everywhere.
+csv.field_size_limit(2**31 - 1)
 
 
 def read(folder: Path, data_set: DataSet) -> QuerySet:
-    """The rows of the file of questions, each with its picture.
+    """The rows of the file of questions, each with its picture; a question that is null is passed over.
 
     Raises:
         UserError: There is no picture or no file of questions, a row lacks a field, or names a picture outside.
     """
-    pictures_in(folder)
+    pictures = PictureFolder(folder)
     path = _questions_file(folder, data_set.questions)
     rows = _rows(path)
     if not rows:
         raise UserError(f"{path} holds no question.")
-    image, question = picture_and_question(rows[0], path)
-    lacking = [number for number, row in enumerate(rows, start=1) if not row.get(image) or not row.get(question)]
+    candidates, lacking, outside = [], [], []
+    for number, row in enumerate(rows, start=1):
+        candidate = _candidate(pictures, row, number)
+        if candidate is None:
+            lacking.append(number)
+        elif inside(folder, candidate.image_id) is None:
+            outside.append(number)
+        else:
+            candidates.append(candidate)
     if lacking:
         raise UserError(f"{path}: rows {some(lacking)} lack a picture or a question.")
-    outside = [number for number, row in enumerate(rows, start=1) if inside(folder, str(row[image])) is None]
     if outside:
         raise UserError(f"{path}: rows {some(outside)} name a picture outside of {folder}.")
-    answer = first_field(rows[0], ANSWER_FIELDS)
-    candidates = [
-        Candidate(
-            picture=Picture("file", str(inside(folder, str(row[image])))),
-            question=str(row[question]),
-            image_id=str(row[image]),
-            query_id=str(row.get("question_id") or row.get("query_id") or number),
-            answers=read_answers(row.get(answer)) if answer else (),
-        )
-        for number, row in enumerate(rows, start=1)
-    ]
     return choose(
         folder.name, candidates, data_set, lambda picture: picture_size(picture.value, Path(picture.value).name)
     )
 
 
+def _candidate(pictures: PictureFolder, row: dict[str, Any], number: int) -> Candidate | None:
+    """The query of a row; None where the row lacks a picture or a question."""
+    image, question = first_field(row, IMAGE_FIELDS), first_field(row, QUESTION_FIELDS)
+    name = read_text(row[image]) if image else None
+    asked = read_text(row[question]) if question else None
+    if not name or not name.strip() or question is None or (asked is not None and not asked.strip()):
+        return None
+    path, problem = pictures.find(name)
+    return Candidate(
+        picture=Picture("file", str(path)) if path else None,
+        question=asked or "",
+        image_id=name,
+        query_id=read_id(next((row[field] for field in _ID_FIELDS if row.get(field) is not None), None), str(number)),
+        answers=answers_of(row, ANSWER_FIELDS),
+        problem=problem or ("" if asked else f"The question of row {number} is no text."),
+    )
+
+
 def _questions_file(folder: Path, given: str) -> Path:
     if given.strip():
-        path = Path(given).expanduser()
-        return path if path.exists() or not (folder / given).exists() else folder / given
+        path = named_path(given)
+        # Path.exists fails for names that no file can have.
+        return path if os.path.exists(path) or not os.path.exists(folder / given) else folder / given  # noqa: PTH110
     for name in _USUAL_NAMES:
         if (folder / name).exists():
             return folder / name
@@ -76,15 +93,52 @@ def _questions_file(folder: Path, given: str) -> Path:
 
 
 def _rows(path: Path) -> list[dict[str, Any]]:
-    text = text_of(path)
-    if path.suffix.lower() == ".csv":
-        return list(csv.DictReader(io.StringIO(text)))
+    """The rows of a file of questions.
+
+    Raises:
+        UserError: It is neither CSV nor JSONL, or no row has a picture or a question.
+    """
+    rows = _csv_rows(path) if path.suffix.lower() == ".csv" else _json_rows(path)
+    if rows:
+        picture_and_question(dict.fromkeys(name for row in rows for name in row), path)
+    return rows
+
+
+def _csv_rows(path: Path) -> list[dict[str, Any]]:
+    """The rows of a CSV; blank lines are none, and cells beyond the first line's must be blank."""
+    reader = csv.reader(io.StringIO(text_of(path), newline=""), strict=True)
+    rows: list[list[str]] = []
+    start = 1
+    try:
+        for row in reader:
+            if any(cell.strip() for cell in row):
+                rows.append(row)
+            start = reader.line_num + 1
+    except csv.Error as error:
+        raise UserError(
+            f"{path}: a quote in line {start} is not closed, or not doubled inside a quoted text ({error})."
+        ) from None
+    if not rows:
+        return []
+    columns = [name.strip() for name in rows[0]]
+    picture_and_question(columns, path)
+    wide = [number for number, row in enumerate(rows[1:], start=1) if any(map(str.strip, row[len(columns) :]))]
+    if wide:
+        raise UserError(
+            f"{path}: rows {some(wide)} have more columns than the first line names: "
+            "put quotes around a text that holds a comma."
+        )
+    return [dict(zip(columns, row, strict=False)) for row in rows[1:]]
+
+
+def _json_rows(path: Path) -> list[dict[str, Any]]:
     rows, wrong = [], []
-    for number, line in enumerate(text.splitlines(), start=1):
+    # Lines end with \n alone: other ends of lines may stand inside of a JSON text.
+    for number, line in enumerate(text_of(path).split("\n"), start=1):
         if not line.strip():
             continue
         try:
-            row = json.loads(line)
+            row = parse_json(line)
         except ValueError:
             row = None
         if isinstance(row, dict):

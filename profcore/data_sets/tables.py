@@ -7,56 +7,51 @@ image column is a struct of `bytes` and `path`.
 from __future__ import annotations
 
 import io
-import re
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
-import pyarrow.parquet as pq
 
-from profcore.data_sets.candidates import (
-    ANSWER_FIELDS,
-    Candidate,
-    choose,
-    first_field,
-    picture_and_question,
-    read_answers,
-)
+from profcore.data_sets.candidates import ANSWER_FIELDS, Candidate, choose, picture_and_question
+from profcore.data_sets.splits import files_of_split
+from profcore.data_sets.values import answers_of, read_id, read_text
 from profcore.errors import UserError
 from profcore.images.pictures import picture_size
-from profcore.images.rows import _stream, read_picture
+from profcore.images.rows import check_arrow_files, column_names, is_parquet, read_columns, read_picture
 from profcore.spec.queries import Picture
 
 if TYPE_CHECKING:
     from profcore.data_sets import DataSet
     from profcore.spec.queries import QuerySet
 
-# Such as train-00000-of-00003.parquet.
-_SHARD = re.compile(r"(?P<split>[\w.]+)-\d{5}-of-\d{5}")
+_IDS = ("question_id", "image_id")
 
 
 def read(path: Path, data_set: DataSet) -> QuerySet:
-    """The table's rows; pictures themselves are read when they are looked at.
+    """The table's rows; pictures themselves are read when they are looked at, a null question is passed over.
 
     Raises:
-        UserError: There is no table, it cannot be read, or it lacks a column.
+        UserError: There is no table, it cannot be read, it is damaged, or it lacks a column.
     """
-    files = _files(path, data_set.split.strip())
+    files = files_of_split(path, data_set.split.strip())
+    try:
+        check_arrow_files([file for file in files if not is_parquet(file)])
+    except OSError as error:
+        raise UserError(f"{error}") from None
     candidates: list[Candidate] = []
     for file in files:
-        columns = dict.fromkeys(_columns(file))
-        image, question = picture_and_question(columns, file)
-        answer = first_field(columns, ANSWER_FIELDS)
-        wanted = [name for name in (question, "question_id", "image_id", answer) if name and name in columns]
-        for row, values in enumerate(_read(file, wanted).to_pylist()):
+        image, question, rows = _rows(file)
+        for row, values in enumerate(rows):
             place = len(candidates)
+            asked = read_text(values[question])
             candidates.append(
                 Candidate(
                     picture=Picture("row", f"{file}|{image}|{row}"),
-                    question=str(values[question]),
-                    image_id=str(values.get("image_id", place)),
-                    query_id=str(values.get("question_id", place)),
-                    answers=read_answers(values.get(answer)) if answer else (),
+                    question=asked or "",
+                    image_id=_id(values, "image_id", place),
+                    query_id=_id(values, "question_id", place),
+                    answers=answers_of(values, ANSWER_FIELDS),
+                    problem="" if asked and asked.strip() else f"The question of row {row + 1} is no text.",
                 )
             )
     if not candidates:
@@ -64,42 +59,30 @@ def read(path: Path, data_set: DataSet) -> QuerySet:
     return choose(path.name, candidates, data_set, _size)
 
 
+def _id(values: dict[str, Any], field: str, place: int) -> str:
+    """The id of a row: its place where the table has no such column, and one that no other can be where it is null."""
+    return read_id(values[field], f"row {place + 1}") if field in values else str(place)
+
+
+def _rows(file: Path) -> tuple[str, str, list[dict[str, Any]]]:
+    """The names of the columns of pictures and of questions, and the rows without their pictures.
+
+    Raises:
+        UserError: The file cannot be read, or lacks a column.
+    """
+    try:
+        columns = column_names(file)
+        image, question = picture_and_question(columns, file)
+        wanted = [name for name in dict.fromkeys((question, *_IDS, *ANSWER_FIELDS)) if name in columns]
+        return image, question, read_columns(file, wanted).to_pylist()
+    except UserError:
+        raise
+    # Arrow's errors, and those of values that Python has no like of, such as dates beyond its calendar.
+    except (OSError, pa.ArrowException, ValueError, TypeError, OverflowError, KeyError, MemoryError) as error:
+        reason = (str(error).splitlines() or [type(error).__name__])[0]
+        raise UserError(f"{file} cannot be read as a table ({reason}).") from None
+
+
 def _size(picture: Picture) -> tuple[int, int]:
     _, _, row = picture.value.rsplit("|", 2)
     return picture_size(io.BytesIO(read_picture(picture.value)), f"the picture of row {int(row) + 1}")
-
-
-def _files(path: Path, split: str) -> list[Path]:
-    """The files of one split."""
-    if path.is_file():
-        return [path]
-    found = sorted(path.rglob("*.parquet")) or sorted(path.rglob("*.arrow"))
-    # Files that datasets keeps of its own beside a saved directory are no part of it.
-    found = [file for file in found if not file.name.startswith("cache-")]
-    if not found:
-        raise UserError(f"{path} holds no table: it needs .parquet files, or the .arrow files that datasets saves.")
-    splits: dict[str, list[Path]] = {}
-    for file in found:
-        shard = _SHARD.match(file.stem)
-        folder = file.parent.relative_to(path)
-        # datasets saves each split in a folder of its own, with shards that are all called data.
-        name = shard["split"] if shard and shard["split"] != "data" else str(folder) if folder.parts else ""
-        splits.setdefault(name, []).append(file)
-    if split:
-        if split not in splits:
-            raise UserError(f"{path} has no split {split!r}: choose from {', '.join(sorted(splits))}.")
-        return splits[split]
-    if len(splits) > 1:
-        raise UserError(f"{path} holds several splits: choose one of {', '.join(sorted(splits))}.")
-    return found
-
-
-def _columns(file: Path) -> list[str]:
-    try:
-        return pq.read_schema(file).names if file.suffix == ".parquet" else _stream(str(file)).column_names
-    except (OSError, pa.ArrowException) as error:
-        raise UserError(f"{file} cannot be read as a table ({str(error).splitlines()[0]}).") from None
-
-
-def _read(file: Path, columns: list[str]) -> pa.Table:
-    return pq.read_table(file, columns=columns) if file.suffix == ".parquet" else _stream(str(file)).select(columns)

@@ -1,29 +1,22 @@
 """VQA v2 as published: a JSON of questions, a JSON of annotations, and COCO's pictures in a folder.
 
-Source: https://visualqa.org/vqa_v2_format, and COCO's file names, `COCO_val2014_000000262148.jpg`.
+Source: https://visualqa.org/vqa_v2_format, and COCO's file names, `COCO_val2014_000000262148.jpg`; TextVQA writes
+its ids in hexadecimal digits and its answers beside the questions.
 """
 
 from __future__ import annotations
 
-import json
-import re
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from profcore.data_sets.candidates import (
-    IMAGE_FIELDS,
-    Candidate,
-    choose,
-    first_field,
-    pictures_in,
-    read_answers,
-    some,
-    text_of,
-)
+from profcore.data_sets.candidates import ANSWER_FIELDS, IMAGE_FIELDS, Candidate, choose
+from profcore.data_sets.files import PictureFolder, named_path, text_of
+from profcore.data_sets.values import answers_of, read_id, read_text
 from profcore.errors import UserError
 from profcore.images.pictures import picture_size
 from profcore.paths import inside
 from profcore.spec.queries import Picture
+from profcore.spec.text import parse_json, some
 
 if TYPE_CHECKING:
     from profcore.data_sets import DataSet
@@ -31,34 +24,36 @@ if TYPE_CHECKING:
 
 
 def read(folder: Path, data_set: DataSet) -> QuerySet:
-    """The questions, each with its picture by the id that ends the file's name.
+    """The questions, each with the picture of its id, or the one that it names; null questions are passed over.
 
     Raises:
         UserError: A file is not in VQA's layout, or names a picture outside the folder.
     """
     if not data_set.questions.strip():
         raise UserError("Name the file of questions, such as v2_OpenEnded_mscoco_val2014_questions.json.")
-    questions = _list(Path(data_set.questions).expanduser(), "questions", ("image_id", "question", "question_id"))
-    answers: dict[Any, Any] = {}
+    questions = _list(named_path(data_set.questions), "questions", ("image_id", "question", "question_id"))
+    answers: dict[str, tuple[str, ...]] = {}
     if data_set.annotations.strip():
-        annotated = _list(Path(data_set.annotations).expanduser(), "annotations", ("question_id",))
+        annotated = _list(named_path(data_set.annotations), "annotations", ("question_id",))
         _check_paths(folder, annotated, data_set.annotations)
-        for row in annotated:
-            answers[row["question_id"]] = row.get("answers") or row.get("multiple_choice_answer")
+        answers = {read_id(row["question_id"], ""): answers_of(row, ANSWER_FIELDS) for row in annotated}
     _check_paths(folder, questions, data_set.questions)
-    pictures = {_picture_id(path): path for path in pictures_in(folder)}
+    pictures = PictureFolder(folder)
     candidates = []
-    for row in questions:
-        field = first_field(row, IMAGE_FIELDS)
-        path = inside(folder, str(row[field])) if field else pictures.get(str(row["image_id"]))
+    for number, row in enumerate(questions, start=1):
+        image_id, query_id = read_id(row["image_id"], f"row {number}"), read_id(row["question_id"], "")
+        name, question = _image_name(row), read_text(row["question"])
+        path, problem = pictures.find(name) if name else pictures.find_id(image_id)
+        if question is None or not question.strip():
+            problem = f"The question of row {number} is no text."
         candidates.append(
             Candidate(
                 picture=Picture("file", str(path)) if path else None,
-                question=str(row["question"]),
-                image_id=str(row["image_id"]),
-                query_id=str(row["question_id"]),
-                answers=read_answers(answers.get(row["question_id"])),
-                problem=f"No picture in {folder} has the id {row['image_id']}.",
+                question=question or "",
+                image_id=image_id,
+                query_id=query_id or f"row {number}",
+                answers=(query_id and answers.get(query_id)) or answers_of(row, ANSWER_FIELDS),
+                problem=problem,
             )
         )
     return choose(
@@ -69,16 +64,10 @@ def read(folder: Path, data_set: DataSet) -> QuerySet:
     )
 
 
-def _picture_id(path: Path) -> str:
-    """COCO's id of a picture, without leading zeros; another picture's name without its ending."""
-    number = re.search(r"(\d+)$", path.stem)
-    return str(int(number.group(1))) if number else path.stem
-
-
 def _list(path: Path, name: str, fields: tuple[str, ...]) -> list[dict[str, Any]]:
     """The list of objects that a file of VQA holds under its name."""
     try:
-        document = json.loads(text_of(path))
+        document = parse_json(text_of(path))
     except ValueError:
         raise UserError(f"{path} is not JSON: give VQA's {name} file.") from None
     rows = document.get(name) if isinstance(document, dict) else None
@@ -96,11 +85,16 @@ def _list(path: Path, name: str, fields: tuple[str, ...]) -> list[dict[str, Any]
     return rows
 
 
+def _image_name(row: dict[str, Any]) -> str | None:
+    """The path of the picture that a row names, where it names one."""
+    return next((row[field] for field in IMAGE_FIELDS if isinstance(row.get(field), str) and row[field].strip()), None)
+
+
 def _check_paths(folder: Path, rows: list[dict[str, Any]], file: str) -> None:
     outside = [
         number
         for number, row in enumerate(rows, start=1)
-        if (field := first_field(row, IMAGE_FIELDS)) and inside(folder, str(row[field])) is None
+        if (name := _image_name(row)) and inside(folder, name) is None
     ]
     if outside:
         raise UserError(f"{file}: rows {some(outside)} name a picture outside of {folder}.")

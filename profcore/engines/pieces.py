@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from profcore.models.molmoe import PATCH_PIXELS, PATCHES_PER_SIDE, TOKENS_PER_CROP
+from profcore.images.geometry import CROP_PATCHES, CROP_TOKENS, PATCH, PATCHES_PER_TOKEN, POOL, TOKENS_PER_CROP
 
 Weights = tuple[Tensor, ...]
 
@@ -21,8 +21,8 @@ def embed_patches(pixels: Tensor, weights: Weights, norm: Weights, eps: float) -
     The patch convolution is a matrix product, since its stride is its size.
     """
     patch, class_embedding, positions, gain, bias = weights
-    crops, side = pixels.shape[0], PATCHES_PER_SIDE
-    patches = pixels.view(crops, 3, side, PATCH_PIXELS, side, PATCH_PIXELS).permute(0, 2, 4, 1, 3, 5)
+    crops, side = pixels.shape[0], CROP_PATCHES
+    patches = pixels.view(crops, 3, side, PATCH, side, PATCH).permute(0, 2, 4, 1, 3, 5)
     embedded = functional.linear(patches.reshape(crops, side * side, -1), patch.flatten(1))
     states = torch.cat([class_embedding.expand(crops, 1, -1), embedded], dim=1) + positions
     states = functional.layer_norm(states, states.shape[-1:], gain, bias, eps)
@@ -54,11 +54,13 @@ def project(features: Tensor, masks: Tensor, weights: Weights, heads: int) -> Te
     padded = (masks == 0).to(features.dtype)
     partial = ((masks < 1) & (masks != 0)).to(features.dtype)
     features = features + padded[..., None] * pad[0] + partial[..., None] * pad[1]
-    crops, half = features.shape[0], PATCHES_PER_SIDE // 2
-    windows = features.view(crops, half, 2, half, 2, -1).permute(0, 1, 3, 2, 4, 5)
-    windows = windows.reshape(crops * TOKENS_PER_CROP, 4, -1)
+    crops, half = features.shape[0], CROP_TOKENS
+    windows = features.view(crops, half, POOL, half, POOL, -1).permute(0, 1, 3, 2, 4, 5)
+    windows = windows.reshape(crops * TOKENS_PER_CROP, PATCHES_PER_TOKEN, -1)
     query = functional.linear(windows.mean(dim=1), query_w, query_b).view(-1, heads, 1, query_w.shape[0] // heads)
-    key_value = functional.linear(windows, key_value_w, key_value_b).view(-1, 4, 2, heads, query.shape[-1])
+    key_value = functional.linear(windows, key_value_w, key_value_b).view(
+        -1, PATCHES_PER_TOKEN, 2, heads, query.shape[-1]
+    )
     key, value = key_value.permute(2, 0, 3, 1, 4).unbind(0)
     # Four keys are too few for an attention kernel; written out, it becomes one with its neighbours.
     scores = (query * key).sum(-1, dtype=torch.float32) * query.shape[-1] ** -0.5

@@ -14,8 +14,8 @@ from torch.profiler import record_function
 
 from profcore.engines.base import StopRequestedError
 from profcore.engines.capture import Captures
+from profcore.images.geometry import CROP, PATCHES_PER_CROP, TOKENS_PER_CROP
 from profcore.models.knobs import check_setting
-from profcore.models.molmoe import CROP_PIXELS, PATCHES_PER_SIDE, TOKENS_PER_CROP
 from profcore.spec.stages import TTFT_STAGES, Stage
 
 if TYPE_CHECKING:
@@ -214,10 +214,10 @@ class StaticEngine:
         return min(-(-needed // _CACHE_STEP) * _CACHE_STEP, self.model.config.max_positions)
 
     def _new_picture(self, crops: int) -> PictureSlot:
-        config, patches = self.model.config, PATCHES_PER_SIDE**2
+        config, patches = self.model.config, PATCHES_PER_CROP
         options: dict[str, Any] = {"dtype": self.model.dtype, "device": self.model.device}
         return PictureSlot(
-            pixels=torch.zeros((crops, 3, CROP_PIXELS, CROP_PIXELS), **options),
+            pixels=torch.zeros((crops, 3, CROP, CROP), **options),
             masks=torch.zeros((crops, patches), device=self.model.device),
             features=torch.zeros((crops, patches, config.vit_width * len(config.vit_layers)), **options),
             image_tokens=torch.zeros((crops, TOKENS_PER_CROP, config.d_model), **options),

@@ -7,6 +7,7 @@ import math
 from typing import Any
 
 from profcore.errors import FormatError, UserError
+from profcore.spec.text import parse_json
 
 METHODS = {
     "influence": "block influence: 1 − cosine similarity of a block's input and output, mean over tokens",
@@ -31,16 +32,19 @@ def read_scores(data: bytes, name: str, blocks: int) -> Scores:
         FormatError: It is no such file, or names a block that the model has not.
     """
     try:
-        document = json.loads(data)
-    except (ValueError, UnicodeDecodeError):
+        document = parse_json(data)
+    except ValueError:
         raise FormatError(f'{name} is not JSON: give a file of scores such as {{"1": 0.0381}}.') from None
     if not isinstance(document, dict) or not document:
         raise FormatError(f'{name} holds no scores: it needs an object such as {{"1": 0.0381}}.')
+    known = {str(block) for block in range(blocks)}
     scores: Scores = {}
     for key, value in document.items():
-        if not key.isdecimal() or not 0 <= int(key) < blocks:
-            raise FormatError(f"{name}: {key!r} is no block of a model with {blocks}: they are 0 to {blocks - 1}.")
-        if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
+        # Leading zeros would make two keys one block.
+        if key not in known:
+            short = key if len(key) <= 40 else f"{key[:40]}…"
+            raise FormatError(f"{name}: {short!r} is no block of a model with {blocks}: they are 0 to {blocks - 1}.")
+        if isinstance(value, bool) or not isinstance(value, int | float) or not abs(value) < 1e300:
             raise FormatError(f"{name}: the score of block {key} is no number.")
         scores[int(key)] = float(value)
     return scores

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from profcore.errors import UserError
-from profcore.spec.settings import Setting, first_blocks, parse_mask
+from profcore.spec.settings import MAX_CROPS, Setting, first_blocks, parse_mask
 from profcore.spec.stages import Knob
 
 if TYPE_CHECKING:
@@ -14,33 +14,65 @@ if TYPE_CHECKING:
 
     from profcore.models.config import MolmoConfig
 
-MAX_GRID = 12
+MAX_GRID = MAX_CROPS
+"""The widest grid of one row."""
+
+
+class KnobWords(NamedTuple):
+    """What a knob is called where its values stand.
+
+    Attributes:
+        column: The column of a sample that holds its value.
+        setting_column: The column of a setting that holds it.
+        per: What a slope over it is per.
+    """
+
+    column: str
+    setting_column: str
+    per: str
+
+
+KNOB_WORDS = {
+    Knob.VISION_TOKENS: KnobWords("num_vision_tokens", "grid_columns", "per vision token"),
+    Knob.TOP_K: KnobWords("top_k", "top_k", "per step of top-k"),
+    Knob.ACTIVE_BLOCKS: KnobWords("active_blocks", "active_blocks", "per active block"),
+    Knob.OUTPUT_TOKENS: KnobWords("num_output_tokens", "output_tokens", "per output token"),
+}
 
 
 @dataclass(frozen=True)
-class Experiment:
-    """One profiling experiment.
+class Named:
+    """What every experiment of either catalogue has.
 
     Attributes:
         name: How the command line and stored runs call it.
         number: Its number in published files.
         title: As pages and charts call it.
+        file: Name of its result file; of a Motivation experiment without what tells its variants apart.
+    """
+
+    name: str
+    number: int
+    title: str
+    file: str
+
+
+@dataclass(frozen=True)
+class Experiment(Named):
+    """One profiling experiment.
+
+    Attributes:
         axis: Title of the axis its knob is drawn on.
         folder: Folder under `results/profiling/`.
-        file: Name of its result file.
         field: The knob's field in result files.
         blocks: Statistics blocks of a summary entry by the stage they describe; None where the entry itself is one.
         output_tokens: Tokens each inference generates, unless they are the knob.
         values: Default values of the knob; empty where they follow from the model.
     """
 
-    name: str
-    number: int
-    title: str
     knob: Knob
     axis: str
     folder: str
-    file: str
     field: str
     blocks: dict[str, str] | None
     output_tokens: int
@@ -49,22 +81,17 @@ class Experiment:
     @property
     def per(self) -> str:
         """What a slope over the knob is per, such as 'per active block'."""
-        return {
-            Knob.VISION_TOKENS: "per vision token",
-            Knob.TOP_K: "per step of top-k",
-            Knob.ACTIVE_BLOCKS: "per active block",
-            Knob.OUTPUT_TOKENS: "per output token",
-        }[self.knob]
+        return KNOB_WORDS[self.knob].per
 
     @property
     def column(self) -> str:
         """The column of a sample that holds the knob's value."""
-        return {
-            Knob.VISION_TOKENS: "num_vision_tokens",
-            Knob.TOP_K: "top_k",
-            Knob.ACTIVE_BLOCKS: "active_blocks",
-            Knob.OUTPUT_TOKENS: "num_output_tokens",
-        }[self.knob]
+        return KNOB_WORDS[self.knob].column
+
+    @property
+    def setting_column(self) -> str:
+        """The column of a setting that holds the knob's value."""
+        return KNOB_WORDS[self.knob].setting_column
 
 
 CATALOGUE: dict[str, Experiment] = {

@@ -6,9 +6,9 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from profcore.errors import UserError
-from profcore.experiments.knobs import CATALOGUE, MAX_GRID, get_experiment
+from profcore.experiments.knobs import CATALOGUE, MAX_GRID, Named
 from profcore.images.processing import select_tiling
-from profcore.spec.queries import DEFAULT_PROMPT, QueryPlan, QuerySet
+from profcore.spec.queries import DEFAULT_PROMPT, QueryPlan, QuerySet, Skipped
 from profcore.spec.runs import Sweep
 from profcore.spec.settings import Setting
 from profcore.spec.stages import Clock
@@ -20,25 +20,17 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
-class Motivation:
+class Motivation(Named):
     """One Motivation experiment.
 
     Attributes:
-        name: How the command line and stored runs call it.
-        number: Its number in published files.
-        title: As pages and charts call it.
         text: What it asks, in a sentence.
-        file: Name of its result file, without what tells its variants apart.
         queries: How many pictures it takes unless told otherwise; None for all.
         num_samples: Timed inferences for each picture at each setting.
         output_tokens: Tokens each inference generates.
     """
 
-    name: str
-    number: int
-    title: str
     text: str
-    file: str
     queries: int | None
     num_samples: int
     output_tokens: tuple[int, ...]
@@ -99,23 +91,31 @@ MOTIVATION: dict[str, Motivation] = {
         ),
     )
 }
+DERIVED = "flops_vs_latency"
 FLOPS_SOURCES = ("vision_tokens_vs_latency", "language_tokens_vs_latency")
 """The experiments that FLOPs are compared with the latencies of."""
 
 
-def experiment_title(name: str) -> str:
-    """What pages call an experiment of either catalogue."""
-    return (CATALOGUE.get(name) or MOTIVATION[name]).title
+def asks_each_picture_once(name: str) -> bool:
+    """Whether an experiment puts one question to each picture: those that are about pictures, not about questions."""
+    return name in (*FLOPS_SOURCES, DERIVED)
 
 
-def check_experiment(name: str) -> None:
-    """Whether there is an experiment of that name in either catalogue.
+def find_experiment(name: str) -> Named:
+    """The experiment of that name in either catalogue.
 
     Raises:
         UserError: There is none.
     """
-    if name not in MOTIVATION:
-        get_experiment(name)
+    found = CATALOGUE.get(name) or MOTIVATION.get(name)
+    if found is None:
+        raise UserError(f"There is no experiment {name!r}: choose from {', '.join([*CATALOGUE, *MOTIVATION])}.")
+    return found
+
+
+def experiment_title(name: str) -> str:
+    """What pages call an experiment of either catalogue."""
+    return find_experiment(name).title
 
 
 def plan(
@@ -123,6 +123,7 @@ def plan(
     queries: QuerySet,
     config: MolmoConfig,
     *,
+    num_pictures: int | None = None,
     num_samples: int | None = None,
     output_tokens: Sequence[int] = (),
     max_grid: int = MAX_GRID,
@@ -140,6 +141,7 @@ def plan(
         experiment: Not a derived one.
         queries: As a data set gives them.
         config: The model's shape.
+        num_pictures: How many pictures, for experiments 1 and 2 questions, to measure; None for the experiment's own.
         num_samples: Timed inferences for each picture at each setting; None for the experiment's own.
         output_tokens: Tokens to generate; the experiment's own unless given.
         max_grid: Experiment 3's widest grid.
@@ -158,12 +160,8 @@ def plan(
     if len(set(lengths)) != len(lengths):
         raise UserError("Output tokens: each value can be measured once in a run, but some are given twice.")
     fitted = experiment.name == "vision_tokens_vs_latency"
+    queries = _measured(experiment, queries, num_pictures)
     chosen = queries.queries
-    if experiment.name in FLOPS_SOURCES:
-        # One question for each picture: it is pictures that these two experiments are about.
-        chosen = tuple({query.image_id: query for query in reversed(chosen)}.values())[::-1]
-    if experiment.queries is not None:
-        chosen = chosen[: experiment.queries]
     if fitted:
         if not 1 <= max_grid <= MAX_GRID:
             raise UserError(f"A widest grid of 1×{max_grid} is out of range: give 1 to {MAX_GRID}.")
@@ -187,6 +185,26 @@ def plan(
     )
 
 
+def _measured(experiment: Motivation, queries: QuerySet, num_pictures: int | None) -> QuerySet:
+    """The queries that are measured: as many as asked for, and where there are fewer, why."""
+    chosen = queries.queries
+    if asks_each_picture_once(experiment.name):
+        chosen = tuple({query.image_id: query for query in reversed(chosen)}.values())[::-1]
+    there = len(chosen)
+    chosen = chosen[: experiment.queries if num_pictures is None else num_pictures]
+    wanted = there if num_pictures is None else num_pictures
+    if len(chosen) == wanted:
+        return replace(queries, queries=chosen)
+    what = "pictures" if asks_each_picture_once(experiment.name) else "questions"
+    reason = (
+        f"{experiment.title} takes {experiment.queries} {what} unless a number is given."
+        if num_pictures is None
+        else f"{queries.name} has only {there} {what} that can be measured."
+    )
+    lacking = Skipped(f"{wanted - len(chosen)} of {wanted} {what}", reason)
+    return replace(queries, queries=chosen, skipped=(*queries.skipped, lacking))
+
+
 def plan_all(name: str, queries: QuerySet, config: MolmoConfig, **options: Any) -> list[Sweep]:
     """The sweeps that measure an experiment: its own, or, where it is derived, those that it is derived from.
 
@@ -199,7 +217,7 @@ def plan_all(name: str, queries: QuerySet, config: MolmoConfig, **options: Any) 
     Raises:
         UserError: As `plan`.
     """
-    if name != "flops_vs_latency":
+    if name != DERIVED:
         return [plan(MOTIVATION[name], queries, config, **options)]
     shared = {key: value for key, value in options.items() if key not in ("output_tokens", "stop_at_eos")}
     pictures, answers = (MOTIVATION[each] for each in FLOPS_SOURCES)

@@ -19,23 +19,31 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from profcore.results.base import MeasuredRun
-    from profcore.storage.store import Store
+    from profcore.storage.read import Reader
 
 _FIGURES = ("png", "svg")
 
 
-def load_run(store: Store, run_id: str) -> Result | PictureResult | None:
+AnyResult = Result | PictureResult
+
+
+def load_run(store: Reader, run_id: str) -> AnyResult | None:
     """A run of either kind as a page shows it."""
     return load_result(store, run_id) or load_picture_result(store, run_id)
 
 
-def run_result_files(store: Store, result: MeasuredRun) -> dict[str, str]:
+def run_result_files(store: Reader, result: MeasuredRun) -> dict[str, str]:
     """A run's result files in the published formats, by their paths."""
-    samples = store.sample_table(result.run["id"]).to_pandas()
-    return result_files(result.run["experiment"], samples, result.metadata, routed_experts(result.settings))
+    run_id = result.run["id"]
+    samples = store.sample_table(run_id).to_pandas()
+    summaries = store.summaries(run_id) if samples.empty else None
+    if summaries is not None and summaries.empty:
+        return {}
+    routed = routed_experts(result.settings)
+    return result_files(result.run["experiment"], samples, result.metadata, routed, summaries)
 
 
-def zip_runs(store: Store, run_ids: Sequence[str], tell: Callable[[int], None] = lambda done: None) -> bytes:
+def zip_runs(store: Reader, run_ids: Sequence[str], tell: Callable[[int], None] = lambda done: None) -> bytes:
     """Runs as a zip, each in a folder of its own.
 
     Args:
@@ -53,15 +61,15 @@ def zip_runs(store: Store, run_ids: Sequence[str], tell: Callable[[int], None] =
     return buffer.getvalue()
 
 
-def _add(archive: zipfile.ZipFile, store: Store, result: Result | PictureResult) -> None:
+def _add(archive: zipfile.ZipFile, store: Reader, result: Result | PictureResult) -> None:
     run_id = result.run["id"]
     metadata: dict[str, Any] = result.metadata
     archive.writestr(f"{run_id}/run.json", json.dumps(metadata, indent=2, ensure_ascii=False, default=str))
     if isinstance(result, Result) and not result.summary.empty:
         archive.writestr(f"{run_id}/summary.csv", result.summary.to_csv(index=False))
+    for name, text in run_result_files(store, result).items():
+        archive.writestr(f"{run_id}/{name}", text)
     if not result.samples.empty:
-        for name, text in run_result_files(store, result).items():
-            archive.writestr(f"{run_id}/{name}", text)
         table = store.sample_table(run_id)
         archive.writestr(f"{run_id}/samples.csv", samples_csv(table))
         archive.writestr(f"{run_id}/samples.parquet", samples_parquet(table, metadata))

@@ -2,20 +2,21 @@
 
 from __future__ import annotations
 
-import json
 from typing import TYPE_CHECKING
 
 from profcore.errors import FormatError
-from profcore.formats.common import zeros_note
 from profcore.formats.motivation import holds_motivation, motivation_json, read_motivation
 from profcore.formats.profiling import profiling_json, read_profiling
 from profcore.formats.samples import samples_csv, samples_parquet
-from profcore.formats.scaling import holds_scaling, read_scaling, scaling_json
+from profcore.formats.scaling import holds_scaling, known_scaling_json, read_scaling, scaling_json
+from profcore.formats.values import zeros_note
+from profcore.spec.text import parse_json
 
 if TYPE_CHECKING:
-    from profcore.formats.common import Imported
+    from profcore.formats.metadata import Imported
 
 __all__ = [
+    "known_scaling_json",
     "motivation_json",
     "profiling_json",
     "read_result",
@@ -39,9 +40,10 @@ def read_result(data: bytes, name: str) -> Imported:
     if data[:4] == b"PK\x03\x04":
         raise FormatError(f"{name} is a zip, not JSON: unpack it and give the result files in it.")
     try:
-        document = json.loads(data)
-    except (ValueError, UnicodeDecodeError, RecursionError):
-        raise FormatError(f"{name} is not JSON: give a result file or a spool.") from None
+        document = parse_json(data)
+    except ValueError as error:
+        reason = f" ({error})" if str(error).startswith("it is") else ""
+        raise FormatError(f"{name} is not JSON{reason}: give a result file or a spool.") from None
     if holds_motivation(document):
         return read_motivation(document, data, name)
     if holds_scaling(document):

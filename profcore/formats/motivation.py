@@ -7,48 +7,27 @@ from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
-from profcore.data_sets.candidates import some
 from profcore.errors import FormatError
 from profcore.experiments.motivation import MOTIVATION, Motivation
-from profcore.formats.common import (
-    LATENCIES,
-    Imported,
-    drop_zeros,
-    grid_fields,
-    import_records,
-    plain,
-    plain_sum,
-    read_count,
-    read_grid,
-    read_latency,
-    wrong_rows,
-)
+from profcore.formats.fields import FLOPS, LATENCIES, MORE_LATENCIES, MOTIVATION_PROMPT
+from profcore.formats.metadata import import_records, read_details, read_metadata
+from profcore.formats.rows import read_rows
+from profcore.formats.values import knob_fields, measured_fields, plain, plain_sum, published_vision, whole_or_none
+from profcore.spec.text import some
 
 if TYPE_CHECKING:
-    from profcore.storage.spool import Record
+    from collections.abc import Hashable
 
-# Published field -> this project's column.
-_LATENCIES = {
-    **LATENCIES,
-    "T_vision_total": "vision_total_ms",
-    "T_data_processing": "processing_ms",
-    "T_system_total": "system_total_ms",
-}
+    from profcore.formats.metadata import Imported
+
 _COUNTS = {
     "num_crops": "num_crops",
     "num_vision_tokens": "num_vision_tokens",
-    "num_language_tokens": "num_input_tokens",
+    MOTIVATION_PROMPT: "num_input_tokens",
     "num_output_tokens": "num_output_tokens",
 }
-_FLOPS = {
-    "flops_vision": "flops_vision_encoder",
-    "flops_projector": "flops_projector",
-    "flops_llm_prefill": "flops_llm_prefill",
-    "flops_llm_decode": "flops_llm_decode",
-    "flops_total": "flops_total",
-}
 # What tells that a row is one of Motivation: any of these.
-KNOWN_FIELDS = (*_LATENCIES, "T_vision")
+KNOWN_FIELDS = (*LATENCIES, *MORE_LATENCIES, "T_vision")
 _KEPT_KEYS = ("parameters", "average_latencies", "use_eos_token", "correlation", "r_squared")
 
 
@@ -75,31 +54,31 @@ def motivation_json(
     ordered = samples.sort_values(["setting", "sample_id"], kind="stable")
     rows = [_row(row) for row in ordered.to_dict("records")]
     document: dict[str, Any] = {"results": rows}
-    if experiment.name == "vision_tokens_vs_latency":
+    if experiment.name == "vision_tokens_vs_latency" and not (metadata.get("details") or {}).get("means"):
         document = {"results": _means(ordered), "all_samples": rows}
     document |= {**(more or {}), "metadata": {"experiment": experiment.name, **metadata}}
     return json.dumps(document, indent=2, ensure_ascii=False, allow_nan=False)
 
 
 def _row(row: dict[Any, Any]) -> dict[str, Any]:
-    width, height = plain(row.get("image_width")), plain(row.get("image_height"))
-    vision = plain_sum(row["vision_encoder_ms"], row["projector_ms"])
-    if vision is None:
-        vision = plain(row.get("vision_total_ms"))
-    decodes = (plain(row["num_output_tokens"]) or 2) > 1
-    tokens = plain(row["num_vision_tokens"]), plain(row["num_input_tokens"])
+    return {**_published_row(row), **knob_fields(row), **measured_fields(row)}
+
+
+def _published_row(row: dict[Any, Any]) -> dict[str, Any]:
+    """The published fields of a row; null where they are not known."""
+    width, height = whole_or_none(row.get("image_width")), whole_or_none(row.get("image_height"))
+    vision, decode = published_vision(row), plain(row["llm_decode_ms"])
+    counts = {field: whole_or_none(row[column]) for field, column in _COUNTS.items()}
     return {
         "image_id": _id(row.get("image_id")),
         "query_id": _id(row.get("query_id")),
-        "image_size": None if width is None else [int(width), int(height)],
-        **grid_fields(row),
-        "num_crops": plain(row["num_crops"]),
-        "num_vision_tokens": tokens[0],
-        "num_language_tokens": tokens[1],
+        "image_size": None if width is None or height is None else [width, height],
+        "grid": None,
+        "resolution": None,
+        **counts,
         # As the published files have it: the prompt, whose image tokens are counted again.
-        "num_total_tokens": plain_sum(*tokens),
-        "num_output_tokens": plain(row["num_output_tokens"]),
-        "max_new_tokens": plain(row["output_tokens"]),
+        "num_total_tokens": plain_sum(counts["num_vision_tokens"], counts[MOTIVATION_PROMPT]),
+        "max_new_tokens": None,
         "T_data_processing": plain(row.get("processing_ms")),
         "T_vision_encoder": plain(row["vision_encoder_ms"]),
         "T_projector": plain(row["projector_ms"]),
@@ -107,17 +86,18 @@ def _row(row: dict[Any, Any]) -> dict[str, Any]:
         "T_vision_total": vision,
         "T_LLM_prefill": plain(row["llm_prefill_ms"]),
         # Where nothing is decoded, published files have no decode rather than one of no time.
-        "T_LLM_decode": plain(row["llm_decode_ms"]) if decodes else None,
+        "T_LLM_decode": None if counts["num_output_tokens"] == 1 and decode == 0 else decode,
         "T_total": plain(row["total_ms"]),
         "T_system_total": plain(row.get("system_total_ms")),
-        **{field: plain(row.get(column)) for field, column in _FLOPS.items()},
+        **{field: plain(row.get(column)) for field, column in FLOPS.items()},
     }
 
 
 def _id(value: Any) -> int | str | None:
     """An id as files have it: whole numbers as numbers."""
     text = plain(value)
-    return int(text) if isinstance(text, str) and text.isdecimal() and str(int(text)) == text else text
+    short = isinstance(text, str) and text.isascii() and text.isdecimal() and len(text) <= 15
+    return int(text) if short and str(int(text)) == text else text
 
 
 def _means(samples: pd.DataFrame) -> list[dict[str, Any]]:
@@ -125,9 +105,10 @@ def _means(samples: pd.DataFrame) -> list[dict[str, Any]]:
     rows = []
     for _, group in samples.groupby(["grid_rows", "grid_columns"], sort=True):
         first: dict[Any, Any] = group.iloc[0].to_dict()
-        fields = [*_LATENCIES.values(), *_FLOPS.values()]
+        fields = [*LATENCIES.values(), *MORE_LATENCIES.values(), *FLOPS.values()]
         means = {column: group[column].mean() for column in fields if column in group}
-        rows.append(_row(first | means | {"image_id": None, "query_id": None, "image_width": None}))
+        row = first | means | {"image_id": None, "query_id": None, "image_width": None}
+        rows.append({**_published_row(row), **knob_fields(row)})
     return rows
 
 
@@ -146,7 +127,7 @@ def holds_motivation(document: Any) -> bool:
 def read_motivation(document: Any, data: bytes, name: str) -> Imported:
     """A Motivation result file, ours or published; also a bare list of its rows.
 
-    Zeros that come from the published subtraction are taken in as missing (see `drop_zeros`).
+    Zeros that come from the published subtraction are imported as missing (see `rows.drop_zeros`).
 
     Args:
         document: What the file holds.
@@ -171,21 +152,26 @@ def read_motivation(document: Any, data: bytes, name: str) -> Imported:
     unknown = [number for number, row in enumerate(rows, start=1) if not any(field in row for field in KNOWN_FIELDS)]
     if unknown:
         raise FormatError(f"{name}: rows {some(unknown)} of {where} have no known field, such as T_total.")
-    experiment = _recognise(document, rows)
-    records, settings, zeros = _read_rows(rows, name, where)
-    metadata = document.get("metadata")
-    details = {key: document[key] for key in _KEPT_KEYS if key in document}
-    if zeros:
+    metadata = read_metadata(document, name)
+    experiment = _experiment_of(document, rows, metadata.experiment)
+    found = read_rows(rows, name, where, settings=metadata.settings, key=_key)
+    details = metadata.details
+    if details is None:
+        details = read_details({key: document[key] for key in _KEPT_KEYS if key in document}, name)
+    if zeros := details.get("zeros", 0) + found.zeros:
         details["zeros"] = zeros
     if experiment.name == "vision_tokens_vs_latency" and not samples:
         details["means"] = True
-    return import_records(data, name, experiment.name, settings, metadata, details, records)
+    return import_records(data, name, experiment.name, found.settings, metadata, details, found.samples)
 
 
-def _recognise(document: dict[str, Any], rows: list[dict[str, Any]]) -> Motivation:
-    """Which experiment a file is of, by what it holds."""
-    metadata = document.get("metadata")
-    named = metadata.get("experiment") if isinstance(metadata, dict) else None
+def _key(knobs: dict[str, Any], number: int) -> Hashable:
+    """What tells settings apart; a row that says neither its picture nor its question is one of its own."""
+    return tuple(sorted(knobs.items())) if knobs.get("image_id") or knobs.get("query_id") else number
+
+
+def _experiment_of(document: dict[str, Any], rows: list[dict[str, Any]], named: str | None) -> Motivation:
+    """Which experiment a file is of: the one that it names, else by what it holds."""
     if named in MOTIVATION:
         return MOTIVATION[named]
 
@@ -207,53 +193,3 @@ def _recognise(document: dict[str, Any], rows: list[dict[str, Any]]) -> Motivati
     if absent("T_LLM_decode") and not absent("T_LLM_prefill"):
         return MOTIVATION["component_profiling"]
     return MOTIVATION["latency_distribution"]
-
-
-def _read_rows(rows: list[dict[str, Any]], name: str, where: str) -> tuple[list[Record], list[dict[str, Any]], int]:
-    """Samples, settings, and how many zeros were missing values."""
-    records: list[Record] = []
-    settings: dict[Any, int] = {}
-    described: list[dict[str, Any]] = []
-    wrong, zeros = [], 0
-    for number, row in enumerate(rows, start=1):
-        try:
-            record: Record = {column: read_latency(row.get(field)) for field, column in _LATENCIES.items()}
-            if record["vision_total_ms"] is None:
-                record["vision_total_ms"] = read_latency(row.get("T_vision"))
-            record |= {column: read_count(row.get(field)) for field, column in _COUNTS.items()}
-            record |= {column: read_latency(row.get(field)) for field, column in _FLOPS.items()}
-            setting = _read_setting(row)
-        except (TypeError, ValueError):
-            wrong.append(number)
-            continue
-        if all(record[column] is None for column in _LATENCIES.values()):
-            wrong.append(number)
-            continue
-        zeros += drop_zeros(record)
-        if record["num_output_tokens"] == 1 and record["llm_decode_ms"] is None:
-            record["llm_decode_ms"] = 0.0
-        # A row that says neither its picture nor its question is one of its own.
-        key = tuple(setting.values()) if setting["image_id"] or setting["query_id"] else number
-        if key not in settings:
-            settings[key] = len(described)
-            described.append(setting)
-        # What is missing need not be written to be missing.
-        known = {column: value for column, value in record.items() if value is not None}
-        records.append({"type": "sample", "sample_id": number - 1, "setting": settings[key], **known})
-    if wrong:
-        raise wrong_rows(name, wrong, where)
-    return records, described, zeros
-
-
-def _read_setting(row: dict[str, Any]) -> dict[str, Any]:
-    rows, columns = read_grid(row["grid"]) if row.get("grid") is not None else (None, None)
-    size = row.get("image_size") or (None, None)
-    ids = {field: None if row.get(field) is None else str(row[field]) for field in ("image_id", "query_id")}
-    return {
-        "grid_rows": rows,
-        "grid_columns": columns,
-        "output_tokens": read_count(row.get("max_new_tokens")),
-        "image_width": read_count(size[0]),
-        "image_height": read_count(size[1]),
-        **ids,
-    }

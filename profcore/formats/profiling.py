@@ -5,34 +5,34 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING, Any
 
-from profcore.data_sets.candidates import some
 from profcore.errors import FormatError
 from profcore.experiments.knobs import CATALOGUE, Experiment
-from profcore.formats.common import (
-    LATENCIES,
+from profcore.formats.fields import LATENCIES, PROFILING_PROMPT, BadValueError, latency, read_knobs
+from profcore.formats.metadata import import_records, no_setting_twice, read_metadata, unsupported_percentiles
+from profcore.formats.rows import Rows, read_rows, wrong_rows
+from profcore.formats.values import (
     STATISTICS,
-    Imported,
-    drop_zeros,
-    grid_fields,
-    import_records,
+    knob_fields,
+    mask_fields,
+    measured_fields,
     plain,
-    plain_sum,
     published_block,
-    read_count,
-    read_grid,
-    read_latency,
-    wrong_rows,
+    published_vision,
+    whole_or_none,
+    with_grid,
 )
 from profcore.spec.stages import Knob
+from profcore.spec.text import some
 
 if TYPE_CHECKING:
     import pandas as pd
 
+    from profcore.formats.metadata import Imported
     from profcore.storage.spool import Record
 
 _COUNTS = {
     "num_vision_tokens": "num_vision_tokens",
-    "num_input_text_tokens": "num_input_tokens",
+    PROFILING_PROMPT: "num_input_tokens",
     "num_output_tokens": "num_output_tokens",
 }
 
@@ -40,58 +40,84 @@ _COUNTS = {
 # Out
 
 
-def profiling_json(experiment: Experiment, samples: pd.DataFrame, metadata: dict[str, Any]) -> str:
+def profiling_json(
+    experiment: Experiment, samples: pd.DataFrame, metadata: dict[str, Any], summaries: pd.DataFrame | None = None
+) -> str:
     """A run's results in the published profiling format.
 
     Args:
         experiment: Which experiment the run is.
         samples: As `Store.sample_table(run_id).to_pandas()` gives them.
         metadata: Where the figures come from; an extra top-level key.
+        summaries: As `Store.summaries`, of a run that came without samples.
     """
+    if samples.empty and summaries is not None:
+        summary, rows = _known_summary(experiment, summaries, metadata.get("settings") or []), []
+    else:
+        summary = _counted_summary(experiment, samples)
+        ordered = samples.sort_values(["setting", "sample_id"])
+        rows = [_published_row(experiment, row) for row in ordered.to_dict("records")]
+        metadata = {**metadata, **unsupported_percentiles(samples)}
+    document = {
+        "summary": summary,
+        "all_samples": rows,
+        "metadata": {"experiment": experiment.name, **metadata},
+    }
+    return json.dumps(document, indent=2, ensure_ascii=False, allow_nan=False)
+
+
+def _counted_summary(experiment: Experiment, samples: pd.DataFrame) -> list[dict[str, Any]]:
     summary = []
     for _, group in samples.groupby("setting", sort=True):
-        entry = _setting_fields(experiment, group.iloc[0])
+        entry = _setting_fields(experiment, group.iloc[0].to_dict())
         if experiment.blocks is None:
             entry.update(published_block(group["llm_prefill_ms"]))
         else:
             entry.update({name: published_block(group[column]) for name, column in experiment.blocks.items()})
         summary.append(entry)
-    ordered = samples.sort_values(["setting", "sample_id"])
-    rows = [_published_row(experiment, row) for row in ordered.to_dict("records")]
-    document = {"summary": summary, "all_samples": rows, "metadata": metadata}
-    return json.dumps(document, indent=2, ensure_ascii=False, allow_nan=False)
+    return summary
 
 
-def _setting_fields(experiment: Experiment, row: Any) -> dict[str, Any]:
+def _known_summary(
+    experiment: Experiment, summaries: pd.DataFrame, settings: list[dict[str, Any]]
+) -> list[dict[str, Any]]:
+    """A summary that came without samples, as it came."""
+    known = {(row["setting"], row["metric"]): row for row in summaries.to_dict("records")}
+    summary = []
+    for place, setting in enumerate(settings):
+        entry: dict[str, Any] = {}
+        for name, column in (experiment.blocks or {"": "llm_prefill_ms"}).items():
+            row = known.get((place, column))
+            if row:
+                block = {key: plain(row[key.lower()]) for key in STATISTICS}
+                entry |= {name: block} if name else block
+        if entry:
+            summary.append({**setting, **entry})
+    return summary
+
+
+def _setting_fields(experiment: Experiment, row: dict[Any, Any]) -> dict[str, Any]:
     """The fields by which a published file names a setting."""
     if experiment.knob is Knob.VISION_TOKENS:
         return {
-            **grid_fields(row),
-            "num_crops": plain(row["num_crops"]),
-            "num_vision_tokens": plain(row["num_vision_tokens"]),
+            **with_grid(row),
+            "num_crops": whole_or_none(row["num_crops"]),
+            "num_vision_tokens": whole_or_none(row["num_vision_tokens"]),
         }
-    column = {
-        Knob.TOP_K: "top_k",
-        Knob.ACTIVE_BLOCKS: "active_blocks",
-        Knob.OUTPUT_TOKENS: "output_tokens",
-    }[experiment.knob]
-    return {experiment.field: int(row[column])}
+    if experiment.knob is Knob.ACTIVE_BLOCKS:
+        return mask_fields(row)
+    return {experiment.field: knob_fields(row)[experiment.field]}
 
 
 def _published_row(experiment: Experiment, row: dict[Any, Any]) -> dict[str, Any]:
-    vision = plain_sum(row["vision_encoder_ms"], row["projector_ms"])
-    if vision is None:
-        vision = plain(row.get("vision_total_ms"))
-    fields = {"sample_id": int(row["sample_id"]), **_setting_fields(experiment, row)}
+    fields = {**measured_fields(row), **_setting_fields(experiment, row)}
     fields.update({name: plain(row[column]) for name, column in LATENCIES.items()})
-    fields["T_vision_total"] = vision
-    fields["T_other"] = plain(row["other_ms"])
-    fields.update({name: plain(row[column]) for name, column in _COUNTS.items()})
-    steps = row["decode_steps_ms"]
-    fields["decode_steps_ms"] = [] if steps is None else [float(step) for step in steps]
-    fields["round"] = plain(row["round"])
-    fields["elapsed_s"] = plain(row["elapsed_s"])
-    return fields
+    fields["T_vision_total"] = published_vision(row)
+    fields["T_data_processing"] = plain(row.get("processing_ms"))
+    fields["T_system_total"] = plain(row.get("system_total_ms"))
+    fields["num_crops"] = whole_or_none(row["num_crops"])
+    fields.update({name: whole_or_none(row[column]) for name, column in _COUNTS.items()})
+    return {**fields, **knob_fields(row)}
 
 
 # In
@@ -100,7 +126,7 @@ def _published_row(experiment: Experiment, row: dict[Any, Any]) -> dict[str, Any
 def read_profiling(document: Any, data: bytes, name: str) -> Imported:
     """A profiling result file, ours or published; also the older bare list, which holds the summary alone.
 
-    Zeros that come from the published subtraction are taken in as missing (see `drop_zeros`).
+    Zeros that come from the published subtraction are imported as missing (see `rows.drop_zeros`).
 
     Args:
         document: What the file holds.
@@ -119,104 +145,99 @@ def read_profiling(document: Any, data: bytes, name: str) -> Imported:
         raise FormatError(f"{name} is no profiling result: summary and all_samples must be lists of objects.")
     if not summary and not rows:
         raise FormatError(f"{name} holds no result.")
-    experiment = _recognise([*rows, *summary], name)
-
-    try:
-        values = {value: index for index, value in enumerate(_distinct(experiment, [*summary, *rows]))}
-    except TypeError:
-        raise FormatError(f"{name}: a value of {experiment.field} is neither a number nor a text.") from None
-    settings = [_read_setting(experiment, value, name) for value in values]
-    samples, zeros = _read_rows(rows, experiment, values, name)
-    records = samples or _read_summary(summary, experiment, values, name)
-    details = {"zeros": zeros} if zeros else {}
-    return import_records(data, name, experiment.name, settings, document.get("metadata"), details, records)
-
-
-def _distinct(experiment: Experiment, rows: list[dict[str, Any]]) -> dict[Any, None]:
-    return dict.fromkeys(row[experiment.field] for row in rows)
+    metadata = read_metadata(document, name)
+    experiment = _experiment_of([*rows, *summary], metadata.experiment, name)
+    if rows:
+        found = read_rows(rows, name, "all_samples", settings=metadata.settings)
+        if metadata.settings is None:
+            _add_unsampled(found, summary, experiment, name)
+    else:
+        found = _read_summary(summary, experiment, metadata.settings, name)
+    details = dict(metadata.details or {})
+    if zeros := details.get("zeros", 0) + found.zeros:
+        details["zeros"] = zeros
+    _check_knob(experiment, found.settings, name)
+    return import_records(data, name, experiment.name, found.settings, metadata, details, found.samples)
 
 
-def _recognise(rows: list[dict[str, Any]], name: str) -> Experiment:
-    """The experiment whose field every row has."""
-    for experiment in CATALOGUE.values():
-        having = [experiment.field in row for row in rows]
-        if all(having):
+def _experiment_of(rows: list[dict[str, Any]], named: str | None, name: str) -> Experiment:
+    """The experiment that the file names, else the one whose field every row has."""
+    candidates = [CATALOGUE[named]] if named in CATALOGUE else list(CATALOGUE.values())
+    having = {each.name: [row.get(each.field) is not None for row in rows] for each in candidates}
+    for experiment in candidates:
+        if all(having[experiment.name]):
             return experiment
-        if any(having):
-            lacking = [number for number, has in enumerate(having, start=1) if not has]
+    for experiment in candidates:
+        lacking = [number for number, has in enumerate(having[experiment.name], start=1) if not has]
+        if len(lacking) < len(rows) or len(candidates) == 1:
             raise FormatError(f"{name}: rows {some(lacking)} lack the field {experiment.field}.")
     fields = ", ".join(experiment.field for experiment in CATALOGUE.values())
     raise FormatError(f"{name} is no profiling result: its rows have none of the fields {fields}.")
 
 
-def _read_setting(experiment: Experiment, value: Any, name: str) -> dict[str, Any]:
-    try:
-        if experiment.knob is Knob.VISION_TOKENS:
-            rows, columns = read_grid(value)
-            return {"grid_rows": rows, "grid_columns": columns}
-        column = {
-            Knob.TOP_K: "top_k",
-            Knob.ACTIVE_BLOCKS: "active_blocks",
-            Knob.OUTPUT_TOKENS: "output_tokens",
-        }[experiment.knob]
-        return {column: int(value)}
-    except (TypeError, ValueError):
-        raise FormatError(f"{name}: {value!r} is no value of {experiment.field}.") from None
+def _check_knob(experiment: Experiment, settings: list[dict[str, Any]], name: str) -> None:
+    """Whether every setting says where its knob stands."""
+    lacking = [place for place, each in enumerate(settings) if experiment.setting_column not in each]
+    if lacking:
+        raise FormatError(f"{name}: settings {some(lacking)} lack their {experiment.field}.")
 
 
-def _read_rows(
-    rows: list[dict[str, Any]], experiment: Experiment, values: dict[Any, int], name: str
-) -> tuple[list[Record], int]:
-    records, wrong, zeros = [], [], 0
-    for number, row in enumerate(rows, start=1):
-        record: Record = {
-            "type": "sample",
-            "sample_id": number - 1,
-            "setting": values[row[experiment.field]],
-        }
+def _add_unsampled(found: Rows, summary: list[dict[str, Any]], experiment: Experiment, name: str) -> None:
+    """Add the settings that the summary alone names."""
+    wrong: dict[str, list[int]] = {}
+    for number, entry in enumerate(summary, start=1):
         try:
-            for field, column in LATENCIES.items():
-                record[column] = read_latency(row.get(field))
-            for field, column in _COUNTS.items():
-                record[column] = read_count(row.get(field))
-            record["vision_total_ms"] = read_latency(row.get("T_vision_total"))
-            steps = [read_latency(step) for step in row.get("decode_steps_ms") or []]
-            record["other_ms"] = None if row.get("T_other") is None else float(row["T_other"])
-        except (TypeError, ValueError):
-            wrong.append(number)
+            knobs = read_knobs(entry)
+        except BadValueError as error:
+            wrong.setdefault(str(error), []).append(number)
             continue
-        if all(record[column] is None for column in LATENCIES.values()):
-            wrong.append(number)
-            continue
-        record["decode_steps_ms"] = steps
-        for column in ("num_crops", "round", "elapsed_s"):
-            record[column] = row.get(column)
-        zeros += drop_zeros(record)
-        records.append(record)
+        if not any(_agree(knobs, setting) for setting in found.settings):
+            found.settings.append(knobs)
     if wrong:
-        raise wrong_rows(name, wrong, "all_samples")
-    return records, zeros
+        raise wrong_rows(name, "summary", wrong)
+
+
+def _agree(knobs: dict[str, Any], setting: dict[str, Any]) -> bool:
+    return all(setting.get(column, value) == value for column, value in knobs.items())
 
 
 def _read_summary(
-    summary: list[dict[str, Any]], experiment: Experiment, values: dict[Any, int], name: str
-) -> list[Record]:
-    records, wrong = [], []
+    summary: list[dict[str, Any]], experiment: Experiment, settings: list[dict[str, Any]] | None, name: str
+) -> Rows:
+    """A summary without samples: a setting for each entry."""
+    found = Rows(settings=list(settings or ()))
+    wrong: dict[str, list[int]] = {}
+    places: list[int] = []
     for number, entry in enumerate(summary, start=1):
-        setting = values[entry[experiment.field]]
-        blocks = (
-            {"llm_prefill_ms": entry}
-            if experiment.blocks is None
-            else {column: entry.get(block) for block, column in experiment.blocks.items()}
-        )
-        for column, block in blocks.items():
-            try:
-                statistics = {key: read_latency(block[key]) for key in STATISTICS if key in block}  # type: ignore[index,operator]
-                statistics["P50"]
-            except (KeyError, TypeError, ValueError):
-                wrong.append(number)
-                break
-            records.append({"type": "summary", "setting": setting, "metric": column, **statistics})
+        try:
+            knobs = read_knobs(entry)
+            known = found.settings
+            place = next((place for place, each in enumerate(known) if each == knobs), len(known))
+            records = [
+                {"type": "summary", "setting": place, "metric": column, **_read_block(block)}
+                for column, block in _blocks(experiment, entry).items()
+            ]
+        except BadValueError as error:
+            wrong.setdefault(str(error), []).append(number)
+            continue
+        if place == len(known):
+            known.append(knobs)
+        places.append(place)
+        found.samples += records
     if wrong:
-        raise FormatError(f"{name}: rows {some(wrong)} of summary lack their statistics, or have one below 0.")
-    return records
+        raise wrong_rows(name, "summary", wrong)
+    no_setting_twice(name, "summary", places)
+    return found
+
+
+def _blocks(experiment: Experiment, entry: dict[str, Any]) -> dict[str, Any]:
+    """An entry's statistics blocks by the column that they describe."""
+    if experiment.blocks is None:
+        return {"llm_prefill_ms": entry}
+    return {column: entry.get(block) for block, column in experiment.blocks.items()}
+
+
+def _read_block(block: Any) -> Record:
+    if not isinstance(block, dict) or block.get("P50") is None:
+        raise BadValueError("they lack their statistics, such as P50")
+    return {key: latency(key, block[key]) for key in STATISTICS if block.get(key) is not None}

@@ -6,11 +6,14 @@ import json
 from typing import TYPE_CHECKING, Any
 
 from profcore.errors import FormatError
-from profcore.formats.common import Imported, import_records, published_block, read_latency
+from profcore.formats.fields import BadValueError, at_least_one, latency
+from profcore.formats.metadata import import_records, read_metadata
+from profcore.formats.values import plain, published_block
 
 if TYPE_CHECKING:
     import pandas as pd
 
+    from profcore.formats.metadata import Imported
     from profcore.storage.spool import Record
 
 FILE = "flops_scaling_analysis.json"
@@ -31,7 +34,26 @@ def scaling_json(samples: pd.DataFrame, scaling: pd.DataFrame, metadata: dict[st
         blocks = {name: _block(group[column]) for name, column in _BLOCKS.items()}
         document[str(top_k)] = {**blocks["total"], **blocks}
     document["scaling"] = json.loads(scaling.to_json(orient="records"))
-    document["metadata"] = metadata
+    document["metadata"] = {"experiment": "moe_topk", **metadata}
+    return json.dumps(document, indent=2, ensure_ascii=False, allow_nan=False)
+
+
+def known_scaling_json(summaries: pd.DataFrame, metadata: dict[str, Any]) -> str:
+    """FLOPs scaling that came as statistics alone, as it came.
+
+    Args:
+        summaries: As `Store.summaries`.
+        metadata: Where the figures come from, with the `settings` that the summaries are of.
+    """
+    names = {column: name for name, column in _BLOCKS.items()}
+    document: dict[str, Any] = {}
+    for row in summaries.to_dict("records"):
+        block = {name: plain(row[statistic.lower()]) for name, statistic in _STATISTICS.items()}
+        entry = document.setdefault(str(metadata["settings"][int(row["setting"])]["top_k"]), {})
+        entry[names[row["metric"]]] = block
+    for entry in document.values():
+        entry |= entry.get("total") or next(iter(entry.values()))
+    document["metadata"] = {"experiment": "moe_topk", **metadata}
     return json.dumps(document, indent=2, ensure_ascii=False, allow_nan=False)
 
 
@@ -54,20 +76,42 @@ def read_scaling(document: dict[str, Any], data: bytes, name: str) -> Imported:
     The published file does not say which latency it describes; it is taken for the total.
 
     Raises:
-        FormatError: A block lacks its statistics or has one below 0.
+        FormatError: A block lacks its statistics or has one below 0, or a top-k cannot be.
     """
-    keys = sorted((key for key in document if key.isdecimal()), key=int)
+    metadata = read_metadata(document, name)
+    keys = [key for key in document if key.isdecimal()]
+    try:
+        numbers = {key: at_least_one("top-k", key) for key in keys}
+    except BadValueError as error:
+        raise FormatError(f"{name}: {error}.") from None
+    if len(set(numbers.values())) < len(keys):
+        raise FormatError(f"{name} has the same top-k twice.")
     records: list[Record] = []
+    keys.sort(key=numbers.__getitem__)
     for setting, key in enumerate(keys):
         block = document[key]
         parts = {column: block[part] for part, column in _BLOCKS.items() if isinstance(block.get(part), dict)}
-        for column, part in (parts or {"total_ms": block}).items():
-            try:
-                found = {ours: read_latency(part.get(theirs)) for theirs, ours in _STATISTICS.items()}
-            except (TypeError, ValueError):
-                raise FormatError(f"{name}: top-k {key} has a statistic that is no number of 0 or more.") from None
-            if found["P50"] is None:
-                found["P50"] = found["mean"]
-            records.append({"type": "summary", "setting": setting, "metric": column, **found})
-    settings = [{"top_k": int(key)} for key in keys]
-    return import_records(data, name, "moe_topk", settings, document.get("metadata"), {"scaling": True}, records)
+        # A stage without a latency, such as a decode without a second token, is written with nothing in it.
+        known = {column: part for column, part in parts.items() if any(value is not None for value in part.values())}
+        for column, part in (known or {"total_ms": block}).items():
+            statistics = _read_block(part, f"{name}: top-k {key}")
+            records.append({"type": "summary", "setting": setting, "metric": column, **statistics})
+    settings = [{"top_k": numbers[key]} for key in keys]
+    # What else a file of ours knows of its settings is of those that it lists; here each is one top-k.
+    metadata.records[:] = [record for record in metadata.records if "setting" not in record]
+    details = {**(metadata.details or {}), "scaling": True}
+    return import_records(data, name, "moe_topk", settings, metadata, details, records)
+
+
+def _read_block(block: dict[str, Any], where: str) -> Record:
+    try:
+        found = {
+            ours: latency(theirs, block[theirs])
+            for theirs, ours in _STATISTICS.items()
+            if block.get(theirs) is not None
+        }
+    except BadValueError:
+        raise FormatError(f"{where} has a statistic that is no number of 0 or more.") from None
+    if "P50" not in found and "mean" not in found:
+        raise FormatError(f"{where} has neither a median nor a mean.")
+    return {"P50": found.get("mean"), **found}

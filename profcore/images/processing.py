@@ -12,16 +12,18 @@ import numpy as np
 from PIL import Image
 
 from profcore.errors import ImageError
-
-PATCH = 14
-CROP_PATCHES = 24
-CROP = CROP_PATCHES * PATCH
-MARGIN_PATCHES = 4
-WINDOW_PATCHES = CROP_PATCHES - 2 * MARGIN_PATCHES
-WINDOW = WINDOW_PATCHES * PATCH
-MARGINS = 2 * MARGIN_PATCHES * PATCH
-POOL = 2
-CROP_TOKENS = CROP_PATCHES // POOL
+from profcore.images.geometry import (
+    CROP,
+    CROP_PATCHES,
+    CROP_TOKENS,
+    MARGIN_PATCHES,
+    MARGINS,
+    PATCH,
+    POOL,
+    WINDOW,
+    WINDOW_PATCHES,
+    grid_size,
+)
 
 CLIP_MEAN = np.array([0.48145466, 0.4578275, 0.40821073], dtype=np.float32)
 CLIP_STD = np.array([0.26862954, 0.26130258, 0.27577711], dtype=np.float32)
@@ -102,11 +104,6 @@ def select_tiling(height: int, width: int, max_crops: int) -> tuple[int, int]:
         scale = (sizes / np.array([height - MARGINS, width - MARGINS], dtype=np.float32)).min(axis=1)
     best = scale.argmax() if (scale < 1).all() else np.where(scale < 1, np.inf, scale).argmin()
     return grids[int(best)]
-
-
-def grid_size(rows: int, columns: int) -> tuple[int, int]:
-    """Width and height in pixels of a picture that a grid of crops covers exactly."""
-    return columns * WINDOW + MARGINS, rows * WINDOW + MARGINS
 
 
 def image_tokens(rows: int, columns: int, ids: dict[str, int]) -> ImageTokens:

@@ -7,17 +7,15 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
-from profcore.images.processing import (
+from profcore.images.geometry import (
     CROP_PATCHES,
     MARGIN_PATCHES,
     PATCH,
-    PLAIN_IDS,
+    PATCHES_PER_TOKEN,
     WINDOW_PATCHES,
-    fitted_size,
     grid_size,
-    image_tokens,
-    select_tiling,
 )
+from profcore.images.processing import PLAIN_IDS, fitted_size, image_tokens, select_tiling
 
 MOST_CROPS = 24
 """Up to which bound tokens are listed; the model itself was trained with 12."""
@@ -95,8 +93,7 @@ def tile(width: int, height: int, max_crops: int) -> Tiling:
         num_vision_tokens=tokens.num_vision_tokens,
         num_crops=tokens.num_crops,
         patches=patches,
-        # Four patches become one token.
-        redundant=patches - 4 * tokens.num_vision_tokens,
+        redundant=patches - PATCHES_PER_TOKEN * tokens.num_vision_tokens,
         padded=_padded(rows, columns, (top, new_height), (left, new_width)),
     )
 

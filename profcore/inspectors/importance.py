@@ -100,7 +100,7 @@ def _skipping(asked: Inspection, queries: QuerySet, method: str) -> tuple[list[f
     full = meter.of(Setting((1, 1), config.top_k, everything, 1)).accuracy if method == "accuracy" else None
     scores = []
     for block in range(config.n_layers):
-        asked.tell(f"Without block {block + 1} of {config.n_layers}")
+        asked.tell(f"Without block {block}: {block + 1} of {config.n_layers}")
         mask = tuple(index != block for index in range(config.n_layers))
         if not any(mask):
             raise UserError("A model of a single block has none that could be skipped.")

@@ -14,9 +14,10 @@ from transformers import DynamicCache
 
 from profcore.engines.eager import EagerEngine
 from profcore.errors import FormatError
+from profcore.images.geometry import CROP, CROP_PATCHES, PATCH
 from profcore.images.pictures import load_picture
 from profcore.models.inputs import ModelInputs, grid_inputs
-from profcore.models.molmoe import CROP_PIXELS, PATCH_PIXELS, PATCHES_PER_SIDE, MolmoE
+from profcore.models.molmoe import MolmoE
 from profcore.spec.queries import DEFAULT_PROMPT, Picture
 from profcore.spec.settings import Setting, parse_mask
 
@@ -148,12 +149,12 @@ def against_eager(loaded: LoadedModel, engine: Engine, setting: Setting) -> Diff
 
 def _inputs(model: MolmoE, expected: dict[str, Tensor]) -> ModelInputs:
     patches = expected["in.images"][0]
-    side, pixels = PATCHES_PER_SIDE, PATCH_PIXELS
+    side, pixels = CROP_PATCHES, PATCH
     images = patches.view(-1, side, side, pixels, pixels, 3).permute(0, 5, 1, 3, 2, 4)
     index = expected["in.image_input_idx"].reshape(-1)
     sources = torch.nonzero(index >= 0)[:, 0]
     return ModelInputs(
-        pixels=images.reshape(-1, 3, CROP_PIXELS, CROP_PIXELS).to(model.device, model.dtype),
+        pixels=images.reshape(-1, 3, CROP, CROP).to(model.device, model.dtype),
         masks=expected["in.image_masks"][0].to(model.device),
         input_ids=expected["in.input_ids"].to(model.device),
         sources=sources.to(model.device),

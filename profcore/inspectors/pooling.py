@@ -4,18 +4,18 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from profcore.images.processing import (
+from profcore.images.geometry import (
     CROP,
     CROP_PATCHES,
     CROP_TOKENS,
     MARGIN_PATCHES,
     PATCH,
-    PLAIN_IDS,
+    PATCHES_PER_CROP,
     POOL,
+    TOKENS_PER_CROP,
     WINDOW_PATCHES,
-    image_tokens,
-    select_tiling,
 )
+from profcore.images.processing import PLAIN_IDS, image_tokens, select_tiling
 
 if TYPE_CHECKING:
     from profcore.inspectors.base import Inspection
@@ -46,7 +46,7 @@ def inspect(asked: Inspection) -> dict[str, Any]:
         "crop_pixels": CROP,
         "patch_pixels": PATCH,
         "patches_per_side": CROP_PATCHES,
-        "patches_per_crop": CROP_PATCHES**2,
+        "patches_per_crop": PATCHES_PER_CROP,
         "pooling_window": [POOL, POOL],
         "pooling": "attention over a window's 4 patches, the mean of them as query",
         "heads": config.vit_heads,
@@ -54,7 +54,7 @@ def inspect(asked: Inspection) -> dict[str, Any]:
         "pooled_width": config.vit_width,
         "token_width": config.d_model,
         "tokens_per_side": CROP_TOKENS,
-        "tokens_per_crop": CROP_TOKENS**2,
+        "tokens_per_crop": TOKENS_PER_CROP,
         "margin_patches": [MARGIN_PATCHES, MARGIN_PATCHES],
         "window_patches": WINDOW_PATCHES,
         "overlap_patches": CROP_PATCHES - WINDOW_PATCHES,

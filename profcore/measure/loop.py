@@ -146,7 +146,7 @@ class _Sampling:
         """Measure a setting once; the first time, get it ready and count its experts too."""
         try:
             given = self._inputs.of(index)
-            _check_context(given, self._measured[index], self._model.config.max_positions)
+            check_context(given.num_input_tokens, self._measured[index], self._model.config.max_positions)
             if visit == 0:
                 self._get_ready(index, given)
             elapsed = self._infer(index, given)
@@ -276,12 +276,17 @@ def _prepare(engine: Engine, inputs: ModelInputs, sweep: Sweep, index: int, tell
     return memory
 
 
-def _check_context(inputs: ModelInputs, setting: Setting, longest: int) -> None:
+def check_context(prompt_tokens: int, setting: Setting, longest: int) -> None:
+    """Whether a prompt and what is generated after it fit a model's context.
+
+    Raises:
+        UserError: They do not.
+    """
     # The last token that is generated is not fed back, and takes no position.
-    if inputs.num_input_tokens + setting.output_tokens - 1 > longest:
+    if prompt_tokens + setting.output_tokens - 1 > longest:
         raise UserError(
-            f"{inputs.num_input_tokens} prompt and {setting.output_tokens} output tokens, of which the last is not fed "
-            f"back, are more than the model's context of {longest}."
+            f"{prompt_tokens} prompt and {setting.output_tokens} output tokens, of which the last is not fed back, "
+            f"are more than the model's context of {longest}."
         )
 
 

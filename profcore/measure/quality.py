@@ -84,7 +84,8 @@ class QualityMeter:
 
     def _answer(self, inputs: ModelInputs, setting: Setting) -> str:
         config = self._loaded.model.config
-        length = min(ANSWER_TOKENS, config.max_positions - inputs.num_input_tokens)
+        # The last token that is generated is not fed back, and takes no position.
+        length = min(ANSWER_TOKENS, config.max_positions - inputs.num_input_tokens + 1)
         asked = replace(setting, output_tokens=length)
         with turned(self._loaded.model, asked):
             tokens, _ = eager.infer(self._loaded.model, inputs, length, stop=self._stop)

@@ -13,12 +13,16 @@ import torch
 from safetensors import SafetensorError, safe_open
 
 from profcore.errors import ModelError
+from profcore.images.geometry import PATCH
 from profcore.models.config import MolmoConfig, read_config
-from profcore.models.molmoe import PATCH_PIXELS, MolmoE, building
-from profcore.models.shards import find_shards, some
+from profcore.models.molmoe import MolmoE, building
+from profcore.models.shards import find_tensors
+from profcore.spec.text import some
 
 if TYPE_CHECKING:
     from torch import Tensor
+
+_NAMED = 6
 
 
 @dataclass(frozen=True)
@@ -40,7 +44,7 @@ class _PatchPlace(_Place):
     """The patch embedding: published as a linear layer over (row, column, channel), a convolution here."""
 
     def fill(self, tensor: Tensor) -> None:
-        kernel = tensor.view(-1, PATCH_PIXELS, PATCH_PIXELS, 3).permute(0, 3, 1, 2)
+        kernel = tensor.view(-1, PATCH, PATCH, 3).permute(0, 3, 1, 2)
         self.targets[0].copy_(kernel)
 
 
@@ -116,39 +120,46 @@ def load_checkpoint(directory: Path, device: torch.device, dtype: torch.dtype, e
     brought to the device and dtype.
 
     Raises:
-        ModelError: A shard is unreadable, or tensors are missing, unexpected or of the wrong shape.
+        ModelError: A shard is unreadable, or tensors are missing, unexpected, of the wrong shape, or hold NaN.
     """
     config: MolmoConfig = read_config(directory / "config.json")
-    shards = find_shards(directory)
-    found: dict[str, tuple[int, ...]] = {}
-    for shard in shards:
-        with _opened(shard) as file:
-            for name in file.keys():  # noqa: SIM118  safe_open is no dict
-                found[name] = tuple(file.get_slice(name).get_shape())
+    shards = find_tensors(directory)
+    found = {name: shape for tensors in shards.values() for name, shape in tensors.items()}
 
     with building(device, dtype):
         model = MolmoE(config, experts)
     places = _places(model)
+    _compare(directory, places, found)
+    with torch.no_grad():
+        for shard, tensors in shards.items():
+            with _opened(shard, device) as file:
+                for name in tensors:
+                    tensor = file.get_tensor(name)
+                    if not torch.isfinite(tensor).all():
+                        raise ModelError(f"{shard} holds {name} with values that are no finite numbers.")
+                    places[name].fill(tensor)
+    return model
+
+
+def _compare(directory: Path, places: dict[str, _Place], found: dict[str, tuple[int, ...]]) -> None:
+    """Whether a checkpoint holds what its configuration needs.
+
+    Raises:
+        ModelError: Tensors are missing, unexpected or of the wrong shape; all are named.
+    """
     problems = []
     if missing := sorted(places.keys() - found.keys()):
-        problems.append(f"missing {some(missing)}")
+        problems.append(f"missing {some(missing, _NAMED)}")
     if unexpected := sorted(found.keys() - places.keys()):
-        problems.append(f"unexpected {some(unexpected)}")
+        problems.append(f"unexpected {some(unexpected, _NAMED)}")
     if misshapen := [
         f"{name} is {list(found[name])} instead of {list(place.shape)}"
         for name, place in places.items()
         if name in found and found[name] != place.shape
     ]:
-        problems.append(f"misshapen {some(misshapen)}")
+        problems.append(f"misshapen {some(misshapen, _NAMED)}")
     if problems:
         raise ModelError(f"{directory} does not fit its config.json: {'; '.join(problems)}.")
-
-    with torch.no_grad():
-        for shard in shards:
-            with _opened(shard, device) as file:
-                for name in file.keys():  # noqa: SIM118
-                    places[name].fill(file.get_tensor(name))
-    return model
 
 
 class _opened:  # noqa: N801  used like a function
@@ -164,5 +175,7 @@ class _opened:  # noqa: N801  used like a function
         except (SafetensorError, OSError) as error:
             raise ModelError(f"{self.path} is no complete safetensors file ({error}).") from None
 
-    def __exit__(self, *details: object) -> None:
-        self.file.__exit__(*details)
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: object) -> None:
+        self.file.__exit__(kind, error, trace)
+        if isinstance(error, SafetensorError | OSError):
+            raise ModelError(f"{self.path} is no complete safetensors file ({error}).") from None

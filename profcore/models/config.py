@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
-import json
+import os
 import re
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from profcore.errors import ModelError
+from profcore.models.config_fields import Fields, read_fields, shown, whole_number
 from profcore.models.shards import find_shards
+from profcore.spec.settings import MAX_CROPS
+
+_MOST_LAYERS = 4096
+_VISION_GROUPS = "image_num_key_value_heads"
 
 
 @dataclass(frozen=True)
@@ -52,7 +56,7 @@ class MolmoConfig:
     vit_norm_eps: float
     vit_layers: tuple[int, ...]
     projector_hidden: int
-    max_crops: int = 12
+    max_crops: int = MAX_CROPS
 
     @property
     def image_token_ids(self) -> dict[str, int]:
@@ -112,83 +116,112 @@ PRESETS: dict[str, MolmoConfig] = {
     ),
 }
 
-# Fields that change the architecture, with the only value this project builds.
-_REQUIRED: dict[str, Any] = {
-    "activation_type": "swiglu",
-    "block_type": "moe",
-    "layer_norm_type": "rms",
-    "image_pooling_2d": "attention-meanq",
-    "image_pooling_h": 2,
-    "image_pooling_w": 2,
-    "image_padding_embed": "pad_and_partial_pad",
-    "image_projector": "mlp",
-    "attention_layer_norm": True,
-    "rope": True,
-    "weight_tying": False,
-    "include_bias": False,
-    "norm_after": False,
-    "use_cls_feature": False,
-    "moe_shared_expert": False,
-}
-
 
 def read_config(path: Path) -> MolmoConfig:
     """The shape that a published `config.json` describes.
 
     Raises:
-        ModelError: The file is missing, no JSON, lacks a field, or describes another architecture.
+        ModelError: The file is missing, no JSON, lacks a field, or describes another architecture or no possible one.
     """
-    try:
-        raw = json.loads(path.read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        raise ModelError(f"{path.parent} has no config.json: a checkpoint directory needs one.") from None
-    except (OSError, ValueError) as error:
-        raise ModelError(f"{path} cannot be read as JSON ({error}).") from None
-    if not isinstance(raw, dict):
-        raise ModelError(f"{path} holds no JSON object.")
-    different = [
-        f"{name}={raw[name]!r} (needs {value!r})"
-        for name, value in _REQUIRED.items()
-        if name in raw and raw[name] != value
-    ]
-    if different:
-        raise ModelError(f"{path} describes a model this project does not build: {', '.join(different)}.")
-    try:
-        vision = raw["vision_backbone"]
-        heads = int(raw["n_heads"])
-        hidden = raw.get("mlp_hidden_size") or int(raw["d_model"] * raw["mlp_ratio"])
-        config = MolmoConfig(
-            d_model=int(raw["d_model"]),
-            n_layers=int(raw["n_layers"]),
-            n_heads=heads,
-            num_experts=int(raw["moe_num_experts"]),
-            top_k=int(raw["moe_top_k"]),
-            expert_width=int(hidden) // 2,
-            vocab_size=int(raw["vocab_size"]),
-            embedding_size=int(raw.get("embedding_size") or raw["vocab_size"]),
-            additional_vocab_size=int(raw["additional_vocab_size"]),
-            max_positions=int(raw["max_position_embeddings"]),
-            rope_theta=float(raw["rope_theta"]),
-            norm_eps=float(raw["layer_norm_eps"]),
-            vit_width=int(vision["image_emb_dim"]),
-            vit_layers_total=int(vision["image_num_layers"]),
-            vit_heads=int(vision["image_num_heads"]),
-            vit_mlp=int(vision["image_mlp_dim"]),
-            vit_norm_eps=float(vision["image_norm_eps"]),
-            vit_layers=tuple(int(layer) for layer in raw["vit_layers"]),
-            # The projector's hidden width is the language model's SwiGLU width: half of its fused hidden size.
-            projector_hidden=int(hidden) // 2,
-            max_crops=int(raw.get("max_crops", 12)),
-        )
-    except KeyError as error:
-        raise ModelError(f"{path} lacks the field {error}: it is not a MolmoE configuration.") from None
-    except (TypeError, ValueError) as error:
-        raise ModelError(f"{path} has a field of the wrong kind ({error}).") from None
-    if raw.get("n_kv_heads") not in (None, heads):
-        raise ModelError(f"{path} groups attention heads ({raw['n_kv_heads']} of {heads}), which is not supported.")
+    fields = read_fields(path)
+    config = _shape(fields)
+    _check_heads(fields, config)
+    _check_vocabulary(path, config)
+    _check_vision_layers(path, config)
     if config.top_k > config.num_experts:
-        raise ModelError(f"{path} routes to {config.top_k} of only {config.num_experts} experts.")
+        raise ModelError(
+            f"{path} has moe_top_k={config.top_k}: it routes to {config.top_k} of only {config.num_experts} experts."
+        )
     return config
+
+
+def _shape(fields: Fields) -> MolmoConfig:
+    """Each number of the shape from its field."""
+    vision = fields.inside("vision_backbone")
+    # Half of the fused hidden size is the width of an expert's SwiGLU, and of the projector's.
+    swiglu = _hidden_size(fields) // 2
+    return MolmoConfig(
+        d_model=fields.whole("d_model"),
+        n_layers=fields.whole("n_layers", most=_MOST_LAYERS),
+        n_heads=fields.whole("n_heads"),
+        num_experts=fields.whole("moe_num_experts", most=_MOST_LAYERS),
+        top_k=fields.whole("moe_top_k", most=_MOST_LAYERS),
+        expert_width=swiglu,
+        vocab_size=fields.whole("vocab_size"),
+        embedding_size=fields.whole("embedding_size" if "embedding_size" in fields else "vocab_size"),
+        additional_vocab_size=fields.whole("additional_vocab_size", least=0),
+        max_positions=fields.whole("max_position_embeddings"),
+        rope_theta=fields.number("rope_theta"),
+        norm_eps=fields.number("layer_norm_eps"),
+        vit_width=vision.whole("image_emb_dim"),
+        vit_layers_total=vision.whole("image_num_layers", most=_MOST_LAYERS),
+        vit_heads=vision.whole("image_num_heads"),
+        vit_mlp=vision.whole("image_mlp_dim"),
+        vit_norm_eps=vision.number("image_norm_eps"),
+        vit_layers=_vision_layers(fields),
+        projector_hidden=swiglu,
+        max_crops=fields.whole("max_crops", most=MAX_CROPS) if "max_crops" in fields else MAX_CROPS,
+    )
+
+
+def _hidden_size(fields: Fields) -> int:
+    """The fused hidden size of the language model's SwiGLU: given, or as a multiple of its width."""
+    if "mlp_hidden_size" in fields:
+        return fields.whole("mlp_hidden_size", least=2)
+    hidden = fields.whole("d_model") * fields.number("mlp_ratio")
+    # Rounded down; beyond the largest there is, a float of this size has no whole number of its own.
+    return whole_number(fields.path, "d_model * mlp_ratio", int(min(hidden, 2.0**40)), 2, 2**30)
+
+
+def _vision_layers(fields: Fields) -> tuple[int, ...]:
+    value = fields.get("vit_layers")
+    if not isinstance(value, list) or not value:
+        raise ModelError(f"{fields.path} has vit_layers={shown(value)}, which is no list of whole numbers.")
+    return tuple(whole_number(fields.path, "vit_layers", each, -_MOST_LAYERS, _MOST_LAYERS) for each in value)
+
+
+def _check_heads(fields: Fields, config: MolmoConfig) -> None:
+    """Whether heads share out the width of either part evenly, and none is grouped."""
+    path, vision = fields.path, fields.inside("vision_backbone")
+    # The rotary embedding turns values in pairs.
+    if config.d_model % (2 * config.n_heads):
+        raise ModelError(f"{path} has n_heads={config.n_heads}, which do not share d_model={config.d_model} in pairs.")
+    if config.vit_width % config.vit_heads:
+        raise ModelError(
+            f"{path} has image_num_heads={config.vit_heads}, which do not share image_emb_dim={config.vit_width}."
+        )
+    for part, heads, grouped in ((fields, config.n_heads, "n_kv_heads"), (vision, config.vit_heads, _VISION_GROUPS)):
+        if grouped in part and part.get(grouped) != heads:
+            raise ModelError(
+                f"{path} groups attention heads ({grouped}={shown(part.get(grouped))} of {heads}), "
+                "which is not supported."
+            )
+    for part, width, name in (
+        (fields, config.d_model // config.n_heads, "head_dim"),
+        (vision, config.vit_width // config.vit_heads, "image_head_dim"),
+    ):
+        if name in part and part.get(name) != width:
+            raise ModelError(f"{path} has {name}={shown(part.get(name))}, but its heads share out {width} each.")
+
+
+def _check_vocabulary(path: Path, config: MolmoConfig) -> None:
+    """Whether every token, the special ones of images included, has an embedding."""
+    if config.vocab_size > config.embedding_size:
+        raise ModelError(
+            f"{path} has vocab_size={config.vocab_size}, more than the embedding_size={config.embedding_size}."
+        )
+    rows, last = config.embedding_size + config.additional_vocab_size, max(config.image_token_ids.values())
+    if last >= rows:
+        raise ModelError(
+            f"{path} has {rows} embeddings (embedding_size and additional_vocab_size), "
+            f"but the special tokens of images reach to {last}."
+        )
+
+
+def _check_vision_layers(path: Path, config: MolmoConfig) -> None:
+    total = config.vit_layers_total
+    if not all(-total <= layer < total for layer in config.vit_layers):
+        raise ModelError(f"{path} has vit_layers={list(config.vit_layers)}, but the vision encoder has {total} blocks.")
 
 
 def find_config(model: str) -> MolmoConfig | None:
@@ -199,14 +232,21 @@ def find_config(model: str) -> MolmoConfig | None:
     """
     if model in PRESETS:
         return PRESETS[model]
-    directory = Path(model).expanduser()
-    if directory.is_dir():
+    directory = _directory(model)
+    if directory and directory.is_dir():
         return read_config(directory / "config.json")
-    if directory.exists() or not re.fullmatch(r"[\w-][\w.-]*/[\w-][\w.-]*", model):
+    if (directory and directory.exists()) or not re.fullmatch(r"[\w-][\w.-]*/[\w-][\w.-]*", model):
         raise ModelError(
             f"There is no model {model!r}: give {', '.join(PRESETS)}, a checkpoint directory or a hub name."
         )
     return None
+
+
+def _directory(model: str) -> Path | None:
+    """The path of that name where there is anything; None for names that no file can have."""
+    # os.path.exists, unlike Path.exists, takes names of any length.
+    path = os.path.expanduser(model)  # noqa: PTH111  Path's fails where there is no such user
+    return Path(path) if model.strip() and os.path.exists(path) else None  # noqa: PTH110
 
 
 def model_shape(model: str) -> MolmoConfig:

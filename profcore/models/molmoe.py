@@ -16,6 +16,7 @@ from transformers import CLIPVisionConfig, CLIPVisionModel, DynamicCache, OlmoeC
 from transformers.initialization import no_init_weights
 from transformers.models.olmoe.modeling_olmoe import OlmoeAttention
 
+from profcore.images.geometry import CROP, CROP_TOKENS, PATCH, PATCHES_PER_TOKEN, POOL, TOKENS_PER_CROP
 from profcore.models.config import MolmoConfig
 
 if TYPE_CHECKING:
@@ -24,11 +25,6 @@ if TYPE_CHECKING:
 # transformers renamed the argument after 5.17; passing the old name to a newer one warns on every call.
 _parameters = inspect.signature(OlmoeAttention.forward).parameters
 CACHE_ARGUMENT = "cache" if "cache" in _parameters else "past_key_values"
-
-PATCHES_PER_SIDE = 24
-PATCH_PIXELS = 14
-CROP_PIXELS = PATCHES_PER_SIDE * PATCH_PIXELS
-TOKENS_PER_CROP = (PATCHES_PER_SIDE // 2) ** 2
 
 
 class Projector(nn.Module):
@@ -62,9 +58,9 @@ class Projector(nn.Module):
         partial = ((masks < 1) & (masks != 0)).to(features.dtype)
         features = features + padded[..., None] * self.pad_embed[0] + partial[..., None] * self.pad_embed[1]
 
-        crops, half = features.shape[0], PATCHES_PER_SIDE // 2
-        windows = features.view(crops, half, 2, half, 2, -1).permute(0, 1, 3, 2, 4, 5)
-        windows = windows.reshape(crops * TOKENS_PER_CROP, 4, -1)
+        crops, side = features.shape[0], CROP_TOKENS
+        windows = features.view(crops, side, POOL, side, POOL, -1).permute(0, 1, 3, 2, 4, 5)
+        windows = windows.reshape(crops * TOKENS_PER_CROP, PATCHES_PER_TOKEN, -1)
         query = self._split(self.wq(windows.mean(dim=1, keepdim=True)))
         key, value = self._split(self.wk(windows)), self._split(self.wv(windows))
         pooled = nn.functional.scaled_dot_product_attention(query, key, value)
@@ -94,8 +90,8 @@ class MolmoE(nn.Module):
                     intermediate_size=config.vit_mlp,
                     num_hidden_layers=config.vit_layers_total,
                     num_attention_heads=config.vit_heads,
-                    image_size=CROP_PIXELS,
-                    patch_size=PATCH_PIXELS,
+                    image_size=CROP,
+                    patch_size=PATCH,
                     hidden_act="quick_gelu",
                     layer_norm_eps=config.vit_norm_eps,
                     attn_implementation="sdpa",

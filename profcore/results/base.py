@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import pandas as pd
 
 from profcore import stats
+from profcore.formats.metadata import written_settings
 from profcore.spec.stages import State
 
 if TYPE_CHECKING:
@@ -69,6 +70,7 @@ class MeasuredRun:
             "environment": self.run["environment"],
             "ceilings": self.run["ceilings"],
             "details": self.run["details"],
+            "settings": written_settings(self.settings),
         }
 
 

@@ -17,8 +17,14 @@ from profcore.roofline.flops import with_flops
 from profcore.roofline.parameters import Parameters, count_parameters
 
 if TYPE_CHECKING:
-    from profcore.storage.store import Store
+    from profcore.storage.frames import SpoolReader
+    from profcore.storage.read import Reader
 
+_PUBLISHED_PARAMETERS = {
+    "params_vision_encoder": "Vision encoder",
+    "params_projector": "Projector",
+    "params_llm": "LLM",
+}
 _COUNTS = ["num_crops", "num_vision_tokens", "num_input_tokens", "num_output_tokens"]
 _NAMES = ["image_id", "query_id", "image_width", "image_height", "grid_rows", "grid_columns", "output_tokens"]
 
@@ -49,7 +55,7 @@ class PictureResult(MeasuredRun):
         return bool(sweep.get("stop_at_eos") or self.run["details"].get("use_eos_token"))
 
 
-def load_picture_result(store: Store, run_id: str) -> PictureResult | None:
+def load_picture_result(store: Reader | SpoolReader, run_id: str) -> PictureResult | None:
     """Everything a page shows of a Motivation run, or None where there is no such run."""
     run = store.run(run_id)
     if run is None or run["experiment"] not in MOTIVATION:
@@ -111,6 +117,14 @@ def _file_parameters(details: dict[str, Any]) -> list[Parameters]:
     if not isinstance(given, dict):
         return []
     known = {name: number for name, number in given.items() if isinstance(number, int | float)}
+    if "params_llm" in known:
+        # As the published scripts name them: sums over the components stand beside the components.
+        active = {"params_llm": int(known.get("params_llm_active", known["params_llm"]))}
+        return [
+            Parameters(title, int(known[name]), active.get(name, int(known[name])))
+            for name, title in _PUBLISHED_PARAMETERS.items()
+            if name in known
+        ]
     return [Parameters(str(name), int(number), int(number)) for name, number in known.items()]
 
 

@@ -15,7 +15,8 @@ from profcore.roofline import floors
 from profcore.spec.stages import Knob
 
 if TYPE_CHECKING:
-    from profcore.storage.store import Store
+    from profcore.storage.frames import SpoolReader
+    from profcore.storage.read import Reader
 
 
 @dataclass(frozen=True)
@@ -44,7 +45,7 @@ class Result(MeasuredRun):
         return {**super().metadata, "ceilings": self.ceilings}
 
 
-def load_result(store: Store, run_id: str) -> Result | None:
+def load_result(store: Reader | SpoolReader, run_id: str) -> Result | None:
     """Everything a page shows of a knob's sweep, or None where there is no such run."""
     run = store.run(run_id)
     if run is None or run["experiment"] not in CATALOGUE:
@@ -91,7 +92,8 @@ def _name_setting(experiment: Experiment, row: dict[Any, Any], tokens: pd.Series
         return int(row["top_k"]), str(row["top_k"]), f"top-k {row['top_k']}"
     if experiment.knob is Knob.OUTPUT_TOKENS:
         return int(row["output_tokens"]), str(row["output_tokens"]), _count(row["output_tokens"], "output token")
-    blocks, mask = row["active_blocks"], row["block_mask"] or ""
+    # A file may know the mask of some settings alone; a frame then holds NaN for the others.
+    blocks, mask = int(row["active_blocks"]), row["block_mask"] if isinstance(row["block_mask"], str) else ""
     # Only a mask that is not simply the first N needs naming.
     if "01" in mask:
         return int(blocks), f"{blocks}|{mask}", f"{_count(blocks, 'active block')}, mask {mask}"

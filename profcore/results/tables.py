@@ -28,6 +28,18 @@ def display_summary(result: Result) -> pd.DataFrame:
     return frame.dropna(axis="columns", how="all").rename(columns={"low": "95 % from", "high": "95 % to"})
 
 
+def display_short_summary(result: Result) -> pd.DataFrame:
+    """The summary as a terminal holds it: medians with intervals, in milliseconds, and how far from the floor."""
+    rows = result.summary.sort_values(["x", "setting"])
+    frame = pd.DataFrame({"setting": rows["title"], "latency": rows["metric"].map(METRIC_LABELS), "n": rows["n"]})
+    frame["median (ms)"] = rows["median"].map(lambda value: f"{value:,.4g}")
+    ends = zip(rows["low"], rows["high"], strict=True)
+    frame["95 %"] = ["" if pd.isna(low) else f"{low:,.4g} to {high:,.4g}" for low, high in ends]
+    frame["× floor"] = rows["over_floor"].round(2)
+    # A stage that has nothing to do, such as a decode without a second token, is no news.
+    return frame[rows["median"] > 0].dropna(axis="columns", how="all")
+
+
 def display_samples(result: Result) -> pd.DataFrame:
     """The samples as a table for people, newest first."""
     samples = result.samples.merge(result.settings[["setting", "title"]], on="setting")

@@ -15,16 +15,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from profcore.images.geometry import PATCH_VALUES, PATCHES_PER_CROP, PATCHES_PER_TOKEN, TOKENS_PER_CROP
 from profcore.spec.records import Ceilings
 from profcore.spec.stages import Stage
 
 if TYPE_CHECKING:
     from profcore.models.config import MolmoConfig
 
-_PATCHES = 24 * 24
-_PATCH_VALUES = 14 * 14 * 3
-_TOKENS_PER_CROP = 12 * 12
-_POOLED = 4
 
 LAUNCH_SHARE = 0.8
 """A stage that the host took this share of its time to issue is bound by launching."""
@@ -121,28 +118,28 @@ def stage_costs(config: MolmoConfig, workload: Workload, itemsize: int) -> dict[
 def vision_encoder(config: MolmoConfig, crops: int, itemsize: int) -> dict[str, Cost]:
     """The vision encoder on some crops."""
     width, mlp, blocks = config.vit_width, config.vit_mlp, config.vit_layers_total
-    tokens = _PATCHES + 1
+    tokens = PATCHES_PER_CROP + 1
     features = width * len(config.vit_layers)
     return {
-        "patch embedding": _linear(crops * _PATCHES, _PATCH_VALUES, width, itemsize)
-        + Cost(read_bytes=(crops * _PATCHES * _PATCH_VALUES + (tokens + 1) * width) * itemsize),
+        "patch embedding": _linear(crops * PATCHES_PER_CROP, PATCH_VALUES, width, itemsize)
+        + Cost(read_bytes=(crops * PATCHES_PER_CROP * PATCH_VALUES + (tokens + 1) * width) * itemsize),
         "projections": _times(blocks, _linear(crops * tokens, width, 4 * width, itemsize)),
         "attention": Cost(flops=blocks * 4 * crops * tokens**2 * width),
         "mlp": _times(blocks, _linear(crops * tokens, width, 2 * mlp, itemsize)),
-        "features": Cost(written_bytes=crops * _PATCHES * features * itemsize),
+        "features": Cost(written_bytes=crops * PATCHES_PER_CROP * features * itemsize),
     }
 
 
 def projector(config: MolmoConfig, crops: int, itemsize: int) -> dict[str, Cost]:
     """The projector on some crops."""
     width, features, hidden = config.vit_width, config.vit_width * len(config.vit_layers), config.projector_hidden
-    windows = crops * _TOKENS_PER_CROP
+    windows = crops * TOKENS_PER_CROP
     return {
-        "features": Cost(read_bytes=crops * _PATCHES * features * itemsize),
+        "features": Cost(read_bytes=crops * PATCHES_PER_CROP * features * itemsize),
         "pooling": _linear(windows, features, width, itemsize)
-        + _linear(windows * _POOLED, features, 2 * width, itemsize)
+        + _linear(windows * PATCHES_PER_TOKEN, features, 2 * width, itemsize)
         + _linear(windows, width, width, itemsize),
-        "attention": Cost(flops=4 * windows * _POOLED * width),
+        "attention": Cost(flops=4 * windows * PATCHES_PER_TOKEN * width),
         "mlp": _linear(windows, width, 2 * hidden, itemsize) + _linear(windows, hidden, config.d_model, itemsize),
         "image tokens": Cost(written_bytes=windows * config.d_model * itemsize),
     }

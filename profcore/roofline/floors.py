@@ -87,6 +87,9 @@ def _floors(
         setting = row["setting"]
         if setting not in first.index or first.loc[setting].isna().any():
             continue
+        if pd.isna(row["top_k"]) or pd.isna(row["active_blocks"]):
+            # A file may not say where the other knobs stood; then nobody knows what there was to do.
+            continue
         counts = first.loc[setting]
         routed = row.get("prefill_experts")
         # Whole numbers of Python: those of a database are narrow, and bytes overflow them.

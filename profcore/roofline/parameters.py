@@ -9,11 +9,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from profcore.images.geometry import PATCH_VALUES, PATCHES_PER_CROP
+
 if TYPE_CHECKING:
     from profcore.models.config import MolmoConfig
-
-_PATCHES = 24 * 24
-_PATCH_VALUES = 14 * 14 * 3
 
 
 @dataclass(frozen=True)
@@ -62,7 +61,7 @@ def count_parameters(config: MolmoConfig, top_k: int | None = None) -> list[Para
 def _vision_encoder(config: MolmoConfig) -> int:
     width, mlp = config.vit_width, config.vit_mlp
     attention, feed_forward, norms = 4 * (width**2 + width), 2 * width * mlp + mlp + width, 4 * width
-    embeddings = width + _PATCH_VALUES * width + (_PATCHES + 1) * width + 2 * width
+    embeddings = width + PATCH_VALUES * width + (PATCHES_PER_CROP + 1) * width + 2 * width
     return embeddings + config.vit_layers_total * (attention + feed_forward + norms)
 
 

@@ -7,13 +7,14 @@ import io
 import json
 import logging
 import threading
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from profcore.data_sets import DataSet, read_data_set
 from profcore.engines.names import check_engine
 from profcore.errors import FormatError, UserError
-from profcore.experiments.motivation import experiment_title, plan_all
+from profcore.experiments.motivation import asks_each_picture_once, experiment_title, plan_all
 from profcore.formats.imports import Import, read_import, write_import
 from profcore.images.pictures import load_picture, open_picture
 from profcore.models.config import model_shape
@@ -195,7 +196,8 @@ class Service:
         """
         check_engine(target.engine, target.device)
         config = model_shape(target.model)
-        queries = read_data_set(data_set)
+        queries = read_data_set(replace(data_set, one_question_each=asks_each_picture_once(name)))
+        options = {"num_pictures": data_set.limit, **options}
         specs = [RunSpec.new(target, sweep) for sweep in plan_all(name, queries, config, **options)]
         for spec in specs:
             self.jobs.submit(spec)

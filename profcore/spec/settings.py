@@ -31,7 +31,7 @@ class Setting:
         rows, columns = self.grid
         if rows < 1 or columns < 1 or rows * columns > MAX_CROPS:
             raise UserError(
-                f"Image grid {rows}×{columns} is out of range: it needs 1 to {MAX_CROPS} crops, 1×1 to 1×12."
+                f"Image grid {rows}×{columns} is out of range: it needs 1 to {MAX_CROPS} crops, 1×1 to 1×{MAX_CROPS}."
             )
         if self.top_k < 1:
             raise UserError(f"Top-k {self.top_k} is out of range: each token needs at least 1 expert.")

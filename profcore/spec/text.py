@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from collections.abc import Sequence
 from typing import Any
 
 _DEEPEST = 100
@@ -13,6 +14,12 @@ _HALF = re.compile("[\ud800-\udfff]")
 def whole_text(text: str) -> str:
     """The text with each half of a surrogate pair, which no encoding can hold, replaced by U+FFFD."""
     return _HALF.sub("�", text)
+
+
+def some(items: Sequence[object], most: int = 5) -> str:
+    """The first few of some rows or names, as a sentence lists them, and how many more there are."""
+    more = len(items) - most
+    return ", ".join(map(str, items[:most])) + (f" and {more} more" if more > 0 else "")
 
 
 def parse_json(data: bytes | str) -> Any:

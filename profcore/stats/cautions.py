@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
 
-from profcore.stats.summary import label_outliers
+from profcore.stats.summary import SMALLEST_FOR_MEDIAN, label_outliers
+from profcore.stats.trend import SMALLEST_FOR_TREND, has_trend
 
 _WIDE_IQR = 0.10
 _SMALLEST_DRIFT = 0.005
-_DRIFT_Z = 3.29  # two-sided p = 0.001
 
 
 @dataclass(frozen=True)
@@ -33,14 +32,13 @@ def cautions(samples: pd.DataFrame, summary: pd.DataFrame) -> list[Caution]:
     if not groups:
         return found
     fewest = min(group.size for group in groups)
-    if fewest < 6:
-        found.append(
-            Caution("few", f"The setting measured least has {fewest} samples: an interval of the median needs 6.")
-        )
+    if fewest < SMALLEST_FOR_MEDIAN:
+        needs = f"an interval of the median needs {SMALLEST_FOR_MEDIAN}"
+        found.append(Caution("few", f"The setting measured least has {fewest} samples: {needs}."))
     wide = sum(
         np.subtract(*np.percentile(group, [75, 25])) > _WIDE_IQR * np.median(group)
         for group in groups
-        if group.size >= 6
+        if group.size >= SMALLEST_FOR_MEDIAN
     )
     if wide:
         found.append(
@@ -74,21 +72,16 @@ def cautions(samples: pd.DataFrame, summary: pd.DataFrame) -> list[Caution]:
 
 
 def _drift(samples: pd.DataFrame) -> float | None:
-    """Rank correlation of time with each total relative to its setting's median, where it is significant."""
+    """Rank correlation of time with each total relative to its setting's median, where there is a trend in time."""
     if "elapsed_s" not in samples:
         return None
-    known = samples[["setting", "elapsed_s", "total_ms"]].dropna()
-    if len(known) < 20:
+    known = samples[["setting", "elapsed_s", "total_ms"]].dropna().sort_values("elapsed_s", kind="stable")
+    if len(known) < SMALLEST_FOR_TREND:
         return None
-    relative = known["total_ms"] / known.groupby("setting")["total_ms"].transform("median")
-    ranks = relative.rank().to_numpy(), known["elapsed_s"].rank().to_numpy()
-    if ranks[0].std() == 0 or ranks[1].std() == 0:
-        return None
-    correlation = float(np.corrcoef(*ranks)[0, 1])
-    if abs(correlation) <= _DRIFT_Z / math.sqrt(len(known) - 1):
-        return None
+    by_time = known["total_ms"] / known.groupby("setting")["total_ms"].transform("median")
     # Where samples hardly vary, a drift can be sure and still too small to matter.
     third = len(known) // 3
-    by_time = relative[known["elapsed_s"].sort_values().index]
     change = by_time.tail(third).median() - by_time.head(third).median()
-    return correlation if abs(change) > _SMALLEST_DRIFT else None
+    if not abs(change) > _SMALLEST_DRIFT or not has_trend(by_time.to_numpy(dtype=float)):
+        return None
+    return float(np.corrcoef(by_time.rank(), known["elapsed_s"].rank())[0, 1])

@@ -14,8 +14,11 @@ import numpy as np
 import pandas as pd
 
 from profcore.spec.stages import Stage
+from profcore.stats.student import CONFIDENCE
 
-CONFIDENCE = 0.95
+SMALLEST_FOR_MEDIAN = 6
+"""Samples that a median needs to have a 95 % interval: among fewer, they lie all on one side of it too often."""
+
 SMALLEST_FOR_P95 = 20
 SMALLEST_FOR_P99 = 100
 _FAR_OUT_IQRS = 3.0
@@ -34,12 +37,13 @@ METRICS = (*STAGE_COLUMNS, "total_ms", "ttft_ms", "tpot_ms")
 def median_ranks(n: int) -> tuple[int, int] | None:
     """Ranks (from 0) of the order statistics that enclose the median with at least 95 % confidence.
 
-    None below 6 samples, where no pair does.
+    None below `SMALLEST_FOR_MEDIAN` samples, where no pair does. It assumes samples drawn alike and independently of
+    each other, of whatever distribution.
 
     Source: exact binomial interval, Hahn & Meeker, Statistical Intervals (1991), section 5.2; from 1,000 samples on
     the normal approximation, rounded outwards.
     """
-    if n < 6:
+    if n < SMALLEST_FOR_MEDIAN:
         return None
     if n >= 1000:
         low = math.floor((n - 1.959964 * math.sqrt(n)) / 2) - 1

@@ -1,17 +1,21 @@
-"""A spool as a frame of samples, with the columns that the store gives; for where there is no store."""
+"""A spool read without a database: as frames of samples, or as the store would answer for its run."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
 from profcore.spec.records import Sample
 from profcore.spec.runs import RunSpec, sweep_settings
+from profcore.spec.stages import State
 from profcore.storage.spool import read_from
+from profcore.storage.validation import environment_of, moment
 
 if TYPE_CHECKING:
     from pathlib import Path
+
+    from profcore.storage.spool import Record
 
 
 def spool_samples(path: Path) -> pd.DataFrame:
@@ -34,10 +38,9 @@ def spool_samples(path: Path) -> pd.DataFrame:
     return pd.DataFrame(rows)
 
 
-def spool_environment(path: Path) -> dict:
+def spool_environment(path: Path) -> dict[str, Any]:
     """What a spool's samples were measured on; empty where it does not say."""
-    found = [record for record in read_from(path).records if record["type"] == "environment"]
-    return {key: value for key, value in found[-1].items() if key != "type"} if found else {}
+    return _last(read_from(path).records, "environment")
 
 
 def spool_routing(path: Path) -> dict[int, list[int]]:
@@ -49,3 +52,91 @@ def spool_routing(path: Path) -> dict[int, list[int]]:
         for record in records
         if record["type"] == "routing"
     }
+
+
+class SpoolReader:
+    """Answers for the one run of a spool what `storage.read.Reader` answers for every run of a database.
+
+    For a machine that measures and has no database; what takes a database to work out is left empty.
+    """
+
+    def __init__(self, path: Path) -> None:
+        """Read the spool.
+
+        Raises:
+            FormatError: The file is no spool.
+        """
+        self._records = read_from(path).records
+        self._spec = RunSpec.from_dict(self._records[0])
+        self._samples = spool_samples(path)
+
+    def run(self, run_id: str) -> dict[str, Any] | None:
+        """As `Reader.run`."""
+        if run_id != self._spec.id:
+            return None
+        state = _last(self._records, "state")
+        return {
+            "id": self._spec.id,
+            "experiment": self._spec.sweep.experiment,
+            "source": "measured",
+            "name": None,
+            "state": state.get("state", str(State.QUEUED)),
+            "reason": state.get("reason"),
+            "created_at": moment(self._spec.created_at),
+            "spec": self._spec.to_dict(),
+            "environment": _last(self._records, "environment"),
+            "ceilings": _last(self._records, "ceilings"),
+            "details": {},
+            "num_samples": len(self._samples),
+        }
+
+    def settings(self, run_id: str) -> pd.DataFrame:
+        """As `Reader.settings`."""
+        del run_id
+        rows = [{"setting": index, **row} for index, row in enumerate(sweep_settings(self._spec.sweep))]
+        for record in self._records:
+            for field, column in _OF_SETTINGS.get(record["type"], {}).items():
+                rows[record["setting"]][column] = record[field]
+        columns = [column for fields in _OF_SETTINGS.values() for column in fields.values()]
+        frame = pd.DataFrame(rows)
+        return frame.reindex(columns=[*frame.columns, *(column for column in columns if column not in frame)])
+
+    def samples(self, run_id: str) -> pd.DataFrame:
+        """As `Reader.samples`."""
+        del run_id
+        return self._samples
+
+    def issue(self, run_id: str) -> pd.DataFrame:
+        """Empty: see the class."""
+        del run_id
+        return pd.DataFrame(columns=["setting", "metric", "issue_ms"])
+
+    def summaries(self, run_id: str) -> pd.DataFrame:
+        """Empty: a spool that was measured has samples."""
+        del run_id
+        return pd.DataFrame(columns=["setting", "metric"])
+
+    def ceilings(self, device_name: str | None, dtype: str | None) -> dict[str, Any]:
+        """Empty: no other run is known here."""
+        del device_name, dtype
+        return {}
+
+    def bad_lines(self, run_id: str) -> int:
+        """0: a spool with a bad line is refused here."""
+        del run_id
+        return 0
+
+
+_OF_SETTINGS = {
+    "routing": {"prefill_experts": "prefill_experts"},
+    "quality": {"kl": "kl", "accuracy": "accuracy", "queries": "quality_queries"},
+    "quality_failed": {"reason": "quality_failed"},
+    "setting_failed": {"reason": "failed"},
+}
+"""The records that say something of a setting: their fields and the setting's columns."""
+
+
+def _last(records: list[Record], kind: str) -> dict[str, Any]:
+    """What the last record of a kind says; empty where there is none."""
+    found = [record for record in records if record["type"] == kind]
+    return environment_of(found[-1]) if found else {}

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 import pyarrow as pa
 
 from profcore.errors import FormatError, UserError
-from profcore.experiments.motivation import check_experiment
+from profcore.experiments.motivation import find_experiment
 from profcore.spec.records import TELEMETRY, Ceilings, Environment
 from profcore.spec.runs import RunSpec, sweep_settings
 from profcore.spec.stages import State
@@ -59,11 +59,11 @@ def check_first(record: Record, settings: pa.Schema) -> int:
         if record["type"] == "run":
             spec = RunSpec.from_dict(record)
             moment(spec.created_at)
-            check_experiment(spec.sweep.experiment)
+            find_experiment(spec.sweep.experiment)
             rows = sweep_settings(spec.sweep)
         elif record["type"] == "import":
             moment(record["created_at"])
-            check_experiment(record["experiment"])
+            find_experiment(record["experiment"])
             _text(record["name"], "name")
             _finite(record.get("details") or {}, "details")
             rows = record["settings"]

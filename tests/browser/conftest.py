@@ -8,14 +8,18 @@ import shutil
 import socket
 import subprocess
 import sys
-import time
 import urllib.request
 from pathlib import Path
 
 import pytest
+from playwright.sync_api import expect, sync_playwright
 
-ROOT = Path(__file__).parents[2]
+from tests.support import ROOT, seconds, until
+
 REQUIRED = "PROFCORE_REQUIRE_BROWSER"
+# A server's first page waits for its worker, which imports torch; and a worker may have other work first.
+LIMIT_MS = seconds(180) * 1e3
+expect.set_options(timeout=LIMIT_MS)
 # Without these Chromium looks up hosts outside at every start.
 ARGUMENTS = [
     "--no-sandbox",
@@ -50,24 +54,24 @@ def serving(database: Path):
         server = subprocess.Popen(command, cwd=ROOT, env=environment, stdout=log, stderr=log)
     url = f"http://127.0.0.1:{port}"
     try:
-        for _ in range(600):
-            with contextlib.suppress(OSError), urllib.request.urlopen(f"{url}/_stcore/health") as answer:
-                if answer.status == 200:
-                    break
-            assert server.poll() is None, (database.parent / "server.log").read_text()
-            time.sleep(0.1)
+        until(lambda: _answers(url) or server.poll() is not None)
+        assert server.poll() is None, (database.parent / "server.log").read_text()
         yield url
     finally:
         server.terminate()
-        server.wait(30)
+        server.wait(seconds(180))
+
+
+def _answers(url: str) -> bool:
+    with contextlib.suppress(OSError), urllib.request.urlopen(f"{url}/_stcore/health") as answer:
+        return answer.status == 200
+    return False
 
 
 @pytest.fixture(scope="session")
 def browser():
     """Headless Chromium."""
     executable = chromium_path()
-    from playwright.sync_api import sync_playwright
-
     with sync_playwright() as playwright:
         launched = playwright.chromium.launch(executable_path=executable, args=ARGUMENTS)
         yield launched
@@ -88,10 +92,20 @@ def url(browser, database):
 
 
 @pytest.fixture
-def page(browser):
+def new_page(browser):
+    """Opens a browser session of its own, with the options of `Browser.new_context`."""
+    with contextlib.ExitStack() as contexts:
+
+        def opened(**options):
+            options = {"viewport": {"width": 1440, "height": 1000}, **options}
+            context = contexts.enter_context(browser.new_context(**options))
+            context.set_default_timeout(LIMIT_MS)
+            return context.new_page()
+
+        yield opened
+
+
+@pytest.fixture
+def page(new_page):
     """A fresh browser session."""
-    context = browser.new_context(viewport={"width": 1440, "height": 1000}, accept_downloads=True)
-    context.set_default_timeout(60_000)
-    opened = context.new_page()
-    yield opened
-    context.close()
+    return new_page()

@@ -16,8 +16,6 @@ from playwright.sync_api import expect, sync_playwright
 
 from .conftest import ARGUMENTS, chromium_path, serving
 
-expect.set_options(timeout=60_000)
-
 
 def main(times: int = 5) -> None:
     """Press Run again and again, each time on a page that shows nothing yet, and print the median."""

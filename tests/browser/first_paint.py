@@ -32,7 +32,6 @@ PAGES = {
     "why": '[data-testid="stSelectbox"]',
     "runs": '[data-testid="stDataFrame"]',
 }
-expect.set_options(timeout=60_000)
 
 
 def main(times: int = 5) -> None:

@@ -10,11 +10,11 @@ import sys
 import pyarrow.parquet as pq
 import pytest
 from playwright.sync_api import expect
+from streamlit.proto.ForwardMsg_pb2 import ForwardMsg
+
+from tests.support import until
 
 from .conftest import ROOT, serving
-
-# A server's first page waits for its worker, which imports torch.
-expect.set_options(timeout=20_000)
 
 PAGES = {
     "vision_tokens": "Vision tokens",
@@ -36,10 +36,9 @@ def settled(page, title):
     expect(page.locator('[data-testid="stStatusWidget"]')).to_have_count(0)
 
 
-def test_the_first_request_may_be_a_link_to_a_page_with_its_choices(browser, tmp_path):
+def test_the_first_request_may_be_a_link_to_a_page_with_its_choices(page, tmp_path):
     """On a server that has served nothing yet, which Streamlit treats in a way of its own."""
     with serving(tmp_path / "data.duckdb") as address:
-        page = browser.new_page()
         asked = []
         page.on("request", lambda request: asked.append(request.url))
         page.goto(f"{address}/active_blocks?samples=9&range=3&range=5&view=All+stages")
@@ -50,7 +49,6 @@ def test_the_first_request_may_be_a_link_to_a_page_with_its_choices(browser, tmp
         expect(page.get_by_role("radio", name="All stages")).to_be_checked()
         assert errors(page) == 0
         assert [request for request in asked if not request.startswith((address, "data:", "blob:"))] == []
-        page.close()
 
 
 @pytest.mark.parametrize("name", PAGES)
@@ -82,7 +80,7 @@ def test_home_leads_to_the_knobs(url, page):
     assert errors(page) == 0
 
 
-def test_run_watch_reload_stop_and_download(url, page, browser, database, tmp_path):
+def test_run_watch_reload_stop_and_download(url, page, new_page, database, tmp_path):
     """The whole way: start a sweep, see it grow, reload, see it from elsewhere, stop it, compare file and store."""
     page.goto(f"{url}/moe_topk?{QUICK}&samples=200&values=1+2+4")
     settled(page, "MoE top-k")
@@ -104,7 +102,7 @@ def test_run_watch_reload_stop_and_download(url, page, browser, database, tmp_pa
     after_reload = done()
     assert after_reload > first
 
-    other = browser.new_page()
+    other = new_page()
     other.goto(f"{url}/moe_topk")
     expect(other.locator('[data-testid="stProgress"]')).to_contain_text("of 600 samples")
     assert done(other) >= after_reload
@@ -172,9 +170,8 @@ def test_bad_input_is_a_sentence(url, page):
 
 
 @pytest.mark.parametrize(("width", "scheme"), [(420, "light"), (1440, "dark")])
-def test_narrow_and_dark_fit_the_window(url, browser, width, scheme):
-    context = browser.new_context(viewport={"width": width, "height": 900}, color_scheme=scheme)
-    page = context.new_page()
+def test_narrow_and_dark_fit_the_window(url, new_page, width, scheme):
+    page = new_page(viewport={"width": width, "height": 900}, color_scheme=scheme)
     for name, title in PAGES.items():
         page.goto(f"{url}/{name}")
         settled(page, title)
@@ -182,7 +179,6 @@ def test_narrow_and_dark_fit_the_window(url, browser, width, scheme):
         wider = page.evaluate("() => document.documentElement.scrollWidth - window.innerWidth")
         assert wider <= 0, name
         assert errors(page) == 0
-    context.close()
 
 
 def test_the_server_listens_on_this_machine_alone(url, database):
@@ -220,6 +216,65 @@ def test_one_click_on_a_bar_leads_to_why(url, page):
     expect(page.get_by_role("combobox", name="Setting")).to_have_value("top-k 16")
 
 
+class Slow:
+    """Between a browser and its server: what the server says can be held back, as by a browser that is busy."""
+
+    def __init__(self, page):
+        self.holding, self.held = False, []
+        page.route_web_socket(re.compile("_stcore/stream"), self._between)
+
+    def _between(self, browser):
+        self.browser, server = browser, browser.connect_to_server()
+        browser.on_message(server.send)
+        server.on_message(self._said)
+
+    def _said(self, message):
+        if self.holding:
+            self.held.append(message)
+        else:
+            self.browser.send(message)
+
+    def drawn(self):
+        """Whether the server has drawn the page to its end, which the browser does not know yet."""
+        return any(ForwardMsg.FromString(message).WhichOneof("type") == "script_finished" for message in self.held)
+
+    def release(self):
+        self.holding = False
+        for message in self.held:
+            self.browser.send(message)
+
+
+def test_a_click_on_what_the_server_has_replaced_is_answered(url, page):
+    slow = Slow(page)
+    page.goto(f"{url}/moe_topk?run={SHIPPED_RUN}")
+    settled(page, "MoE top-k")
+    button = page.get_by_role("button", name="Result JSON")
+    expect(button).to_be_visible()
+    slow.holding = True
+    page.get_by_role("radio", name="All stages").click()
+    # Each look lets what has arrived be seen.
+    until(lambda: page.evaluate("1") and slow.drawn())
+    with page.expect_download() as download:
+        button.click()
+        slow.release()
+    assert json.loads(download.value.path().read_text())["metadata"]["run"]["id"] == SHIPPED_RUN
+
+
+def test_a_click_just_as_a_run_ends_is_answered(url, page):
+    page.goto(f"{url}/output_tokens?{QUICK}&samples=10&values=1")
+    settled(page, "Output tokens")
+    for _ in range(3):
+        page.get_by_role("button", name="Run", exact=True).click()
+        stop = page.locator(".st-key-stop button")
+        expect(stop).to_be_visible()
+        expect(stop).to_have_count(0)
+        with page.expect_download() as download:
+            page.get_by_role("button", name="Result JSON").click()
+        measured = json.loads(download.value.path().read_text())["metadata"]["run"]["id"]
+        assert measured in page.url
+    assert errors(page) == 0
+
+
 def test_why_offers_the_trace(url, page):
     page.goto(f"{url}/why?run={SHIPPED_RUN}")
     settled(page, "Why this long?")
@@ -246,5 +301,5 @@ def test_the_engine_is_chosen_in_the_bar_and_measured(url, page):
     settled(page, "MoE top-k")
     expect(page.get_by_role("combobox", name="Engine")).to_have_value("compiled")
     page.get_by_role("button", name="Run").click()
-    expect(page.get_by_text(re.compile("compiled engine, experts: eager"))).to_be_visible(timeout=120_000)
+    expect(page.get_by_text(re.compile("compiled engine, experts: eager"))).to_be_visible()
     assert errors(page) == 0

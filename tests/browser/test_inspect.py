@@ -8,8 +8,6 @@ from playwright.sync_api import expect
 
 from .test_dashboard import errors, settled
 
-expect.set_options(timeout=20_000)
-
 
 @pytest.mark.parametrize("tool", ["Tokens", "MoE layer", "Flow", "Pooling", "Structure", "Top-k", "Check"])
 def test_every_tool_looks_and_shows_what_it_found(url, page, tool):
@@ -20,8 +18,7 @@ def test_every_tool_looks_and_shows_what_it_found(url, page, tool):
         page.get_by_label("Values of top-k").fill("2")
         page.get_by_label("Values of top-k").press("Enter")
     page.get_by_role("button", name="Look").click()
-    # A worker that has other work first may take a while, and Check compiles.
-    expect(page.get_by_role("button", name="Look again")).to_be_enabled(timeout=120_000)
+    expect(page.get_by_role("button", name="Look again")).to_be_enabled()
     said = {
         "Tokens": "544 vision tokens",
         "MoE layer": "64 experts of which a token uses 8",

@@ -14,8 +14,6 @@ from playwright.sync_api import expect
 from .conftest import serving
 from .test_dashboard import errors, settled
 
-expect.set_options(timeout=20_000)
-
 CHARTS = {
     "1 Latency distribution": 2,
     "2 Component profiling": 2,
@@ -105,7 +103,7 @@ def test_real_pictures_are_measured_watched_and_broken_ones_named(own, page, tmp
     expect(page.get_by_text("mine: 2 questions, 1 skipped.")).to_be_visible()
     expect(page.get_by_text("1 was skipped")).to_be_visible()
     expect(page.locator(".vega-embed")).to_have_count(2)
-    expect(page.get_by_role("button", name="Result JSON")).to_be_visible(timeout=60_000)
+    expect(page.get_by_role("button", name="Result JSON")).to_be_visible()
     with page.expect_download() as waiting:
         page.get_by_role("button", name="Result JSON").click()
     document = json.loads(Path(waiting.value.path()).read_text())
@@ -159,7 +157,7 @@ def test_one_run_all_runs_and_the_database_are_downloaded(own, page, tmp_path):
         assert copy.execute("SELECT count(*) FROM runs").fetchall() == [(18,)]
     page.get_by_role("button", name="Make a zip of all 18 runs").click()
     ready = page.get_by_role("button", name=re.compile("Download the zip"))
-    expect(ready).to_be_visible(timeout=120_000)
+    expect(ready).to_be_visible()
     with page.expect_download() as waiting:
         ready.click()
     with zipfile.ZipFile(waiting.value.path()) as archive:
@@ -193,13 +191,11 @@ def test_published_motivation_files_are_uploaded_and_bad_ones_refused(own, page,
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 @pytest.mark.parametrize("name", ["motivation", "compare", "runs"])
-def test_nothing_is_wider_than_a_narrow_window(fresh, browser, name, scheme):
-    context = browser.new_context(viewport={"width": 420, "height": 900}, color_scheme=scheme)
-    page = context.new_page()
+def test_nothing_is_wider_than_a_narrow_window(fresh, new_page, name, scheme):
+    page = new_page(viewport={"width": 420, "height": 900}, color_scheme=scheme)
     page.goto(f"{fresh}/{name}")
     expect(page.locator("h1")).to_be_visible()
     expect(page.locator('[data-testid="stStatusWidget"]')).to_have_count(0)
     wide = page.evaluate("document.documentElement.scrollWidth - document.documentElement.clientWidth")
     assert wide <= 0
     assert errors(page) == 0
-    context.close()

@@ -127,3 +127,13 @@ def test_bars_are_clickable_and_steps_are_not(results):
     assert charts.is_clickable(charts.panel(result.summary, result.experiment, "tpot_ms"))
     assert charts.is_clickable(charts.breakdown(result.summary, result.experiment, TTFT, "ttft_ms"))
     assert not charts.is_clickable(charts.decode_steps(steps, result.settings, result.experiment))
+
+
+def test_blocks_are_counted_from_0_as_in_files():
+    spec = charts.masks(["0101", "1000"]).to_dict()
+    (rows,) = spec["datasets"].values()
+    assert [row["block"] for row in rows if row["state"] == "runs"] == [1, 3, 0]
+    spec = charts.importance({0: 0.25, 3: 0.5}, 4).to_dict()
+    (rows,) = spec["datasets"].values()
+    assert spec["layer"][0]["encoding"]["x"]["scale"]["domain"] == [0, 1, 2, 3]
+    assert [(row["block"], row["score"]) for row in rows] == [(0, 0.25), (3, 0.5)]

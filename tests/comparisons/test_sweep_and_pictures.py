@@ -1,14 +1,12 @@
 """The sweep beside pictures, against values worked out by hand."""
 
 import json
-import math
 from dataclasses import replace
 
 import numpy as np
 import pandas as pd
 import pytest
 
-from profcore import stats
 from profcore.comparisons import conditions
 from profcore.comparisons.conditions import Conditions, Value
 from profcore.comparisons.sweep_and_pictures import (
@@ -23,75 +21,9 @@ from profcore.experiments.knobs import CATALOGUE
 from profcore.results.pictures import load_picture_result
 from profcore.results.sweep import load_result
 from profcore.spec.stages import Knob
-from profcore.stats import intervals
 from profcore.storage.store import Store
 from tests.comparisons.stored import pictures_sweep, store_run
 from tests.support import small_sweep
-
-
-def test_the_slope_of_points_is_the_least_squares_line():
-    # Mean of x 2, of y 4: ((-1)(-2) + 0(-1) + 1*3) / 2 = 2.5.
-    found = stats.points_slope(np.array([1.0, 2, 3]), np.array([2.0, 3, 7]))
-    assert found.value == pytest.approx(2.5)
-    assert found.through == (2.0, 4.0)
-    assert found.at(3) == pytest.approx(6.5)
-
-
-def test_the_interval_of_a_slope_draws_pictures_and_not_points():
-    x = np.tile([1.0, 2, 3], 4)
-    pictures = np.repeat(["a", "b", "c", "d"], 3)
-    offsets = np.repeat([0.0, 10, 20, 30], 3)
-    # Every picture lies on a line of slope 2, each higher than the last: drawing pictures always gives 2.
-    found = stats.points_slope(x, 2 * x + offsets, pictures)
-    assert (found.value, found.low, found.high) == pytest.approx((2, 2, 2))
-    loose = stats.points_slope(x, 2 * x + offsets)
-    assert loose.low < 1 < 3 < loose.high
-
-
-def test_many_pictures_have_the_robust_normal_interval():
-    draw = np.random.default_rng(0)
-    x = draw.uniform(0, 10, 5000)
-    y = 3 * x + draw.normal(0, 1, 5000)
-    found = stats.points_slope(x, y)
-    # The textbook's standard error: 1 / sqrt(sum of squares around the mean).
-    reach = 1.96 / math.sqrt(((x - x.mean()) ** 2).sum())
-    assert found.low < 3 < found.high
-    assert (found.high - found.low) / 2 == pytest.approx(reach, rel=0.1)
-
-
-@pytest.mark.parametrize("x", [[1.0], [2.0, 2.0], []])
-def test_no_slope_without_two_places(x):
-    x = np.array(x)
-    assert math.isnan(stats.points_slope(x, x).value)
-    assert math.isnan(stats.correlation(x, x).r)
-
-
-def test_correlation_and_r_squared():
-    # Deviations (-1, 0, 1) and (-1, 1, 0): 1 / sqrt(2 * 2) = 0.5.
-    found = stats.correlation(np.array([1.0, 2, 3]), np.array([1.0, 3, 2]))
-    assert (found.r, found.r_squared, found.n) == (pytest.approx(0.5), pytest.approx(0.25), 3)
-    line = stats.correlation(np.arange(10.0), 5 - 2 * np.arange(10.0))
-    assert (line.r, line.low, line.high, line.r_squared) == pytest.approx((-1, -1, -1, 1))
-
-
-def test_the_ratio_at_equal_tokens_is_the_median_over_the_line_between_medians():
-    sweep_x, sweep_y = np.repeat([100.0, 200.0], 3), np.array([9.0, 10, 11, 19, 20, 21])
-    # The line gives 10, 15 and 20; the ratios are 1.1, 1.2 and 0.9; a fourth point lies outside.
-    found = stats.ratio_at_equal_x(sweep_x, sweep_y, np.array([100.0, 150, 200, 300]), np.array([11.0, 18, 18, 99]))
-    assert (found.value, found.n) == (pytest.approx(1.1), 3)
-    assert found.low <= 1.1 <= found.high
-    few = stats.ratio_at_equal_x(sweep_x, sweep_y, np.array([100.0]), np.array([11.0]))
-    assert few.value == pytest.approx(1.1)
-    assert math.isnan(few.low)
-    assert stats.ratio_at_equal_x(sweep_x, sweep_y, np.array([500.0]), np.array([1.0])).n == 0
-
-
-def test_the_pooled_ratio_is_the_geometric_mean_over_settings():
-    pairs = [(np.full(5, 10.0), np.full(5, 20.0)), (np.full(5, 10.0), np.full(5, 5.0))]
-    found = stats.pooled_ratio(pairs)
-    assert (found.value, found.low, found.high, found.n) == pytest.approx((1.0, 1.0, 1.0, 2))
-    assert stats.ratio_of_medians(np.array([2.0, 4, 9]), np.array([2.0, 2, 8])).value == pytest.approx(0.5)
-    assert stats.pooled_ratio([(np.zeros(3), np.ones(3)), (np.array([math.nan]), np.ones(3))]).n == 0
 
 
 def sweep(slope=0.02, at_zero=10.0):
@@ -320,23 +252,3 @@ def test_what_stands_beside_a_sweep_unasked_is_known_to_be_alike():
     for knobs in ({"top_k": {Value((1,))}}, {"active_blocks": {Value((4,), "1111" + "0" * 12)}}, {"top_k": set()}):
         assert not can_stand_beside(own, series("pictures", None, **knobs).conditions, experiment)
     assert can_stand_beside(own, series("pictures", None, output_tokens={Value((10,))}).conditions, experiment)
-
-
-@pytest.mark.parametrize("n", [3, 4, 11, 12])
-def test_medians_of_samples_drawn_anew_are_distributed_as_those_of_whole_draws(n):
-    values = np.random.default_rng(n).normal(size=n)
-    quick = intervals._drawn_medians(values, 100_000, np.random.default_rng(1))
-    whole = np.median(np.random.default_rng(2).choice(values, (100_000, n)), axis=1)
-    shares = [5, 25, 50, 75, 95]
-    # Draws are discrete, so most percentiles are the very same value; the mean tells a slight shift, within what two
-    # means of so many draws differ by.
-    assert np.percentile(quick, shares) == pytest.approx(np.percentile(whole, shares), abs=0.05)
-    assert abs(quick.mean() - whole.mean()) < 4 * whole.std() * math.sqrt(2 / whole.size)
-
-
-def test_weighted_medians_are_those_of_values_taken_so_often():
-    draw = np.random.default_rng(0)
-    values, counts = draw.normal(size=(50, 9)), draw.integers(0, 4, (50, 9))
-    counts[:, 0] += 1
-    expected = [np.median(np.repeat(row, number)) for row, number in zip(values, counts, strict=True)]
-    assert intervals._weighted_medians(values, counts).tolist() == pytest.approx(expected)

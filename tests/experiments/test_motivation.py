@@ -9,7 +9,7 @@ from PIL import Image
 from profcore.data_sets import DataSet, read_data_set
 from profcore.engines import make_engine
 from profcore.errors import UserError
-from profcore.experiments.motivation import MOTIVATION, plan, plan_all
+from profcore.experiments.motivation import MOTIVATION, asks_each_picture_once, plan, plan_all
 from profcore.images.processing import select_tiling
 from profcore.measure.loop import SettingFailed, run_sweep
 from profcore.measure.telemetry import Telemetry
@@ -59,6 +59,29 @@ def test_experiment_3_has_every_grid_on_ten_pictures_with_one_question():
     assert [setting.grid for setting in sweep.settings[::10]] == [(1, columns) for columns in range(1, 13)]
     assert len({query.image_id for query in sweep.plan.queries.queries}) == 10
     assert {query.question for query in sweep.plan.queries.queries} == {"Describe this image."}
+
+
+@pytest.mark.parametrize("name", [name for name in MOTIVATION if name != "flops_vs_latency"])
+def test_as_many_pictures_as_asked_for_are_measured_in_every_experiment(name):
+    found = read_data_set(DataSet(limit=15, one_question_each=asks_each_picture_once(name)))
+    sweep = plan(MOTIVATION[name], found, CONFIG, num_pictures=15)
+    assert len(set(sweep.plan.of_setting)) == len(sweep.plan.queries.queries) == 15
+    assert sweep.plan.queries.skipped == ()
+
+
+def test_fewer_pictures_than_asked_for_say_why():
+    for sweep in plan_all("flops_vs_latency", queries(24), CONFIG, num_pictures=15):
+        assert len(sweep.plan.queries.queries) == 12
+        lacking = sweep.plan.queries.skipped[-1]
+        assert lacking.name == "3 of 15 pictures"
+        assert lacking.reason == "photographs of scikit-image has only 12 pictures that can be measured."
+
+
+def test_an_experiment_that_takes_fewer_pictures_than_there_are_says_so():
+    sweep = plan(MOTIVATION["vision_tokens_vs_latency"], queries(36), CONFIG)
+    lacking = sweep.plan.queries.skipped[-1]
+    assert lacking.name == "8 of 18 pictures"
+    assert lacking.reason == "Vision tokens vs latency takes 10 pictures unless a number is given."
 
 
 def test_experiment_4_has_ten_pictures_at_each_length():

@@ -12,8 +12,10 @@ from profcore.data_sets import DataSet, read_data_set
 from profcore.errors import FormatError
 from profcore.experiments.motivation import MOTIVATION, plan
 from profcore.export.result_files import result_files
+from profcore.formats.fields import FLOPS as _FLOPS
+from profcore.formats.fields import LATENCIES, MORE_LATENCIES
 from profcore.formats.imports import read_import, write_import
-from profcore.formats.motivation import _COUNTS, _FLOPS, _LATENCIES
+from profcore.formats.motivation import _COUNTS
 from profcore.models.config import PRESETS
 from profcore.results.pictures import load_picture_result
 from profcore.results.sweep import load_result
@@ -24,6 +26,7 @@ from profcore.spec.stages import State
 from profcore.storage import spool
 from profcore.storage.store import Store
 
+_LATENCIES = {**LATENCIES, **MORE_LATENCIES}
 MEASURED = [name for name in MOTIVATION if name != "flops_vs_latency"]
 SHAPE = PRESETS["molmoe-1b"]
 
@@ -91,7 +94,8 @@ def test_written_and_read_back_is_equal(store, name):
     ((file, text),) = result_files(name, ours, metadata).items()
     imported = take_in(store, text.encode(), file)
     theirs = store.sample_table(imported.run_id).to_pandas()
-    ours = ours.sort_values(["setting", "sample_id"]).reset_index(drop=True)
+    # Each sample keeps its number, and with it the order in which they were taken.
+    assert ours["sample_id"].tolist() == theirs["sample_id"].tolist()
     columns = ["image_id", "query_id", "image_width", "image_height", "grid_rows", "grid_columns", "output_tokens"]
     columns += [*_COUNTS.values(), *(column for column in _LATENCIES.values() if column in ours)]
     for column in columns:
@@ -124,8 +128,12 @@ def test_the_published_fields_are_there(store):
             mean = rows[rows["grid"] == "1×2"]["T_LLM_prefill"].mean()
             assert document["results"][1]["T_LLM_prefill"] == pytest.approx(mean)
         if name == "component_profiling":
-            assert sum(document["parameters"].values()) == 7_221_875_712
-            assert document["active_parameters"]["LLM experts"] * 8 == document["parameters"]["LLM experts"]
+            components, published = document["parameters_by_component"], document["parameters"]
+            assert sum(components.values()) == published["params_total"] == 7_221_875_712
+            assert document["active_parameters"]["LLM experts"] * 8 == components["LLM experts"]
+            parts = ("params_vision_encoder", "params_projector", "params_llm")
+            assert sum(published[part] for part in parts) == published["params_total"]
+            assert document["average_latencies"].keys() == {*STAGES, "T_total"}
         if name == "language_tokens_vs_latency":
             assert (file, document["use_eos_token"]) == ("exp4_language_tokens_vs_latency_no_eos.json", False)
 
@@ -211,7 +219,7 @@ def test_what_a_file_says_beyond_its_rows_is_kept(store):
         ({"results": 3}, "must be a list of objects"),
         ({"results": [ROW, 3]}, "must be a list of objects"),
         ({"results": [ROW, {"a": 1}, {"num_crops": 2}]}, "rows 2, 3 of results have no known field"),
-        ({"results": [ROW, {**ROW, "T_total": -1}]}, "rows 2 of results have no latency, or one that is no number"),
+        ({"results": [ROW, {**ROW, "T_total": -1}]}, "rows 2 of results: T_total -1 is no number"),
         ({"results": [{**ROW, "T_total": None}, ROW]}, "rows 1 of results"),
         ({"results": [{**ROW, "T_total": "fast"}]}, "rows 1 of results"),
         ({"results": [{**ROW, "num_crops": "many"}]}, "rows 1 of results"),

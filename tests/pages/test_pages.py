@@ -2,7 +2,6 @@
 
 import io
 import json
-import time
 
 import pytest
 from PIL import Image
@@ -17,7 +16,7 @@ from profcore.spec.stages import State
 from profcore.storage import spool
 from profcore.storage.store import Store
 from profcore.worker.profiles import ProfileKey
-from tests.support import ROOT, small_sweep
+from tests.support import ROOT, seconds, small_sweep, until
 
 FIGURES = ["PNG, 300 DPI", "SVG", "PDF"]
 DOWNLOADS = ["Result JSON", "Samples CSV", "Samples Parquet", "All, with figures"]
@@ -43,7 +42,7 @@ def service(database):
 @pytest.fixture
 def app(service):
     def show(page="home", **query):
-        test = AppTest.from_file(str(ROOT / "app.py"), default_timeout=60)
+        test = AppTest.from_file(str(ROOT / "app.py"), default_timeout=seconds(300))
         test.run()
         if page != "home":
             test.switch_page(f"pages/{page}.py")
@@ -135,10 +134,7 @@ def test_run_measures_and_every_session_sees_it(app, service):
     other = app("moe_topk")
     shown = json.loads(other.json[0].value)
     assert shown["spec"]["id"] == run_id
-    end = time.monotonic() + 60
-    while not State(service.store.run(run_id)["state"]).ended:
-        assert time.monotonic() < end
-        time.sleep(0.05)
+    until(lambda: State(service.store.run(run_id)["state"]).ended)
     result = load_result(service.store, run_id)
     assert (str(result.state), len(result.samples)) == ("done", 2)
     settings = result.run["spec"]["sweep"]["settings"]
@@ -257,17 +253,10 @@ def test_a_held_database_is_said_on_the_page(tmp_path, monkeypatch):
     root = ROOT
     with subprocess.Popen(command, cwd=root, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as holder:
         holder.stdout.readline()
-        test = AppTest.from_file(str(ROOT / "app.py"), default_timeout=60).run()
+        test = AppTest.from_file(str(ROOT / "app.py"), default_timeout=seconds(300)).run()
         holder.stdin.close()
     assert not test.exception
     assert "held by another process" in texts(test.error)
-
-
-def until(condition, seconds=90):
-    end = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < end
-        time.sleep(0.05)
 
 
 def test_engines_stand_side_by_side_with_the_published_code(app):
@@ -579,6 +568,7 @@ def test_blocks_are_chosen_by_a_score_file_a_threshold_or_one_by_one(app):
     assert "'99' is no block of a model with 16" in texts(test.error)
     test.selectbox(key="way").set_value("Drawn").run()
     assert "**50 inferences**: 1 setting ×" in texts(test.markdown)
+    assert test.button_group(key="drawn").options == [str(block) for block in range(16)]
     test.button_group(key="drawn").set_value([0, 3]).run()
     assert test.dataframe[0].value["blocks"].tolist() == [2]
     test.button_group(key="drawn").set_value([]).run()

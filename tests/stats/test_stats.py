@@ -6,7 +6,7 @@ import pandas as pd
 import pytest
 
 from profcore import stats
-from profcore.formats.common import published_block
+from profcore.formats.values import published_block
 
 
 def frame(totals_by_setting, **columns):

@@ -5,7 +5,6 @@ import os
 import signal
 import subprocess
 import sys
-import time
 from dataclasses import replace
 
 import pytest
@@ -20,20 +19,11 @@ from profcore.storage import spool
 from profcore.worker import shelf as shelves
 from profcore.worker.answers import read_answer
 from profcore.worker.queue import Question
-from tests.support import ROOT, small_sweep
+from tests.support import ROOT, seconds, small_sweep, until
 
 CPU = Target()
 LONG = 5000
 original = shelves.load_model
-
-
-def until(condition, seconds=60.0):
-    """Look again and again until the condition holds."""
-    end = time.monotonic() + seconds
-    while not (value := condition()):
-        assert time.monotonic() < end, "waited too long"
-        time.sleep(0.02)
-    return value
 
 
 def state(service, run_id):
@@ -172,7 +162,7 @@ def test_only_one_process_measures_on_a_device(service):
         until(lambda: "Waiting" in (service.store.run(waiting)["phase"] or ""))
         assert service.store.run(waiting)["num_samples"] == 0
         service.stop(running)
-        output, _ = other.communicate(timeout=60)
+        output, _ = other.communicate(timeout=seconds(300))
     assert other.returncode == 0
     assert "held by another process: the spool stays in" in output
     until(lambda: state(service, waiting) is State.DONE)

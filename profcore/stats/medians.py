@@ -1,0 +1,242 @@
+"""Sums of weighted medians with their intervals: slopes of a sweep, and ratios of runs.
+
+Each median has its exact interval (`median_ranks`). How far those reach to either side is added up in squares, each
+side by itself, so that a skewed latency keeps its lopsided interval (MOVER: Zou & Donner 2008, Donner & Zou 2012).
+Nothing is drawn at random, and no median is taken for normal. Simulated for lognormal, exponential, Pareto and
+two-peaked latencies and for such with outliers, the intervals hold the truth in 96 % to 99 % from 5 samples on, but
+in 91 % to 94 % with 4.
+
+An interval assumes that samples of a setting are drawn alike. Where neighbours in time correlate, or the settings of
+a round do, it is widened by what the samples show (`_serial_factor`); below 20 samples that cannot be told. A latency
+that is one of two far apart, each half the time, has no median to speak of, and its interval may fall short.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from profcore.stats.estimates import Ratio, Slope
+from profcore.stats.student import cautious_critical, critical
+from profcore.stats.summary import SMALLEST_FOR_MEDIAN, median_ranks
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+SMALLEST_FOR_SLOPE = 5
+"""Samples that the slope of a sweep needs at each of its settings to have an interval."""
+
+SMALLEST_FOR_RATIO = 5
+"""Samples that a ratio of medians needs on either side to have an interval."""
+
+SMALLEST_FOR_POOLED_RATIO = 6
+"""Settings that give a pooled ratio its interval where some have fewer samples than their own ratio needs."""
+
+SMALLEST_FOR_RATIO_AT_EQUAL_X = SMALLEST_FOR_MEDIAN
+"""Pictures that a ratio at equal x needs to have an interval; of the reference it needs what a slope does."""
+
+_SMALLEST_FOR_SERIAL = 20
+_MOST_SERIAL = 0.9
+
+
+@dataclass(frozen=True)
+class _Reach:
+    """A median and how far its exact interval reaches below and above it.
+
+    Attributes:
+        signs: For each sample in its order in time whether it lies above (1) or below (-1).
+    """
+
+    median: float
+    below: float
+    above: float
+    signs: np.ndarray
+
+
+def _reach(values: np.ndarray) -> _Reach:
+    ordered, n = np.sort(values), values.size
+    median, ranks = float(np.median(ordered)), median_ranks(n)
+    if ranks is None:
+        # The least and the most of 5 enclose a median in 94 %, and sums of several such in more than 95 %.
+        ranks = 0, n - 1
+    below, above = median - ordered[ranks[0]], ordered[ranks[1]] - median
+    return _Reach(median, float(below), float(above), np.sign(values - median))
+
+
+def _squares(weights: np.ndarray, medians: Sequence[_Reach]) -> tuple[float, float]:
+    """How far the sum of a run's weighted medians reaches below and above, squared."""
+    below, above = np.array([each.below for each in medians]), np.array([each.above for each in medians])
+    down, up = weights * np.where(weights > 0, below, above), weights * np.where(weights > 0, above, below)
+    factor = _serial_factor(
+        [w * (each.below + each.above) * each.signs for w, each in zip(weights, medians, strict=True)]
+    )
+    return factor * float(down @ down), factor * float(up @ up)
+
+
+def _serial_factor(effects: Sequence[np.ndarray]) -> float:
+    """How much more a sum of medians varies than if every sample were drawn for itself; at least 1.
+
+    What each round of a run adds to the sum varies more where the samples of a round go together, and counts for less
+    where the next round goes with it (autoregression of first order; its bias as Kendall 1954 gives it).
+
+    Args:
+        effects: For each setting what each of its samples adds to the sum, in their order in time.
+    """
+    rounds = min(each.size for each in effects)
+    if rounds < _SMALLEST_FOR_SERIAL:
+        return 1.0
+    each = np.stack([effect[:rounds] for effect in effects])
+    together, alone = each.sum(axis=0), float((each**2).sum())
+    square = float(together @ together)
+    if not alone or not square:
+        return 1.0
+    lag = float(together[1:] @ together[:-1]) / square
+    lag = min(max(lag + (1 + 3 * lag) / rounds, 0.0), 1.0)
+    # Signs correlate less than what they are the signs of (arcsine law), and for longer than their own lag says.
+    lag = min(math.sin(lag * math.pi / 2), _MOST_SERIAL)
+    return max(1.0, square / alone * (1 + lag) / (1 - lag))
+
+
+def slope(x: np.ndarray, y: np.ndarray) -> Slope:
+    """Slope of the least-squares line through the medians of `y` at each `x`.
+
+    The interval says how well the slope of this line is known, not whether a line fits. It needs
+    `SMALLEST_FOR_SLOPE` samples at each `x`.
+
+    Shapes:
+        x, y: (samples,), in their order in time; missing values of `y` are left out.
+    """
+    known = ~np.isnan(y)
+    places, groups = _by_place(x[known], y[known])
+    if places.size < 2:
+        return Slope(math.nan, math.nan, math.nan)
+    centred = places - places.mean()
+    # Least squares: the medians weighted by their place, over the places' squares.
+    weights = centred / (centred**2).sum()
+    medians = [_reach(group) for group in groups]
+    middles = np.array([each.median for each in medians])
+    value, through = float(weights @ middles), (float(places.mean()), float(middles.mean()))
+    if min(group.size for group in groups) < SMALLEST_FOR_SLOPE:
+        return Slope(value, math.nan, math.nan, through)
+    down, up = _squares(weights, medians)
+    return Slope(value, value - math.sqrt(down), value + math.sqrt(up), through)
+
+
+def _by_place(x: np.ndarray, y: np.ndarray) -> tuple[np.ndarray, list[np.ndarray]]:
+    """The distinct places, and the values at each in the order that they came in."""
+    order = np.argsort(x, kind="stable")
+    places, starts = np.unique(x[order], return_index=True)
+    return places.astype(float), np.split(y[order].astype(float), starts[1:]) if places.size else []
+
+
+def ratio_of_medians(before: np.ndarray, after: np.ndarray) -> Ratio:
+    """Median of `after` over median of `before`; its interval needs `SMALLEST_FOR_RATIO` samples of each.
+
+    Shapes:
+        before, after: (samples,) each, in their order in time; missing values are left out.
+    """
+    return pooled_ratio([(before, after)])
+
+
+def pooled_ratio(pairs: Sequence[tuple[np.ndarray, np.ndarray]]) -> Ratio:
+    """The geometric mean over settings of the ratio of medians, after over before.
+
+    The interval says how well these two runs are told apart, not how much another pair of runs would differ. Where a
+    setting has fewer than `SMALLEST_FOR_RATIO` samples, the settings' ratios themselves say how well their mean is
+    known (Student's t of their logarithms), from `SMALLEST_FOR_POOLED_RATIO` settings on.
+
+    Shapes:
+        pairs: For each setting (before, after), (samples,) each, in their order in time; settings without a positive
+            median are left out.
+    """
+    known = [tuple(values[~np.isnan(values)].astype(float) for values in pair) for pair in pairs]
+    known = [pair for pair in known if all(values.size for values in pair)]
+    medians = np.array([[np.median(values) for values in pair] for pair in known]).reshape(-1, 2)
+    positive = medians.min(axis=1) > 0
+    if not positive.any():
+        return Ratio(math.nan, math.nan, math.nan, 0)
+    known = [pair for pair, counts in zip(known, positive, strict=True) if counts]
+    logs = np.log(medians[positive, 1] / medians[positive, 0])
+    value, number = float(logs.mean()), len(known)
+    if min(values.size for pair in known for values in pair) >= SMALLEST_FOR_RATIO:
+        weights = np.full(number, 1 / number)
+        with np.errstate(divide="ignore", invalid="ignore"):
+            before, after = ([_reach(np.log(pair[side])) for pair in known] for side in (0, 1))
+            (down, up), (first_down, first_up) = _squares(weights, after), _squares(weights, before)
+        low, high = value - math.sqrt(down + first_up), value + math.sqrt(up + first_down)
+    elif number >= SMALLEST_FOR_POOLED_RATIO:
+        reach = cautious_critical(number - 1) * float(logs.std(ddof=1)) / math.sqrt(number)
+        low, high = value - reach, value + reach
+    else:
+        low = high = math.nan
+    # A latency of 0 among the samples that bound a median leaves its ratio without a bound.
+    if not (math.isfinite(low) and math.isfinite(high)):
+        return Ratio(math.exp(value), math.nan, math.nan, number)
+    return Ratio(math.exp(value), math.exp(low), math.exp(high), number)
+
+
+def ratio_at_equal_x(
+    reference_x: np.ndarray,
+    reference_y: np.ndarray,
+    x: np.ndarray,
+    y: np.ndarray,
+    clusters: np.ndarray | None = None,
+) -> Ratio:
+    """How much higher points lie than a reference at the same x: the median of y over the reference there.
+
+    The reference is the line from median to median of its samples; points outside of its range are left out. The
+    interval takes pictures for drawn at random, each with all its points (Woodruff 1952, with the spread of whole
+    pictures), and adds what the reference's medians are not known by.
+
+    Shapes:
+        reference_x, reference_y: (samples,), in their order in time. x, y, clusters: (points,).
+    """
+    known = ~np.isnan(reference_y)
+    places, groups = _by_place(reference_x[known], reference_y[known])
+    if not places.size:
+        return Ratio(math.nan, math.nan, math.nan, 0)
+    inside = ~(np.isnan(x) | np.isnan(y)) & (x >= places[0]) & (x <= places[-1])
+    x, y = x[inside].astype(float), y[inside].astype(float)
+    if not x.size:
+        return Ratio(math.nan, math.nan, math.nan, 0)
+    reference = [_reach(group) for group in groups]
+    line = np.interp(x, places, [each.median for each in reference])
+    ratios = y / line
+    value = float(np.median(ratios))
+    codes = np.arange(x.size) if clusters is None else np.unique(clusters[inside], return_inverse=True)[1]
+    shares = _shares(x, places, 1 / line)
+    # Only the places next to a point bear on its ratio.
+    used = shares > 0
+    fewest = min(group.size for group, uses in zip(groups, used, strict=True) if uses)
+    if codes.max() + 1 < SMALLEST_FOR_RATIO_AT_EQUAL_X or fewest < SMALLEST_FOR_SLOPE or not np.isfinite(ratios).all():
+        return Ratio(value, math.nan, math.nan, int(x.size))
+    low, high = _clustered_median(ratios, codes)
+    down, up = _squares(
+        -value * shares[used] / x.size, [each for each, uses in zip(reference, used, strict=True) if uses]
+    )
+    low, high = value - math.hypot(value - low, math.sqrt(down)), value + math.hypot(high - value, math.sqrt(up))
+    return Ratio(value, low, high, int(x.size))
+
+
+def _shares(x: np.ndarray, places: np.ndarray, weights: np.ndarray) -> np.ndarray:
+    """How much of each place is in the line from place to place at some weighted x, summed, (places,)."""
+    above = np.searchsorted(places, x)
+    below = np.maximum(above - 1, 0)
+    span = places[above] - places[below]
+    share = np.divide(x - places[below], span, out=np.ones_like(x), where=span > 0)
+    lower = np.bincount(below, (1 - share) * weights, places.size)
+    return lower + np.bincount(above, share * weights, places.size)
+
+
+def _clustered_median(values: np.ndarray, codes: np.ndarray) -> tuple[float, float]:
+    """The interval of the median of values that come in clusters, at least as wide as if they came alone."""
+    n = values.size
+    ordered = np.sort(values)
+    sums = np.bincount(codes, weights=np.sign(values - np.median(ordered)))
+    number = sums.size
+    spread = math.sqrt(max(float(sums @ sums), n) * number / (number - 1)) / 2
+    rank = max(math.floor(n / 2 - critical(number - 1) * spread), 0)
+    return float(ordered[rank]), float(ordered[n - 1 - rank])

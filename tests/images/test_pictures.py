@@ -1,0 +1,88 @@
+"""Pictures as files hold them: deep ones, turned ones, huge and broken ones."""
+
+import io
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from profcore.errors import ImageError
+from profcore.images.pictures import open_picture, picture_size
+
+RAMP = np.tile(np.linspace(0, 1, 256), (40, 1))
+
+
+def saved(image, kind, **options):
+    file = io.BytesIO()
+    image.save(file, kind, **options)
+    file.seek(0)
+    return file
+
+
+@pytest.mark.parametrize(
+    ("values", "kind"),
+    [
+        ((RAMP * 65535).astype(np.uint16), "PNG"),
+        ((RAMP * 65535).astype(np.uint16), "TIFF"),
+        ((RAMP * 65535).astype(np.uint16), "PPM"),
+        ((RAMP * 65535).astype(np.int32), "TIFF"),
+        ((RAMP * 255).astype(np.int32), "TIFF"),
+        ((RAMP * 2_000_000_000 - 1_000_000_000).astype(np.int32), "TIFF"),
+        (RAMP.astype(np.float32), "TIFF"),
+        ((RAMP * 255).astype(np.float32), "TIFF"),
+        ((RAMP * 1e9 - 5e8).astype(np.float32), "TIFF"),
+    ],
+)
+def test_deep_pictures_are_scaled_and_not_clipped(values, kind):
+    opened = np.asarray(open_picture(saved(Image.fromarray(values), kind)), dtype=int)
+    assert opened.shape == (40, 256, 3)
+    assert np.abs(opened[0, :, 1] - np.arange(256)).max() <= 1
+
+
+def test_a_dark_deep_picture_stays_dark_and_what_is_no_number_is_black():
+    dark = Image.fromarray((RAMP * 65535 / 4).astype(np.uint16))
+    assert np.asarray(open_picture(saved(dark, "PNG"))).max() == 64
+    values = RAMP.astype(np.float32)
+    values[0, :3] = np.nan, np.inf, -np.inf
+    opened = np.asarray(open_picture(saved(Image.fromarray(values), "TIFF")))
+    assert opened[0, :3, 0].tolist() == [0, 0, 0]
+    assert opened[1, 255, 0] == 255
+
+
+@pytest.mark.parametrize("name", ["gray16.png", "gray16.tif"])
+def test_a_ramp_of_16_bits_as_found(shared, name):
+    opened = np.asarray(open_picture(shared / "cases" / "pictures" / name))
+    assert len(np.unique(opened)) > 200
+    assert opened.min() < 5 < 250 < opened.max()
+
+
+@pytest.mark.parametrize("kind", ["JPEG", "TIFF", "PNG", "WEBP"])
+@pytest.mark.parametrize("orientation", [0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 99])
+def test_the_recorded_size_is_that_of_the_picture_as_opened(kind, orientation):
+    exif = Image.Exif()
+    exif[0x0112] = orientation
+    file = saved(Image.new("RGB", (400, 397), "red"), kind, exif=exif)
+    size = picture_size(file)
+    file.seek(0)
+    assert size == open_picture(file).size == ((397, 400) if 5 <= orientation <= 8 else (400, 397))
+
+
+def test_turned_pictures_as_found(shared):
+    place = shared / "cases" / "pictures" / "orientation"
+    assert picture_size(place / "exif6.tif") == open_picture(place / "exif6.tif").size == (300, 400)
+    assert picture_size(place / "exif99.jpg") == open_picture(place / "exif99.jpg").size == (400, 300)
+
+
+@pytest.mark.parametrize("look", [open_picture, picture_size])
+def test_a_huge_picture_is_refused_for_its_size(monkeypatch, look):
+    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 1000)
+    with pytest.raises(ImageError, match="'big' is too large a picture: give one of at most 2,000 pixels"):
+        look(saved(Image.new("RGB", (100, 100)), "PNG"), "big")
+
+
+@pytest.mark.parametrize("look", [open_picture, picture_size])
+def test_a_cut_picture_is_broken(look):
+    noise = np.random.default_rng(0).integers(0, 255, (200, 300, 3), dtype=np.uint8)
+    whole = saved(Image.fromarray(noise), "JPEG").getvalue()
+    with pytest.raises(ImageError, match="'cut' is not a picture that can be read"):
+        look(io.BytesIO(whole[: len(whole) // 2]), "cut")
