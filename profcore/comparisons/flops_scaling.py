@@ -105,8 +105,10 @@ def _flops(metric: str) -> str:
 
 
 def _bytes(metric: str, samples: pd.DataFrame, config: MolmoConfig, routed: dict[int, list[int]] | None) -> float:
-    """Bytes that a stage moves at least."""
+    """Bytes that a stage moves at least; NaN where the samples do not say what it had to do."""
     first = samples.iloc[0]
+    if first[["num_crops", "num_input_tokens", "num_output_tokens"]].isna().any():
+        return float("nan")
     blocks = first["active_blocks"]
     workload = cost.Workload(
         int(first["num_crops"]),
@@ -176,14 +178,21 @@ def explain_scaling(rows: pd.DataFrame, top_k: int | None = None) -> list[str]:
 
 def _meaning(row: dict[Any, Any]) -> str:
     measured, theoretical, moved = row["measured"], row["theoretical"], row["bytes"]
+    grown = "" if np.isnan(moved) else f" (bytes: {moved:.2f}×)"
+    if (
+        not np.isnan(row["low"])
+        and row["low"] <= theoretical * (1 - _FOLLOWS)
+        and row["high"] >= theoretical * (1 + _FOLLOWS)
+    ):
+        return f"the interval is too wide to say whether latency follows the arithmetic{grown}."
     if abs(row["ratio"] - 1) <= _FOLLOWS:
         return "latency follows the arithmetic."
     if measured > theoretical:
-        return f"latency grows faster than the arithmetic; the bytes to be read grow {moved:.2f}×."
+        return f"latency grows faster than the arithmetic{grown}."
     if abs(measured / moved - 1) <= _FOLLOWS:
         return f"latency follows the bytes to be read ({moved:.2f}×), not the arithmetic."
     return (
-        f"latency grows less than the arithmetic (bytes: {moved:.2f}×), since a part of it does not depend on top-k: "
+        f"latency grows less than the arithmetic{grown}, since a part of it does not depend on top-k: "
         "launching, or reading what every token needs."
     )
 

@@ -128,9 +128,16 @@ def test_run_watch_reload_stop_and_download(url, page, new_page, database, tmp_p
     assert totals == dict(zip(table["sample_id"].to_pylist(), table["total_ms"].to_pylist(), strict=True))
     assert errors(page) == 0
 
-    # The dashboard holds the database, so the command line is told so; the spool has every sample.
-    command = [sys.executable, "-m", "profcore", "runs", "--db", str(database)]
-    held = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
+    # The dashboard holds the database: the command line reads the spools, and changes nothing.
+    run_id = document["metadata"]["run"]["id"]
+    command = [sys.executable, "-m", "profcore"]
+    shown = subprocess.run(
+        [*command, "runs", "--json", "--db", str(database)], cwd=ROOT, capture_output=True, text=True
+    )
+    listed = {row["id"]: row["num_samples"] for row in json.loads(shown.stdout)}
+    assert listed[run_id] == len(totals)
+    words = ["rename", run_id, "mine", "--db", str(database)]
+    held = subprocess.run([*command, *words], cwd=ROOT, capture_output=True, text=True)
     assert (held.returncode, "held by another process" in held.stderr) == (2, True)
     spooled = (database.parent / "spool" / f"{document['metadata']['run']['id']}.jsonl").read_text()
     assert spooled.count('"type":"sample"') == len(totals)

