@@ -85,21 +85,7 @@ def explain(
     engine.infer(inputs, setting)
     timings = [_timed(engine, inputs, setting) for _ in range(_SAMPLES)]
     tell("Profiling")
-    events = _profiled(lambda: _inference(loaded.model, engine, inputs, setting), trace_file)
-    found = trace.kernels(events)
-    if loaded.model.device.type != "cuda":
-        spans = trace.stage_spans(events)
-        found = trace.scaled(found, {stage: _median(timings, Stage(stage)) * 1e3 / spans[stage] for stage in spans})
-    else:
-        found = trace.exclusive(found)
-    if isinstance(engine, StaticEngine) and loaded.model.device.type == "cuda":
-        steps = setting.output_tokens - 1
-
-        def uncaptured() -> None:
-            with _parts_named(loaded.model):
-                engine.uncaptured(inputs, setting, steps)
-
-        found = trace.name_parts(found, trace.kernels(_profiled(uncaptured, None)))
+    found = _kernels(loaded, engine, inputs, setting, timings, trace_file)
     workload = cost.Workload(
         inputs.num_crops,
         inputs.num_input_tokens,
@@ -127,6 +113,31 @@ def explain(
         "busy_share": share,
         **_verdict(stages, share, on_gpu),
     }
+
+
+def _kernels(
+    loaded: LoadedModel,
+    engine: Engine,
+    inputs: ModelInputs,
+    setting: Setting,
+    timings: list[Timing],
+    trace_file: Path | None,
+) -> list[trace.Kernel]:
+    """The kernels of one profiled inference, each with the stage and the part of the model that it is of."""
+    events = _profiled(lambda: _inference(loaded.model, engine, inputs, setting), trace_file)
+    found = trace.kernels(events)
+    if loaded.model.device.type != "cuda":
+        spans = trace.stage_spans(events)
+        return trace.scaled(found, {stage: _median(timings, Stage(stage)) * 1e3 / spans[stage] for stage in spans})
+    found = trace.exclusive(found)
+    if not isinstance(engine, StaticEngine):
+        return found
+
+    def uncaptured() -> None:
+        with _parts_named(loaded.model):
+            engine.uncaptured(inputs, setting, setting.output_tokens - 1)
+
+    return trace.name_parts(found, trace.kernels(_profiled(uncaptured, None)))
 
 
 def _timed(engine: Engine, inputs: ModelInputs, setting: Setting) -> Timing:
