@@ -21,6 +21,10 @@ from profcore.spec.stages import Knob
 from profcore.stats import METRIC_LABELS, SMALLEST_FOR_POINTS_SLOPE, SMALLEST_FOR_SLOPE
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from profcore.comparisons.sweep_and_pictures import Beside
+    from profcore.experiments.knobs import Experiment
     from profcore.results.sweep import Result
 
 _MOST_RUNS = 6
@@ -41,13 +45,8 @@ def show(result: Result, whole: bool) -> None:
         whole: Whether every latency is drawn, or the one that the knob is about.
     """
     experiment = result.experiment
-    runs = service().runs()
-    offered = runs[runs["experiment"].isin(OFFERED[experiment.knob]) & (runs["num_samples"] > 0)]
-    # The twin first, then the others as they are listed.
-    offered = offered.sort_values(
-        "experiment", key=lambda names: names.map(OFFERED[experiment.knob].index), kind="stable"
-    )
-    if offered.empty:
+    rows = _offered(experiment)
+    if not rows:
         st.info(
             "No real pictures were measured yet: do so on the page **Real pictures**, or take in a Motivation file."
         )
@@ -55,19 +54,13 @@ def show(result: Result, whole: bool) -> None:
     if result.samples.empty:
         st.info("This run came as a summary: without samples it cannot be compared.")
         return
-    rows = {row["id"]: row for row in offered.to_dict("records")}
     chosen = _choose(result, rows)
     found = [each for run_id in chosen if (each := load_picture_result(service().store, run_id)) is not None]
     if not found:
         st.info("Choose a run of real pictures above.")
         return
     log = experiment.knob is Knob.OUTPUT_TOKENS and st.toggle("Log scale", value=True, key="log-beside")
-    metrics = compared_metrics(experiment)
-    if not whole:
-        options = [METRIC_LABELS[metric] for metric in metrics]
-        default = METRIC_LABELS[_CHARTED[experiment.knob]]
-        picked = st.segmented_control("Latency", options, default=default, required=True, key="beside-metric")
-        metrics = (metrics[options.index(picked or default)],)
+    metrics = compared_metrics(experiment) if whole else (_choose_metric(experiment),)
     names = {each.run["id"]: _series_name(rows[each.run["id"]]) for each in found}
     names[result.run["id"]] = f"sweep, {pd.Timestamp(result.run['created_at']).strftime('%d %b %H:%M:%S')}"
     beside = compare_with_pictures(result, found, metrics, names)
@@ -75,14 +68,7 @@ def show(result: Result, whole: bool) -> None:
         for sentence in refused:
             st.warning(f"{beside.names[run_id]}: {sentence}", icon=":material/block:")
     _tell_differences(beside.differences)
-    for start in range(0, len(metrics), 2):
-        row = metrics[start : start + 2]
-        for column, metric in zip(st.columns(len(row)), row, strict=True):
-            with column:
-                name = f"{experiment.name}_beside_pictures_{metric.removesuffix('_ms')}"
-                figure_view.draw(charts.beside(beside, experiment, metric, log), name, f"beside-{metric}")
-    if beside.left_out:
-        st.caption(f"{beside.left_out:,} points are not drawn; slopes and ratios rest on all.")
+    _draw_charts(beside, experiment, metrics, log)
     for run_id, sentences in beside.sentences.items():
         if sentences:
             st.markdown("\n".join((f"**{beside.names[run_id]}**", *(f"- {sentence}" for sentence in sentences))))
@@ -96,6 +82,35 @@ def show(result: Result, whole: bool) -> None:
         f"{SMALLEST_FOR_POINTS_SLOPE} pictures, and takes pictures for drawn at random. *Over the sweep* is the "
         "median of each picture's latency over the sweep's at equal tokens."
     )
+
+
+def _offered(experiment: Experiment) -> dict[str, dict]:
+    """The Motivation runs that can stand beside a sweep by their ids: the twin's first, then as they are listed."""
+    order = OFFERED[experiment.knob]
+    runs = service().runs()
+    runs = runs[runs["experiment"].isin(order) & (runs["num_samples"] > 0)]
+    runs = runs.sort_values("experiment", key=lambda names: names.map(order.index), kind="stable")
+    return {row["id"]: row for row in runs.to_dict("records")}
+
+
+def _choose_metric(experiment: Experiment) -> str:
+    """The one latency that is drawn."""
+    named = {METRIC_LABELS[metric]: metric for metric in compared_metrics(experiment)}
+    default = METRIC_LABELS[_CHARTED[experiment.knob]]
+    picked = st.segmented_control("Latency", list(named), default=default, required=True, key="beside-metric")
+    return named[picked or default]
+
+
+def _draw_charts(beside: Beside, experiment: Experiment, metrics: Sequence[str], log: bool) -> None:
+    """Each latency's chart, two in a row."""
+    for start in range(0, len(metrics), 2):
+        row = metrics[start : start + 2]
+        for column, metric in zip(st.columns(len(row)), row, strict=True):
+            with column:
+                name = f"{experiment.name}_beside_pictures_{metric.removesuffix('_ms')}"
+                figure_view.draw(charts.beside(beside, experiment, metric, log), name, f"beside-{metric}")
+    if beside.left_out:
+        st.caption(f"{beside.left_out:,} points are not drawn; slopes and ratios rest on all.")
 
 
 def _tell_differences(differences: list[str]) -> None:

@@ -49,6 +49,10 @@ def compare(options: argparse.Namespace) -> int:
     for run_id, each in found.runs.items():
         if each.unmatched:
             print(f"{run_id}: {each.unmatched} settings of it or of the reference have no counterpart.")
+        if each.ambiguous:
+            print(
+                f"  Of these {each.ambiguous} fit several settings of the other run, which says too little of its own."
+            )
     return 0
 
 
@@ -74,7 +78,7 @@ def beside(options: argparse.Namespace) -> int:
     _print_differences(found.differences)
     for run_id, sentences in found.sentences.items():
         print(f"{found.names[run_id]}:")
-        for sentence in sentences:
+        for sentence in [*found.refused[run_id], *sentences]:
             print(f"  {sentence}")
     print_table(display_slopes(found))
     return 0

@@ -12,6 +12,7 @@ from profcore.spec.runs import RunSpec, Target
 from profcore.spec.stages import State
 from profcore.storage.spool import SpoolWriter, spool_path
 from profcore.storage.store import Store
+from tests.comparisons.stored import pictures_sweep, store_run
 from tests.storage.test_store import a_sample
 from tests.support import ROOT, seconds, small_sweep
 
@@ -99,6 +100,23 @@ def test_a_sweep_is_set_beside_pictures(database, call):
     assert call("beside", sweep, pictures)[0] == 0
     code, _, error = call("beside", pictures, sweep)
     assert (code, "is of real pictures" in error) == (2, True)
+
+
+def test_pictures_under_other_knobs_are_refused_in_words_beside_a_sweep(database, call):
+    with Store(database) as store:
+        sweep = store_run(store, small_sweep("output_tokens", (2, 4), num_samples=6), lambda setting: 10.0)
+        pictures = store_run(
+            store, pictures_sweep("language_tokens_vs_latency", output_tokens=(2, 4)), lambda setting: 40.0
+        )
+    code, out, _ = call("beside", sweep, pictures)
+    assert code == 0
+    says = "not compared, since they ran under other knobs (blocks: the first 2 of 16 in the sweep, all 16 in the"
+    assert says in out
+    assert "slower" not in out
+    code, out, _ = call("beside", sweep, pictures, "--json")
+    found = json.loads(out)
+    assert says in found["refused"][pictures][0]
+    assert found["ratios"] == []
 
 
 def test_a_run_is_exported_into_a_folder_of_its_own(database, call):
