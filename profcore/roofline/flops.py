@@ -32,11 +32,11 @@ def sample_flops(samples: pd.DataFrame, config: MolmoConfig) -> pd.DataFrame:
     """
     counts = samples[_COUNTS].astype(float).fillna({"top_k": config.top_k, "active_blocks": config.n_layers})
     kinds = counts.drop_duplicates()
-    kinds = kinds.assign(**dict(zip(COLUMNS, _of_kinds(kinds, config).T, strict=True)))
+    kinds = kinds.assign(**dict(zip(COLUMNS, _flops_of_each(kinds, config).T, strict=True)))
     return counts.merge(kinds, on=_COUNTS, how="left")[list(COLUMNS)].set_axis(samples.index)
 
 
-def _of_kinds(kinds: pd.DataFrame, config: MolmoConfig) -> np.ndarray:
+def _flops_of_each(kinds: pd.DataFrame, config: MolmoConfig) -> np.ndarray:
     rows = []
     for crops, tokens, answer, top_k, blocks in kinds.to_numpy():
         if np.isnan([crops, tokens, answer]).any():
