@@ -59,7 +59,7 @@ class CompiledEngine(StaticEngine):
         self._vision = weights.vision_weights(model)
         self._vision_norms = weights.vision_norms(model)
         self._projector = weights.projector_weights(model.projector)
-        self._attention = weights.attention_weights(model)
+        self.attention = weights.attention_weights(model)
         self._experts = weights.expert_weights(model)
         self._final_norm = model.llm.model.norm.weight.data
         self._head = model.llm.lm_head.weight.data
@@ -123,7 +123,7 @@ class CompiledEngine(StaticEngine):
         for index in _active(setting):
             keys, values = self.cache[index, :, :, :length]
             with record_function("part:attention"):
-                opened = (_open(states), self._attention[index], tuple(map(_open, rotary)))
+                opened = (_open(states), self.attention[index], tuple(map(_open, rotary)))
                 states = self._attend_prompt(*opened, _open(keys, 1), _open(values, 1), self._eps)
             states = self._feed_forward(states, index, setting.top_k)
         if self.fused:
@@ -143,7 +143,7 @@ class CompiledEngine(StaticEngine):
         rotary = tuple(table[self.position] for table in self._rotary)
         for index in _active(setting):
             keys, values = self.cache[index, :, :, :length]
-            attention = self._attention[index]
+            attention = self.attention[index]
             states = self._attend_step(states, attention, rotary, keys, values, self.position, self._eps)
             states = self._feed_forward(states, index, setting.top_k)
         self.position.add_(1)
@@ -169,7 +169,7 @@ class CompiledEngine(StaticEngine):
         kernels, scratch, eps, state = self._kernels, self._scratch, self._eps, self._state
         heads = self.model.config.n_heads
         for index in _active(setting):
-            norm, qkv, query_norm, key_norm, out = self._attention[index]
+            norm, qkv, query_norm, key_norm, out = self.attention[index]
             keys, values = self.cache[index, :, :, :length]
             with record_function("part:attention"):
                 kernels.norm_project(state, norm, qkv, scratch.qkv, eps)

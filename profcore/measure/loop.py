@@ -151,7 +151,7 @@ class _Sampling:
                 self._get_ready(index, given)
             elapsed = self._infer(index, given)
         except (torch.cuda.OutOfMemoryError, PreparationError, UserError) as error:
-            self.reason = _reason(error, self._model.device)
+            self.reason = failure_reason(error, self._model.device)
             self.alive.remove(index)
             yield SettingFailed(index, self.reason)
             return
@@ -290,7 +290,8 @@ def check_context(prompt_tokens: int, setting: Setting, longest: int) -> None:
         )
 
 
-def _reason(error: Exception, device: torch.device) -> str:
+def failure_reason(error: Exception, device: torch.device) -> str:
+    """Why a setting could not be measured, in a sentence."""
     if isinstance(error, UserError):
         return str(error)
     if isinstance(error, PreparationError):

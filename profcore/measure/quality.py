@@ -63,16 +63,17 @@ class QualityMeter:
         for index, query in enumerate(self._queries):
             if self._stop():
                 raise StopRequestedError
-            inputs = self._inputs(query)
+            inputs = self.inputs(query)
             if index not in self._reference:
                 self._reference[index] = self._distribution(inputs, self._full)
             divergences.append(kl_divergence(self._reference[index], self._distribution(inputs, setting)))
             if query.answers:
-                scores.append(vqa_accuracy(self._answer(inputs, setting), query.answers))
+                scores.append(vqa_accuracy(self.answer(inputs, setting), query.answers))
         accuracy = sum(scores) / len(scores) if with_answers else None
         return Quality(sum(divergences) / len(divergences), accuracy, len(self._queries))
 
-    def _inputs(self, query: Query) -> ModelInputs:
+    def inputs(self, query: Query) -> ModelInputs:
+        """A question's picture and prompt on the device."""
         crops = self._loaded.model.config.max_crops
         return picture_inputs(self._loaded, load_picture(query.picture), crops, query.question)
 
@@ -82,7 +83,8 @@ class QualityMeter:
             _, logits = eager.infer(self._loaded.model, inputs, 1, keep_logits=True)
         return torch.log_softmax(logits[0].double(), dim=-1)
 
-    def _answer(self, inputs: ModelInputs, setting: Setting) -> str:
+    def answer(self, inputs: ModelInputs, setting: Setting) -> str:
+        """What the model answers at a setting, as text."""
         config = self._loaded.model.config
         # The last token that is generated is not fed back, and takes no position.
         length = min(ANSWER_TOKENS, config.max_positions - inputs.num_input_tokens + 1)

@@ -62,11 +62,11 @@ def test_a_difference_is_noticed(own, engines, monkeypatch):
 
 def test_stacked_weights_are_no_copies(own, engines):
     attention = own.model.llm.model.layers[0].self_attn
-    whole = engines["compiled"]._attention[0][1]
+    whole = engines["compiled"].attention[0][1]
     assert whole.data_ptr() == attention.q_proj.weight.data_ptr()
     assert torch.equal(whole, torch.cat([attention.q_proj.weight, attention.k_proj.weight, attention.v_proj.weight]))
     again = CompiledEngine(own.model)
-    assert again._attention[0][1].data_ptr() == whole.data_ptr()
+    assert again.attention[0][1].data_ptr() == whole.data_ptr()
 
 
 def test_blocks_share_one_compilation(own, engines):

@@ -269,9 +269,9 @@ class TestImportance:
 
     def test_accuracy_falls_where_a_block_is_needed(self, two_blocks, small, monkeypatch):
         meter = QualityMeter(two_blocks, [small])
-        inputs = meter._inputs(small)
-        full = meter._answer(inputs, Setting((1, 1), 2, (True, True), 1))
-        without_first = meter._answer(inputs, Setting((1, 1), 2, (False, True), 1))
+        inputs = meter.inputs(small)
+        full = meter.answer(inputs, Setting((1, 1), 2, (True, True), 1))
+        without_first = meter.answer(inputs, Setting((1, 1), 2, (False, True), 1))
         asked = replace(small, answers=(full,) * 10)
         found = self.score(two_blocks, asked, "accuracy", monkeypatch)
         assert found["full_accuracy"] == 1.0

@@ -163,7 +163,7 @@ def test_the_first_sample_does_not_wait_for_the_counting_of_experts(tiny):
 
 def test_out_of_memory_at_one_setting_marks_it_and_the_run_goes_on(tiny, monkeypatch):
     engine = FailingAtThree(tiny.model, infer=torch.cuda.OutOfMemoryError())
-    monkeypatch.setattr(loop, "_reason", lambda error, device: "Out of GPU memory")
+    monkeypatch.setattr(loop, "failure_reason", lambda error, device: "Out of GPU memory")
     results = measure(tiny, small_sweep("output_tokens", (1, 3, 2), num_samples=2), NEVER, engine)
     assert [result for result in results if isinstance(result, SettingFailed)] == [
         SettingFailed(1, "Out of GPU memory")
