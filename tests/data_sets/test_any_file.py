@@ -160,4 +160,4 @@ def make_tests(examples, few_tables):
 
 
 TestFew = make_tests(FEW, settings(max_examples=6, deadline=None, derandomize=True))
-TestMany = pytest.mark.long(make_tests(MANY, settings(max_examples=300, deadline=None, derandomize=True)))
+TestMany = pytest.mark.long(make_tests(MANY, settings(max_examples=60, deadline=None, derandomize=True)))

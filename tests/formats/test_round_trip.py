@@ -211,7 +211,7 @@ def test_what_is_accepted_reads_back_as_it_was_whatever_was_changed_in_it(store,
 
 
 @pytest.mark.long
-@settings(quick, max_examples=1500)
+@settings(quick, max_examples=100)
 @given(FILES | mutated())
 def test_many_files_read_back_as_they_were(store, document):
     check(store, document)

@@ -248,7 +248,7 @@ def test_what_is_accepted_is_stored_shown_exported_and_read_again(tmp_path_facto
 
 
 @pytest.mark.long
-@settings(max_examples=600, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=150, deadline=None, derandomize=True, suppress_health_check=list(HealthCheck))
 @given(document=mutated())
 def test_what_is_accepted_is_stored_at_length(tmp_path_factory, document):
     check_accepted(tmp_path_factory, document)
