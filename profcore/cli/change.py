@@ -19,8 +19,6 @@ if TYPE_CHECKING:
 
     from profcore.storage.store import Store
 
-LONGEST_NAME = 120
-
 
 def register(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     """Add `rename` and `delete`."""
@@ -39,11 +37,9 @@ def register(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> N
 def rename(options: argparse.Namespace) -> int:
     """Give a run a name."""
     name = options.name.strip()
-    if len(name) > LONGEST_NAME:
-        raise UserError(f"A name of {len(name)} letters is too long: at most {LONGEST_NAME}.")
     with _owning(options) as store:
         run_id = find_run(store, options.run)
-        store.rename(run_id, name or None)
+        store.rename(run_id, name)
     print(f"{run_id} is called {name!r} now." if name else f"{run_id} has no name of its own now.")
     return 0
 

@@ -37,7 +37,6 @@ LARGEST_UPLOAD = 200_000_000
 """Bytes of a file that is taken in at once; a longer spool is one for the command line."""
 
 _INTAKE_INTERVAL_S = 0.1
-_LONGEST_NAME = 120
 _log = logging.getLogger(__name__)
 
 
@@ -163,9 +162,7 @@ class Service:
         Raises:
             UserError: The name is too long.
         """
-        if len(name.strip()) > _LONGEST_NAME:
-            raise UserError(f"A name of {len(name.strip())} letters is too long: at most {_LONGEST_NAME}.")
-        self.store.rename(run_id, name.strip() or None)
+        self.store.rename(run_id, name)
 
     def remove(self, run_id: str) -> None:
         """Delete a run and its samples.

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, NamedTuple, Self
 import duckdb
 import pyarrow as pa
 
-from profcore.errors import FormatError, StoreHeldError
+from profcore.errors import FormatError, StoreHeldError, UserError
 from profcore.paths import SHIPPED
 from profcore.storage.connection import IN_MEMORY, Connection
 from profcore.storage.insert import insert_records, insert_run
@@ -29,6 +29,7 @@ if TYPE_CHECKING:
 
     from profcore.storage.spool import Record
 
+_LONGEST_NAME = 120
 _log = logging.getLogger(__name__)
 
 
@@ -158,7 +159,14 @@ class Store(Reader):
     # Changing
 
     def rename(self, run_id: str, name: str | None) -> None:
-        """Give a run a name; None for the one that follows from what it was measured on."""
+        """Give a run a name; a blank one, or None, for the one that follows from what it was measured on.
+
+        Raises:
+            UserError: The name is too long.
+        """
+        name = (name or "").strip() or None
+        if name and len(name) > _LONGEST_NAME:
+            raise UserError(f"A name of {len(name)} letters is too long: at most {_LONGEST_NAME}.")
         with self.connection.transaction() as cursor:
             cursor.execute("UPDATE runs SET name = ? WHERE id = ?", [name, run_id])
 
