@@ -1,9 +1,14 @@
-"""The dashboard's entry: navigation, and the bar that every page shares."""
+"""The dashboard's entry: the door, navigation, and the bar that every page shares."""
 
-from pages.parts import bar, navigation, replaced_files
+from pages.parts import address, bar, door, navigation, replaced_files, several
+from pages.parts.state import database_said
 
 page = navigation.navigate()
+door.pass_through()
 replaced_files.keep()
-bar.show()
-navigation.bar_is_drawn()
-page.run()
+with database_said():
+    bar.show(page.title)
+    several.offer_all_knobs()
+    navigation.bar_is_drawn()
+    with address.link_drawn():
+        page.run()

@@ -3,6 +3,7 @@
 import streamlit as st
 
 from pages.parts import block_controls, controls, quality_view, run_view
+from profcore.charts.views import QUALITY
 from profcore.experiments.knobs import CATALOGUE
 
 EXPERIMENT = CATALOGUE["transformer_blocks_mask"]
@@ -17,9 +18,4 @@ left, right = st.columns([1, 2.6], gap="large")
 with left:
     controls.choose_sweep(EXPERIMENT, config, lambda: block_controls.choose(config))
 with right:
-    views = {
-        **run_view.prefill_and_decode(EXPERIMENT),
-        "Which blocks": run_view.which_blocks,
-        "Quality": quality_view.draw,
-    }
-    run_view.show(EXPERIMENT, views, explained={"Quality": quality_view.explain})
+    run_view.show(EXPERIMENT, explained={QUALITY: quality_view.explain})

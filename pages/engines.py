@@ -8,7 +8,8 @@ from profcore.experiments.knobs import CATALOGUE
 config = controls.shape()
 st.title("Engines side by side")
 st.markdown(
-    "The same arithmetic, executed three ways. Where kernels are launched one by one, much of what a knob does is "
+    "The same arithmetic, executed three ways, beside transformers' own `generate`, of which time to first token and "
+    "decode per token are known. Where kernels are launched one by one, much of what a knob does is "
     "hidden behind the launching; what a step of it costs shows only where the device is kept busy."
 )
 titles = {experiment.title: experiment for experiment in CATALOGUE.values()}

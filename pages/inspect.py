@@ -8,6 +8,6 @@ navigation.require_app()
 st.title("Inspect")
 st.markdown(
     "What is this model, and did the knob really turn? Each tool looks at the model that the worker holds, between "
-    "runs. What a page shows is what `python -m profcore inspect` prints."
+    "runs; those that measure nothing look at once. What a page shows is what `python -m profcore inspect` prints."
 )
 inspect_view.show()

@@ -2,7 +2,8 @@
 
 import streamlit as st
 
-from pages.parts import controls, quality_view, run_view, scaling_view
+from pages.parts import clone, controls, quality_view, run_view, scaling_view
+from profcore.charts.views import QUALITY, SCALING
 from profcore.experiments.knobs import CATALOGUE
 
 EXPERIMENT = CATALOGUE["moe_topk"]
@@ -11,7 +12,7 @@ config = controls.shape()
 
 def values() -> list[int]:
     """The powers of two that the slider stands for."""
-    powers = [2**exponent for exponent in range(7) if 2**exponent <= config.num_experts]
+    powers = [power for power in clone.TOP_KS if power <= config.num_experts]
     last = 32 if 32 in powers else powers[-1]
     chosen = st.select_slider("Top-k, doubling from and to", powers, (1, last), key="topks", bind="query-params")
     return [power for power in powers if chosen[0] <= power <= chosen[1]]
@@ -26,10 +27,5 @@ left, right = st.columns([1, 2.6], gap="large")
 with left:
     controls.choose_sweep(EXPERIMENT, config, values)
 with right:
-    views = {
-        **run_view.prefill_and_decode(EXPERIMENT),
-        "FLOPs scaling": scaling_view.draw,
-        "Quality": quality_view.draw,
-    }
-    explained = {"FLOPs scaling": scaling_view.explain, "Quality": quality_view.explain}
-    run_view.show(EXPERIMENT, views, explained)
+    explained = {SCALING: scaling_view.explain, QUALITY: quality_view.explain}
+    run_view.show(EXPERIMENT, explained)

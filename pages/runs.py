@@ -2,7 +2,7 @@
 
 import streamlit as st
 
-from pages.parts import navigation, runs_view
+from pages.parts import navigation, notices, runs_view
 
 navigation.require_app()
 st.title("Runs")
@@ -10,4 +10,5 @@ st.markdown(
     "Everything that was measured or taken in. Choose one run to rename, delete or download it, two or more to compare "
     "them."
 )
+notices.show()
 runs_view.show()

@@ -3,9 +3,7 @@
 import streamlit as st
 
 from pages.parts import beside_view, controls, run_view
-from profcore import charts
 from profcore.experiments.knobs import CATALOGUE
-from profcore.spec.stages import TTFT_STAGES, Stage
 
 EXPERIMENT = CATALOGUE["context_scaling"]
 config = controls.shape()
@@ -22,26 +20,14 @@ st.markdown(
     "What does a larger picture cost until the first token? Each setting cuts the picture into a wider grid of crops, "
     "so that the vision encoder, the projector and the prefill have more to do."
 )
-st.page_link(
-    "pages/inspect.py",
-    label="A solid-colour picture routes unlike a real one: see which experts each uses",
-    icon=":material/biotech:",
-    query_params={"tool": "Top-k"},
-)
 left, right = st.columns([1, 2.6], gap="large")
 with left:
     controls.choose_sweep(EXPERIMENT, config, grids)
-with right:
-    run_view.show(
-        EXPERIMENT,
-        {
-            "Time to first token": lambda result: [
-                charts.breakdown(result.summary, EXPERIMENT, TTFT_STAGES, "ttft_ms")
-            ],
-            "Stage by stage": lambda result: [
-                charts.panel(result.summary, EXPERIMENT, Stage.VISION_ENCODER.column),
-                charts.panel(result.summary, EXPERIMENT, Stage.LLM_PREFILL.column),
-            ],
-        },
-        below=beside_view.section,
+    st.page_link(
+        "pages/inspect.py",
+        label="A solid-colour picture routes unlike a real one: see which experts each uses",
+        icon=":material/biotech:",
+        query_params={"tool": "Top-k"},
     )
+with right:
+    run_view.show(EXPERIMENT, below=beside_view.section)

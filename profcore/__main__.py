@@ -2,4 +2,4 @@
 
 from profcore.cli.parser import main
 
-main()
+main(program="python -m profcore")

@@ -21,5 +21,29 @@ class StoreHeldError(StoreError):
     """Another process holds the database; its owner takes spools in."""
 
 
+class StoreFullError(StoreError):
+    """There is no space left for the database."""
+
+
+class StoreDamagedError(StoreError):
+    """The database is not whole, or not where it was; a new one can be made from its spools."""
+
+
+class StoreNewerError(StoreError):
+    """A newer version of this project made the database."""
+
+
+class StoreValueError(StoreError):
+    """The database cannot hold a value, or read one that it holds."""
+
+
+class NoSpaceError(UserError):
+    """A disk, a quota or a limit of the process is used up, so that a file cannot be written."""
+
+
 class FormatError(UserError):
     """A result file or spool is not in a form this project reads."""
+
+
+class RunHeldError(UserError):
+    """Another process measures a run, or has it waiting."""

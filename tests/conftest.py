@@ -7,6 +7,13 @@ import shutil
 import tempfile
 from pathlib import Path
 
+# Side by side, each process of tests computes on one thread, and so does what it starts: more would only take turns.
+# Set before torch is first imported, which looks at it then.
+if "PYTEST_XDIST_WORKER" in os.environ:
+    os.environ.setdefault("OMP_NUM_THREADS", "1")
+# Nor do they all take turns on the cores that a worker would have to itself.
+os.environ["PROFCORE_PINNING"] = "off"
+
 import pytest
 import torch
 
@@ -19,17 +26,20 @@ from tests.support import SHARED, seconds
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_configure(config: pytest.Config) -> None:
-    """Scale what a test may take before it counts as hanging, and give the tests a temporary directory of their own.
+    """Scale what a test may take before it counts as hanging, and give the tests locks of devices of their own.
 
-    Devices are locked by files in the temporary directory. With one of their own, which the processes that they start
-    inherit, the tests never wait for what another program measures. What pytest keeps stays where it would be.
+    With those, which the processes that they start inherit, the tests never wait for what another program measures.
     """
     if config.option.timeout is None:
         config.option.timeout = seconds(float(config.getini("timeout")))
-    os.environ.setdefault("PYTEST_DEBUG_TEMPROOT", tempfile.gettempdir())
     own = tempfile.mkdtemp(prefix="profcore-tests-")
-    os.environ["TMPDIR"] = tempfile.tempdir = own
+    os.environ["PROFCORE_LOCKS"] = own
     config.add_cleanup(lambda: shutil.rmtree(own, ignore_errors=True))
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """What starts workers and kills them comes first: the last test of all runs alone, and should be a short one."""
+    items.sort(key=lambda item: "worker" not in item.path.parts)
 
 
 @pytest.fixture(scope="session")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sys
 import time
 from dataclasses import replace
 from pathlib import Path
@@ -10,6 +11,7 @@ from typing import TYPE_CHECKING, TypeVar
 
 from profcore.experiments.knobs import CATALOGUE, base_setting, build_settings
 from profcore.models.config import PRESETS
+from profcore.spec.records import Ceilings
 from profcore.spec.runs import Sweep
 
 if TYPE_CHECKING:
@@ -19,8 +21,15 @@ Value = TypeVar("Value")
 ROOT = Path(__file__).parents[1]
 SHARED = ROOT.parent / "shared"
 
+FAKE = (sys.executable, str(ROOT / "tests" / "worker" / "fake_worker.py"))
+"""A worker without torch, which starts in a moment; it needs `ROOT` on its path."""
+
 PATIENCE = float(os.environ.get("PROFCORE_TEST_PATIENCE", "1"))
 """How much longer than usual to wait for what would otherwise hang; a slow or busy machine may set more."""
+
+
+CEILINGS = Ceilings("a CPU", "float32", 10.0, 12.0, 1.0, "2", "2026-11-25T12:00:00+00:00")
+"""For tests that measure nothing of the device, which takes a second."""
 
 
 def seconds(usual: float) -> float:
@@ -28,7 +37,7 @@ def seconds(usual: float) -> float:
     return usual * PATIENCE
 
 
-def until(condition: Callable[[], Value], usual: float = 120.0) -> Value:
+def until(condition: Callable[[], Value], usual: float = 300.0) -> Value:
     """Look again and again until the condition holds, and give what it gave."""
     end = time.monotonic() + seconds(usual)
     while not (value := condition()):
@@ -48,3 +57,8 @@ def small_sweep(name: str = "moe_topk", values=(1, 2), num_samples: int = 2, **c
         base = replace(base, output_tokens=min(base.output_tokens, 3))
     changes = {"warmup": 0, **changes}
     return Sweep(name, build_settings(experiment, values, base), num_samples, **changes)
+
+
+def texts(elements) -> str:
+    """What elements of a page say, as `AppTest` gives them."""
+    return " ".join(str(element.value) for element in elements)

@@ -31,7 +31,7 @@ README = TEXTS["README.md"]
 
 FENCE = re.compile(r"^```(\w*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 # Options of other programs that a document names.
-OTHERS = {"--server.address", "--no-deps"}
+OTHERS = {"--server.allowedHosts", "--no-deps", "--require-hashes"}
 # Where a document names what the product makes: see .gitignore.
 MADE = [line.strip("/") for line in (ROOT / ".gitignore").read_text(encoding="utf-8").splitlines() if line[:1] == "/"]
 

@@ -48,8 +48,9 @@ def test_requirements_are_the_projects_own_and_the_dashboards():
 
 def test_what_the_product_imports_is_required():
     names = {"PIL": "pillow", "skimage": "scikit-image", "pynvml": "nvidia-ml-py", "vl_convert": "vl-convert-python"}
-    # Asked for where it is needed alone: it comes with torch's builds for GPUs, and from whoever saves with `datasets`.
-    optional = {"triton", "datasets"}
+    # Asked for where it is needed alone: it comes with torch's builds for GPUs, from whoever saves with `datasets`, or
+    # with the extra that a shell's completion takes.
+    optional = {"triton", "datasets", "argcomplete"}
     imported = set()
     for path in [*(ROOT / "profcore").rglob("*.py"), *(ROOT / "pages").rglob("*.py"), ROOT / "app.py"]:
         for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
@@ -79,7 +80,7 @@ def test_hooks_use_the_installed_tools_and_no_network():
 def test_a_fresh_machine_runs_readmes_test_command_and_the_other_checks():
     script = (ROOT / ".ci/run").read_text(encoding="utf-8")
     readme = (ROOT / "README.md").read_text(encoding="utf-8")
-    (command,) = re.findall(r"^pip install .* && python -m pytest$", readme, re.MULTILINE)
+    (command,) = re.findall(r"^pip install .* && python -m pytest .*$", readme, re.MULTILINE)
     assert f"\n{command} || exit\n" in script
     tasks = re.findall(r"^make ([a-z-]+)$", script, re.MULTILINE)
     assert tasks == ["test-long", "lint", "types"]
@@ -136,6 +137,7 @@ def test_the_installed_command_says_its_version(call):
     assert (done.returncode, done.stdout) == (0, f"profcore {profcore.__version__}\n")
 
 
+@pytest.mark.long
 def test_the_installed_package_measures_without_the_checkout(call, tmp_path):
     words = ["--max-grid-size", "1", "--num-samples", "1", "--warmup", "0", "--device", "cpu"]
     done = call("run", "context_scaling", *words, "--spool-only", "spools")

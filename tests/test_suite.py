@@ -1,23 +1,20 @@
 """What the tests themselves promise: they wait for nobody else."""
 
-import os
 import subprocess
 import sys
-import tempfile
 from pathlib import Path
 
-from tests.support import seconds
+from profcore.worker.card_lock import locks_folder
+from tests.support import ROOT, seconds
 
 
-def test_the_tests_have_a_temporary_directory_that_no_other_program_has():
-    own = Path(tempfile.gettempdir())
+def test_the_tests_have_locks_of_devices_that_no_other_program_has():
+    own = locks_folder()
     assert own.name.startswith("profcore-tests-")
-    assert Path(os.environ["PYTEST_DEBUG_TEMPROOT"]) != own
     # What they start locks devices there too.
-    code = "import tempfile; print(tempfile.gettempdir())"
-    done = subprocess.run(
-        [sys.executable, "-c", code], capture_output=True, text=True, timeout=seconds(120), check=True
-    )
+    code = "from profcore.worker.card_lock import locks_folder; print(locks_folder())"
+    command = [sys.executable, "-c", code]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=seconds(120), check=True)
     assert Path(done.stdout.strip()) == own
 
 

@@ -24,7 +24,7 @@ FLOORS = (
     ("comparisons", "tradeoff"),
     ("charts",),
     ("export",),
-    ("service",),
+    ("service", "notebook"),
     ("bench", "pages"),
     ("cli", "app"),
 )
@@ -33,7 +33,7 @@ FLOOR = {room: number for number, rooms in enumerate(FLOORS) for room in rooms}
 TORCH = {"engines", "models", "measure", "inspectors", "bench"}
 # Files that may as well: the process that measures, and what runs in it alone.
 TORCH_FILES = {
-    f"profcore.worker.{name}" for name in ("process", "execute", "shelf", "tools", "device_lock", "__main__")
+    f"profcore.worker.{name}" for name in ("process", "execute", "shelf", "tools", "device_lock", "pinning", "__main__")
 }
 # Files of rooms with torch that a machine without it may want.
 LIGHT_INSIDE = {"profcore.models.prompt", "profcore.measure.trace", "profcore.measure.vqa_accuracy"}
@@ -154,7 +154,7 @@ def test_the_worker_needs_neither_duckdb_nor_streamlit_nor_altair_nor_scipy(tmp_
     (tmp_path / "sitecustomize.py").write_text("import sys\nsys.modules['scipy'] = None\n")
     command = [sys.executable, "-m", "profcore", "run", "context_scaling", "--max-grid-size", "1"]
     command += ["--num-samples", "1", "--warmup", "0", "--device", "cpu", "--spool-only", str(tmp_path / "spool")]
-    environment = {"PYTHONPATH": f"{tmp_path}:{ROOT}", "PATH": "/usr/bin:/bin", "TMPDIR": str(tmp_path)}
+    environment = {"PYTHONPATH": f"{tmp_path}:{ROOT}", "PATH": "/usr/bin:/bin", "PROFCORE_LOCKS": str(tmp_path)}
     done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, env=environment, check=False)
     assert done.returncode == 0, done.stderr
     assert len(list((tmp_path / "spool").glob("*.jsonl"))) == 1

@@ -2,48 +2,70 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import streamlit as st
 
+from pages.parts import under_way
 from pages.parts.state import service
+from pages.parts.text import plain, say_error
 from profcore.engines.names import ENGINES, engines_of
 from profcore.errors import UserError
-from profcore.models.config import PRESETS, model_shape
+from profcore.models.config import PRESETS, check_model_path, model_shape
 from profcore.spec.runs import Target
 from profcore.spec.stages import Clock
 
 _OTHER_MODEL = "checkpoint"
+if TYPE_CHECKING:
+    from profcore.models.config import MolmoConfig
+
+_NO_GPU = (
+    "No GPU was found: what is measured here is the CPU, with the tiny model unless you choose another. It shows how "
+    "the dashboard works, not what MolmoE-1B costs."
+)
+_FIRST_PAGE = "first page"
+_SHAPE, _PROBLEM = "model shape", "model problem"
 _MODELS = ("molmoe-1b", "tiny", _OTHER_MODEL)
 
 
-def show() -> None:
-    """Draw the bar, and above the page what a reader of it must know of this machine."""
+def show(page: str) -> None:
+    """Draw the bar, and above the page what a reader of it must know of this machine.
+
+    Args:
+        page: What the page is called.
+    """
     devices = _devices()
     gpu = any(device != "cpu" for device in devices)
     # Options are plain words, since a link to a page holds them as they are written.
+    # On the page that a visit begins with it is said in full; what every page repeats is a word.
+    first = st.session_state.setdefault(_FIRST_PAGE, page) == page
+    if not first:
+        st.session_state[_FIRST_PAGE] = ""
     with st.sidebar:
+        under_way.show(page)
         st.subheader("Measured on")
+        if not gpu and not first:
+            st.badge("No GPU was found", icon=":material/memory:", color="gray", help=_NO_GPU)
         device = st.selectbox("Device", list(devices), key="device", bind="query-params")
-        st.caption(devices[device])
+        st.caption(plain(devices[device]))
         _choose_model("molmoe-1b" if gpu else "tiny")
+        _look_at_model()
         engine = st.selectbox("Engine", engines_of(device), key="engine", bind="query-params", help=_engine_help())
         st.caption(ENGINES[engine])
         with st.expander("Precision, experts and clock"):
             _choose_execution()
-    if not gpu:
-        st.info(
-            f"No GPU was found: this machine measures on its CPU ({devices[device]}), with the tiny model unless you "
-            "choose another. Those figures show how the dashboard works, not what MolmoE-1B costs.",
-            icon=":material/memory:",
-        )
+    if not gpu and first:
+        st.info(_NO_GPU, icon=":material/memory:")
 
 
 def _devices() -> dict[str, str]:
     """The names of this machine's devices; a page that cannot have them says why and ends."""
+    jobs = service().jobs
     try:
         with st.spinner("Starting the worker, which looks for GPUs: some seconds, once…"):
-            return {device["id"]: device["name"] for device in service().jobs.devices()}
+            return {device["id"]: device["name"] for device in jobs.devices()}
     except UserError as error:
-        st.error(str(error))
+        say_error(error)
         st.stop()
 
 
@@ -67,6 +89,27 @@ def _choose_model(default: str) -> None:
         )
 
 
+def _look_at_model() -> None:
+    """See whether the chosen model can be measured, and say at its field why not."""
+    config, problem = PRESETS["molmoe-1b"], ""
+    try:
+        config = model_shape(_model())
+    except UserError as error:
+        problem = str(error)
+        say_error(error)
+    st.session_state[_SHAPE], st.session_state[_PROBLEM] = config, problem
+
+
+def shape() -> MolmoConfig:
+    """The shape of the chosen model; MolmoE-1B's where it cannot be used, so that a page is drawn all the same."""
+    return st.session_state[_SHAPE]
+
+
+def problem() -> str:
+    """Why the chosen model cannot be measured, which is said at its field; empty where it can."""
+    return st.session_state[_PROBLEM]
+
+
 def _choose_execution() -> None:
     st.selectbox(
         "Dtype",
@@ -80,8 +123,8 @@ def _choose_execution() -> None:
         ["auto", "grouped_mm", "batched_mm", "eager"],
         key="experts",
         bind="query-params",
-        help="transformers' implementation of the experts; auto is grouped_mm on a GPU and eager on a CPU. "
-        "The compiled engine has its own on a GPU.",
+        help="transformers' implementation of the experts. auto is what its generate takes: grouped_mm for prefill "
+        "and, on a GPU, batched_mm for decode; the others are for both. The compiled engine has its own on a GPU.",
     )
     st.selectbox(
         "Clock",
@@ -101,29 +144,41 @@ def target() -> Target:
     """What the bar says to measure on.
 
     Raises:
-        UserError: A checkpoint was chosen but not named.
+        UserError: A checkpoint was chosen but not named, or lies where no page may look.
     """
     state = st.session_state
-    model = state["model"]
+    return Target(_model(), state["device"], state["dtype"], state["engine"], state["experts"])
+
+
+def device() -> str:
+    """The device that is chosen, whatever is chosen beside it."""
+    return st.session_state["device"]
+
+
+def _model() -> str:
+    """The chosen model, or the checkpoint that stands for it.
+
+    Raises:
+        UserError: As `target`.
+    """
+    model = st.session_state["model"]
     if model == _OTHER_MODEL:
-        model = state.get("checkpoint", "").strip()
+        model = st.session_state.get("checkpoint", "").strip()
         if not model:
-            raise UserError("Name the checkpoint to measure: a directory or a hub name, in the bar on the left.")
-    return Target(model, state["device"], state["dtype"], state["engine"], state["experts"])
+            raise UserError("Name the checkpoint to measure: a directory or a hub name.")
+        check_model_path(model, service().roots)
+    return model
 
 
 def say_target() -> None:
     """Say in a line what a run would be measured on now."""
-    try:
-        chosen = target()
-        config = model_shape(chosen.model)
-    except UserError as error:
-        st.error(str(error))
+    if problem():
         return
+    chosen, config = target(), shape()
     weights = "random weights" if chosen.model in PRESETS else "its own weights"
     st.markdown(
-        f"A run now measures **{chosen.model}** ({config.n_layers} blocks of {config.num_experts} experts, top-"
-        f"{config.top_k}, {weights}) on **{chosen.device}** by the **{chosen.engine}** engine. "
+        f"A run now measures **{plain(chosen.model)}** ({config.n_layers} blocks of {config.num_experts} experts, top-"
+        f"{config.top_k}, {weights}) on **{plain(chosen.device)}** by the **{plain(chosen.engine)}** engine. "
         "The bar on the left changes that."
     )
 

@@ -7,17 +7,20 @@ from typing import TYPE_CHECKING
 import pandas as pd
 import streamlit as st
 
-from pages.parts import figure_view
-from pages.parts.run_parts import run_name
+from pages.parts import address, figure_view
+from pages.parts.run_parts import listed, run_name
 from pages.parts.state import service
+from pages.parts.text import plain
 from profcore import charts
-from profcore.comparisons.conditions import conditions_of, result_conditions
+from profcore.comparisons.alike_pictures import alike_pictures
 from profcore.comparisons.engines import compared_metrics
-from profcore.comparisons.sweep_and_pictures import OFFERED, can_stand_beside, compare_with_pictures, display_slopes
+from profcore.comparisons.sweep_and_pictures import OFFERED, compare_with_pictures, display_slopes
 from profcore.experiments.motivation import MOTIVATION
+from profcore.export.captions import several_sources
 from profcore.results.base import tell_apart
 from profcore.results.pictures import load_picture_result
 from profcore.spec.stages import Knob
+from profcore.spec.text import counted
 from profcore.stats import METRIC_LABELS, SMALLEST_FOR_POINTS_SLOPE, SMALLEST_FOR_SLOPE
 
 if TYPE_CHECKING:
@@ -25,6 +28,7 @@ if TYPE_CHECKING:
 
     from profcore.comparisons.sweep_and_pictures import Beside
     from profcore.experiments.knobs import Experiment
+    from profcore.export.captions import Source
     from profcore.results.sweep import Result
 
 _MOST_RUNS = 6
@@ -59,22 +63,32 @@ def show(result: Result, whole: bool) -> None:
     if not found:
         st.info("Choose a run of real pictures above.")
         return
-    log = experiment.knob is Knob.OUTPUT_TOKENS and st.toggle("Log scale", value=True, key="log-beside")
+    log = experiment.knob is Knob.OUTPUT_TOKENS and st.toggle(
+        "Log scale", value=True, key="log-beside", bind="query-params"
+    )
     metrics = compared_metrics(experiment) if whole else (_choose_metric(experiment),)
     names = {each.run["id"]: _series_name(rows[each.run["id"]]) for each in found}
     names[result.run["id"]] = f"sweep, {pd.Timestamp(result.run['created_at']).strftime('%d %b %H:%M:%S')}"
     beside = compare_with_pictures(result, found, metrics, names)
     for run_id, refused in beside.refused.items():
         for sentence in refused:
-            st.warning(f"{beside.names[run_id]}: {sentence}", icon=":material/block:")
+            st.warning(f"{plain(beside.names[run_id])}: {plain(sentence)}", icon=":material/block:")
     _tell_differences(beside.differences)
-    _draw_charts(beside, experiment, metrics, log)
+    source = several_sources(
+        [result, *found],
+        "A sweep beside real pictures.",
+        "Diamonds: medians with their 95 % intervals; circles: single pictures; lines: least squares.",
+        beside.names,
+    )
+    _draw_charts(beside, experiment, metrics, log, source)
     for run_id, sentences in beside.sentences.items():
         if sentences:
-            st.markdown("\n".join((f"**{beside.names[run_id]}**", *(f"- {sentence}" for sentence in sentences))))
+            st.markdown(
+                "\n".join((f"**{plain(beside.names[run_id])}**", *(f"- {plain(sentence)}" for sentence in sentences)))
+            )
     for each in found:
         for note in each.notes:
-            st.caption(f":material/info: {beside.names[each.run['id']]}: {note}")
+            st.caption(f":material/info: {plain(beside.names[each.run['id']])}: {plain(note)}")
     st.dataframe(display_slopes(beside), hide_index=True)
     st.caption(
         "Diamonds are medians with their 95 % interval, circles single pictures, lines least squares. The interval of "
@@ -87,7 +101,7 @@ def show(result: Result, whole: bool) -> None:
 def _offered(experiment: Experiment) -> dict[str, dict]:
     """The Motivation runs that can stand beside a sweep by their ids: the twin's first, then as they are listed."""
     order = OFFERED[experiment.knob]
-    runs = service().runs()
+    runs = listed(service().runs(), address.several("pictures"))
     runs = runs[runs["experiment"].isin(order) & (runs["num_samples"] > 0)]
     runs = runs.sort_values("experiment", key=lambda names: names.map(order.index), kind="stable")
     return {row["id"]: row for row in runs.to_dict("records")}
@@ -97,60 +111,52 @@ def _choose_metric(experiment: Experiment) -> str:
     """The one latency that is drawn."""
     named = {METRIC_LABELS[metric]: metric for metric in compared_metrics(experiment)}
     default = METRIC_LABELS[_CHARTED[experiment.knob]]
-    picked = st.segmented_control("Latency", list(named), default=default, required=True, key="beside-metric")
+    picked = st.segmented_control(
+        "Latency", list(named), default=default, required=True, key="beside-metric", bind="query-params"
+    )
     return named[picked or default]
 
 
-def _draw_charts(beside: Beside, experiment: Experiment, metrics: Sequence[str], log: bool) -> None:
+def _draw_charts(beside: Beside, experiment: Experiment, metrics: Sequence[str], log: bool, source: Source) -> None:
     """Each latency's chart, two in a row."""
     for start in range(0, len(metrics), 2):
         row = metrics[start : start + 2]
         for column, metric in zip(st.columns(len(row)), row, strict=True):
             with column:
                 name = f"{experiment.name}_beside_pictures_{metric.removesuffix('_ms')}"
-                figure_view.draw(charts.beside(beside, experiment, metric, log), name, f"beside-{metric}")
+                chart = charts.beside(beside, experiment, metric, log)
+                figure_view.draw(chart, name, f"beside-{metric}", source=source)
     if beside.left_out:
-        st.caption(f"{beside.left_out:,} points are not drawn; slopes and ratios rest on all.")
+        st.caption(f"{counted(beside.left_out, 'point')} not drawn; slopes and ratios rest on all.")
 
 
 def _tell_differences(differences: list[str]) -> None:
     """Say what else than the pictures differs, or cannot be told."""
     if differences:
         lines = ("The runs differ in more than their pictures, or it cannot be told:", *differences)
-        st.caption("\n".join((f":material/warning: {lines[0]}", "", *(f"- {line}" for line in lines[1:]))))
+        st.caption("\n".join((f":material/warning: {lines[0]}", "", *(f"- {plain(line)}" for line in lines[1:]))))
 
 
 def _choose(result: Result, rows: dict[str, dict]) -> list[str]:
     """The Motivation runs to stand beside a sweep; those measured alike unless others are chosen."""
     names = {run_id: f"{MOTIVATION[row['experiment']].title}: {run_name(row)}" for run_id, row in rows.items()}
     names = tell_apart(names)
-    default = [run_id for run_id in _alike(result) if run_id in rows][:2]
+    default = [run_id for run_id in alike_pictures(service().store, result) if run_id in rows][:2]
     # The key holds the run, since what is alike depends on it.
-    return st.multiselect(
+    key = f"beside-{result.run['id']}"
+    given = [run_id for run_id in address.several("pictures") if run_id in names]
+    address.settle("pictures", key, given[:_MOST_RUNS] or default)
+    chosen = st.multiselect(
         "Runs of real pictures",
         list(names),
-        default,
         format_func=lambda id: names[id],
-        key=f"beside-{result.run['id']}",
+        key=key,
         max_selections=_MOST_RUNS,
         placeholder="None was measured alike: choose one",
     )
-
-
-def _alike(result: Result) -> list[str]:
-    """The run of each Motivation experiment that was measured as the sweep was: own, done, fullest, newest first.
-
-    What was imported is none of them: it stands beside the sweep when it is chosen.
-    """
-    store, own = service().store, result_conditions(result)
-    found = []
-    for experiment in OFFERED[result.experiment.knob]:
-        for run_id in store.ranked(experiment):
-            run = store.run(run_id)
-            if run and can_stand_beside(own, conditions_of(run, store.settings(run_id)), result.experiment):
-                found.append(run_id)
-                break
-    return found
+    address.keep(pictures=None if chosen == default else address.joined(chosen))
+    address.add_to_link(pictures=address.joined(chosen))
+    return chosen
 
 
 def _series_name(row: dict) -> str:

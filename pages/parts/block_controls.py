@@ -11,7 +11,8 @@ import streamlit as st
 from pages.parts import bar, data_set_controls, figure_view
 from pages.parts.pressed import pressed
 from pages.parts.run_parts import waiting
-from pages.parts.state import service
+from pages.parts.state import fragment, service
+from pages.parts.text import plain, say_error
 from profcore import charts
 from profcore.errors import UserError
 from profcore.experiments.block_choice import (
@@ -25,6 +26,7 @@ from profcore.experiments.block_choice import (
 )
 from profcore.inspectors.report import importance_lines
 from profcore.service.questions import inspection_key
+from profcore.spec.text import are, counted
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -32,7 +34,7 @@ if TYPE_CHECKING:
     from profcore.models.config import MolmoConfig
 
 _POLL_S = 0.5
-_FIRST, _IMPORTANT, _THRESHOLD, _DRAWN = "First N", "Most important N", "Score threshold", "Drawn"
+FIRST, _IMPORTANT, _THRESHOLD, _DRAWN = "First N", "Most important N", "Score threshold", "Drawn"
 
 
 def choose(config: MolmoConfig) -> Sequence[int | str]:
@@ -42,7 +44,7 @@ def choose(config: MolmoConfig) -> Sequence[int | str]:
         UserError: There are no scores yet, or no block would be active.
     """
     total = config.n_layers
-    way = st.selectbox("Which blocks", [_FIRST, _IMPORTANT, _THRESHOLD, _DRAWN], key="way", bind="query-params")
+    way = st.selectbox("Which blocks", [FIRST, _IMPORTANT, _THRESHOLD, _DRAWN], key="way", bind="query-params")
     if way == _DRAWN:
         chosen = st.pills(
             "Active blocks",
@@ -86,7 +88,8 @@ def _scores(config: MolmoConfig) -> Scores:
         scores = read_scores(uploaded.getvalue(), uploaded.name, config.n_layers)
         kept = config.n_layers - len(scores)
         if kept:
-            st.caption(f"{kept} blocks have no score and are always kept.")
+            have = "has" if kept == 1 else "have"
+            st.caption(f"{counted(kept, 'block')} {have} no score and {are(kept)} always kept.")
         _draw(scores, config.n_layers)
         return scores
     return _measured(config)
@@ -106,15 +109,15 @@ def _measured(config: MolmoConfig) -> Scores:
         service().questions.ask_inspection(target, arguments)
         st.rerun()
     if under_way:
-        st.fragment(run_every=_POLL_S)(_follow)(key)
+        fragment(run_every=_POLL_S)(_follow)(key)
     elif found and found["state"] == "failed":
-        st.error(found["text"])
+        say_error(found["text"])
     if not found or found["state"] != "done":
         raise UserError("Blocks have no scores by this method yet: press Measure importance.")
     result = found["result"]
     for line in importance_lines(result)[1:]:
         show = st.warning if "mean nothing" in line else st.caption
-        show(line)
+        show(plain(line))
     scores = measured_scores(result)
     _draw(scores, config.n_layers)
     return scores
@@ -139,7 +142,7 @@ def _follow(key: str) -> None:
         return
     text = waiting(key) if found["state"] == "queued" else found["text"]
     done = re.search(r"(\d+) of (\d+)", text)
-    st.progress((int(done[1]) - 1) / int(done[2]) if done and found["state"] == "working" else 0.0, text)
+    st.progress((int(done[1]) - 1) / int(done[2]) if done and found["state"] == "working" else 0.0, plain(text))
     st.button("Stop", icon=":material/stop:", key="stop-scores", on_click=_stop, args=(key,))
 
 

@@ -8,21 +8,33 @@ from typing import TYPE_CHECKING, Any
 import pandas as pd
 import streamlit as st
 
-from pages.parts import bar, data_set_controls, figure_view, navigation
+from pages.parts import (
+    bar,
+    clone,
+    data_set_controls,
+    figure_view,
+    how_often,
+    navigation,
+    run_parts,
+    several,
+    thumbnails,
+)
 from pages.parts.pressed import pressed
 from pages.parts.state import service
+from pages.parts.text import plain, say_error
 from profcore import charts
 from profcore.data_sets import DataSet, read_data_set
 from profcore.errors import UserError
 from profcore.experiments.knobs import Experiment, base_setting, build_settings, parse_values
 from profcore.images.pictures import PHOTOS, SOLID
 from profcore.images.processing import image_tokens
-from profcore.models.config import model_shape
 from profcore.models.knobs import check_setting
+from profcore.results.differing import differing
 from profcore.spec.queries import DEFAULT_PROMPT, Picture
 from profcore.spec.runs import Sweep
 from profcore.spec.settings import Setting, first_blocks
 from profcore.spec.stages import Knob
+from profcore.spec.text import counted
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -31,13 +43,9 @@ if TYPE_CHECKING:
 
 
 def shape() -> MolmoConfig:
-    """The shape of the chosen model; a page that cannot have it says why and ends."""
+    """The shape that a page's controls go by (see `bar.shape`)."""
     navigation.require_app()
-    try:
-        return model_shape(bar.target().model)
-    except UserError as error:
-        st.error(str(error))
-        st.stop()
+    return bar.shape()
 
 
 def choose_sweep(experiment: Experiment, config: MolmoConfig, slider: Callable[[], Sequence[int | str]]) -> None:
@@ -49,14 +57,14 @@ def choose_sweep(experiment: Experiment, config: MolmoConfig, slider: Callable[[
         slider: Draws the knob's own slider and gives the values it stands for.
     """
     values, problem = _values(experiment, config, slider)
-    num_samples = st.slider("Samples per setting", 1, 200, 50, key="samples", bind="query-params")
+    often = how_often.choose("Samples per setting", clone.MOST_SAMPLES, 50, "samples", bound=True)
     # Run stands above what is seldom changed, but needs to know it.
     run = st.container()
     held = _choose_held(experiment, config)
     sweep = None
-    if not problem:
+    if not problem and not bar.problem():
         try:
-            sweep = _plan(experiment, config, values, held, num_samples)
+            sweep = _plan(experiment, config, values, held, often)
         except UserError as error:
             problem = str(error)
     with run:
@@ -79,6 +87,7 @@ class _Held:
         warmup: Untimed inferences per setting.
         seed: Seed of the visiting order.
         quality: On what quality is recorded; None for not at all.
+        energy: Whether joules are measured after the samples.
     """
 
     base: Setting
@@ -87,6 +96,7 @@ class _Held:
     warmup: int
     seed: int
     quality: DataSet | None
+    energy: bool
 
 
 def _values(
@@ -123,17 +133,19 @@ def _choose_held(experiment: Experiment, config: MolmoConfig) -> _Held:
         picture = choose_picture()
         prompt = st.text_input("Prompt", DEFAULT_PROMPT, key="prompt", bind="query-params")
     with st.expander("Warm-up and order"):
-        warmup = st.slider("Warm-up inferences per setting", 0, 10, 2, key="warmup", bind="query-params")
+        warmup = st.slider("Warm-up inferences per setting", 0, clone.MOST_WARMUP, 2, key="warmup", bind="query-params")
         seed = st.number_input("Seed of the visiting order", 0, 2**31, 0, key="seed", bind="query-params")
     quality = None
     if experiment.knob in (Knob.TOP_K, Knob.ACTIVE_BLOCKS):
         with st.expander("Quality"):
             quality = _quality()
-    return _Held(base, picture, prompt, warmup, int(seed), quality)
+    with st.expander("Energy"):
+        energy = _energy()
+    return _Held(base, picture, prompt, warmup, int(seed), quality, energy)
 
 
 def _plan(
-    experiment: Experiment, config: MolmoConfig, values: Sequence[int | str], held: _Held, num_samples: int
+    experiment: Experiment, config: MolmoConfig, values: Sequence[int | str], held: _Held, often: how_often.HowOften
 ) -> Sweep:
     """The sweep that was chosen.
 
@@ -145,7 +157,17 @@ def _plan(
     settings = build_settings(experiment, values, held.base)
     for setting in settings:
         check_setting(setting, config)
-    return Sweep(experiment.name, settings, num_samples, held.warmup, held.seed, bar.clock(), held.picture, held.prompt)
+    sweep = Sweep(
+        experiment.name,
+        settings,
+        warmup=held.warmup,
+        seed=held.seed,
+        clock=bar.clock(),
+        picture=held.picture,
+        prompt=held.prompt,
+        energy=held.energy,
+    )
+    return often.of(sweep)
 
 
 def _offer_run(sweep: Sweep | None, problem: str, quality: DataSet | None) -> None:
@@ -153,15 +175,40 @@ def _offer_run(sweep: Sweep | None, problem: str, quality: DataSet | None) -> No
     if sweep:
         number = len(sweep.settings)
         st.markdown(
-            f"**{sweep.num_inferences:,} inferences**: {number} setting{'' if number == 1 else 's'} "
-            f"× {sweep.num_samples} samples, after {sweep.warmup * number} to warm up"
+            f"**{plain(how_often.inferences(sweep).capitalize())}**: {counted(number, 'setting')} "
+            f"{plain(how_often.each_setting(sweep))}, after {sweep.warmup * number} to warm up"
         )
-    if problem:
-        st.error(problem)
+        st.caption(plain(several.estimate([(bar.target(), sweep)])))
+        if note := service().space_note([sweep]):
+            st.warning(plain(note))
+        busy_notes()
+    if bar.problem():
+        st.caption(":material/error: The model cannot be measured: the bar on the left says why.")
+    elif problem:
+        say_error(problem)
     icon = ":material/play_arrow:"
     run = pressed("Run", "run-sweep", type="primary", icon=icon, width="stretch", disabled=sweep is None)
     if run and sweep:
         _start(sweep, quality)
+    if sweep and not quality:
+        several.under_engines(sweep)
+    if sweep:
+        _say_difference(sweep)
+
+
+def busy_notes() -> None:
+    """Say where the device or its host is at work for others."""
+    for note in service().busy_notes(bar.device()):
+        st.caption(f":material/warning: {plain(note)}")
+
+
+def _say_difference(sweep: Sweep) -> None:
+    """Say in what the controls differ from the run that the page shows."""
+    shown = run_parts.shown(sweep.experiment)
+    run = service().store.run(shown) if shown else None
+    different = differing(bar.target(), sweep, run["spec"]) if run else []
+    if different:
+        st.caption(f":material/difference: Unlike the run shown, whose is in brackets: {plain(', '.join(different))}.")
 
 
 def _start(sweep: Sweep, quality: DataSet | None) -> None:
@@ -170,7 +217,7 @@ def _start(sweep: Sweep, quality: DataSet | None) -> None:
             sweep = replace(sweep, quality=read_data_set(quality))
         st.session_state["run"] = service().start(bar.target(), sweep)
     except UserError as error:
-        st.error(str(error))
+        say_error(error)
 
 
 def _example(experiment: Experiment) -> str:
@@ -193,7 +240,7 @@ def _base(experiment: Experiment, config: MolmoConfig) -> Setting:
     if experiment.knob is not Knob.ACTIVE_BLOCKS:
         blocks = st.slider("Active blocks (first N)", 1, config.n_layers, blocks, key="blocks", bind="query-params")
     if experiment.knob is not Knob.OUTPUT_TOKENS:
-        tokens = st.slider("Output tokens", 1, 200, tokens, key="tokens", bind="query-params")
+        tokens = st.slider("Output tokens", 1, clone.MOST_TOKENS, tokens, key="tokens", bind="query-params")
     return Setting((1, grid), top_k, first_blocks(blocks, config.n_layers), tokens)
 
 
@@ -206,6 +253,22 @@ def _quality() -> DataSet | None:
         "accuracy where the questions have answers.",
     )
     return data_set_controls.choose("quality-", 8) if asked else None
+
+
+def _energy() -> bool:
+    """Draw whether joules are measured."""
+    on_cpu = bar.device() == "cpu"
+    asked = st.toggle(
+        "Measure energy after the samples",
+        key="energy",
+        bind="query-params",
+        disabled=on_cpu,
+        help="Joules per inference, stage and output token, each stage repeated by itself for up to four seconds, in a "
+        "pass that the samples do not wait for.",
+    )
+    if on_cpu:
+        st.caption("Energy is measured on NVIDIA GPUs alone.")
+    return asked and not on_cpu
 
 
 def choose_picture(prefix: str = "") -> Picture | None:
@@ -231,10 +294,12 @@ def choose_picture(prefix: str = "") -> Picture | None:
     if uploaded is None:
         return None
     try:
-        return service().keep_picture(uploaded.getvalue(), uploaded.name)
+        picture = service().keep_picture(uploaded.getvalue(), uploaded.name)
     except UserError as error:
-        st.error(str(error))
+        say_error(error)
         return None
+    thumbnails.draw(picture, 160)
+    return picture
 
 
 def _counts(sweep: Sweep) -> None:

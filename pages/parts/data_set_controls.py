@@ -6,7 +6,22 @@ from typing import Any
 
 import streamlit as st
 
+from pages.parts import own_pictures
+from pages.parts.state import service
 from profcore.data_sets import KINDS, DataSet
+
+OWN = "your own pictures"
+"""What is uploaded here, and lies nowhere yet."""
+
+
+def choose_or_upload(drawn: int = 100) -> DataSet | None:
+    """As `choose`, with one's own pictures as well; None until they have been uploaded.
+
+    Args:
+        drawn: As `choose` takes it.
+    """
+    kind = st.selectbox("Data set", [*KINDS, OWN], key="dataset", bind="query-params")
+    return own_pictures.choose("") if kind == OWN else _describe(kind, "", None, drawn)
 
 
 def choose(prefix: str = "", questions_asked: int | None = None, drawn: int = 100) -> DataSet:
@@ -19,6 +34,11 @@ def choose(prefix: str = "", questions_asked: int | None = None, drawn: int = 10
     """
     bind: Any = {} if prefix else {"bind": "query-params"}
     kind = st.selectbox("Data set", list(KINDS), key=f"{prefix}dataset", **bind)
+    return _describe(kind, prefix, questions_asked, drawn)
+
+
+def _describe(kind: str, prefix: str, questions_asked: int | None, drawn: int) -> DataSet:
+    """Draw what a kind of data set needs to be told."""
     st.caption(KINDS[kind][0].upper() + KINDS[kind][1:] + ".")
     path = questions = annotations = split = ""
     if kind in ("vqa", "folder"):
@@ -49,4 +69,5 @@ def choose(prefix: str = "", questions_asked: int | None = None, drawn: int = 10
         limit = int(
             st.number_input("Questions, drawn at random", 1, 100_000, questions_asked or drawn, key=f"{prefix}limit")
         )
-    return DataSet(kind, path.strip(), questions.strip(), annotations.strip(), split.strip(), limit)
+    within = service().roots.folders
+    return DataSet(kind, path.strip(), questions.strip(), annotations.strip(), split.strip(), limit, within=within)

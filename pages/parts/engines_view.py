@@ -7,17 +7,20 @@ from typing import TYPE_CHECKING
 
 import streamlit as st
 
-from pages.parts import bar, figure_view
+from pages.parts import address, bar, figure_view, how_often
 from pages.parts.pressed import pressed
-from pages.parts.state import service
+from pages.parts.state import fragment, service
+from pages.parts.text import plain, say_error
 from profcore import charts
 from profcore.comparisons import engines, published
-from profcore.comparisons.side_by_side import find_groups, load_side_by_side
-from profcore.engines.names import ENGINES, engines_of
+from profcore.comparisons.side_by_side import FLOOR, find_groups, load_side_by_side
+from profcore.engines.names import ENGINES, PEERS, engines_of, peers_of
 from profcore.errors import UserError
 from profcore.experiments.knobs import Experiment, base_setting, build_settings, default_values
+from profcore.export.captions import several_sources
 from profcore.spec.runs import Sweep
 from profcore.spec.stages import State
+from profcore.spec.text import counted
 from profcore.stats import SMALLEST_FOR_SLOPE
 
 if TYPE_CHECKING:
@@ -31,14 +34,17 @@ def measure(experiment: Experiment, config: MolmoConfig) -> None:
     try:
         target = bar.target()
     except UserError as error:
-        st.error(str(error))
+        say_error(error)
         return
-    possible = engines_of(target.device)
+    possible = [*engines_of(target.device), *peers_of(target.device)]
     chosen = st.pills("Engines", possible, default=possible, selection_mode="multi", key="engines")
-    num_samples = st.slider("Samples per setting", 1, 100, 20, key="samples", bind="query-params")
+    often = how_often.choose("Samples per setting", 100, 20, "samples", bound=True)
     settings = build_settings(experiment, default_values(experiment, config), base_setting(experiment, config))
-    sweep = Sweep(experiment.name, settings, num_samples, clock=bar.clock())
-    st.markdown(f"**{sweep.num_inferences * len(chosen):,} inferences**: {len(settings)} settings under each engine")
+    sweep = often.of(Sweep(experiment.name, settings, clock=bar.clock()))
+    inferences = how_often.inferences(sweep, len(chosen)).capitalize()
+    st.markdown(f"**{plain(inferences)}**: {counted(len(settings), 'setting')} under each engine")
+    if note := service().space_note([sweep] * len(chosen)):
+        st.warning(plain(note))
     if pressed(
         "Measure under each",
         "run-engines",
@@ -48,7 +54,7 @@ def measure(experiment: Experiment, config: MolmoConfig) -> None:
         disabled=not chosen,
     ):
         _start(sweep, chosen)
-    for name, text in ENGINES.items():
+    for name, text in {**ENGINES, **PEERS}.items():
         st.caption(f"**{name}**: {text}")
 
 
@@ -57,7 +63,7 @@ def _start(sweep: Sweep, engines: list[str]) -> None:
         for engine in engines:
             service().start(replace(bar.target(), engine=engine), sweep)
     except UserError as error:
-        st.error(str(error))
+        say_error(error)
 
 
 def show(experiment: Experiment) -> None:
@@ -68,28 +74,47 @@ def show(experiment: Experiment) -> None:
         st.info("Nothing has been measured here yet. Press **Measure under each** on the left.")
         return
     titles = [group.title for group in groups]
-    title = st.selectbox("Measured on", titles, key="group")
-    group = groups[titles.index(title)] if title in titles else groups[0]
+    # A group is known by any of its runs; its title may change as others are measured.
+    given = next((each for each in groups if st.query_params.get("group") in each.runs.values()), groups[0])
+    address.settle("group", "measured-on", given.title)
+    if st.session_state["measured-on"] not in titles:
+        st.session_state["measured-on"] = titles[0]
+    choosing, linking = st.columns([5, 1], vertical_alignment="bottom")
+    group = groups[titles.index(choosing.selectbox("Measured on", titles, key="measured-on"))]
+    first = next(iter(group.runs.values()))
+    address.keep(group=None if group is groups[0] else first)
+    with linking:
+        address.offer_link(group=first)
     found = load_side_by_side(service().store, experiment.name, group)
     log = st.toggle("Log scale", value=True, key="log", bind="query-params")
     metrics = engines.compared_metrics(experiment)
+    source = several_sources(
+        found.results,
+        f"{experiment.title}: medians under each engine.",
+        "Points: medians. Floor: the least that FLOPs and bytes allow at the card's measured ceilings."
+        + (f" {published.PUBLISHED}: {published.published_source()}" if found.published else ""),
+    )
     for start in range(0, len(metrics), 2):
         for column, metric in zip(st.columns(2), metrics[start : start + 2], strict=False):
             chart = charts.engines(found.rows, experiment, metric, log)
             with column:
-                figure_view.draw(chart, f"engines_{experiment.name}_{metric.removesuffix('_ms')}", f"engines-{metric}")
+                name = f"engines_{experiment.name}_{metric.removesuffix('_ms')}"
+                figure_view.draw(chart, name, f"engines-{metric}", source=source)
     if len(group.runs) == 1:
         (engine,) = group.runs
-        st.caption(f":material/info: Only {engine} was measured here; the others would stand beside it.")
+        st.caption(f":material/info: Only {plain(engine)} was measured here; the others would stand beside it.")
     for difference in found.differences:
-        st.caption(f":material/warning: The runs differ in more than the engine. {difference}.")
+        st.caption(f":material/warning: The runs differ in more than the engine. {plain(difference)}.")
     for note in found.notes:
-        st.caption(f":material/info: {note}")
+        st.caption(f":material/info: {plain(note)}")
     st.subheader(f"What it costs {experiment.per}")
-    st.dataframe(engines.display_sensitivities(found.sensitivities), hide_index=True)
+    table = engines.display_sensitivities(found.sensitivities, found.rows[found.rows["engine"] == FLOOR])
+    aligned = {name: st.column_config.Column(alignment="right") for name in table.columns[2:]}
+    st.dataframe(table, hide_index=True, column_config=aligned)
     st.caption(
-        "Slope of the least-squares line through the medians, in milliseconds, with its 95 % interval, which needs "
-        f"{SMALLEST_FOR_SLOPE} samples at each setting. TPOT is the decode time per decode step."
+        "Per step: slope of the least-squares line through the medians, with its 95 % interval, which needs "
+        f"{SMALLEST_FOR_SLOPE} samples at each setting. × eager and × floor: at the knob's largest value. "
+        "TPOT is the decode time per decode step."
     )
     if found.published:
         st.caption(f"*{published.PUBLISHED}*: {published.published_source()}")
@@ -104,15 +129,17 @@ def _under_way(experiment: str) -> None:
 
     known = {run["id"] for run in unfinished()}
 
-    @st.fragment(run_every=_LIVE_S if known else None)
+    @fragment(run_every=_LIVE_S if known else None)
     def follow() -> None:
         now = unfinished()
         if {run["id"] for run in now} != known:
             st.rerun()
         for run in sorted(now, key=lambda each: each["created_at"]):
             planned = run["planned_samples"] or 1
-            text = f"{run['title']}: {run['phase'] or run['state']}, {run['num_samples']} of {planned} samples"
-            st.progress(min(run["num_samples"] / planned, 1.0), text)
+            most = "at most " if run["open_ended"] else ""
+            done = f"{run['num_samples']:,} of {most}{counted(planned, 'sample')}"
+            text = f"{run['title']}: {run['phase'] or run['state']}, {done}"
+            st.progress(min(run["num_samples"] / planned, 1.0), plain(text))
 
     if known:
         follow()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import streamlit as st
 
 from pages.parts.state import service
+from pages.parts.text import plain
 from profcore.errors import UserError
 
 _KNOWN = "imported"
@@ -24,7 +25,7 @@ def show() -> None:
             if uploaded.file_id not in known:
                 known[uploaded.file_id] = _import(uploaded.getvalue(), uploaded.name)
             taken, text = known[uploaded.file_id]
-            (st.success if taken else st.error)(text)
+            (st.success if taken else st.error)(plain(text))
 
 
 def _import(data: bytes, name: str) -> tuple[bool, str]:

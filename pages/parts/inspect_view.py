@@ -9,7 +9,8 @@ import streamlit as st
 from pages.parts import bar, controls, figure_view
 from pages.parts.pressed import pressed
 from pages.parts.run_parts import waiting
-from pages.parts.state import service
+from pages.parts.state import fragment, service
+from pages.parts.text import plain, say_error
 from profcore import charts
 from profcore.errors import UserError
 from profcore.experiments.knobs import CATALOGUE, parse_values
@@ -22,6 +23,7 @@ from profcore.service.questions import inspection_key
 from profcore.service.words import environment_line
 from profcore.spec.queries import DEFAULT_PROMPT, Picture
 from profcore.spec.stages import State
+from profcore.spec.text import counted
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -48,34 +50,43 @@ def _tool(name: str) -> None:
             target = bar.target()
             arguments = _arguments(name)
         except UserError as error:
-            st.error(str(error))
+            say_error(error)
             return
         key = inspection_key(target, arguments)
         found = service().questions.inspection(key)
         under_way = found is not None and found["state"] in ("queued", "working")
-        if pressed(
+        look = pressed(
             "Look again" if found and not under_way else "Look",
             f"look-{name}",
             type="primary",
             icon=":material/search:",
             width="stretch",
             disabled=under_way,
-        ):
+        )
+        if look or (found is None and INSPECTORS[name].cheap and _first_time(key)):
             try:
                 service().questions.ask_inspection(target, arguments)
             except UserError as error:
-                st.error(str(error))
+                say_error(error)
             else:
                 st.rerun()
     with right:
         if found is None:
-            st.info(f"Press **Look**: the tool looks at **{target.model}** on **{target.device}**.")
+            st.info(f"Press **Look**: the tool looks at **{plain(target.model)}** on **{plain(target.device)}**.")
         elif under_way:
-            st.fragment(run_every=_POLL_S)(_follow)(key)
+            fragment(run_every=_POLL_S)(_follow)(key)
         elif found["state"] == "failed":
-            st.error(f"This inspection failed: {found['text']}")
+            st.error(f"This inspection failed: {plain(found['text'])}")
         else:
             _draw(name, found["result"])
+
+
+def _first_time(key: str) -> bool:
+    """Whether this session has not asked so yet: what is asked unasked is asked once, however it ends."""
+    asked: set[str] = st.session_state.setdefault("looked-by-itself", set())
+    known = key in asked
+    asked.add(key)
+    return not known
 
 
 def _arguments(name: str) -> dict[str, Any]:
@@ -101,7 +112,8 @@ def _arguments(name: str) -> dict[str, Any]:
     if name == "check":
         arguments["knobs"] = st.toggle("Turn every knob under each engine", key="check-knobs", help="Takes longer.")
         expected = st.text_input("File of expected outputs", key="check-expected", placeholder="expected.safetensors")
-        arguments["expected"] = expected.strip() or None
+        # Absolute, since the worker that reads it stands elsewhere.
+        arguments["expected"] = str(service().roots.path(expected.strip()).absolute()) if expected.strip() else None
     return arguments
 
 
@@ -110,12 +122,12 @@ def _follow(key: str) -> None:
     if found is None or found["state"] in ("done", "failed"):
         st.rerun()
         return
-    st.info(waiting(key) if found["state"] == "queued" else f"{found['text']}…", icon=":material/hourglass_top:")
+    st.info(waiting(key) if found["state"] == "queued" else f"{plain(found['text'])}…", icon=":material/hourglass_top:")
 
 
 def _draw(name: str, found: dict[str, Any]) -> None:
-    st.caption(environment_line(found["environment"], State.DONE))
-    said = lines(name, found)
+    st.caption(plain(environment_line(found["environment"], State.DONE)))
+    said = [plain(line) for line in lines(name, found)]
     if not found.get("passed", True):
         st.error(said[0])
     elif "passed" in found:
@@ -128,10 +140,10 @@ def _draw(name: str, found: dict[str, Any]) -> None:
     for title, table in tables(name, found).items():
         if name == "flow":
             # A stage is opened when it is wanted: there are hundreds of modules.
-            with st.expander(f"{title}: {len(table):,} module calls"):
+            with st.expander(f"{plain(title)}: {counted(len(table), 'module call')}"):
                 st.dataframe(table, hide_index=True)
         else:
-            st.subheader(title)
+            st.subheader(plain(title))
             st.dataframe(table, hide_index=True)
 
 

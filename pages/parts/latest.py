@@ -1,12 +1,14 @@
-"""The latest runs of all knobs, and taking in a result file."""
+"""The latest runs of all knobs, which open on a click, and taking in a result file."""
 
 from __future__ import annotations
+
+from typing import Any
 
 import pandas as pd
 import streamlit as st
 
-from pages.parts import import_view
-from pages.parts.state import service
+from pages.parts import import_view, leads
+from pages.parts.state import fragment, service
 from profcore.experiments.motivation import experiment_title
 
 _SHOWN = 12
@@ -19,7 +21,7 @@ def show() -> None:
     import_view.show()
 
 
-@st.fragment(run_every=2.0)
+@fragment(run_every=2.0)
 def _table() -> None:
     runs = service().runs().head(_SHOWN)
     if runs.empty:
@@ -36,4 +38,22 @@ def _table() -> None:
         }
         for run in runs.to_dict("records")
     ]
-    st.dataframe(pd.DataFrame(rows), hide_index=True)
+    # A table of other runs is another table: a choice in the old one would open the wrong run.
+    event: Any = st.dataframe(
+        pd.DataFrame(rows),
+        hide_index=True,
+        on_select="rerun",
+        selection_mode=["single-row", "single-cell"],
+        key=f"latest-{hash(tuple(runs['id']))}",
+        alt="The latest runs; choosing one opens it",
+    )
+    st.caption("Click a run to open it.")
+    chosen = [*event.selection.rows, *(row for row, _ in event.selection.cells)]
+    if chosen:
+        _open(runs.iloc[chosen[0]])
+
+
+def _open(run: pd.Series) -> None:
+    """Go to the page that shows a run."""
+    page, query = leads.lead(run["experiment"], run["id"])
+    st.switch_page(page, query_params=query)

@@ -6,11 +6,15 @@ from typing import TYPE_CHECKING, Any
 
 import streamlit as st
 
-from pages.parts import bar, data_set_controls
+from pages.parts import bar, data_set_controls, how_often
+from pages.parts.controls import busy_notes
 from pages.parts.pressed import pressed
 from pages.parts.state import service
+from pages.parts.text import plain, say_error
 from profcore.errors import UserError
 from profcore.experiments.knobs import CATALOGUE, MAX_GRID, parse_values
+from profcore.experiments.motivation import may_be_open_ended
+from profcore.spec.text import counted
 
 if TYPE_CHECKING:
     from profcore.data_sets import DataSet
@@ -20,20 +24,14 @@ if TYPE_CHECKING:
 
 def choose(experiment: Motivation, config: MolmoConfig) -> None:
     """Draw an experiment's controls, ending in Run."""
-    data_set = data_set_controls.choose(drawn=experiment.queries or 100)
+    data_set = data_set_controls.choose_or_upload(drawn=experiment.queries or 100)
     run = st.container()
     options: dict[str, Any] = {"clock": bar.clock()}
     problem = ""
     with st.expander("Lengths and repeats"):
         derived = experiment.name == "flops_vs_latency"
         if not derived:
-            options["num_samples"] = st.slider(
-                "Samples of each picture at each setting",
-                1,
-                50,
-                experiment.num_samples,
-                key=f"repeat-{experiment.name}",
-            )
+            options |= _how_often(experiment)
         if experiment.name == "vision_tokens_vs_latency" or derived:
             options["max_grid"] = st.slider("Widest grid 1×N", 1, MAX_GRID, MAX_GRID, key="widest")
         if experiment.name != "component_profiling":
@@ -60,12 +58,34 @@ def choose(experiment: Motivation, config: MolmoConfig) -> None:
         options["warmup"] = st.slider("Warm-up inferences per setting", 0, 5, 1, key="warmup-pictures")
         options["seed"] = int(st.number_input("Seed of the visiting order", 0, 2**31, 0, key="seed-pictures"))
     with run:
+        # How many inferences it will be is known once the pictures have been looked at.
+        if note := service().space_note([]):
+            st.warning(plain(note))
+        if not bar.problem():
+            busy_notes()
         if problem:
-            st.error(problem)
-        if pressed(
-            "Run", "run-pictures", type="primary", icon=":material/play_arrow:", width="stretch", disabled=bool(problem)
+            say_error(problem)
+        if (
+            pressed(
+                "Run",
+                "run-pictures",
+                type="primary",
+                icon=":material/play_arrow:",
+                width="stretch",
+                disabled=bool(problem) or data_set is None,
+            )
+            and data_set
         ):
             _start(experiment, data_set, options)
+
+
+def _how_often(experiment: Motivation) -> dict[str, Any]:
+    """Draw how often each picture is measured; as many as it takes only where pictures may have unequally many."""
+    label, key = "Samples of each picture at each setting", f"repeat-{experiment.name}"
+    if not may_be_open_ended(experiment.name):
+        return {"num_samples": st.slider(label, 1, 50, experiment.num_samples, key=key)}
+    often = how_often.choose(label, 50, experiment.num_samples, key)
+    return {"num_samples": often.num_samples, "until": often.until}
 
 
 def _start(experiment: Motivation, data_set: DataSet, options: dict[str, Any]) -> None:
@@ -73,10 +93,10 @@ def _start(experiment: Motivation, data_set: DataSet, options: dict[str, Any]) -
         with st.spinner("Looking at the pictures…"):
             run_ids, queries = service().start_motivation(bar.target(), experiment.name, data_set, **options)
     except UserError as error:
-        st.error(str(error))
+        say_error(error)
         return
     if experiment.name != "flops_vs_latency":
         st.session_state["run"] = run_ids[0]
     skipped = f", {len(queries.skipped)} skipped" if queries.skipped else ""
     number = len(queries.queries)
-    st.success(f"{queries.name}: {number} question{'' if number == 1 else 's'}{skipped}.")
+    st.success(f"{plain(queries.name)}: {counted(number, 'question')}{skipped}.")

@@ -7,19 +7,24 @@ from typing import TYPE_CHECKING
 import pandas as pd
 import streamlit as st
 
-from pages.parts import figure_view, run_parts
-from pages.parts.state import service
+from pages.parts import address, figure_view, flags_view, gallery_view, run_parts, tables
+from pages.parts.state import fragment, service
+from pages.parts.text import plain
 from profcore import charts
 from profcore.comparisons.flops_latency import correlations, display_correlations, pool_alike
 from profcore.experiments.motivation import FLOPS_SOURCES, MOTIVATION, Motivation
+from profcore.export.captions import of_figure, provenance, several_sources
+from profcore.export.run_figures import ORDER
 from profcore.results.base import tell_apart
 from profcore.results.pictures import distribution_line, load_picture_result
 from profcore.results.tables import display_points
 from profcore.service.words import environment_line
 from profcore.spec.stages import TTFT_STAGES, Stage
-from profcore.stats import SMALLEST_FOR_CORRELATION, SMALLEST_FOR_MEDIAN
+from profcore.spec.text import counted
+from profcore.stats import END_TO_END, METRIC_LABELS, PREPROCESSING, SMALLEST_FOR_CORRELATION, SMALLEST_FOR_MEDIAN
 
 if TYPE_CHECKING:
+    from profcore.export.captions import Source
     from profcore.results.pictures import PictureResult
 
 _TTFT = (*(stage.column for stage in TTFT_STAGES), "ttft_ms")
@@ -36,7 +41,7 @@ def show(experiment: Motivation) -> None:
     if result is None or run_id is None:
         return
     if not result.state.ended:
-        st.fragment(run_every=run_parts.LIVE_S)(_follow)(run_id)
+        fragment(run_every=run_parts.LIVE_S)(_follow)(run_id)
         return
     _draw(result)
     run_parts.downloads(result)
@@ -45,7 +50,8 @@ def show(experiment: Motivation) -> None:
 
 
 def _follow(run_id: str) -> None:
-    result = load_picture_result(service().store, run_id)
+    store = service().store
+    result = run_parts.followed((run_id, "pictures"), lambda: load_picture_result(store, run_id))
     if result is None or result.state.ended:
         st.rerun()
     else:
@@ -53,22 +59,23 @@ def _follow(run_id: str) -> None:
 
 
 def _draw(result: PictureResult) -> None:
-    st.caption(environment_line(result.run["environment"], result.state))
+    st.caption(plain(environment_line(result.run["environment"], result.state)))
     for note in result.notes:
-        st.caption(f":material/info: {note}")
+        st.caption(f":material/info: {plain(note)}")
     run_parts.progress(result)
     if not result.points.empty:
         _charts(result)
-        for caution in result.cautions:
-            st.caption(f":material/warning: {caution.text}")
+        flags_view.show(result)
     elif not result.state.ended:
         st.caption("The first point appears with the first sample.")
+    for caution in result.cautions:
+        st.caption(f":material/warning: {plain(caution.text)}")
     _skipped(result)
     _tables(result)
 
 
 def _charts(result: PictureResult) -> None:
-    name, points = result.experiment.name, result.points
+    name, points, source = result.experiment.name, result.points, provenance(result)
     file = result.experiment.file.removesuffix(".json")
     if name == "latency_distribution":
         _distribution(result, file)
@@ -76,53 +83,62 @@ def _charts(result: PictureResult) -> None:
         left, right = st.columns(2)
         with left:
             if result.parameters:
-                figure_view.draw(charts.parameter_bars(result.parameters), f"{file}_parameters", "parameters")
+                figure_view.draw(
+                    charts.parameter_bars(result.parameters), f"{file}_parameters", "parameters", source=source
+                )
                 total, active = (sum(getattr(each, key) for each in result.parameters) for key in ("total", "active"))
                 st.caption(f"{total / 1e9:,.2f} billion parameters, of which one token uses {active / 1e9:,.2f}.")
             else:
                 st.info("This file says nothing of the model, so its parameters are not known.")
         with right:
-            figure_view.draw(charts.component_bars(points), f"{file}_latency", "components")
+            figure_view.draw(charts.component_bars(points), f"{file}_latency", "components", source=source)
             st.caption(
-                "Data processing is the host's: crops, their resizing and the tokens, before the clock of an inference "
-                "starts. Reading the picture from its file is not in it."
+                "Host preprocessing: crops, their resizing and the tokens, before the clock of an inference starts. "
+                "Reading the picture from its file is not in it."
             )
     elif name == "vision_tokens_vs_latency":
-        figure_view.draw(charts.over_tokens(points, "num_vision_tokens", _TTFT), file, "tokens")
+        figure_view.draw(charts.over_tokens(points, "num_vision_tokens", _TTFT), file, "tokens", source=source)
         st.caption(
             "A point is one picture at one grid; lines join the medians of the pictures with equal tokens, with their "
             f"95 % interval from {SMALLEST_FOR_MEDIAN} pictures on."
         )
     elif name == "language_tokens_vs_latency":
-        log = st.toggle("Log scale", value=True, key="log-pictures")
+        log = st.toggle("Log scale", value=True, key="log-pictures", bind="query-params")
         metrics = [Stage.LLM_DECODE.column, "total_ms"]
-        figure_view.draw(charts.over_tokens(points, "num_output_tokens", metrics, log), file, "tokens")
+        figure_view.draw(charts.over_tokens(points, "num_output_tokens", metrics, log), file, "tokens", source=source)
         ended = "Answers end at the end-of-text token" if result.stops_at_eos else "Answers do not stop at end of text"
         st.caption(f"{ended}. A point is one picture; lines join the medians.")
     else:
-        _flops(points, file)
+        _flops(points, file, source)
 
 
 def _distribution(result: PictureResult, file: str) -> None:
-    metrics = {"Whole answer": "total_ms", "Time to first token": "ttft_ms", "Data processing": "processing_ms"}
-    present = [title for title, metric in metrics.items() if result.samples[metric].notna().any()]
-    chosen = st.segmented_control("Latency", present, default=present[0], required=True, key="distribution")
-    values = result.samples[metrics[chosen or present[0]]].to_numpy(dtype=float)
+    metrics = {"Whole answer": "total_ms", "Time to first token": "ttft_ms"}
+    metrics |= {METRIC_LABELS[metric]: metric for metric in (PREPROCESSING, END_TO_END)}
+    present = [
+        title for title, metric in metrics.items() if metric in result.samples and result.samples[metric].notna().any()
+    ]
+    chosen = st.segmented_control(
+        "Latency", present, default=present[0], required=True, key="distribution", bind="query-params"
+    )
+    values, source = result.samples[metrics[chosen or present[0]]].to_numpy(dtype=float), provenance(result)
     what = f"{chosen or present[0]} (ms)"
     left, right = st.columns(2)
     with left:
-        figure_view.draw(charts.histogram(values, what), f"{file}_histogram", "histogram")
+        figure_view.draw(charts.histogram(values, what), f"{file}_histogram", "histogram", source=source)
     with right:
-        figure_view.draw(charts.cumulative(values, what), f"{file}_cdf", "cdf")
+        figure_view.draw(charts.cumulative(values, what), f"{file}_cdf", "cdf", source=source)
     st.markdown(distribution_line(values))
-    pictures = result.points["picture"].nunique()
-    st.caption(f"{len(result.points):,} questions on {pictures:,} pictures, each tiled by the model's own rule.")
+    questions, pictures = len(result.points), result.points["picture"].nunique()
+    st.caption(
+        f"{counted(questions, 'question')} on {counted(pictures, 'picture')}, each tiled by the model's own rule."
+    )
 
 
 def _show_flops() -> None:
     """FLOPs against latency, derived from runs of experiments 3 and 4, or from a file of it."""
     runs = pd.concat([service().runs(name) for name in (*FLOPS_SOURCES, "flops_vs_latency")], ignore_index=True)
-    runs = runs[runs["num_samples"] > 0]
+    runs = run_parts.listed(runs[runs["num_samples"] > 0], address.several("runs"))
     if runs.empty:
         st.info("Nothing has been measured here yet. Press **Run**, which measures experiments 3 and 4.")
         return
@@ -130,31 +146,39 @@ def _show_flops() -> None:
         row["id"]: f"{MOTIVATION[row['experiment']].title}: {run_parts.run_name(row)}"
         for row in runs.to_dict("records")
     }
-    default = [latest for name in FLOPS_SOURCES if (latest := service().store.latest(name)) in names]
+    default = [latest for name in FLOPS_SOURCES if (latest := service().latest(name)) in names]
     names = tell_apart(names)
-    chosen = st.multiselect("Runs", list(names), default, format_func=lambda id: names[id], key="flops-runs")
+    given = [run_id for run_id in address.several("runs") if run_id in names]
+    address.settle("runs", "flops-runs", given or default)
+    choosing, linking = st.columns([5, 1], vertical_alignment="bottom")
+    chosen = choosing.multiselect("Runs", list(names), format_func=lambda id: names[id], key="flops-runs")
+    address.keep(runs=None if chosen == default else address.joined(chosen))
+    with linking:
+        address.offer_link(runs=address.joined(chosen))
     results = [found for run_id in chosen if (found := load_picture_result(service().store, run_id)) is not None]
     if not results:
         st.info("Choose a run above.")
         return
     for line in dict.fromkeys(environment_line(each.run["environment"], each.state) for each in results):
-        st.caption(line)
+        st.caption(plain(line))
     pools = pool_alike(results, names)
     if len(pools) > 1:
         st.info("These runs were not measured alike, or do not say so: each kind has its own points.")
     for place, pool in enumerate(pools):
         if len(pools) > 1:
-            st.markdown(f"**{pool.title}**")
+            st.markdown(f"**{plain(pool.title)}**")
         for difference in pool.differences:
-            st.caption(f":material/warning: {difference}.")
-        _flops(pool.points, "exp5_flops_vs_latency", f"flops-{place}")
+            st.caption(f":material/warning: {plain(difference)}.")
+        drawn = [each for each in results if each.run["id"] in pool.runs]
+        source = several_sources(drawn, "FLOPs against latency.", "Points: medians of a picture's samples.", names)
+        _flops(pool.points, "exp5_flops_vs_latency", source, f"flops-{place}")
     for result in results:
         for note in result.notes:
-            st.caption(f":material/info: {note}")
+            st.caption(f":material/info: {plain(note)}")
 
 
-def _flops(points: pd.DataFrame, file: str, key: str = "flops") -> None:
-    figure_view.draw(charts.flops_points(points), file, key)
+def _flops(points: pd.DataFrame, file: str, source: Source, key: str = "flops") -> None:
+    figure_view.draw(charts.flops_points(points), file, key, source=source)
     found = correlations(points)
     if found.empty:
         st.info("These runs say nothing of FLOPs or of the model's shape.")
@@ -177,13 +201,28 @@ def _skipped(result: PictureResult) -> None:
 
 
 def _tables(result: PictureResult) -> None:
-    pictures, environment = st.tabs(["Pictures", "Settings and environment"])
+    gallery, pictures, order, environment = st.tabs(
+        ["Pictures", "What each cost", "Samples in order", "Settings and environment"]
+    )
+    with gallery:
+        gallery_view.show(result)
     with pictures:
         if result.points.empty:
             st.caption("No samples.")
         else:
-            st.dataframe(display_points(result).head(_MOST_LISTED), hide_index=True)
+            tables.figures(display_points(result).head(_MOST_LISTED), "picture and setting")
             if len(result.points) > _MOST_LISTED:
                 st.caption(f"The first {_MOST_LISTED:,} of {len(result.points):,}; downloads have all.")
+    with order:
+        _order(result)
     with environment:
         run_parts.environment(result)
+
+
+def _order(result: PictureResult) -> None:
+    """The samples as they came, with what the card said of each."""
+    if result.samples.empty:
+        return
+    stack = charts.in_order(result.samples, result.settings)
+    figure_view.draw_stack(stack, ORDER, "order", of_figure(provenance(result), ORDER))
+    flags_view.explain_order(result)

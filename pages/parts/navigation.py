@@ -7,12 +7,38 @@ import streamlit as st
 from profcore.paths import REPOSITORY
 
 _BAR_DRAWN = "bar drawn"
+# What is chosen stands out by its ground and its line. Written in the primary colour too, as Streamlit has it, it would
+# be too faint on a dark ground, since the same colour is the ground of white letters on buttons.
+_CHOSEN_IS_READ = """<style>
+button[data-selected=true], button[data-selected=true] *, [role=tab][aria-selected=true],
+[role=tab][aria-selected=true] *, [data-testid="stSliderThumbValue"], [data-testid="stSliderThumbValue"] * {
+    color: inherit !important;
+}
+</style>"""
+# Streamlit's own sign that a page is being drawn holds a button that stops the drawing: whoever reads "Stop" there
+# takes it for the run's. No option hides it; what says that the connection is lost stays.
+_NO_OTHER_STOP = """<style>
+[data-testid="stStatusWidget"]:has([data-testid="stStatusWidgetRunningIcon"]) { display: none; }
+</style>"""
 
 
 def navigate() -> st.Page:
     """Set up the menu and give the page that was asked for."""
     # An icon by name would be fetched from a host outside, and so would a page's own without this one.
-    st.set_page_config(page_title="profcore", page_icon=str(REPOSITORY / "data" / "icon.png"), layout="wide")
+    st.set_page_config(page_icon=str(REPOSITORY / "data" / "icon.png"), layout="wide")
+    page = _menu()
+    name_tab(page.title)
+    st.html(_NO_OTHER_STOP + _CHOSEN_IS_READ)
+    return page
+
+
+def name_tab(*words: str) -> None:
+    """Name the browser's tab after what the page shows, the most telling first."""
+    st.set_page_config(page_title=" · ".join((*words, "profcore")))
+
+
+def _menu() -> st.Page:
+    """The pages in the order of the menu, and the one that was asked for."""
     return st.navigation(
         {
             "": [st.Page("pages/home.py", title="Home", icon=":material/home:", default=True)],
@@ -28,11 +54,17 @@ def navigate() -> st.Page:
             ],
             "Explain": [
                 st.Page("pages/engines.py", title="Engines side by side", icon=":material/compare_arrows:"),
+                st.Page("pages/roofline.py", title="Roofline", icon=":material/roofing:"),
                 st.Page("pages/inspect.py", title="Inspect", icon=":material/biotech:"),
                 st.Page("pages/why.py", title="Why this long?", icon=":material/search_insights:"),
             ],
-            "Results": [st.Page("pages/runs.py", title="Runs", icon=":material/database:")],
-        }
+            "Results": [
+                st.Page("pages/runs.py", title="Runs", icon=":material/database:"),
+                st.Page("pages/sql.py", title="SQL", icon=":material/terminal:"),
+            ],
+        },
+        # Every page is in view at once: a menu that hides some is read as all there is.
+        expanded=True,
     )
 
 

@@ -2,69 +2,96 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 import pandas as pd
 import streamlit as st
 
-from pages.parts.state import service
+from pages.parts import address, hand_over
+from pages.parts.state import fragment, service
+from pages.parts.text import plain, say_error
 from profcore.errors import UserError
 from profcore.export.archive import load_run
 from profcore.results.base import tell_apart
+from profcore.results.described import describe_run
+from profcore.service.words import about, rough_duration
 from profcore.spec.stages import State
+from profcore.spec.text import brief, counted
+from profcore.worker.limits import no_sign_limit
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from profcore.results.base import MeasuredRun
 
+Value = TypeVar("Value")
+
 LIVE_S = 0.5
+# A look that has waited so long for news shows what the last one did; the next is half a second away.
+_WAITS_S = 0.1
 _IDLE_S = 2.0
+_PROBLEM = "resume-problem"
 LATEST = "latest"
 
 
 def pick(experiment: str) -> str | None:
     """Draw the choice of run, the latest unless another is chosen; None where there is none, which is then said."""
-    runs = service().runs(experiment)
+    runs = listed(service().runs(experiment), address.several("run"))
     if runs.empty:
         st.info("Nothing has been measured here yet. Choose values on the left and press **Run**.")
         watch(experiment, None)
         return None
     names = tell_apart({row["id"]: run_name(row) for row in runs.to_dict("records")})
-    latest = service().store.latest(experiment)
+    latest = service().latest(experiment)
     if latest is None:
         return _pick_import(experiment, names)
     # Not bound to the link by Streamlit, which would write the name, and with it what may change.
-    if st.session_state.setdefault("run", st.query_params.get("run", LATEST)) not in names:
+    address.settle("run", "run", st.query_params.get("run", LATEST))
+    if st.session_state["run"] not in names:
         st.session_state["run"] = LATEST
     what = "Sample result" if runs.set_index("id").loc[latest, "source"] == "shipped" else "Latest"
-    chosen = st.selectbox(
+    choosing, linking = st.columns([5, 1], vertical_alignment="bottom")
+    chosen = choosing.selectbox(
         "Run",
         [LATEST, *names],
         format_func=lambda id: f"{what}: {names[latest]}" if id == LATEST else names[id],
         key="run",
     )
-    if chosen == LATEST:
-        st.query_params.pop("run", None)
-        return latest
-    st.query_params["run"] = chosen
-    return chosen
+    address.keep(run=None if chosen == LATEST else chosen)
+    shown = latest if chosen == LATEST else chosen
+    with linking:
+        address.offer_link(run=shown)
+    return shown
+
+
+def listed(runs: pd.DataFrame, asked: list[str]) -> pd.DataFrame:
+    """The runs that a choice offers: an archived one only where the address asks for it by its id."""
+    return runs[~runs["archived"] | runs["id"].isin(asked)]
 
 
 def _pick_import(experiment: str, names: dict[str, str]) -> str | None:
     """Draw the choice among imported runs alone, of which none is shown until it is chosen."""
-    if st.session_state.setdefault("run", st.query_params.get("run")) not in names:
+    address.settle("run", "run", st.query_params.get("run"))
+    if st.session_state["run"] not in names:
         st.session_state["run"] = None
     chosen = st.selectbox(
         "Run", list(names), format_func=lambda id: names[id], key="run", index=None, placeholder="Choose an import"
     )
     if chosen is None:
         st.info("Nothing was measured here yet: press **Run** on the left, or choose an imported run above.")
-        st.query_params.pop("run", None)
+        address.keep(run=None)
         watch(experiment, None)
         return None
-    st.query_params["run"] = chosen
+    address.keep(run=chosen)
+    address.offer_link()
     return chosen
+
+
+def shown(experiment: str) -> str | None:
+    """The run that `pick` will draw, for what stands above it; None where there is none."""
+    chosen = st.session_state.get("run") or st.query_params.get("run", LATEST)
+    ids = set(service().runs(experiment)["id"])
+    return chosen if chosen in ids else service().latest(experiment)
 
 
 def is_latest() -> bool:
@@ -75,42 +102,108 @@ def is_latest() -> bool:
 def watch(experiment: str, known: str | None) -> None:
     """Look out for a run later than the one shown, whoever starts it."""
 
-    @st.fragment(run_every=_IDLE_S)
+    @fragment(run_every=_IDLE_S)
     def look() -> None:
-        if service().store.latest(experiment) != known:
+        if service().latest(experiment) != known:
             st.rerun()
 
     look()
 
 
+def followed(key: tuple[str, ...], make: Callable[[], Value]) -> Value:
+    """What is shown of a run under way, worked out once for all who watch it, in no session of theirs."""
+    return service().shared.follow(key, make, LIVE_S, _WAITS_S)
+
+
 def progress(result: MeasuredRun) -> None:
-    """Say how far a run is, with a button that stops it; or how it ended, if not simply done."""
+    """Say how far a run is, with a button that stops it; or how it ended, if not simply done, and offer to go on."""
     state, reason = result.state, result.run["reason"]
     done, planned = len(result.samples), result.planned
     if state.ended:
         if state is State.FAILED:
-            st.error(f"This run failed: {reason}")
+            st.error(f"This run failed: {plain(reason)}")
         elif state is State.STOPPED:
-            st.warning(f"{reason or 'Stopped.'} {done} samples were taken.")
+            st.warning(
+                f"{plain(reason or 'Stopped.')} {counted(done, 'sample')} {'was' if done == 1 else 'were'} taken."
+            )
+        if state is not State.DONE and result.run["source"] == "measured":
+            _offer_to_resume(result.run["id"], planned - done, result.open_ended)
         return
     left, right = st.columns([5, 1], vertical_alignment="center")
-    position = service().jobs.position(result.run["id"])
-    if state is State.QUEUED:
-        text = result.run["phase"] or (f"Queued: {position} before this" if position else "Queued")
-    else:
-        remaining = result.remaining_s
-        about = "" if remaining is None else f" · about {_duration(remaining)} left"
-        text = f"{result.run['phase'] or 'Running'} · {done} of {planned} samples{about}"
-    left.progress(min(done / planned, 1.0) if planned else 0.0, text)
-    right.button("Stop", icon=":material/stop:", key="stop", on_click=_stop, args=(result.run["id"],), width="stretch")
+    left.progress(min(done / planned, 1.0) if planned else 0.0, plain(_how_far(result)))
+    with right:
+        stop_button(result.run["id"], "stop")
+    _say_no_sign(result.run["id"])
+
+
+def _how_far(result: MeasuredRun) -> str:
+    """How far a run under way is, in a line."""
+    run_id, phase = result.run["id"], result.run["phase"]
+    most = "at most " if result.open_ended else ""
+    count = f"{len(result.samples):,} of {most}{counted(result.planned, 'sample')}"
+    if service().is_stopping(run_id):
+        return f"Stopping… · {count}"
+    if result.state is State.QUEUED:
+        position = service().jobs.position(run_id)
+        return phase or (f"Queued: {position} before this" if position else "Queued")
+    remaining = result.remaining_s
+    left = "" if remaining is None else f" · {about(remaining)} left"
+    return f"{phase or 'Running'} · {count}{left}"
+
+
+def stop_button(run_id: str, key: str) -> None:
+    """A button that stops a run, which says so from the press on until the run has ended."""
+    stopping = service().is_stopping(run_id)
+    label = "Stopping…" if stopping else "Stop"
+    st.button(
+        label,
+        icon=":material/stop:",
+        key=key,
+        on_click=_stop,
+        args=(run_id,),
+        disabled=stopping,
+        width="stretch",
+        wrap=False,
+    )
+
+
+def _say_no_sign(run_id: str) -> None:
+    """Say that the worker gives no sign of life where that is so, and offer to end it."""
+    quiet = service().jobs.no_sign_s(run_id)
+    if quiet is None:
+        return
+    left, right = st.columns([5, 1], vertical_alignment="center")
+    left.warning(
+        f"The worker has given no sign for {rough_duration(quiet)}. After {rough_duration(no_sign_limit())} it is "
+        "ended, the setting marked, and the run goes on with the others."
+    )
+    right.button("End it", icon=":material/bolt:", key="end-worker", on_click=_end_worker, args=(run_id,))
+
+
+def _end_worker(run_id: str) -> None:
+    st.toast("Ending the worker." if service().jobs.give_up(run_id) else "The worker is not at this run any more.")
+
+
+def _offer_to_resume(run_id: str, missing: int, at_most: bool) -> None:
+    """A button by which a run goes on where it was."""
+    left = f", {'at most ' if at_most else ''}{counted(missing, 'sample')} to go" if missing > 0 else ""
+    st.button(f"Resume{plain(left)}", icon=":material/resume:", key="resume", on_click=_resume, args=(run_id,))
+    if problem := st.session_state.pop(_PROBLEM, ""):
+        say_error(problem)
+
+
+def _resume(run_id: str) -> None:
+    try:
+        service().resume(run_id)
+    except UserError as error:
+        st.session_state[_PROBLEM] = str(error)
 
 
 def _stop(run_id: str) -> None:
     try:
         service().stop(run_id)
-        st.toast("Stopping after the current step.")
     except UserError as error:
-        st.toast(str(error))
+        st.toast(plain(brief(str(error))))
 
 
 def waiting(question: str) -> str:
@@ -119,12 +212,22 @@ def waiting(question: str) -> str:
     return f"Queued: {before} before this, on the same device" if before else "Queued"
 
 
-def environment(result: MeasuredRun) -> None:
-    """Show what was asked for and what it was measured on, as it is stored."""
+def described(result: MeasuredRun) -> pd.DataFrame:
+    """What was asked for and what it was measured on, as `environment` draws it."""
+    return describe_run(result.run).map(plain)
+
+
+def environment(result: MeasuredRun, table: pd.DataFrame | None = None) -> None:
+    """Show what was asked for and what it was measured on.
+
+    Args:
+        result: Any run.
+        table: As `described` gives it, where that was worked out before.
+    """
     run = result.run
     created = pd.Timestamp(run["created_at"]).strftime("%Y-%m-%d %H:%M:%S UTC")
-    st.caption(f"Run {run['id']} · asked for {created} · {run['source']}")
-    st.json({"spec": run["spec"], "environment": run["environment"]}, expanded=1)
+    st.caption(f"Run {plain(run['id'])} · asked for {created} · {plain(run['source'])}")
+    st.table(described(result) if table is None else table, hide_index=True, hide_header=True, border="horizontal")
 
 
 def downloads(result: MeasuredRun) -> None:
@@ -156,6 +259,7 @@ def downloads(result: MeasuredRun) -> None:
         column.download_button(
             label, make, file, kind, key=f"get-{label}", icon=icon, on_click="ignore", width="stretch"
         )
+    hand_over.show([run_id], "run")
 
 
 def run_name(run: dict) -> str:
@@ -163,12 +267,3 @@ def run_name(run: dict) -> str:
     when = pd.Timestamp(run["created_at"]).strftime("%Y-%m-%d %H:%M:%S UTC")
     ending = f" · {run['state']}" if run["state"] in (State.STOPPED, State.FAILED) else ""
     return f"{when} · {run['title']}{ending}"
-
-
-def _duration(seconds: float) -> str:
-    whole = round(seconds)
-    if whole < 60:
-        return f"{whole} s"
-    if whole < 3600:
-        return f"{whole // 60} min {whole % 60} s"
-    return f"{whole // 3600} h {whole % 3600 // 60} min"

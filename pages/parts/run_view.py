@@ -2,35 +2,81 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+import threading
+from dataclasses import dataclass, field, replace
+from functools import partial
+from typing import TYPE_CHECKING, Any
 
+import pyarrow as pa
 import streamlit as st
 
-from pages.parts import figure_view, run_parts
-from pages.parts.state import service
+from pages.parts import (
+    address,
+    again,
+    baseline,
+    between_view,
+    end_to_end_view,
+    energy_view,
+    figure_view,
+    flags_view,
+    roofline_view,
+    run_parts,
+    tables,
+    why_button,
+)
+from pages.parts.state import fragment, service
+from pages.parts.text import plain
 from profcore import charts
+from profcore.charts.views import END_TO_END_VIEW, ENERGY, ORDER, ROOFLINE, sweep_views
+from profcore.export import run_figures
+from profcore.export.captions import of_figure, provenance
 from profcore.formats import zeros_note
 from profcore.results.sweep import Result, load_result
-from profcore.results.tables import display_samples, display_summary
+from profcore.results.tables import STATISTICS, display_samples, display_summary, enough_line
 from profcore.service.words import environment_line
 from profcore.spec.records import Ceilings
-from profcore.spec.stages import Stage
-from profcore.stats import SMALLEST_FOR_MEDIAN, SMALLEST_FOR_P95, SMALLEST_FOR_P99
+from profcore.spec.text import with_article
+from profcore.stats import FLAGS, SMALLEST_FOR_MEDIAN, SMALLEST_FOR_P95, SMALLEST_FOR_P99
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
     import altair as alt
+    import pandas as pd
 
+    from profcore.charts.views import View
     from profcore.experiments.knobs import Experiment
+    from profcore.export.captions import Provenance
+    from profcore.storage.read import Reader
 
-    Draw = Callable[[Result], list[alt.LayerChart]]
-    Views = dict[str, Draw]
+_MOST_LIVE_SAMPLES = 200
+# Sessions that draw at the same time take the interpreter from each other, and all from what sends; one after the
+# other each is done sooner.
+_TURN = threading.Lock()
+_FIRST = next(iter(STATISTICS))
+_FIGURES = {ENERGY: run_figures.ENERGY, ORDER: run_figures.ORDER}
+"""The views whose marks are no medians, and what their figures are called."""
+
+
+@dataclass(frozen=True)
+class _Drawing:
+    """A run and its charts; while it is under way also what serves all who watch.
+
+    That is the charts as Vega-Lite, the newest samples, the summary under each statistic that somebody chose, and what
+    it was measured on.
+    """
+
+    result: Result
+    charts: list[alt.LayerChart]
+    source: Provenance
+    specs: list[dict[str, Any]] | None = None
+    newest: pa.Table | None = None
+    summaries: dict[str, pa.Table] = field(default_factory=dict)
+    described: pd.DataFrame | None = None
 
 
 def show(
     experiment: Experiment,
-    views: Views,
     explained: Mapping[str, Callable[[Result], None]] | None = None,
     below: Callable[[Result], None] | None = None,
 ) -> None:
@@ -38,26 +84,36 @@ def show(
 
     Args:
         experiment: Whose page it is.
-        views: Names of charts, and what draws each from a result; several charts stand side by side.
         explained: What is said under the charts of a view, by its name, instead of what is said of floors.
         below: What stands below a run that has ended.
     """
     run_id = run_parts.pick(experiment.name)
     if run_id is None:
         return
+    views = sweep_views(experiment.knob)
     view = st.segmented_control(
         "Chart", list(views), default=next(iter(views)), required=True, key="view", bind="query-params", wrap=True
     )
     name = view or next(iter(views))
-    explain = (explained or {}).get(name)
+    own = {
+        ROOFLINE: roofline_view.explain,
+        END_TO_END_VIEW: end_to_end_view.explain,
+        ENERGY: energy_view.explain,
+        ORDER: flags_view.explain_order,
+    }
+    explain = {**own, **(explained or {})}.get(name)
     result = load_result(service().store, run_id)
     if result is None:
         return
+    drawn = baseline.laid_over(views[name], result)
     if not result.state.ended:
-        st.fragment(run_every=run_parts.LIVE_S)(_follow)(run_id, views[name], explain)
+        again.lead(result)
+        key = baseline.key(name, experiment.name)
+        fragment(run_every=run_parts.LIVE_S)(_follow)(run_id, key, drawn, explain)
         return
     # What has ended is drawn once: looking again and again would take time from a run that is being measured.
-    _draw(result, views[name], explain, clickable=True)
+    again.lead(result)
+    _draw(_drawing(result, drawn), explain, clickable=True)
     run_parts.downloads(result)
     if below:
         below(result)
@@ -65,101 +121,154 @@ def show(
         run_parts.watch(experiment.name, run_id)
 
 
-def prefill_and_decode(experiment: Experiment) -> Views:
-    """The charts of a knob that turns the language model: both its stages side by side, all stages, and the steps."""
-    return {
-        "Prefill and decode": lambda result: [
-            charts.panel(result.summary, experiment, Stage.LLM_PREFILL.column),
-            charts.panel(result.summary, experiment, Stage.LLM_DECODE.column),
-        ],
-        "All stages": lambda result: [charts.breakdown(result.summary, experiment, list(Stage), "total_ms")],
-        "Decode step by position": decode_steps,
-    }
-
-
-def which_blocks(result: Result) -> list[alt.LayerChart]:
-    """The chart of the blocks that each setting runs; none where a file does not say it."""
-    masks = result.settings["block_mask"].dropna().tolist()
-    return [charts.masks(masks)] if masks else []
-
-
-def decode_steps(result: Result) -> list[alt.LayerChart]:
-    """The chart of decode latency by position; none where the run has no decode steps."""
-    steps = service().store.decode_steps(result.run["id"])
-    return [] if steps.empty else [charts.decode_steps(steps, result.settings, result.experiment)]
-
-
-def _follow(run_id: str, draw: Draw, explain: Callable[[Result], None] | None) -> None:
+def _follow(run_id: str, name: str, view: View, explain: Callable[[Result], None] | None) -> None:
     """The part of the page that follows a run; on its end the whole page is drawn once more."""
-    result = load_result(service().store, run_id)
-    if result is None or result.state.ended:
+    store = service().store
+
+    def make() -> _Drawing | None:
+        result = load_result(store, run_id)
+        return None if result is None else _live(store, result, view)
+
+    drawing = run_parts.followed((run_id, "drawing", name), make)
+    if drawing is None or drawing.result.state.ended:
         st.rerun()
     else:
-        _draw(result, draw, explain)
+        with _TURN:
+            _draw(drawing, explain)
 
 
-def _draw(result: Result, draw: Draw, explain: Callable[[Result], None] | None = None, clickable: bool = False) -> None:
-    st.caption(environment_line(result.run["environment"], result.state))
+def _drawing(result: Result, view: View) -> _Drawing:
+    return _Drawing(result, _drawn(service().store, result, view), provenance(result))
+
+
+def _live(store: Reader, result: Result, view: View) -> _Drawing:
+    """A run under way; this is worked out in no session, of which nothing is known here."""
+    drawing = _Drawing(result, _drawn(store, result, view), provenance(result), described=run_parts.described(result))
+    if result.samples.empty:
+        return drawing
+    newest = pa.Table.from_pandas(display_samples(result, _MOST_LIVE_SAMPLES), preserve_index=False)
+    specs = [charts.vega_lite(chart) for chart in drawing.charts]
+    return replace(drawing, specs=specs, newest=newest, summaries={_FIRST: _summary_of(result, _FIRST)})
+
+
+def _drawn(store: Reader, result: Result, view: View) -> list[alt.LayerChart]:
+    return [] if result.summary.empty else view(result, partial(store.decode_steps, result.run["id"]))
+
+
+def _draw(drawing: _Drawing, explain: Callable[[Result], None] | None = None, clickable: bool = False) -> None:
+    result = drawing.result
     if note := zeros_note(int(result.run["details"].get("zeros", 0))):
-        st.caption(f":material/info: {note}")
+        st.caption(f":material/info: {plain(note)}")
     run_parts.progress(result)
     if not result.summary.empty:
-        _charts(draw(result), result, result.run["id"] if clickable and result.run["spec"] else None)
+        _charts(drawing, result.run["id"] if clickable and result.run["spec"] else None)
         if explain:
             explain(result)
         elif result.summary["floor_ms"].notna().any():
-            st.caption(_floor_line(result) + (" Click a bar to see why." if clickable else ""))
-        for caution in result.cautions:
-            st.caption(f":material/warning: {caution.text}")
+            st.caption(plain(_floor_line(result)) + (" Click a bar to see why." if clickable else ""))
+        if clickable and result.run["spec"] and any(map(charts.is_clickable, drawing.charts)):
+            why_button.show(result)
+        flags_view.show(result)
     elif not result.state.ended:
         st.caption("The first bar appears with the first sample.")
-    for reason, failed in result.settings.dropna(subset="failed").groupby("failed", sort=False):
-        st.warning(f"{'; '.join(failed['title'])}: {reason}")
-    _tables(result)
+    for caution in result.cautions:
+        st.caption(f":material/warning: {plain(caution.text)}")
+    _measured_on(result)
+    if result.state.ended:
+        between_view.show(result)
+    if result.settings["failed"].notna().any():
+        for reason, failed in result.settings.dropna(subset="failed").groupby("failed", sort=False):
+            st.warning(plain(f"{'; '.join(failed['title'])}: {reason}"))
+    _tables(drawing)
+
+
+def _measured_on(result: Result) -> None:
+    """What a run was measured on, folded away: the name of the run says the most of it."""
+    environment = result.run["environment"]
+    name = environment.get("device_name") or "…"
+    with st.container(horizontal=True):
+        with st.popover(f"Measured on {plain(name)}", icon=":material/memory:", type="tertiary", key="measured-on"):
+            st.caption(plain(environment_line(environment, result.state)))
+        if result.state.ended:
+            again.offer(result)
 
 
 def _floor_line(result: Result) -> str:
     """What the marks on the bars are."""
     known = Ceilings(**result.ceilings)
     return (
-        f"White marks: the physical floor, from the model's FLOPs and bytes at what a {known.device_name} was "
+        f"Floor: from the model's FLOPs and bytes at what {with_article(known.device_name)} was "
         f"measured to do ({known.matmul_tflop_s:,.3g} TFLOP/s in {known.dtype}, "
         f"{known.memory_gb_s:,.0f} GB/s)."
         + ("" if result.routing_counted else " Prefill's assumes an even router: this run did not count experts.")
     )
 
 
-def _charts(drawn: list[alt.LayerChart], result: Result, explained: str | None) -> None:
+def _charts(drawing: _Drawing, explained: str | None) -> None:
     """Draw charts side by side; where a run is given, a click on one of its bars leads to why it is so long."""
+    drawn, result = drawing.charts, drawing.result
+    source = baseline.noted(drawing.source, result)
     if not drawn:
         st.info("This run has no samples for this chart.")
         return
+    view = st.session_state["view"]
+    source = of_figure(source, _FIGURES.get(view, ""))
+    if isinstance(drawn, charts.Stack):
+        figure_view.draw_stack(drawn, f"{result.experiment.name}_{_FIGURES[view]}", "chart", source, drawing.specs)
+        return
     for place, (column, chart) in enumerate(zip(st.columns(len(drawn)), drawn, strict=True)):
-        name = f"{result.experiment.name}_{st.session_state['view'] or 'chart'}_{place + 1}".lower().replace(" ", "_")
+        name = f"{result.experiment.name}_{view or 'chart'}_{place + 1}".lower().replace(" ", "_")
         with column:
             if explained is None or not charts.is_clickable(chart):
-                figure_view.draw(chart, name, f"chart-{place}")
+                spec = drawing.specs[place] if drawing.specs else None
+                figure_view.draw(chart, name, f"chart-{place}", source=source, spec=spec)
                 continue
             # The run is in the key, so that no click on another run's chart is taken for one on this.
             key = f"chart-{place}-{explained}"
-            clicked = figure_view.draw(chart, name, key, charts.CLICK).get(charts.CLICK) or []
+            clicked = figure_view.draw(chart, name, key, charts.CLICK, source=source).get(charts.CLICK) or []
         if clicked:
-            st.switch_page("pages/why.py", query_params={"run": explained, "setting": str(clicked[0]["setting"])})
+            query = address.with_all(run=explained, setting=str(clicked[0]["setting"]))
+            st.switch_page("pages/why.py", query_params=query)
 
 
-def _tables(result: Result) -> None:
+def _tables(drawing: _Drawing) -> None:
+    result = drawing.result
     summary, samples, environment = st.tabs(["Summary", "Samples", "Settings and environment"])
     with summary:
         if not result.summary.empty:
-            st.dataframe(display_summary(result), hide_index=True)
-            st.caption(
-                f"Milliseconds. The interval is the median's at 95 % confidence and needs {SMALLEST_FOR_MEDIAN} "
-                f"samples; P95 needs {SMALLEST_FOR_P95} and P99 needs {SMALLEST_FOR_P99}."
-            )
+            _summary(drawing)
     with samples:
         if result.samples.empty:
             st.caption("No samples.")
         else:
-            st.dataframe(display_samples(result), hide_index=True)
+            _samples(drawing)
     with environment:
-        run_parts.environment(result)
+        run_parts.environment(result, drawing.described)
+
+
+def _summary(drawing: _Drawing) -> None:
+    """A row for each setting, with a switch for what is said of each latency."""
+    statistic = st.selectbox("Statistic", list(STATISTICS), key="statistic", width=240, bind="query-params")
+    if statistic not in drawing.summaries:
+        drawing.summaries[statistic] = _summary_of(drawing.result, statistic)
+    tables.figures(drawing.summaries[statistic], "setting")
+    st.caption(
+        f"Milliseconds, but for ×, GFLOP and GB. The interval is the median's at 95 % confidence and needs "
+        f"{SMALLEST_FOR_MEDIAN} samples; P95 needs {SMALLEST_FOR_P95} and P99 needs {SMALLEST_FOR_P99}."
+        + plain(enough_line(drawing.result))
+    )
+
+
+def _summary_of(result: Result, statistic: str) -> pa.Table:
+    return pa.Table.from_pandas(display_summary(result, statistic), preserve_index=False)
+
+
+def _samples(drawing: _Drawing) -> None:
+    """A row for each sample; the newest alone while more come, since all are sent to whoever watches each time."""
+    result, newest = drawing.result, drawing.newest
+    if newest is None:
+        tables.figures(display_samples(result), "setting", "outlier", *FLAGS.values())
+        return
+    tables.figures(newest, "setting", "outlier", *FLAGS.values())
+    if len(result.samples) > len(newest):
+        st.caption(f"The newest {len(newest)} of {len(result.samples):,} samples; all of them once the run has ended.")

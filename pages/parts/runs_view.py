@@ -1,4 +1,4 @@
-"""The table of all runs with its filters, and what can be done with those chosen."""
+"""The page of all runs: their table, and what can be done with those chosen in it."""
 
 from __future__ import annotations
 
@@ -7,14 +7,20 @@ from typing import Any
 import pandas as pd
 import streamlit as st
 
-from pages.parts import compare_view, import_view
+from pages.parts import address, compare_view, import_view, leads, marks_view, runs_table
+from pages.parts.marks_view import PROBLEM
+from pages.parts.pressed import pressed
+from pages.parts.run_parts import run_name
 from pages.parts.state import service
+from pages.parts.text import plain, say_error
 from profcore.errors import UserError
 from profcore.service.words import environment_line
+from profcore.spec.marks import parted
 from profcore.spec.stages import State
+from profcore.spec.text import counted
 
-_PROBLEM = "runs-problem"
-_VERSION = "runs-version"
+_MOST_NAMED = 10
+_ASKED = "asked to delete"
 
 
 def show() -> None:
@@ -24,82 +30,41 @@ def show() -> None:
         st.divider()
         # Before the table, which is to hold what is taken in now.
         import_view.show()
-    runs = service().run_table()
     with table:
-        _runs(runs)
+        _runs()
     with below:
-        _whole(runs)
+        _whole()
 
 
-def _runs(runs: pd.DataFrame) -> None:
-    if problem := st.session_state.pop(_PROBLEM, ""):
-        st.error(problem)
+def _runs() -> None:
+    if problem := st.session_state.pop(PROBLEM, ""):
+        say_error(problem)
+    runs, table = runs_table.all_runs()
     if runs.empty:
         st.info("Nothing has been measured or taken in yet.")
         return
-    shown = _filtered(runs)
-    chosen = _table(shown)
-    st.caption(f"{len(shown):,} of {len(runs):,} runs, {int(shown['num_samples'].sum()):,} samples.")
+    chosen = runs_table.show(runs, table)
     if len(chosen) == 1:
-        _run_actions(next(run for run in runs.to_dict("records") if run["id"] == chosen[0]))
+        _run_actions(runs[runs["id"] == chosen[0]].to_dict("records")[0], _known_tags(runs))
     elif len(chosen) > 1:
+        marks_view.edit_all(chosen)
         compare_view.show(chosen)
 
 
-def _filtered(runs: pd.DataFrame) -> pd.DataFrame:
-    """The runs that the filters let through."""
-    first, second, third, fourth, fifth = st.columns([2, 1.4, 1.4, 1.4, 2])
-    for column, field, label in (
-        (first, "title_of_experiment", "Experiment"),
-        (second, "source", "Source"),
-        (third, "state", "State"),
-        (fourth, "engine", "Engine"),
-    ):
-        options = sorted(set(runs[field].dropna()))
-        picked = column.multiselect(label, options, key=f"filter-{field}", placeholder="all")
-        if picked:
-            runs = runs[runs[field].isin(picked)]
-    text = fifth.text_input("Name, device or model holds", key="filter-text", bind="query-params").strip().lower()
-    if text:
-        runs = runs[runs["title"].str.lower().str.contains(text, regex=False)]
-    return runs
+def _known_tags(runs: pd.DataFrame) -> list[str]:
+    return [tag for tags in runs["tags"].unique() for tag in parted(tags)]
 
 
-def _table(runs: pd.DataFrame) -> list[str]:
-    """Draw the table; the ids of the rows chosen in it."""
-    frame = pd.DataFrame(
-        {
-            "When (UTC)": runs["created_at"].dt.strftime("%Y-%m-%d %H:%M:%S"),
-            "Experiment": runs["title_of_experiment"],
-            "Source": runs["source"],
-            "State": runs["state"],
-            "Samples": runs["num_samples"],
-            "Run": runs["title"],
-            "Dtype": runs["dtype"],
-            "Clock": runs["clock"],
-        }
-    )
-    # A table of other rows is another table: a choice in the old one would point at the wrong runs.
-    version = st.session_state.setdefault(_VERSION, 0)
-    key = f"runs-{version}-{hash(tuple(runs['id']))}"
-    event: Any = st.dataframe(
-        frame,
-        hide_index=True,
-        on_select="rerun",
-        selection_mode="multi-row",
-        key=key,
-        height=min(len(frame), 10) * 35 + 38,
-    )
-    return [runs["id"].iloc[row] for row in event.selection.rows]
-
-
-def _run_actions(run: dict[Any, Any]) -> None:
+def _run_actions(run: dict[Any, Any], known_tags: list[str]) -> None:
     """What can be done with one run."""
-    st.subheader(run["title"])
+    heading, linking = st.columns([5, 1], vertical_alignment="bottom")
+    heading.subheader(plain(run["title"]))
+    with linking:
+        address.offer_link()
     measured = service().store.run(run["id"])
     assert measured
-    st.caption(environment_line(measured["environment"], State(measured["state"])))
-    naming, saving, deleting = st.columns([3, 1.3, 1.3], vertical_alignment="bottom")
+    st.caption(plain(environment_line(measured["environment"], State(measured["state"]))))
+    naming, opening, saving, deleting = st.columns([3, 1, 1.5, 1], vertical_alignment="bottom")
     name = measured["name"] or ""
     naming.text_input(
         "Name",
@@ -109,6 +74,10 @@ def _run_actions(run: dict[Any, Any]) -> None:
         on_change=_rename,
         args=(run["id"],),
     )
+    file, query = leads.lead(run["experiment"], run["id"])
+    with opening:
+        # A link, since a button that changes the page leaves an entry of this one with the other's query to Back.
+        st.page_link(file, label="**Open this run**", icon=":material/open_in_full:", query_params=query)
     saving.download_button(
         "Download, with figures",
         lambda: service().downloads.run_zip(run["id"]),
@@ -118,38 +87,93 @@ def _run_actions(run: dict[Any, Any]) -> None:
         on_click="ignore",
         width="stretch",
     )
-    if deleting.button("Delete…", icon=":material/delete:", width="stretch", key="delete"):
+    # Kept in the session and not in the press, which is lost where the page happens to be drawn anew at that moment.
+    deleting.button(
+        "Delete…", icon=":material/delete:", width="stretch", key="delete", on_click=_ask, args=(run["id"],)
+    )
+    if st.session_state.get(_ASKED) == run["id"]:
         _confirm(run)
+    marks_view.edit(run, known_tags)
 
 
-@st.dialog("Delete this run?")
+def _ask(run_id: str) -> None:
+    st.session_state[_ASKED] = run_id
+
+
+def _answered() -> None:
+    st.session_state.pop(_ASKED, None)
+
+
+@st.dialog("Delete this run?", on_dismiss=_answered)
 def _confirm(run: dict[Any, Any]) -> None:
-    st.markdown(f"**{run['title_of_experiment']}**: {run['title']}, {run['num_samples']:,} samples.")
+    st.markdown(
+        f"**{plain(run['title_of_experiment'])}**: {plain(run['title'])}, {counted(run['num_samples'], 'sample')}."
+    )
     back = " Sample results can be brought back below the table." if run["source"] == "shipped" else ""
     st.markdown(f"Its samples and its spool are deleted and cannot be restored.{back}" if not back else back.strip())
     keep, delete = st.columns(2)
-    if keep.button("Keep it", width="stretch"):
+    if keep.button("Keep it", width="stretch", on_click=_answered):
         st.rerun()
-    if delete.button("Delete", type="primary", width="stretch", key="really-delete"):
+    if delete.button("Delete", type="primary", width="stretch", key="really-delete", on_click=_answered):
+        _remove([run["id"]])
+        st.rerun()
+
+
+@st.dialog("Delete all empty runs?")
+def _confirm_empty(run_ids: list[str]) -> None:
+    runs = service().runs().set_index("id").reindex(run_ids[:_MOST_NAMED])
+    st.markdown(f"{_counted(len(run_ids))} ended without a sample, such as these:")
+    st.markdown(
+        "\n".join(f"- {plain(run['title_of_experiment'])}: {plain(run_name(run))}" for run in runs.to_dict("records"))
+    )
+    st.markdown("They and their spools are deleted and cannot be restored or resumed.")
+    keep, delete = st.columns(2)
+    if keep.button("Keep them", width="stretch"):
+        st.rerun()
+    # By a callback, which is done before the page is drawn anew without this dialog.
+    if delete.button(
+        f"Delete {_counted(len(run_ids))}",
+        type="primary",
+        width="stretch",
+        key="really-delete-empty",
+        on_click=_remove,
+        args=(run_ids,),
+    ):
+        st.rerun()
+
+
+def _counted(number: int) -> str:
+    return f"{number:,} run{'' if number == 1 else 's'}"
+
+
+def _remove(run_ids: list[str]) -> None:
+    """Delete runs; the first that cannot be is said where the page is drawn anew, and keeps no other."""
+    for run_id in run_ids:
         try:
-            service().remove(run["id"])
+            service().remove(run_id)
         except UserError as error:
-            st.session_state[_PROBLEM] = str(error)
-        st.session_state[_VERSION] += 1
-        st.rerun()
+            st.session_state.setdefault(PROBLEM, str(error))
+    st.session_state[runs_table.VERSION] += 1
 
 
 def _rename(run_id: str) -> None:
     try:
         service().rename(run_id, st.session_state[f"name-{run_id}"])
     except UserError as error:
-        st.session_state[_PROBLEM] = str(error)
+        st.session_state[PROBLEM] = str(error)
 
 
-def _whole(runs: pd.DataFrame) -> None:
+def _restore() -> None:
+    try:
+        service().store.restore_shipped()
+    except UserError as error:
+        st.session_state[PROBLEM] = str(error)
+
+
+def _whole() -> None:
     """What can be done with all of them: download everything, bring sample results back."""
-    first, second, third = st.columns(3)
-    if not runs.empty:
+    first, second, third, fourth = st.columns(4)
+    if not service().runs().empty:
         _all_zip(first)
     second.download_button(
         "DuckDB snapshot",
@@ -161,12 +185,17 @@ def _whole(runs: pd.DataFrame) -> None:
         width="stretch",
         help="A copy of the whole database, made while it is in use.",
     )
+    empty = service().shared.get(("empty runs",), lambda: service().store.empty_runs())
+    with third:
+        label, icon = f"Delete empty runs… ({len(empty):,})", ":material/delete_sweep:"
+        if empty and pressed(label, "delete-empty", icon=icon, width="stretch"):
+            _confirm_empty(empty)
     if service().store.removed():
-        third.button(
+        fourth.button(
             "Bring sample results back",
             icon=":material/undo:",
             width="stretch",
-            on_click=service().store.restore_shipped,
+            on_click=_restore,
         )
 
 

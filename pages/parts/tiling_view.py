@@ -7,6 +7,7 @@ import io
 import streamlit as st
 
 from pages.parts import figure_view
+from pages.parts.text import say_error
 from profcore import charts
 from profcore.errors import UserError
 from profcore.images.pictures import PHOTOS, load_picture, open_picture
@@ -35,7 +36,7 @@ def show() -> None:
                 picture = load_picture(Picture("photo", name))
             tiles = tile(*picture.size, most)
         except UserError as error:
-            st.error(str(error))
+            say_error(error)
             return
         first, second, third, fourth = st.columns(4)
         first.metric("Grid", f"{tiles.grid[0]}×{tiles.grid[1]}")

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import streamlit as st
 
-from pages.parts import bar, figure_view
+from pages.parts import address, bar, figure_view
+from pages.parts.perfetto import open_in_perfetto
 from pages.parts.pressed import pressed
-from pages.parts.run_parts import run_name, waiting
-from pages.parts.state import service
+from pages.parts.run_parts import listed, run_name, waiting
+from pages.parts.state import fragment, service
+from pages.parts.tables import figures
+from pages.parts.text import plain, say_error
 from profcore import charts
 from profcore.errors import UserError
 from profcore.experiments.knobs import CATALOGUE
@@ -18,43 +21,53 @@ from profcore.results.tables import display_profile_kernels, display_profile_sta
 from profcore.service.words import environment_line
 from profcore.spec.runs import Target
 from profcore.spec.stages import State
+from profcore.spec.text import counted
+from profcore.stats.digits import written
 from profcore.worker.profiles import ProfileKey
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 _POLL_S = 0.5
 
 
 def choose() -> ProfileKey:
     """Draw the choice of run, setting and target; a page without any run says so and ends."""
-    runs = service().runs()
+    runs = listed(service().runs(), address.several("run"))
     # A picture of a data set is no setting that a profile pass knows.
-    runs = runs[(runs["num_samples"] > 0) & runs["spec"].notna() & runs["experiment"].isin(CATALOGUE)]
+    runs = runs[(runs["num_samples"] > 0) & runs["has_spec"] & runs["experiment"].isin(CATALOGUE)]
     if runs.empty:
         st.info("Nothing has been measured yet: begin with a knob, then click one of its bars.")
         st.stop()
     names = {row["id"]: f"{CATALOGUE[row['experiment']].title}: {run_name(row)}" for row in runs.to_dict("records")}
     # Not bound to the link by Streamlit, which would write the names, and with them what may change.
-    if st.session_state.setdefault("why-run", st.query_params.get("run")) not in names:
+    address.settle("run", "why-run", st.query_params.get("run"))
+    if st.session_state["why-run"] not in names:
         st.session_state["why-run"] = next(iter(names))
     run_id = st.selectbox("Run", list(names), format_func=lambda id: names[id], key="why-run")
     result = load_result(service().store, run_id)
     assert result
     titles = dict(zip(result.settings["setting"].tolist(), result.settings["title"].tolist(), strict=True))
     given = st.query_params.get("setting", "")
-    wanted = int(given) if given.isdecimal() else None
-    if st.session_state.setdefault("why-setting", wanted) not in titles:
+    address.settle("setting", "why-setting", int(given) if given.isdecimal() else None)
+    if st.session_state["why-setting"] not in titles:
         st.session_state["why-setting"] = next(iter(titles))
     setting = st.selectbox("Setting", list(titles), format_func=lambda index: titles[index], key="why-setting")
-    st.query_params["run"], st.query_params["setting"] = run_id, str(setting)
+    address.keep(run=run_id, setting=str(setting))
+    address.offer_link()
 
     own = Target(**result.run["spec"]["target"])
-    st.caption(environment_line(result.run["environment"], result.state))
+    st.caption(plain(environment_line(result.run["environment"], result.state)))
     devices = {device["id"]: device["name"] for device in service().jobs.devices()}
     here = devices.get(own.device) == result.run["environment"].get("device_name")
     key = ProfileKey(run_id, setting, own)
     if not here:
         # A sample result may come with its profile; else only what is here can be profiled.
         options = ["as the run was measured", "as the bar says"]
-        if service().questions.profile(key) is None or st.radio("Profile", options, key="why-where") == options[1]:
+        if (
+            service().questions.profile(key) is None
+            or st.radio("Profile", options, key="why-where", bind="query-params") == options[1]
+        ):
             key = ProfileKey(run_id, setting, _bar_target())
             st.caption("The run's own device is not on this machine, so a pass is made on what the bar says.")
     _start_button(key, possible=here or key.target != own)
@@ -65,7 +78,7 @@ def _bar_target() -> Target:
     try:
         return bar.target()
     except UserError as error:
-        st.error(str(error))
+        say_error(error)
         st.stop()
 
 
@@ -84,7 +97,7 @@ def _start_button(key: ProfileKey, possible: bool) -> None:
         try:
             service().questions.start_profile(key)
         except UserError as error:
-            st.error(str(error))
+            say_error(error)
         else:
             st.rerun()
 
@@ -95,11 +108,11 @@ def show(key: ProfileKey) -> None:
     if found is None:
         st.info("This setting has not been profiled yet. Press **Profile this setting**: it takes some seconds.")
     elif found["state"] == "failed":
-        st.error(f"The profile pass failed: {found['text']}")
+        st.error(f"The profile pass failed: {plain(found['text'])}")
     elif found["state"] == "done":
         _draw(key, found["result"])
     else:
-        st.fragment(run_every=_POLL_S)(_follow)(key)
+        fragment(run_every=_POLL_S)(_follow)(key)
 
 
 def _follow(key: ProfileKey) -> None:
@@ -107,40 +120,58 @@ def _follow(key: ProfileKey) -> None:
     if found is None or found["state"] in ("done", "failed"):
         st.rerun()
         return
-    st.info(waiting(key.name) if found["state"] == "queued" else f"{found['text']}…", icon=":material/hourglass_top:")
+    st.info(
+        waiting(key.name) if found["state"] == "queued" else f"{plain(found['text'])}…", icon=":material/hourglass_top:"
+    )
 
 
 def _draw(key: ProfileKey, profile: dict[str, Any]) -> None:
     show_verdict = st.warning if profile["launch_bound"] else st.success
-    show_verdict(profile["verdict"], icon=":material/bolt:")
+    show_verdict(plain(profile["verdict"]), icon=":material/bolt:")
     total = sum(stage["measured_ms"] for stage in profile["stages"])
     floor = sum(stage["floor_ms"] for stage in profile["stages"])
     first, second, third, fourth = st.columns(4)
     first.metric("GPU busy" if profile["on_gpu"] else "In operators", f"{profile['busy_share']:.0%}")
     kernels = sum(stage["kernels"] for stage in profile["stages"])
     second.metric("Kernels" if profile["on_gpu"] else "Operators", f"{kernels:,}")
-    third.metric("Measured (ms)", f"{total:,.1f}")
-    fourth.metric("Over the floor", f"{total / floor:,.1f}×")
+    third.metric("Measured (ms)", written(total))
+    fourth.metric("× floor", written(total / floor))
     figure_view.draw(charts.parts(profile), "time_by_part", "parts")
     st.caption(
         f"Time in {'kernels' if profile['on_gpu'] else 'operators'} by part, and the rest of what was measured "
-        "without the profiler, in which the device waits. The white mark is the stage's physical floor. "
-        + (f"Decode: {profile['steps']} steps." if profile["steps"] else "")
+        "without the profiler, in which the device waits. The mark across a bar is its stage's floor. "
+        + (f"Decode: {counted(profile['steps'], 'step')}." if profile["steps"] else "")
     )
-    stages, top, environment = st.tabs(["Stages", "Top kernels", "Environment"])
-    stages.dataframe(display_profile_stages(profile), hide_index=True)
-    top.dataframe(display_profile_kernels(profile), hide_index=True)
+    ran = "kernels" if profile["on_gpu"] else "operators"
+    stages, top, environment = st.tabs(["Stages", f"Top {ran}", "Environment"])
+    with stages:
+        figures(display_profile_stages(profile), "stage", "bound by")
+    with top:
+        figures(display_profile_kernels(profile), "stage", ran.removesuffix("s"))
     with environment:
-        st.caption(environment_line(profile["environment"], State.DONE))
+        st.caption(plain(environment_line(profile["environment"], State.DONE)))
         st.json({"setting": profile["setting"], "ceilings": profile["ceilings"]})
     trace = service().questions.profile_trace(key)
     if trace is not None:
-        st.download_button(
-            "Chrome trace",
-            trace.read_bytes,
-            trace.name,
-            "application/gzip",
-            icon=":material/download:",
-            on_click="ignore",
-            help="Opens in ui.perfetto.dev, as it is.",
-        )
+        _trace(trace, key.name)
+
+
+def _trace(trace: Path, title: str) -> None:
+    """Draw the two ways to a trace: as a file, and in a viewer."""
+    left, right, _ = st.columns([1, 1, 2])
+    left.download_button(
+        "Chrome trace",
+        trace.read_bytes,
+        trace.name,
+        "application/gzip",
+        icon=":material/download:",
+        on_click="ignore",
+        width="stretch",
+        help="Opens in ui.perfetto.dev, as it is.",
+    )
+    with right:
+        open_in_perfetto(trace, title)
+    st.caption(
+        "*Open in Perfetto* loads ui.perfetto.dev in a new tab and hands it the trace there: the trace stays in your "
+        "browser and is sent to no server."
+    )

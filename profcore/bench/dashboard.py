@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import statistics
 import tempfile
+import threading
 import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -19,6 +20,10 @@ if TYPE_CHECKING:
 
 
 _MILLION = 1_000_000
+_MANY_RUNS = 10_000
+_WATCHERS = 10
+_WATCHED_S = 10.0
+_LOOK_S, _WAITS_S = 0.5, 0.1
 _MANY_ROWS = 100_000
 
 
@@ -81,6 +86,87 @@ def page_data(target: Target, shelf: ModelShelf) -> list[Figure]:
         Figure("page-list", listed, "ms", "at most 100", "the list of those 200 runs"),
         Figure("page-huge", whole, "ms", "no target", "one run of 1,000,000 samples"),
     ]
+
+
+def run_list(target: Target, shelf: ModelShelf) -> list[Figure]:
+    """What the page of all runs asks, of very many: anew after each change, and again while nothing changes."""
+    from profcore.bench.synthetic import fill, multiply
+    from profcore.service.service import Service
+    from profcore.storage.store import Store
+
+    del target, shelf
+    with tempfile.TemporaryDirectory() as directory:
+        path = Path(directory) / "bench.duckdb"
+        with Store(path) as store:
+            fill(store, runs=80, samples=80 * 100)
+            multiply(store, _MANY_RUNS)
+        service = Service(path)
+        try:
+            run_id = service.runs()["id"].iloc[0]
+            again = _median_ms(service.runs)
+
+            def changed() -> None:
+                service.rename(run_id, "another name")
+                service.runs()
+
+            anew = _median_ms(changed)
+        finally:
+            service.close()
+    many = f"{_MANY_RUNS:,} runs and {_MANY_RUNS * 100:,} samples stored"
+    return [
+        Figure("runs-changed", anew, "ms", "at most 300", f"the list of all runs after a change, {many}"),
+        Figure("runs-again", again, "ms", "at most 300", "the same while nothing changes"),
+    ]
+
+
+def watching(target: Target, shelf: ModelShelf) -> list[Figure]:
+    """What a look at a growing run costs where several sessions watch it: data, charts and tables, but no Streamlit.
+
+    Each session looks twice a second; a sample comes every tenth of a second.
+    """
+    from profcore import charts
+    from profcore.bench.synthetic import fill
+    from profcore.charts.views import sweep_views
+    from profcore.results.sweep import load_result
+    from profcore.results.tables import display_samples, display_summary
+    from profcore.service.shared import Shared
+    from profcore.storage.store import Store
+
+    del target, shelf
+    taken: list[float] = []
+    with tempfile.TemporaryDirectory() as directory, Store(Path(directory) / "bench.duckdb") as store:
+        (run_id,) = fill(store, runs=1, samples=600, experiment="context_scaling")
+        shared = Shared(lambda: store.connection.changes)
+        end = time.monotonic() + _WATCHED_S
+
+        def draw() -> object:
+            result = load_result(store, run_id)
+            assert result
+            views = sweep_views(result.experiment.knob)
+            drawn = next(iter(views.values()))(result, lambda: store.decode_steps(run_id))
+            tables = display_summary(result), display_samples(result, newest=200)
+            return [charts.vega_lite(chart) for chart in drawn], tables
+
+        def watch() -> None:
+            while time.monotonic() < end:
+                begin = time.perf_counter()
+                shared.follow(run_id, draw, _LOOK_S, _WAITS_S)
+                taken.append((time.perf_counter() - begin) * 1e3)
+                time.sleep(_LOOK_S)
+
+        threads = [threading.Thread(target=watch) for _ in range(_WATCHERS)]
+        for thread in threads:
+            thread.start()
+            time.sleep(_LOOK_S / _WATCHERS)
+        while time.monotonic() < end:
+            with store.connection.transaction() as cursor:
+                cursor.execute("UPDATE runs SET phase = 'Measuring' WHERE id = ?", [run_id])
+            time.sleep(0.1)
+        for thread in threads:
+            thread.join()
+        shared.close()
+    how = f"95th percentile of {len(taken)} looks of {_WATCHERS} sessions at one growing run"
+    return [Figure("watch", statistics.quantiles(taken, n=20)[-1], "ms", "at most 500", how)]
 
 
 def take_in(target: Target, shelf: ModelShelf) -> list[Figure]:

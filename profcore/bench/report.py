@@ -10,11 +10,12 @@ from dataclasses import asdict
 from typing import TYPE_CHECKING
 
 from profcore.bench.base import Figure
-from profcore.bench.dashboard import figures, first_sample, page_data, take_in
+from profcore.bench.dashboard import figures, first_sample, page_data, run_list, take_in, watching
+from profcore.bench.generate import against_generate
 from profcore.bench.model import duty, load_time, memory, overhead, speed, suite
+from profcore.bench.truth import truth
 from profcore.errors import UserError
 from profcore.measure.environment import describe
-from profcore.measure.telemetry import Telemetry
 from profcore.spec.runs import Target
 from profcore.spec.stages import Clock
 from profcore.worker.shelf import ModelShelf
@@ -41,7 +42,7 @@ def run_benchmarks(target: Target, only: list[str] | None, as_json: bool) -> int
             except ImportError as error:
                 print(f"{name}: not run, {error.name} is not installed here.")
     loaded = shelf.get(target)
-    environment = describe(target, loaded, shelf.engine(target), Clock.EVENTS, Telemetry(loaded.model.device).driver)
+    environment = describe(target, loaded, shelf.engine(target), Clock.EVENTS)
     if as_json:
         rows = [asdict(figure) for figure in figures]
         print(json.dumps({"environment": environment.to_dict(), "figures": rows}, indent=2))
@@ -58,12 +59,16 @@ def run_benchmarks(target: Target, only: list[str] | None, as_json: bool) -> int
 BENCHMARKS: dict[str, Callable[[Target, ModelShelf], list[Figure]]] = {
     "load": load_time,
     "overhead": overhead,
+    "truth": truth,
+    "generate": against_generate,
     "duty": duty,
     "speed": speed,
     "suite": suite,
     "memory": memory,
     "first-sample": first_sample,
     "page": page_data,
+    "runs": run_list,
+    "watch": watching,
     "import": take_in,
     "figure": figures,
 }

@@ -40,6 +40,26 @@ def fill(store: Store, runs: int, samples: int, experiment: str | None = None) -
     return ids
 
 
+def multiply(store: Store, runs: int) -> None:
+    """Put copies of a store's runs beside them, a second apart, until there are at least so many."""
+    with store.connection.transaction() as cursor:
+        (known,) = cursor.execute("SELECT count(*) FROM runs").fetchall()[0]
+        cursor.execute(
+            "CREATE TEMP TABLE copied AS SELECT id AS old, id || '-' || n AS new, n FROM runs, range(1, ?) AS t(n)",
+            [-(-runs // known)],
+        )
+        for table in ("settings", "samples"):
+            cursor.execute(
+                f"INSERT INTO {table} BY NAME SELECT {table}.* REPLACE (new AS run_id) "
+                f"FROM {table} JOIN copied ON old = run_id"
+            )
+        cursor.execute(
+            "INSERT INTO runs BY NAME SELECT runs.* REPLACE (new AS id, created_at + to_seconds(n) AS created_at) "
+            "FROM runs JOIN copied ON old = id"
+        )
+        cursor.execute("DROP TABLE copied")
+
+
 def _add(store: Store, spec: RunSpec, samples: int) -> None:
     """Add a run with random samples."""
     environment = {"device_name": "made up", "model": spec.target.model, "weights": "random", "dtype": "float32"}

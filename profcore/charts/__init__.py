@@ -1,10 +1,12 @@
 """Frames to charts: the only place that knows colours and what is written on axes."""
 
-from profcore.charts.base import CLICK, STAGE_COLOURS, is_clickable
+from profcore.charts.base import CLICK, STAGE_COLOURS, Stack, is_clickable
 from profcore.charts.beside import beside
 from profcore.charts.blocks import importance, masks, quality
+from profcore.charts.energy import energy
 from profcore.charts.engines import engines
 from profcore.charts.inspection import pooling, routing
+from profcore.charts.order import in_order
 from profcore.charts.pictures import (
     component_bars,
     cumulative,
@@ -14,33 +16,49 @@ from profcore.charts.pictures import (
     parameter_bars,
 )
 from profcore.charts.profile import parts
+from profcore.charts.roofline import MOST_RUNS, roofline
+from profcore.charts.runs_beside import medians_over, ratios_over
 from profcore.charts.scaling import scaling
-from profcore.charts.sweep import breakdown, decode_steps, panel
+from profcore.charts.small import small
+from profcore.charts.sweep import breakdown, decode_steps, panel, stage_lines
 from profcore.charts.tiling import PAGE_WIDTH, bounds, tiling
+from profcore.charts.vega import vega_lite
+from profcore.charts.words import chart_words
 
 __all__ = [
     "CLICK",
+    "MOST_RUNS",
     "PAGE_WIDTH",
     "STAGE_COLOURS",
+    "Stack",
     "beside",
     "bounds",
     "breakdown",
+    "chart_words",
     "component_bars",
     "cumulative",
     "decode_steps",
+    "energy",
     "engines",
     "flops_points",
     "histogram",
     "importance",
+    "in_order",
     "is_clickable",
     "masks",
+    "medians_over",
     "over_tokens",
     "panel",
     "parameter_bars",
     "parts",
     "pooling",
     "quality",
+    "ratios_over",
+    "roofline",
     "routing",
     "scaling",
+    "small",
+    "stage_lines",
     "tiling",
+    "vega_lite",
 ]

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import altair as alt
 
-from profcore.charts.base import HEIGHT, SERIES_COLOURS
+from profcore.charts.base import HEIGHT, SERIES_COLOURS, with_words
 from profcore.charts.tokens import TokenAxes, circles, intervals, median_tooltip
 from profcore.stats import METRIC_LABELS
 
@@ -25,7 +25,7 @@ def beside(found: Beside, experiment: Experiment, metric: str, log: bool = False
         log: Logarithmic axes, on which straight lines are not drawn.
     """
     axes = TokenAxes(experiment.title, f"{METRIC_LABELS[metric]} (ms)", log)
-    medians = found.medians[found.medians["metric"] == metric]
+    medians = with_words(found.medians[found.medians["metric"] == metric])
     points = found.points[found.points["metric"] == metric]
     if log:
         medians, points = medians[medians["median"] > 0], points[points["value"] > 0]

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import altair as alt
 import pandas as pd
 
-from profcore.charts.base import HEIGHT, KEPT_COLOUR, LINE, SUM_COLOUR
+from profcore.charts.base import HEIGHT, INK, KEPT_COLOUR, LINE, SUM_COLOUR, with_words
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -30,17 +30,22 @@ def masks(given: Sequence[str]) -> alt.LayerChart:
         for row, mask in enumerate(given)
         for block, flag in enumerate(mask)
     ]
+    apart = alt.Scale(type="band", paddingInner=0.08)
     chart = (
         alt.Chart(pd.DataFrame(rows))
-        .mark_rect(stroke="white", strokeWidth=1)
+        .mark_rect()
         .encode(
-            x=alt.X("block:O", title="Transformer block", axis=alt.Axis(labelAngle=0, labelOverlap="greedy")),
-            y=alt.Y("row:O", title="Setting", axis=alt.Axis(labels=False, ticks=False)),
+            x=alt.X(
+                "block:O", title="Transformer block", scale=apart, axis=alt.Axis(labelAngle=0, labelOverlap="greedy")
+            ),
+            y=alt.Y("row:O", title="Setting", scale=apart, axis=alt.Axis(labels=False, ticks=False)),
             color=alt.Color(
                 "state:N",
                 scale=alt.Scale(domain=["runs", "skipped"], range=[SUM_COLOUR, KEPT_COLOUR]),
                 legend=alt.Legend(title=None, orient="top", symbolType="square"),
             ),
+            # What is skipped lets the ground through, which is calm on a light one and on a dark one.
+            opacity=alt.Opacity("state:N", scale=alt.Scale(domain=["runs", "skipped"], range=[1, 0.35]), legend=None),
             tooltip=[
                 alt.Tooltip("block:O", title="Block"),
                 alt.Tooltip("state:N", title="It"),
@@ -84,20 +89,19 @@ def quality(summary: pd.DataFrame, settings: pd.DataFrame, measure: str) -> alt.
     named = settings[["setting", "x", "label", "title", "kl", "accuracy"]]
     rows = totals.merge(named, on="setting").dropna(subset=[measure]).sort_values(["x", "setting"])
     # Settings of equally many blocks are told apart by their masks, and no line joins them.
-    rows = rows.assign(line=rows.groupby("x").cumcount())
+    rows = with_words(rows.assign(line=rows.groupby("x").cumcount()))
     titles = {"kl": "KL divergence from the full model (nats)", "accuracy": "VQA accuracy"}
     x = alt.X(f"{measure}:Q", title=titles[measure], axis=alt.Axis(format="%" if measure == "accuracy" else "~g"))
     y = alt.Y("median:Q", title="Total latency (ms)", scale=alt.Scale(zero=True))
     tooltip = [
         alt.Tooltip("title:N", title="Setting"),
         alt.Tooltip(f"{measure}:Q", title=titles[measure], format=",.5f"),
-        alt.Tooltip("median:Q", title="Median (ms)", format=",.3f"),
-        alt.Tooltip("low:Q", title="95 % interval from (ms)", format=",.3f"),
-        alt.Tooltip("high:Q", title="to (ms)", format=",.3f"),
+        alt.Tooltip("said_median:N", title="Median (ms)"),
+        alt.Tooltip("said_interval:N", title="95 % interval (ms)"),
         alt.Tooltip("n:Q", title="Samples"),
     ]
     base = alt.Chart(rows).encode(x=x, y=y, tooltip=tooltip)
     line = base.mark_line(color=LINE, strokeWidth=1.5).encode(order="x:Q", detail="line:N")
     points = base.mark_point(color=SUM_COLOUR, filled=True, size=60, opacity=1)
-    labels = base.mark_text(align="left", dx=7, dy=-6, color=LINE, lineBreak="|").encode(text="label:N")
+    labels = base.mark_text(align="left", dx=7, dy=-6, color=INK, lineBreak="|").encode(text="label:N")
     return alt.layer(line, points, labels).properties(height=HEIGHT)

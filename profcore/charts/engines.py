@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import altair as alt
 import pandas as pd
 
-from profcore.charts.base import DASHED, DECADES, ENGINE_COLOURS, HEIGHT
+from profcore.charts.base import DASHED, DECADES, ENGINE_COLOURS, HEIGHT, number_axis, with_words
 from profcore.stats import METRIC_LABELS
 
 if TYPE_CHECKING:
@@ -24,15 +24,14 @@ def engines(rows: pd.DataFrame, experiment: Experiment, metric: str, log: bool) 
         metric: A column of `stats.METRICS`.
         log: Logarithmic axes of latency.
     """
-    rows = rows[rows["metric"] == metric]
+    rows = with_words(rows[rows["metric"] == metric])
     if log:
         rows = rows[rows["median"] > 0]
     present = [name for name in ENGINE_COLOURS if name in set(rows["engine"])]
     unit = "ms per token" if metric == "tpot_ms" else "ms"
     scale = alt.Scale(type="log", nice=False, padding=12) if log else alt.Scale(zero=True)
     axis = alt.Axis(values=DECADES, format="~r") if log else alt.Axis()
-    steps = alt.Axis(tickMinStep=1, format="d")
-    x = alt.X("x:Q", title=experiment.axis, scale=alt.Scale(zero=False, nice=False, padding=12), axis=steps)
+    x = number_axis(experiment, rows["x"])
     title = f"{METRIC_LABELS[metric]} ({unit})"
     y = alt.Y("median:Q", title=title, scale=scale, axis=axis)
     colour = alt.Color(
@@ -51,10 +50,9 @@ def engines(rows: pd.DataFrame, experiment: Experiment, metric: str, log: bool) 
     tooltip = [
         alt.Tooltip("engine:N", title="Engine"),
         alt.Tooltip("x:Q", title=experiment.title),
-        alt.Tooltip("median:Q", title="Median (ms)", format=",.4f"),
-        alt.Tooltip("low:Q", title="95 % interval from (ms)", format=",.4f"),
-        alt.Tooltip("high:Q", title="to (ms)", format=",.4f"),
-        alt.Tooltip("n:Q", title="Samples"),
+        alt.Tooltip("said_median:N", title="Median (ms)"),
+        alt.Tooltip("said_interval:N", title="95 % interval (ms)"),
+        alt.Tooltip("said_n:N", title="Samples"),
     ]
     if rows["mask"].str.contains("01").any():
         tooltip.insert(2, alt.Tooltip("mask:N", title="Block mask"))

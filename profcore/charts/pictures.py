@@ -8,10 +8,21 @@ import altair as alt
 import numpy as np
 import pandas as pd
 
-from profcore.charts.base import COMPONENT_COLOURS, DECADES, ERROR, HEIGHT, LINE, STAGE_COLOURS, SUM_COLOUR
+from profcore.charts.base import (
+    COMPONENT_COLOURS,
+    DECADES,
+    DIGITS,
+    ERROR,
+    HEIGHT,
+    INK,
+    LINE,
+    STAGE_COLOURS,
+    SUM_COLOUR,
+    with_words,
+)
 from profcore.charts.tokens import TokenAxes, circles, intervals, median_tooltip
 from profcore.spec.stages import MODEL_STAGES, TTFT_STAGES, Stage
-from profcore.stats import METRIC_LABELS, SMALLEST_FOR_P95, SMALLEST_FOR_P99, median_interval, percentile
+from profcore.stats import METRIC_LABELS, PREPROCESSING, SMALLEST_FOR_P95, SMALLEST_FOR_P99, median_interval, percentile
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -48,8 +59,8 @@ def histogram(values: np.ndarray, what: str = "Latency (ms)") -> alt.LayerChart:
             y=alt.Y("samples:Q", title="Samples"),
             y2="ground:Q",
             tooltip=[
-                alt.Tooltip("start:Q", title="From (ms)", format=",.2f"),
-                alt.Tooltip("end:Q", title="to (ms)", format=",.2f"),
+                alt.Tooltip("start:Q", title="From (ms)", format=DIGITS),
+                alt.Tooltip("end:Q", title="to (ms)", format=DIGITS),
                 alt.Tooltip("samples:Q", title="Samples"),
             ],
         )
@@ -70,7 +81,7 @@ def cumulative(values: np.ndarray, what: str = "Latency (ms)") -> alt.LayerChart
             x=alt.X("latency:Q", title=what, scale=alt.Scale(zero=False)),
             y=alt.Y("share:Q", title="Share of samples", axis=alt.Axis(format="%"), scale=alt.Scale(domain=[0, 1])),
             tooltip=[
-                alt.Tooltip("latency:Q", title=what, format=",.2f"),
+                alt.Tooltip("latency:Q", title=what, format=DIGITS),
                 alt.Tooltip("share:Q", title="Share at most that long", format=".1%"),
             ],
         )
@@ -89,13 +100,13 @@ def _percentile_lines(values: np.ndarray, what: str) -> list[alt.Chart]:
         return []
     marks = pd.DataFrame(shown, columns=["name", "latency"])
     # One above the other, since high percentiles lie close together.
-    marks["place"] = 6 + 14 * marks.index
+    marks["place"] = 6 + 18 * marks.index
     x = alt.X("latency:Q", title=what)
-    tooltip = [alt.Tooltip("name:N", title="Percentile"), alt.Tooltip("latency:Q", title=what, format=",.2f")]
+    tooltip = [alt.Tooltip("name:N", title="Percentile"), alt.Tooltip("latency:Q", title=what, format=DIGITS)]
     rules = alt.Chart(marks).mark_rule(color=LINE, strokeWidth=2, strokeDash=[5, 4]).encode(x=x, tooltip=tooltip)
     labels = (
         alt.Chart(marks)
-        .mark_text(align="right", dx=-4, color=LINE, fontWeight="bold")
+        .mark_text(align="right", dx=-4, color=INK, fontWeight="bold")
         .encode(x=x, y=alt.Y("place:Q", scale=None, axis=None), text="name:N", tooltip=tooltip)
     )
     return [rules, labels]
@@ -140,23 +151,22 @@ def parameter_bars(parameters: Sequence[Parameters]) -> alt.LayerChart:
 
 
 def component_bars(points: pd.DataFrame) -> alt.LayerChart:
-    """Median latency of each component up to the first token, and of the data processing before, with intervals."""
-    names = {"processing_ms": "Data processing", **{stage.column: stage.label for stage in TTFT_STAGES}}
+    """Median latency of each component up to the first token, and of the preprocessing before, with intervals."""
+    names = {PREPROCESSING: METRIC_LABELS[PREPROCESSING], **{stage.column: stage.label for stage in TTFT_STAGES}}
     rows = []
     for column, name in names.items():
         if column in points and points[column].notna().any():
             found = median_interval(points[column].to_numpy(dtype=float))
             rows.append([name, found.value, found.low, found.high, found.n])
-    frame = pd.DataFrame(rows, columns=["component", "median", "low", "high", "n"])
-    colours = {"Data processing": STAGE_COLOURS[Stage.OTHER]} | {
+    frame = with_words(pd.DataFrame(rows, columns=["component", "median", "low", "high", "n"]))
+    colours = {METRIC_LABELS[PREPROCESSING]: STAGE_COLOURS[Stage.OTHER]} | {
         stage.label: STAGE_COLOURS[stage] for stage in TTFT_STAGES
     }
     y = alt.Y("component:N", sort=list(names.values()), title=None, axis=alt.Axis(labelLimit=160))
     tooltip = [
         alt.Tooltip("component:N", title="Component"),
-        alt.Tooltip("median:Q", title="Median (ms)", format=",.3f"),
-        alt.Tooltip("low:Q", title="95 % interval from (ms)", format=",.3f"),
-        alt.Tooltip("high:Q", title="to (ms)", format=",.3f"),
+        alt.Tooltip("said_median:N", title="Median (ms)"),
+        alt.Tooltip("said_interval:N", title="95 % interval (ms)"),
         alt.Tooltip("n:Q", title="Pictures and questions"),
     ]
     bars = (
@@ -227,7 +237,7 @@ def _medians(points: pd.DataFrame, column: str, metrics: Sequence[str]) -> pd.Da
             found = median_interval(group[metric].to_numpy(dtype=float))
             if found.n:
                 rows.append([x, METRIC_LABELS[metric], found.value, found.low, found.high, found.n])
-    return pd.DataFrame(rows, columns=["x", "name", "median", "low", "high", "n"])
+    return with_words(pd.DataFrame(rows, columns=["x", "name", "median", "low", "high", "n"]))
 
 
 def _long(points: pd.DataFrame, column: str, metrics: Sequence[str]) -> pd.DataFrame:
@@ -280,8 +290,8 @@ def flops_points(points: pd.DataFrame) -> alt.LayerChart:
             tooltip=[
                 alt.Tooltip("title:N", title="Picture"),
                 alt.Tooltip("stage:N", title="Stage"),
-                alt.Tooltip("flops:Q", title="FLOPs (10⁹)", format=",.2f"),
-                alt.Tooltip("value:Q", title="Latency (ms)", format=",.3f"),
+                alt.Tooltip("flops:Q", title="FLOPs (10⁹)", format=DIGITS),
+                alt.Tooltip("value:Q", title="Latency (ms)", format=DIGITS),
             ],
         )
     )

@@ -7,8 +7,9 @@ from typing import Any
 import altair as alt
 import pandas as pd
 
-from profcore.charts.base import FLOOR_AROUND, FLOOR_INSIDE, LINES, PART_COLOURS
+from profcore.charts.base import DIGITS, FLOOR_COLOUR, FLOOR_EDGE, FLOOR_NAME, LINES, PART_COLOURS
 from profcore.spec.stages import Stage
+from profcore.spec.text import counted
 
 
 def parts(profile: dict[str, Any]) -> alt.LayerChart:
@@ -21,7 +22,7 @@ def parts(profile: dict[str, Any]) -> alt.LayerChart:
     for stage in profile["stages"]:
         label = Stage(stage["stage"]).label
         if stage["stage"] == Stage.LLM_DECODE:
-            label += f"|{profile['steps']} steps"
+            label += f"|{counted(profile['steps'], 'step')}"
         own = [part for part in profile["parts"] if part["stage"] == stage["stage"]]
         waiting = max(stage["measured_ms"] - sum(part["ms"] for part in own), 0.0)
         at = 0.0
@@ -34,6 +35,12 @@ def parts(profile: dict[str, Any]) -> alt.LayerChart:
     order = [mark["label"] for mark in marks]
     present = [part for part in PART_COLOURS if any(row["part"] == part and row["ms"] for row in rows)]
     y = alt.Y("label:N", sort=order, title=None, axis=alt.Axis(labelExpr=LINES, labelLimit=120))
+    colours = {part: PART_COLOURS[part] for part in present} | {FLOOR_NAME: FLOOR_COLOUR}
+    colour = alt.Color(
+        "part:N",
+        scale=alt.Scale(domain=list(colours), range=list(colours.values())),
+        legend=alt.Legend(title=None, orient="top", symbolType="square", columns=3),
+    )
     bars = (
         alt.Chart(pd.DataFrame(rows))
         .mark_bar()
@@ -41,24 +48,21 @@ def parts(profile: dict[str, Any]) -> alt.LayerChart:
             y=y,
             x=alt.X("start:Q", title="Time (ms)"),
             x2="end:Q",
-            color=alt.Color(
-                "part:N",
-                scale=alt.Scale(domain=present, range=[PART_COLOURS[part] for part in present]),
-                legend=alt.Legend(title=None, orient="top", symbolType="square"),
-            ),
+            color=colour,
             tooltip=[
                 alt.Tooltip("part:N", title="Part"),
-                alt.Tooltip("ms:Q", title="Time (ms)", format=",.3f"),
+                alt.Tooltip("ms:Q", title="Time (ms)", format=DIGITS),
                 alt.Tooltip("share:Q", title="Share of the stage", format=".0%"),
                 alt.Tooltip("kernels:Q", title="Kernels"),
             ],
         )
     )
-    base = alt.Chart(pd.DataFrame(marks)).encode(
-        y=y, x="floor_ms:Q", tooltip=[alt.Tooltip("floor_ms:Q", title="Floor (ms)", format=",.3f")]
+    base = alt.Chart(pd.DataFrame(marks).assign(part=FLOOR_NAME)).encode(
+        y=y, x="floor_ms:Q", tooltip=[alt.Tooltip("floor_ms:Q", title="Floor (ms)", format=DIGITS)]
     )
+    tick = {"opacity": 1, "orient": "vertical", "bandSize": 34}
     floors = [
-        base.mark_tick(thickness=thickness, color=colour, opacity=1, orient="vertical", bandSize=34)
-        for thickness, colour in ((4, FLOOR_AROUND), (2, FLOOR_INSIDE))
+        base.mark_tick(thickness=5, color=FLOOR_EDGE, **tick),
+        base.mark_tick(thickness=3, **tick).encode(color=colour),
     ]
     return alt.layer(bars, *floors).properties(height=70 * len(order) + 60)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import altair as alt
 import pandas as pd
 
-from profcore.charts.base import HEIGHT, SCALING_COLOURS
+from profcore.charts.base import DIGITS, HEIGHT, SCALING_COLOURS
 from profcore.stats import METRIC_LABELS
 
 _NAMES = {"measured": "measured latency", "theoretical": "FLOPs", "bytes": "bytes", "published": "published shortcut"}
@@ -48,7 +48,7 @@ def scaling(rows: pd.DataFrame, metric: str) -> alt.LayerChart:
     tooltip = [
         alt.Tooltip("name:N", title="By"),
         alt.Tooltip("top_k:Q", title="Top-k"),
-        alt.Tooltip("growth:Q", title="Growth (×)", format=",.3f"),
+        alt.Tooltip("growth:Q", title="Growth (×)", format=DIGITS),
     ]
     lines = (
         alt.Chart(long)

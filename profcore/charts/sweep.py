@@ -8,18 +8,22 @@ import altair as alt
 import pandas as pd
 
 from profcore.charts.base import (
+    CLICKED,
     DECADES,
+    DIGITS,
+    FLOOR_COLOUR,
+    FLOOR_NAME,
     HEIGHT,
     LINE,
-    LINES,
-    SMALLEST_ON_LOG_MS,
     STAGE_COLOURS,
     bound_named,
     clicked,
     error_bars,
     floor_marks,
+    knob_axis,
     label_order,
     tooltip_of,
+    with_words,
 )
 from profcore.spec.stages import Stage
 from profcore.stats import METRIC_LABELS
@@ -29,94 +33,156 @@ if TYPE_CHECKING:
 
     from profcore.experiments.knobs import Experiment
 
-_HEADROOM = 1.3
 _FEW_STEPS = 30
 
 
 def breakdown(
-    summary: pd.DataFrame, experiment: Experiment, stages: Sequence[Stage], line: str | None, log: bool = False
+    summary: pd.DataFrame,
+    experiment: Experiment,
+    stages: Sequence[Stage],
+    line: str | None,
+    settings: pd.DataFrame | None = None,
 ) -> alt.LayerChart:
-    """Stacked bars of stage medians over the knob, with the median of a sum as a line.
+    """Stacked bars of stage medians over the knob, with the median of their sum as a line, and the floor of the sum.
 
     Args:
         summary: As `Result.summary`.
         experiment: Whose knob is on the axis.
         stages: What is stacked, from below.
         line: 'ttft_ms' or 'total_ms', with its 95 % interval; None for no line.
-        log: A logarithmic axis. Bars then start at a tenth of the smallest value, and only their tops can be read.
+        settings: As `Result.settings`: all that are planned have a place on the axis; those measured unless given.
     """
-    bars = _stack(summary, stages)
-    tops = summary[summary["metric"] == line]
-    order = label_order(summary)
-    scale = alt.Scale(zero=True)
-    if log and not bars.empty:
-        positive = bars.loc[bars["end"] > 0, "end"]
-        floor = max(float(positive.min()) / 10, SMALLEST_ON_LOG_MS) if len(positive) else SMALLEST_ON_LOG_MS
-        bars = bars.assign(
-            start=bars["start"].clip(lower=floor),
-            end=bars["end"].clip(lower=floor),
-            floor_end=bars["floor_end"].clip(lower=floor),
-        )
-        scale = alt.Scale(type="log", domain=[floor, float(bars["end"].max()) * _HEADROOM], nice=False)
-    x = alt.X("label:N", sort=order, title=experiment.axis, axis=alt.Axis(labelAngle=0, labelExpr=LINES))
-    title = "Latency (ms, log scale)" if log else "Latency (ms)"
-    axis = alt.Axis(values=DECADES, format="~r") if log else alt.Axis()
-    stage_names = [stage.label for stage in stages]
-    colours = [STAGE_COLOURS[stage] for stage in stages]
-    if line:
-        stage_names.append(METRIC_LABELS[line])
-        colours.append(LINE)
-    colour = alt.Color(
-        "stage:N",
-        scale=alt.Scale(domain=stage_names, range=colours),
-        legend=alt.Legend(title=None, orient="top", symbolType="square"),
-    )
+    bars, whole = stacked(summary, stages), bound_named(summary[summary["metric"] == line])
+    labels = Labels(summary, settings)
+    x, scale, title = labels.axis(experiment), alt.Scale(zero=True), "Latency (ms)"
+    colour = _colours(stages, line, has_floor=bool((whole["floor_ms"] > 0).any()), symbol="square")
     layers: list[alt.Chart] = [
-        alt.Chart(bars)
+        alt.Chart(labels.on(bars), name=CLICKED)
         .mark_bar(cursor="pointer")
         .encode(
             x=x,
-            y=alt.Y("start:Q", title=title, scale=scale, axis=axis),
+            y=alt.Y("start:Q", title=title, scale=scale),
             y2="end:Q",
             color=colour,
             tooltip=tooltip_of("stage:N", "Stage"),
         )
-        .add_params(clicked()),
-        *floor_marks(bars, "floor_end", x, title, scale),
+        .add_params(clicked())
     ]
-    if line and not tops.empty:
-        tops = tops.assign(stage=METRIC_LABELS[line])
-        base = alt.Chart(tops).encode(x=x, color=colour, tooltip=tooltip_of("stage:N", "Sum"))
+    if line and not whole.empty:
+        whole = labels.on(whole.assign(stage=METRIC_LABELS[line]))
+        base = alt.Chart(whole).encode(x=x, color=colour, tooltip=tooltip_of("stage:N", "Sum"))
         layers += [
             base.mark_line(strokeWidth=2).encode(y=alt.Y("median:Q", title=title, scale=scale)),
             base.mark_point(filled=True, size=45, opacity=1).encode(y=alt.Y("median:Q", title=title, scale=scale)),
-            error_bars(tops, x, title, scale),
+            error_bars(whole, x, title, scale),
+            *floor_marks(whole, x, alt.Y("floor_ms:Q", title=title, scale=scale), colour, _floor_name(line)),
         ]
-    return alt.layer(*layers).properties(height=HEIGHT)
+    return alt.layer(*layers, height=HEIGHT)
 
 
-def panel(summary: pd.DataFrame, experiment: Experiment, metric: str) -> alt.LayerChart:
-    """Bars of one metric's median over the knob, with its 95 % interval.
+def stage_lines(
+    summary: pd.DataFrame,
+    experiment: Experiment,
+    stages: Sequence[Stage],
+    line: str | None,
+    settings: pd.DataFrame | None = None,
+) -> alt.LayerChart:
+    """A line for each stage's median over the knob, and one for their sum, on a logarithmic axis.
+
+    Lengths of bars mean nothing there, so nothing is stacked. Arguments as `breakdown`.
+    """
+    wanted = [stage.column for stage in stages] + ([line] if line else [])
+    rows = bound_named(summary[summary["metric"].isin(wanted) & (summary["median"] > 0)])
+    labels = Labels(summary, settings)
+    rows = labels.on(rows.assign(stage=rows["metric"].map(METRIC_LABELS)))
+    whole = rows[rows["metric"] == line]
+    x, scale, title = labels.axis(experiment), alt.Scale(type="log", nice=False, padding=14), "Latency (ms, log scale)"
+    colour = _colours(stages, line, has_floor=bool((whole["floor_ms"] > 0).any()), symbol="circle")
+    y = alt.Y("median:Q", title=title, scale=scale, axis=alt.Axis(values=DECADES, format="~r"))
+    base = alt.Chart(rows).encode(x=x, y=y, color=colour, tooltip=tooltip_of("stage:N", "Stage"))
+    floors = floor_marks(whole, x, alt.Y("floor_ms:Q", title=title, scale=scale), colour, _floor_name(line), True)
+    points = alt.Chart(rows, name=CLICKED).encode(x=x, y=y, color=colour, tooltip=tooltip_of("stage:N", "Stage"))
+    layers = [
+        *floors,
+        base.mark_line(strokeWidth=2),
+        points.mark_point(filled=True, size=60, opacity=1, cursor="pointer").add_params(clicked()),
+        error_bars(rows, x, title, scale),
+    ]
+    return alt.layer(*layers, height=HEIGHT)
+
+
+def panel(
+    summary: pd.DataFrame, experiment: Experiment, metric: str, settings: pd.DataFrame | None = None
+) -> alt.LayerChart:
+    """Bars of one metric's median over the knob, with its 95 % interval and its floor.
 
     Args:
         summary: As `Result.summary`.
         experiment: Whose knob is on the axis.
         metric: A column of `stats.METRICS`.
+        settings: As `breakdown`.
     """
-    rows = bound_named(summary[summary["metric"] == metric].assign(stage=METRIC_LABELS[metric]))
-    colour = {stage.column: STAGE_COLOURS[stage] for stage in Stage}.get(metric, LINE)
-    x = alt.X("label:N", sort=label_order(summary), title=experiment.axis, axis=alt.Axis(labelAngle=0, labelExpr=LINES))
+    name = METRIC_LABELS[metric]
+    labels = Labels(summary, settings)
+    rows = labels.on(bound_named(summary[summary["metric"] == metric].assign(stage=name)))
+    x, scale = labels.axis(experiment), alt.Scale(zero=True)
     unit = "ms per token" if metric == "tpot_ms" else "ms"
-    title = f"{METRIC_LABELS[metric]} ({unit})"
-    scale = alt.Scale(zero=True)
+    title = f"{name} ({unit})"
+    own = [stage for stage in Stage if stage.column == metric]
+    colour = _colours(own, None if own else metric, bool((rows["floor_ms"] > 0).any()), symbol="square")
     bars = (
-        alt.Chart(rows)
-        .mark_bar(color=colour, cursor="pointer")
-        .encode(x=x, y=alt.Y("median:Q", title=title, scale=scale), tooltip=tooltip_of("stage:N", "Stage"))
+        alt.Chart(rows, name=CLICKED)
+        .mark_bar(cursor="pointer")
+        .encode(
+            x=x,
+            y=alt.Y("median:Q", title=title, scale=scale),
+            color=colour,
+            tooltip=tooltip_of("stage:N", "Stage"),
+        )
         .add_params(clicked())
     )
-    floors = floor_marks(rows, "floor_ms", x, title, scale)
-    return alt.layer(bars, *floors, error_bars(rows, x, title, scale)).properties(height=HEIGHT)
+    y = alt.Y("floor_ms:Q", title=title, scale=scale)
+    floors = floor_marks(rows, x, y, colour, _floor_name(None if own else metric))
+    return alt.layer(bars, error_bars(rows, x, title, scale), *floors, height=HEIGHT)
+
+
+class Labels:
+    """How settings are written on the axis: as they are, with their numbers of samples while these differ.
+
+    Attributes:
+        order: The settings' labels along the knob.
+    """
+
+    def __init__(self, summary: pd.DataFrame, settings: pd.DataFrame | None) -> None:
+        planned = summary if settings is None else settings
+        self.order = label_order(planned)
+        counts = summary.groupby("label")["n"].max().reindex(self.order)
+        taken = counts.fillna(0).astype(int)
+        # A published summary says nothing of its samples.
+        differ = counts.notna().any() and taken.nunique() > 1
+        self._written = {label: f"{label}|n {taken[label]:,}" if differ else label for label in self.order}
+
+    def axis(self, experiment: Experiment) -> alt.X:
+        """A place for each setting, in the knob's order."""
+        return knob_axis([self._written[label] for label in self.order], experiment.axis)
+
+    def on(self, rows: pd.DataFrame) -> pd.DataFrame:
+        """The rows as a chart takes them: named as the axis names them, and with what tooltips say."""
+        return with_words(rows.assign(label=rows["label"].map(self._written)))
+
+
+def _colours(stages: Sequence[Stage], line: str | None, has_floor: bool, symbol: str) -> alt.Color:
+    """The colour of each stage, of their sum and of the floor, and the legend that names them."""
+    names = {stage.label: STAGE_COLOURS[stage] for stage in stages}
+    if line:
+        names[METRIC_LABELS[line]] = LINE
+    if has_floor:
+        names[_floor_name(line)] = FLOOR_COLOUR
+    return alt.Color(
+        "stage:N",
+        scale=alt.Scale(domain=list(names), range=list(names.values())),
+        legend=alt.Legend(title=None, orient="top", symbolType=symbol, columns=3, labelLimit=0),
+    )
 
 
 def decode_steps(steps: pd.DataFrame, settings: pd.DataFrame, experiment: Experiment) -> alt.LayerChart:
@@ -161,16 +227,21 @@ def decode_steps(steps: pd.DataFrame, settings: pd.DataFrame, experiment: Experi
         tooltip=[
             alt.Tooltip("title:N", title=experiment.title),
             alt.Tooltip("position:Q", title="Output token"),
-            alt.Tooltip("median:Q", title="Median (ms)", format=",.3f"),
-            alt.Tooltip("low:Q", title="Lower quartile (ms)", format=",.3f"),
-            alt.Tooltip("high:Q", title="Upper quartile (ms)", format=",.3f"),
+            alt.Tooltip("median:Q", title="Median (ms)", format=DIGITS),
+            alt.Tooltip("low:Q", title="Lower quartile (ms)", format=DIGITS),
+            alt.Tooltip("high:Q", title="Upper quartile (ms)", format=DIGITS),
             alt.Tooltip("n:Q", title="Samples"),
         ],
     )
-    return alt.layer(band, lines).properties(height=HEIGHT)
+    return alt.layer(band, lines, height=HEIGHT)
 
 
-def _stack(summary: pd.DataFrame, stages: Sequence[Stage]) -> pd.DataFrame:
+def _floor_name(line: str | None) -> str:
+    """What a legend calls the floor: of what it is, where several latencies stand in a chart."""
+    return f"{FLOOR_NAME} of {METRIC_LABELS[line]}" if line else FLOOR_NAME
+
+
+def stacked(summary: pd.DataFrame, stages: Sequence[Stage]) -> pd.DataFrame:
     """Where each stage's part of a bar starts and ends; medians are stacked, a missing one has no part."""
     names = {stage.column: stage.label for stage in stages}
     rows = summary[summary["metric"].isin(names)].copy()
@@ -179,6 +250,4 @@ def _stack(summary: pd.DataFrame, stages: Sequence[Stage]) -> pd.DataFrame:
     rows = rows.sort_values(["setting", "order"])
     rows["end"] = rows.groupby("setting")["median"].cumsum()
     rows["start"] = rows["end"] - rows["median"]
-    # A floor is marked inside its own stage's part of the bar.
-    rows["floor_end"] = rows["start"] + rows["floor_ms"]
     return bound_named(rows)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import altair as alt
 
-from profcore.charts.base import DECADES
+from profcore.charts.base import DECADES, DIGITS
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -57,7 +57,7 @@ def circles(points: pd.DataFrame, axes: TokenAxes, colour: alt.Color, more: Sequ
     """
     place = [
         alt.Tooltip("x:Q", title=axes.tokens),
-        alt.Tooltip("value:Q", title="Median (ms)", format=",.3f"),
+        alt.Tooltip("value:Q", title="Median (ms)", format=DIGITS),
     ]
     return (
         alt.Chart(points)
@@ -67,13 +67,12 @@ def circles(points: pd.DataFrame, axes: TokenAxes, colour: alt.Color, more: Sequ
 
 
 def median_tooltip(axes: TokenAxes, first: alt.Tooltip, counted: str) -> list[alt.Tooltip]:
-    """What a median says of itself: first what it is of, last how many of what it rests on."""
+    """What a median says of itself, of rows as `with_words` gives them: first what it is of, last how many it is of."""
     return [
         first,
         alt.Tooltip("x:Q", title=axes.tokens),
-        alt.Tooltip("median:Q", title="Median (ms)", format=",.3f"),
-        alt.Tooltip("low:Q", title="95 % interval from (ms)", format=",.3f"),
-        alt.Tooltip("high:Q", title="to (ms)", format=",.3f"),
+        alt.Tooltip("said_median:N", title="Median (ms)"),
+        alt.Tooltip("said_interval:N", title="95 % interval (ms)"),
         alt.Tooltip("n:Q", title=counted),
     ]
 

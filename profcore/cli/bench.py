@@ -4,13 +4,20 @@ from __future__ import annotations
 
 import argparse
 
+from profcore.cli.command_parser import Commands, add_command
 from profcore.cli.common import target_of
 from profcore.cli.options import add_json, add_target
 
 
-def register(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+def register(commands: Commands) -> None:
     """Add `bench`."""
-    parser = commands.add_parser("bench", help="measure what the measuring itself costs")
+    parser = add_command(
+        commands,
+        "bench",
+        "measure what the measuring itself costs",
+        "--engine compiled",
+        "--only load --device cpu --json",
+    )
     add_target(parser)
     parser.add_argument("--only", nargs="+", help="benchmarks to run (all that this machine has what it takes for)")
     add_json(parser)

@@ -5,13 +5,14 @@ from __future__ import annotations
 import argparse
 import json
 
+from profcore.cli.command_parser import Commands, add_command
 from profcore.cli.common import default_device
 from profcore.cli.options import add_device, add_json
 
 
-def register(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+def register(commands: Commands) -> None:
     """Add `ceilings`."""
-    parser = commands.add_parser("ceilings", help="measure what the device can do at most")
+    parser = add_command(commands, "ceilings", "measure what the device can do at most", "--device cuda:0")
     add_device(parser)
     add_json(parser)
     parser.set_defaults(command=ceilings)

@@ -5,14 +5,21 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from profcore.cli.common import target_of
+from profcore.cli.command_parser import Commands, add_command
+from profcore.cli.common import refuse_early, target_of
 from profcore.cli.options import add_target
 from profcore.errors import UserError
 
 
-def register(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+def register(commands: Commands) -> None:
     """Add `check`."""
-    parser = commands.add_parser("check", help="compare a model with expected outputs, an engine with eager")
+    parser = add_command(
+        commands,
+        "check",
+        "compare a model with expected outputs, an engine with eager",
+        "--engine compiled",
+        "--model DIR --expected expected.safetensors",
+    )
     add_target(parser)
     parser.add_argument("--expected", type=Path, help="safetensors with in.* and out.*")
     parser.set_defaults(command=check)
@@ -20,12 +27,13 @@ def register(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> N
 
 def check(options: argparse.Namespace) -> int:
     """Compare a model with expected outputs, an engine with eager."""
+    if options.expected is None and options.engine == "eager":
+        raise UserError("Nothing to compare with: give --expected FILE, or --engine graph or compiled.")
+    refuse_early(options)
     from profcore.inspectors import run_inspector
     from profcore.inspectors.base import Inspection
     from profcore.worker.shelf import ModelShelf
 
-    if options.expected is None and options.engine == "eager":
-        raise UserError("Nothing to compare with: give --expected FILE, or --engine graph or compiled.")
     shelf, target = ModelShelf(), target_of(options)
     shelf.engine(target)
     expected = str(options.expected) if options.expected else None

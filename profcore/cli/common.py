@@ -10,11 +10,16 @@ from typing import TYPE_CHECKING
 from profcore.data_sets import DataSet
 from profcore.errors import StoreHeldError, UserError
 from profcore.experiments.motivation import asks_each_picture_once
+from profcore.models.config import model_shape
 from profcore.spec.queries import Picture
 from profcore.spec.runs import Target
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     import pandas as pd
+
+    from profcore.models.config import MolmoConfig
 
 
 def database_of(options: argparse.Namespace) -> Path:
@@ -29,6 +34,28 @@ def target_of(options: argparse.Namespace) -> Target:
     device = default_device(options.device)
     own = "tiny" if device == "cpu" else "molmoe-1b"
     return Target(options.model or own, device, options.dtype, getattr(options, "engine", "eager"), options.experts)
+
+
+def refuse_early(options: argparse.Namespace, check: Callable[[MolmoConfig], object] = lambda config: None) -> None:
+    """Refuse what is wrong for every model that may be meant, before torch is asked whether there is a GPU.
+
+    Args:
+        options: Their `model` and `device` say which may be meant.
+        check: What else must hold for the shape of one of them; else it raises a `UserError`.
+
+    Raises:
+        UserError: There is no such model, or nothing that is asked for can be done with one.
+    """
+    own = ["tiny"] if options.device == "cpu" else ["molmoe-1b", "tiny"]
+    refused: list[UserError] = []
+    models = [options.model] if options.model else own
+    for model in models:
+        try:
+            check(model_shape(model))
+        except UserError as error:
+            refused.append(error)
+    if len(refused) == len(models):
+        raise refused[0]
 
 
 def default_device(given: str | None) -> str:
@@ -91,6 +118,7 @@ def hand_over(path: Path, database: Path) -> None:
     try:
         with Store(database) as store:
             store.take_in_all()
+            store.end_abandoned()
     except StoreHeldError:
         print(f"{database} is held by another process: the spool stays in {path}, and its owner takes it in.")
 
@@ -99,8 +127,12 @@ def print_table(frame: pd.DataFrame) -> None:
     """Print a frame as a table."""
     from rich.console import Console
     from rich.table import Table
+    from rich.text import Text
 
-    table = Table(*(str(column) for column in frame))
+    # As text: rich would take brackets in a name for its own marks.
+    table = Table()
+    for column in frame:
+        table.add_column(Text(str(column)))
     for row in frame.astype(object).where(frame.notna(), "–").to_numpy().tolist():
-        table.add_row(*(f"{value:,.4g}" if isinstance(value, float) else str(value) for value in row))
+        table.add_row(*(f"{value:,.4g}" if isinstance(value, float) else Text(str(value)) for value in row))
     Console().print(table)

@@ -6,28 +6,31 @@ import argparse
 import json
 from typing import TYPE_CHECKING
 
+from profcore.cli.command_parser import Commands, add_command
 from profcore.cli.common import print_table
-from profcore.cli.options import add_database, add_json
+from profcore.cli.options import add_database, add_json, add_run
 from profcore.cli.reading import load_named_run, reading
+from profcore.cli.values import share
 from profcore.errors import UserError
+from profcore.spec.text import counted
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-RUN_HELP = "its id, or a beginning that is one run's alone"
 
-
-def register(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+def register(commands: Commands) -> None:
     """Add `compare` and `beside`."""
-    comparing = commands.add_parser("compare", help="runs against the first of them, setting by setting")
-    comparing.add_argument("runs", nargs="+", metavar="RUN", help=RUN_HELP)
-    comparing.add_argument("--margin", type=_share, default=0.02, help="the smallest difference that counts (2%%)")
+    comparing = add_command(
+        commands, "compare", "runs against the first of them, setting by setting", "RUN RUN --margin 2%%"
+    )
+    add_run(comparing, "runs", "RUN", nargs="+")
+    comparing.add_argument("--margin", type=share, default=0.02, help="the smallest difference that counts (2%%)")
     add_json(comparing)
     add_database(comparing)
     comparing.set_defaults(command=compare)
-    setting = commands.add_parser("beside", help="a sweep beside runs of real pictures, at equal tokens")
-    setting.add_argument("sweep", metavar="SWEEP", help=RUN_HELP)
-    setting.add_argument("pictures", nargs="+", metavar="PICTURES", help=RUN_HELP)
+    setting = add_command(commands, "beside", "a sweep beside runs of real pictures, at equal tokens", "SWEEP PICTURES")
+    add_run(setting, "sweep")
+    add_run(setting, "pictures", "PICTURES", nargs="+")
     add_json(setting)
     add_database(setting)
     setting.set_defaults(command=beside)
@@ -35,24 +38,31 @@ def register(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> N
 
 def compare(options: argparse.Namespace) -> int:
     """Print how runs compare; exits 0 whatever the verdict."""
+    from profcore.comparisons.between import load_series, spreads_of
+    from profcore.comparisons.energy import display_energy_comparison
+    from profcore.comparisons.overlay import sentences
     from profcore.comparisons.runs import compare_all, display_comparison
 
     with reading(options) as store:
-        found = compare_all([load_named_run(store, text) for text in options.runs], options.margin)
+        runs = [load_named_run(store, text) for text in options.runs]
+        found = compare_all(runs, options.margin, spreads=spreads_of(load_series(store)))
     if options.json:
         print(json.dumps(found.to_dict(), indent=2, ensure_ascii=False))
         return 0
     print(f"Reference: {found.reference}")
     _print_differences(found.differences)
+    if not found.table().empty:
+        print("\n".join(sentences(found, options.margin, found.names)))
+    print("\n".join(found.processes))
     print_table(display_comparison(found.table(), ["run"]))
     print_table(display_comparison(found.table("settings"), ["run", "title"]))
+    if not (energy := found.table("energy")).empty:
+        print_table(display_energy_comparison(energy, ["run"]))
     for run_id, each in found.runs.items():
         if each.unmatched:
-            print(f"{run_id}: {each.unmatched} settings of it or of the reference have no counterpart.")
+            print(f"{run_id}: {counted(each.unmatched, 'setting')} of it or of the reference without a counterpart.")
         if each.ambiguous:
-            print(
-                f"  Of these {each.ambiguous} fit several settings of the other run, which says too little of its own."
-            )
+            print(f"  Of these {each.ambiguous} could be several of the other run's, which says too little of its own.")
     return 0
 
 
@@ -87,18 +97,3 @@ def beside(options: argparse.Namespace) -> int:
 def _print_differences(differences: Sequence[str]) -> None:
     for difference in differences:
         print(f"  {difference}")
-
-
-def _share(text: str) -> float:
-    """A share, as a number or in per cent.
-
-    Raises:
-        argparse.ArgumentTypeError: It is none between 0 and 1.
-    """
-    try:
-        value = float(text.removesuffix("%")) / (100 if text.endswith("%") else 1)
-    except ValueError:
-        value = -1.0
-    if not 0 < value < 1:
-        raise argparse.ArgumentTypeError(f"{text[:40]!r} is no share between 0 and 1, such as 0.02 or 2%")
-    return value

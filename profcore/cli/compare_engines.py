@@ -10,13 +10,15 @@ from typing import TYPE_CHECKING
 
 import pandas as pd
 
-from profcore.cli.common import check_database, database_of, deliver, picture_of, print_table, target_of
-from profcore.cli.options import add_database, add_json, add_picture, add_spool_only, add_target
+from profcore.cli.command_parser import Commands, add_command
+from profcore.cli.common import check_database, database_of, deliver, picture_of, print_table, refuse_early, target_of
+from profcore.cli.options import add_database, add_json, add_picture, add_spool_only, add_target, add_until, until_of
 from profcore.cli.progress import measure
 from profcore.cli.values import make_output_directory, whole_number
-from profcore.comparisons.engines import display_sensitivities, published_sensitivities, sensitivities
-from profcore.engines.names import ENGINES, engines_of
+from profcore.comparisons.engines import display_sensitivities, known_of, published_sensitivities, sensitivities
+from profcore.engines.names import ENGINES, PEERS, check_engine, engines_of, peers_of
 from profcore.experiments.knobs import CATALOGUE, base_setting, build_settings, default_values, get_experiment
+from profcore.experiments.motivation import sampled_until
 from profcore.images.pictures import load_picture
 from profcore.spec.queries import DEFAULT_PROMPT
 from profcore.spec.runs import RunSpec, Sweep
@@ -31,13 +33,20 @@ if TYPE_CHECKING:
     from profcore.worker.shelf import ModelShelf
 
 
-def register(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+def register(commands: Commands) -> None:
     """Add `compare-engines`."""
-    parser = commands.add_parser("compare-engines", help="the same sweep under each engine, and its sensitivities")
+    parser = add_command(
+        commands,
+        "compare-engines",
+        "the same sweep under each engine, and its sensitivities",
+        "moe_topk --num-samples 20",
+        "all --engines eager compiled",
+    )
     parser.add_argument("experiment", nargs="?", choices=[*CATALOGUE, "all"], default="moe_topk")
     add_target(parser, engine=False)
-    parser.add_argument("--engines", nargs="+", choices=list(ENGINES), help="those that the device can run")
-    parser.add_argument("--num-samples", type=whole_number, default=20, help="timed inferences per setting (20)")
+    parser.add_argument("--engines", nargs="+", choices=[*ENGINES, *PEERS], help="those that the device can run")
+    parser.add_argument("--num-samples", type=whole_number, help="timed inferences per setting (20)")
+    add_until(parser)
     parser.add_argument("--warmup", type=whole_number, default=2, help="untimed inferences per setting (2)")
     parser.add_argument("--seed", type=whole_number, default=0, help="seed of the visiting order (0)")
     add_picture(parser)
@@ -49,15 +58,16 @@ def register(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> N
 
 def compare_engines(options: argparse.Namespace) -> int:
     """Measure experiments under each engine, and print what a step of each knob costs."""
-    from profcore.worker.shelf import ModelShelf
-
     names = list(CATALOGUE) if options.experiment == "all" else [options.experiment]
     make_output_directory(options.spool_only)
     spools = options.spool_only or check_database(database_of(options))
-    target, shelf = target_of(options), ModelShelf()
     load_picture(picture_of(options.image))
+    refuse_early(options, lambda config: [_sweep(name, options, config) for name in names])
+    from profcore.worker.shelf import ModelShelf
+
+    target, shelf = target_of(options), ModelShelf()
     config = shelf.get(target).model.config
-    targets = [replace(target, engine=engine) for engine in options.engines or engines_of(target.device)]
+    targets = [replace(target, engine=engine) for engine in _asked(options, target.device)]
     for each in targets:
         # Refused before anything is measured, not after the first engine's sweep.
         shelf.engine(each)
@@ -76,24 +86,38 @@ def compare_engines(options: argparse.Namespace) -> int:
     return code
 
 
+def _asked(options: argparse.Namespace, device: str) -> list[str]:
+    """The engines that are to be compared; unless they are named, all that the device can run and their peer.
+
+    Raises:
+        UserError: One that is named cannot be run there.
+    """
+    names = options.engines or [*engines_of(device), *peers_of(device)]
+    for name in names:
+        check_engine(name, device)
+    return names
+
+
 def _sweep(name: str, options: argparse.Namespace, config: MolmoConfig) -> Sweep:
     """An experiment's own sweep, with the picture and the numbers that the options say."""
-    experiment = get_experiment(name)
-    return Sweep(
+    experiment, enough = get_experiment(name), until_of(options)
+    sweep = Sweep(
         experiment=name,
         settings=build_settings(experiment, default_values(experiment, config), base_setting(experiment, config)),
-        num_samples=options.num_samples,
+        num_samples=20 if options.num_samples is None else options.num_samples,
         warmup=options.warmup,
         seed=options.seed,
         picture=picture_of(options.image),
         prompt=DEFAULT_PROMPT if options.prompt is None else options.prompt,
     )
+    return sampled_until(sweep, *enough) if enough else sweep
 
 
 def _measure(spec: RunSpec, spools: Path, shelf: ModelShelf) -> tuple[State, Path]:
     path = spool_path(spools, spec.id)
     with SpoolWriter(path) as writer:
         writer.run(spec)
+        writer.owner("command")
         print(f"{spec.sweep.experiment}, {spec.target.engine}:", file=sys.stderr)
         return measure(spec, writer, shelf), path
 
@@ -103,7 +127,7 @@ def _sensitivities(path: Path, name: str, engine: str) -> pd.DataFrame:
     samples = spool_samples(path)
     if samples.empty:
         return pd.DataFrame()
-    return sensitivities(get_experiment(name), samples).assign(engine=engine, experiment=name)
+    return known_of(engine, sensitivities(get_experiment(name), samples)).assign(engine=engine, experiment=name)
 
 
 def _print(table: pd.DataFrame, names: list[str], as_json: bool) -> None:

@@ -1,4 +1,4 @@
-"""`export`: a run's result files, samples and figures into a folder."""
+"""`export`: a run's result files, samples and figures into a folder, or the whole store as Parquet."""
 
 from __future__ import annotations
 
@@ -6,33 +6,67 @@ import argparse
 import io
 import zipfile
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from profcore.cli.options import add_database
-from profcore.cli.reading import find_run, reading
+from profcore.cli.command_parser import Commands, add_command
+from profcore.cli.options import add_database, add_run
+from profcore.cli.reading import reading
 from profcore.cli.values import make_output_directory
 from profcore.errors import UserError
 
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
-def register(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    from profcore.storage.store import Store
+
+FILES, PARQUET = "files", "parquet"
+
+
+def register(commands: Commands) -> None:
     """Add `export`."""
-    parser = commands.add_parser("export", help="write a run's result files, samples and figures into a folder")
-    parser.add_argument("run", metavar="RUN", help="its id, or a beginning that is one run's alone")
-    parser.add_argument("--output-dir", type=Path, default=Path("results/exports"), help="(results/exports)")
+    text = "write a run's result files, samples and figures into a folder, or all runs as tables"
+    parser = add_command(commands, "export", text, "RUN --output DIR", "--all --format parquet --output DIR")
+    add_run(parser, nargs="?")
+    parser.add_argument("--all", action="store_true", help="every run instead of one")
+    kinds = f"{FILES}: a folder for each run; {PARQUET}: runs, settings, samples and summaries as a file each"
+    parser.add_argument("--format", choices=[FILES, PARQUET], default=FILES, help=f"{kinds} ({FILES})")
+    default = Path("results/exports")
+    parser.add_argument("--output-dir", "--output", type=Path, metavar="DIR", default=default, help=f"({default})")
     add_database(parser)
     parser.set_defaults(command=export)
 
 
 def export(options: argparse.Namespace) -> int:
-    """Write what a run's zip holds, as files."""
+    """Write a run or all of them, and print the files."""
+    if (options.run is None) != options.all:
+        raise UserError("Name one run to export, or say --all.")
+    with reading(options) as store:
+        for path in _tables(store, options) if options.format == PARQUET else _files(store, options):
+            print(path)
+    return 0
+
+
+def _tables(store: Store, options: argparse.Namespace) -> list[Path]:
+    """The tables of what was asked for."""
+    from profcore.results.named import find_run
+    from profcore.storage.parquet import write_parquet
+
+    run_ids = None if options.all else [find_run(store, options.run)]
+    make_output_directory(options.output_dir)
+    return write_parquet(store, options.output_dir, run_ids)
+
+
+def _files(store: Store, options: argparse.Namespace) -> Iterator[Path]:
+    """What the zips of what was asked for hold, as files."""
     try:
         from profcore.export.archive import zip_runs
+        from profcore.results.named import find_run
     except ImportError as error:
         raise UserError(f"{error.name} is not installed here: export where requirements.txt is.") from None
-    with reading(options) as store:
-        run_id = find_run(store, options.run)
-        make_output_directory(options.output_dir)
+    run_ids = store.runs()["id"].tolist() if options.all else [find_run(store, options.run)]
+    make_output_directory(options.output_dir)
+    for run_id in run_ids:
         with zipfile.ZipFile(io.BytesIO(zip_runs(store, [run_id]))) as archive:
             archive.extractall(options.output_dir)
             for name in archive.namelist():
-                print(options.output_dir / name)
-    return 0
+                yield options.output_dir / name

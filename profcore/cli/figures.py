@@ -9,6 +9,7 @@ from pathlib import Path
 
 from profcore.comparisons import flops_scaling
 from profcore.errors import FormatError, UserError
+from profcore.export.captions import of_figure, provenance
 from profcore.export.figure_files import figure
 from profcore.export.run_figures import run_figures
 from profcore.formats.imports import read_import, write_import
@@ -33,7 +34,7 @@ def draw(options: argparse.Namespace) -> int:
             for kind in options.format:
                 file = path.parent / "figures" / f"{name}.{kind}"
                 file.parent.mkdir(parents=True, exist_ok=True)
-                file.write_bytes(figure(charts, kind))
+                file.write_bytes(figure(charts, kind, of_figure(provenance(result), name).footer))
                 print(file)
                 written += 1
     if not written:

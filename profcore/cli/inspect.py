@@ -6,16 +6,26 @@ import argparse
 import json
 import sys
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from profcore.cli.common import picture_of, print_table, target_of
+from profcore.cli.command_parser import Commands, add_command
+from profcore.cli.common import picture_of, print_table, refuse_early, target_of
 from profcore.cli.options import add_json, add_picture, add_target
 from profcore.inspectors.names import INSPECTORS
 from profcore.inspectors.report import lines, tables
 
+if TYPE_CHECKING:
+    from profcore.models.config import MolmoConfig
 
-def register(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+
+def register(commands: Commands) -> None:
     """Add `inspect`."""
-    parser = commands.add_parser("inspect", help="look at the live model: what it is, and whether the knobs turn")
+    parser = add_command(
+        commands,
+        "inspect",
+        "look at the live model: what it is, and whether the knobs turn",
+        "topk --image coffee --top-k-values 1 8",
+    )
     tools = "; ".join(f"{name}: {each.text}" for name, each in INSPECTORS.items())
     parser.add_argument("name", choices=list(INSPECTORS), metavar="NAME", help=tools)
     add_target(parser)
@@ -28,15 +38,27 @@ def register(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> N
 
 def inspect(options: argparse.Namespace) -> int:
     """Run one tool on a model loaded for it; exits 1 where the tool found something wrong."""
+    from profcore.experiments.knobs import CATALOGUE, base_setting, build_settings
     from profcore.images.pictures import load_picture
+    from profcore.models.knobs import check_setting
+
+    picture = picture_of(options.image)
+    load_picture(picture)
+    arguments = {"name": options.name, "picture": picture.to_dict(), "prompt": options.prompt}
+    values = whole_numbers(" ".join(options.top_k_values)) if options.name == "topk" and options.top_k_values else []
+    if values:
+        arguments["values"] = values
+
+    def check_values(config: MolmoConfig) -> None:
+        experiment = CATALOGUE["moe_topk"]
+        for setting in build_settings(experiment, values, base_setting(experiment, config)):
+            check_setting(setting, config)
+
+    refuse_early(options, check_values)
     from profcore.worker.shelf import ModelShelf
     from profcore.worker.tools import run_tool
 
-    picture, target = picture_of(options.image), target_of(options)
-    load_picture(picture)
-    arguments = {"name": options.name, "picture": picture.to_dict(), "prompt": options.prompt}
-    if options.name == "topk" and options.top_k_values:
-        arguments["values"] = whole_numbers(" ".join(options.top_k_values))
+    target = target_of(options)
     if options.name == "check":
         arguments["expected"] = str(options.expected) if options.expected else None
     found = run_tool("inspect", ModelShelf(), target, arguments, lambda text: print(f"{text}…", file=sys.stderr))

@@ -16,16 +16,23 @@ from profcore.cli import (
     compare,
     compare_engines,
     export,
+    hand_over,
     import_files,
     importance,
     inspect,
     plot,
+    rebuild,
+    repeat,
     run,
     runs,
     show,
+    sql,
     tokens,
+    unread,
     why,
 )
+from profcore.cli.command_parser import CommandParser, check_options
+from profcore.cli.completion import complete
 from profcore.cli.values import check_words, shortened
 from profcore.errors import UserError
 
@@ -33,7 +40,8 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
 COMMANDS = (
-    *(run, import_files, runs, show, compare, export, change, plot, compare_engines, why),
+    *(run, repeat, import_files, runs, show, compare, sql, export, hand_over, change, plot, compare_engines, why),
+    *(unread, rebuild),
     *(check, inspect, importance, tokens, ceilings, bench),
 )
 """The modules of the commands, in the order that help lists them; each adds its own with `register`."""
@@ -41,12 +49,12 @@ COMMANDS = (
 _LEVELS = (logging.WARNING, logging.INFO, logging.DEBUG)
 
 
-def main(arguments: Sequence[str] | None = None) -> NoReturn:
+def main(arguments: Sequence[str] | None = None, program: str = "profcore") -> NoReturn:
     """Run a command; exits 0 when done, 1 when something measured or checked failed, 2 on bad input."""
     words = list(sys.argv[1:] if arguments is None else arguments)
     try:
         check_words(words)
-        options = build_parser().parse_args([hyphens(word) for word in words])
+        options = parse([hyphens(word) for word in words], program)
         level = _LEVELS[min(options.verbose, len(_LEVELS) - 1)]
         logging.basicConfig(level=level, format="%(asctime)s %(name)s: %(message)s", force=True)
         code = options.command(options)
@@ -70,19 +78,43 @@ def main(arguments: Sequence[str] | None = None) -> NoReturn:
     sys.exit(code)
 
 
-def build_parser() -> argparse.ArgumentParser:
-    """The parser of every command's options; `options.command` of what it gives runs the command."""
-    parser = argparse.ArgumentParser(
-        prog="profcore",
+def parse(words: Sequence[str], program: str = "profcore") -> argparse.Namespace:
+    """What a command line asks for; its `command` does it.
+
+    Raises:
+        UserError: It names what there is not, or lacks something.
+    """
+    parser = build_parser(program)
+    complete(parser)
+    check_options(parser, commands_of(parser), words)
+    return parser.parse_args(words)
+
+
+def build_parser(program: str = "profcore") -> CommandParser:
+    """The parser of every command's options; `options.command` of what it gives runs the command.
+
+    Args:
+        program: What a person calls it by, as help writes it.
+    """
+    parser = CommandParser(
+        prog=program,
         description="Measure a MolmoE-1B under its four knobs.",
-        epilog="The dashboard needs the checkout: there, run `streamlit run app.py`.",
+        epilog="example:\n  %(prog)s run moe_topk --num-samples 20\n\n`%(prog)s COMMAND --help` has more of each.\n"
+        "The dashboard needs the checkout: there, run `streamlit run app.py`.",
+        formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument("--version", action="version", version=f"profcore {__version__}")
     parser.add_argument("-v", "--verbose", action="count", default=0, help="say what is done; twice for every detail")
-    commands = parser.add_subparsers(required=True, metavar="COMMAND")
+    commands = parser.add_subparsers(required=True, metavar="COMMAND", dest="command")
     for module in COMMANDS:
         module.register(commands)
     return parser
+
+
+def commands_of(parser: argparse.ArgumentParser) -> dict[str, CommandParser]:
+    """The parser of each command."""
+    (commands,) = (each for each in parser._actions if isinstance(each, argparse._SubParsersAction))
+    return commands.choices
 
 
 def hyphens(word: str) -> str:

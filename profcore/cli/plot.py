@@ -5,15 +5,21 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
+from profcore.cli.command_parser import Commands, add_command
 from profcore.comparisons.flops_scaling import EXPERIMENT as FLOPS_SCALING
 from profcore.errors import UserError
 from profcore.experiments.knobs import CATALOGUE
 from profcore.experiments.motivation import MOTIVATION
 
 
-def register(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+def register(commands: Commands) -> None:
     """Add `plot`."""
-    parser = commands.add_parser("plot", help="write the figures of result files, ours or published")
+    parser = add_command(
+        commands,
+        "plot",
+        "write the figures of result files, ours or published",
+        "all --results-dir results --format png pdf",
+    )
     names = [*CATALOGUE, FLOPS_SCALING, *MOTIVATION]
     parser.add_argument(
         "experiment", choices=[*names, "all"], metavar="EXPERIMENT", help=f"one of {', '.join(names)}, or all"

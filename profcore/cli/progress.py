@@ -20,13 +20,17 @@ def measure(spec: RunSpec, writer: Any, shelf: Any) -> State:
     import signal
 
     from rich.console import Console
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, ProgressColumn, TextColumn, TimeRemainingColumn
 
     from profcore.worker.execute import execute
 
     stopping: list[int] = []
     before = signal.signal(signal.SIGINT, lambda number, frame: stopping.append(number))
-    columns = TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn()
+    columns: tuple[ProgressColumn, ...] = (MofNCompleteColumn(), TimeRemainingColumn())
+    if spec.sweep.until:
+        # How many it will take nobody knows, and so how long.
+        columns = (TextColumn("{task.completed:,.0f} of at most {task.total:,.0f}"),)
+    columns = (TextColumn("{task.description}"), BarColumn(), *columns)
     try:
         # Drawn between inferences only: a thread that draws would take the interpreter from a launch-bound one.
         with Progress(*columns, console=Console(stderr=True), auto_refresh=False) as progress:
@@ -47,13 +51,17 @@ class _Bar:
 
     def seen(self, result: Any) -> None:
         """Count a sample; take a failed setting's missing ones out of the total."""
-        from profcore.measure.loop import QualityFailed, SettingFailed
+        from profcore.measure.energy import EnergyFailed
+        from profcore.measure.loop import QualityFailed, SettingEnded, SettingFailed
         from profcore.spec.records import Sample
 
         if isinstance(result, SettingFailed):
             self._progress.console.print(f"Setting {result.setting + 1} failed: {result.reason}")
-            missing = self._spec.sweep.num_samples - self._given[result.setting]
-            self._progress.update(self._task, total=(self._progress.tasks[0].total or 0) - missing)
+            self._lower(result.setting)
+        elif isinstance(result, SettingEnded):
+            self._lower(result.setting)
+        elif isinstance(result, EnergyFailed):
+            self._progress.console.print(f"No energy of setting {result.setting + 1}: {result.reason}")
         elif isinstance(result, QualityFailed):
             self._progress.console.print(f"No quality of setting {result.setting + 1}: {result.reason}")
         elif isinstance(result, Sample):
@@ -62,6 +70,11 @@ class _Bar:
         if time.monotonic() - self._drawn > _REDRAW_S:
             self._drawn = time.monotonic()
             self._progress.refresh()
+
+    def _lower(self, setting: int) -> None:
+        """Take the samples that a setting will not have out of the total."""
+        missing = self._spec.sweep.num_samples - self._given[setting]
+        self._progress.update(self._task, total=(self._progress.tasks[0].total or 0) - missing)
 
     def told(self, text: str) -> None:
         """Say what is being done."""

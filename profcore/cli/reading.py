@@ -16,8 +16,6 @@ if TYPE_CHECKING:
     from profcore.export.archive import AnyResult
     from profcore.storage.store import Store
 
-_MOST_NAMED = 5
-
 
 @contextmanager
 def reading(options: argparse.Namespace) -> Iterator[Store]:
@@ -37,25 +35,6 @@ def reading(options: argparse.Namespace) -> Iterator[Store]:
         yield store
 
 
-def find_run(store: Store, text: str) -> str:
-    """The id of the run that a person names by it, or by a beginning that is one run's alone.
-
-    Raises:
-        UserError: There is none, or several begin so.
-    """
-    ids = store.runs()["id"].tolist()
-    if text in ids:
-        return text
-    found = [run_id for run_id in ids if text and run_id.startswith(text)]
-    if len(found) == 1:
-        return found[0]
-    if not found:
-        raise UserError(f"There is no run {shortened(text)!r}: `profcore runs` lists those that there are.")
-    more = f" and {len(found) - _MOST_NAMED} more" if len(found) > _MOST_NAMED else ""
-    named = f"{', '.join(found[:_MOST_NAMED])}{more}"
-    raise UserError(f"{shortened(text)!r} begins several runs: {named}. Give more of it.")
-
-
 def load_named_run(store: Store, text: str) -> AnyResult:
     """A run as a page shows it, by its id or a beginning of it.
 
@@ -63,6 +42,7 @@ def load_named_run(store: Store, text: str) -> AnyResult:
         UserError: As `find_run`.
     """
     from profcore.export.archive import load_run
+    from profcore.results.named import find_run
 
     result = load_run(store, find_run(store, text))
     assert result

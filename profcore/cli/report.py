@@ -13,14 +13,18 @@ from profcore.comparisons import flops_scaling
 from profcore.comparisons.flops_latency import correlations, display_correlations
 from profcore.experiments.motivation import MOTIVATION
 from profcore.export.result_files import result_files
+from profcore.results.base import MeasuredRun
+from profcore.results.energy import display_energy, energy_failures, energy_words, has_energy
 from profcore.results.pictures import load_picture_result
 from profcore.results.sweep import Result, load_result
-from profcore.results.tables import display_short_summary
+from profcore.results.tables import display_short_summary, display_without_flagged
 from profcore.roofline.flops import with_flops
 from profcore.spec.runs import RunSpec
 from profcore.spec.stages import State
+from profcore.spec.text import counted
+from profcore.stats import flag_sentences
 from profcore.storage.frames import SpoolReader, spool_environment, spool_routing, spool_samples
-from profcore.storage.spool import read_from
+from profcore.storage.lines import read_from
 
 DEFAULT_PROFILING_OUTPUT = Path("results/profiling")
 DEFAULT_MOTIVATION_OUTPUT = Path("results/motivation")
@@ -39,9 +43,11 @@ def report_run(options: argparse.Namespace, spec: RunSpec, path: Path, state: St
         assert result
         for file, text in result_files(name, samples, result.metadata, routed).items():
             written = _write(options, name, file, text)
-            print(f"{name}: {len(samples)} samples, {state}, in {written}")
+            print(f"{name}: {counted(len(samples), 'sample')}, {state}, in {written}")
         if isinstance(result, Result):
             print_table(display_short_summary(result))
+            print_energy(result)
+        _print_flags(result)
         if options.experiment == flops_scaling.EXPERIMENT:
             shape, _ = flops_scaling.shape_of(result.run["environment"])
             rows = flops_scaling.flops_scaling(samples, shape, routed)
@@ -49,6 +55,22 @@ def report_run(options: argparse.Namespace, spec: RunSpec, path: Path, state: St
             print("\n".join(flops_scaling.explain_scaling(rows)))
     deliver(options, path)
     return 0 if state is State.DONE else 1
+
+
+def print_energy(result: Result) -> None:
+    """What settings take in joules, where that was measured, and why where it was to be and could not."""
+    for reason, number in energy_failures(result.settings):
+        print(f"No energy of {counted(number, 'setting')}: {reason}")
+    if has_energy(result):
+        print_table(display_energy(result))
+        print(energy_words(result))
+
+
+def _print_flags(result: MeasuredRun) -> None:
+    """How many samples were taken while the card was held back or shared, and what they did to the totals."""
+    if sentences := flag_sentences(result.samples):
+        print("\n".join(sentences))
+        print_table(display_without_flagged(result.samples, result.settings, all_latencies=False))
 
 
 def report_flops(options: argparse.Namespace, paths: list[Path]) -> None:

@@ -7,41 +7,79 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from profcore.cli.common import check_database, data_set_of, database_of, picture_of, target_of
-from profcore.cli.options import add_data_set, add_database, add_picture, add_spool_only, add_target
+from profcore.cli import completion
+from profcore.cli.command_parser import Commands, add_command
+from profcore.cli.common import check_database, data_set_of, database_of, picture_of, refuse_early, target_of
+from profcore.cli.completion import with_completer
+from profcore.cli.options import (
+    add_data_set,
+    add_database,
+    add_picture,
+    add_spool_only,
+    add_target,
+    add_until,
+    until_of,
+)
 from profcore.cli.progress import measure
 from profcore.cli.report import FLOPS_VS_LATENCY, report_flops, report_run
+from profcore.cli.resume import resume
 from profcore.cli.sweeps import plan_sweeps
 from profcore.cli.values import make_output_directory, whole_number
 from profcore.comparisons import flops_scaling
 from profcore.data_sets import read_data_set
+from profcore.errors import UserError
 from profcore.experiments.knobs import (
     CATALOGUE,
 )
-from profcore.experiments.motivation import MOTIVATION
+from profcore.experiments.motivation import MOTIVATION, check_open_ended
 from profcore.images.pictures import load_picture
+from profcore.measure.card import Card
 from profcore.models.config import model_shape
 from profcore.models.knobs import check_setting
 from profcore.spec.runs import RunSpec
 from profcore.spec.stages import Clock, State
+from profcore.spec.text import counted
+from profcore.storage.space import space_note
 from profcore.storage.spool import SpoolWriter, spool_path
+from profcore.worker.busy import HostLoad, notes_before
 
 if TYPE_CHECKING:
     from profcore.models.config import MolmoConfig
     from profcore.spec.queries import QuerySet
-    from profcore.spec.runs import Sweep
+    from profcore.spec.runs import Sweep, Target
 
 
-def register(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+_NO_ENERGY = "Energy is measured on NVIDIA GPUs alone, and this is a CPU: leave --energy out."
+
+
+def register(commands: Commands) -> None:
     """Add `run`."""
-    parser = commands.add_parser("run", help="measure an experiment, or all of them")
+    parser = add_command(
+        commands,
+        "run",
+        "measure an experiment, or all of them",
+        "moe_topk --engine compiled --num-samples 20",
+        "context_scaling --max-grid-size 6 --image cat.jpg",
+        "latency_distribution --data-set folder --data pics",
+        "moe_topk --until 1%%",
+        "--resume RUN",
+    )
+    resumed = parser.add_argument("--resume", metavar="RUN", help="go on with a run that ended before it was done")
+    with_completer(resumed, completion.runs)
     parser.add_argument(
         "experiment",
+        nargs="?",
         choices=[*CATALOGUE, flops_scaling.EXPERIMENT, *MOTIVATION, "all"],
         metavar="EXPERIMENT",
         help=f"one of {', '.join(CATALOGUE)}, or all of these four; {flops_scaling.EXPERIMENT}; "
         f"or, on real pictures, one of {', '.join(MOTIVATION)}",
     )
+    add_run_options(parser)
+    parser.set_defaults(command=run)
+
+
+def add_run_options(parser: argparse.ArgumentParser) -> None:
+    """What is measured, how often, on what, and where results go."""
     add_target(parser)
     _add_sampling(parser)
     _add_knobs(parser)
@@ -54,7 +92,8 @@ def register(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> N
     parser.add_argument("--output-dir", type=Path, help="for result files (results/profiling, results/motivation)")
     add_database(parser)
     add_spool_only(parser)
-    parser.set_defaults(command=run)
+    # Told by `repeat` to the processes that it starts.
+    parser.add_argument("--series", help=argparse.SUPPRESS)
 
 
 def _add_sampling(parser: argparse.ArgumentParser) -> None:
@@ -63,6 +102,7 @@ def _add_sampling(parser: argparse.ArgumentParser) -> None:
         "--num-samples", type=whole_number, help="timed inferences per setting (50; on real pictures 1 or 5)"
     )
     text = "how often each sample is repeated, as the published scripts call it (1)"
+    add_until(parser)
     parser.add_argument("--num-runs", type=whole_number, help=text)
     parser.add_argument("--warmup", type=whole_number, help="untimed inferences per setting (2; on real pictures 1)")
     parser.add_argument("--seed", type=whole_number, default=0, help="seed of the visiting order (0)")
@@ -71,6 +111,7 @@ def _add_sampling(parser: argparse.ArgumentParser) -> None:
 def _add_knobs(parser: argparse.ArgumentParser) -> None:
     """The values of the knob that is turned, and where the others stand meanwhile."""
     parser.add_argument("--max-grid-size", type=whole_number, help="context_scaling: grids 1×1 to 1×N (12)")
+    parser.add_argument("--grids", nargs="+", type=whole_number, metavar="N", help="context_scaling: these grids 1×N")
     parser.add_argument("--top-k-values", nargs="+", metavar="K", help="moe_topk: values (1 2 4 8 16 32)")
     parser.add_argument(
         "--num-active-blocks", nargs="+", metavar="N", help="transformer_blocks_mask: first N, or masks"
@@ -79,6 +120,8 @@ def _add_knobs(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--max-new-tokens", nargs="+", metavar="N", help=text)
     parser.add_argument("--grid", type=whole_number, default=1, help="image grid 1×N while another knob is turned (1)")
     parser.add_argument("--top-k", type=whole_number, help="top-k while another knob is turned (the model's own)")
+    text = "tokens that an answer has while another knob is turned (1 for grids, 10)"
+    parser.add_argument("--output-tokens", type=whole_number, metavar="N", help=text)
     text = "blocks that run while another knob is turned, such as 1011"
     parser.add_argument("--block-mask", metavar="MASK", help=text)
 
@@ -89,20 +132,35 @@ def _add_quality(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--importance-threshold", type=float, nargs="+", metavar="T", help="blocks that score at least T"
     )
+    parser.add_argument("--energy", action="store_true", help="measure joules by stage after the samples, on a GPU")
     parser.add_argument("--quality", action="store_true", help="record KL and accuracy of each setting on the data set")
 
 
 def run(options: argparse.Namespace) -> int:
-    """Measure experiments, write their result files and print what they say."""
+    """Measure experiments, or what is left of a run, write their result files and print what they say."""
+    if options.resume is not None:
+        return resume(options)
+    if options.experiment is None:
+        raise UserError(f"Name what to measure: one of {', '.join(CATALOGUE)} or all, or a run with --resume RUN.")
+    if until_of(options):
+        check_open_ended(options.experiment)
     # All that can be known to be wrong is said before torch is loaded, and before anything is written.
+    if options.energy:
+        _check_energy(options)
     make_output_directory(options.output_dir)
     make_output_directory(options.spool_only)
     spools = options.spool_only or check_database(database_of(options))
-    target = target_of(options)
     queries = _queries(options)
+    refuse_early(options, lambda config: _check(plan_sweeps(options, queries, config), config))
+    host = HostLoad()
+    target = target_of(options)
+    if options.energy and target.device == "cpu":
+        raise UserError(_NO_ENERGY)
     planned = plan_sweeps(options, queries, model_shape(target.model))
     _check(planned, model_shape(target.model))
     _say_what_is_lacking(planned, queries)
+    if note := space_note(spools, planned):
+        print(note, file=sys.stderr)
     from profcore.worker.shelf import ModelShelf
 
     shelf = ModelShelf()
@@ -110,12 +168,14 @@ def run(options: argparse.Namespace) -> int:
     shelf.engine(target)
     sweeps = plan_sweeps(options, queries, config)
     _check(sweeps, config)
+    _say_of_device(target, host, options.energy)
     code, paths = 0, []
     for sweep in sweeps:
-        spec = RunSpec.new(target, sweep)
+        spec = RunSpec.new(target, sweep, options.series)
         path = spool_path(spools, spec.id)
         with SpoolWriter(path) as writer:
             writer.run(spec)
+            writer.owner("command")
             state = measure(spec, writer, shelf)
         code = max(code, report_run(options, spec, path, state))
         if state is State.STOPPED:
@@ -124,6 +184,18 @@ def run(options: argparse.Namespace) -> int:
     if options.experiment == FLOPS_VS_LATENCY:
         report_flops(options, paths)
     return code
+
+
+def _check_energy(options: argparse.Namespace) -> None:
+    """What of energy can be refused before it is known whether there is a GPU.
+
+    Raises:
+        UserError: There is no energy to be measured.
+    """
+    if options.experiment in MOTIVATION:
+        raise UserError(f"Energy is measured of knobs, one of {', '.join(CATALOGUE)}: leave --energy out.")
+    if options.device == "cpu":
+        raise UserError(_NO_ENERGY)
 
 
 def _queries(options: argparse.Namespace) -> QuerySet | None:
@@ -135,7 +207,10 @@ def _queries(options: argparse.Namespace) -> QuerySet | None:
     queries = read_data_set(data_set_of(options))
     for skipped in queries.skipped:
         print(f"Skipped {skipped.name}: {skipped.reason}", file=sys.stderr)
-    print(f"{queries.name}: {len(queries.queries)} queries, {len(queries.skipped)} skipped", file=sys.stderr)
+    print(
+        f"{queries.name}: {counted(len(queries.queries), 'query', 'queries')}, {len(queries.skipped)} skipped",
+        file=sys.stderr,
+    )
     return queries
 
 
@@ -147,6 +222,26 @@ def _say_what_is_lacking(sweeps: list[Sweep], queries: QuerySet | None) -> None:
     for lacking in dict.fromkeys(each for sweep in sweeps if sweep.plan for each in sweep.plan.queries.skipped):
         if lacking not in known:
             print(f"Not measured, {lacking.name}: {lacking.reason}", file=sys.stderr)
+
+
+def _say_of_device(target: Target, host: HostLoad, energy: bool) -> None:
+    """Warn where card or host is at work for others; the model is on the card by now, so that this process is as well.
+
+    What the host did is looked at from before torch was loaded: with that it has a moment to look at.
+
+    Raises:
+        UserError: Energy is asked for, and the card says nothing of it.
+    """
+    from profcore.measure.energy import energy_refusal
+    from profcore.measure.environment import card_of
+    from profcore.models.load import resolve_device
+
+    device = resolve_device(target.device)
+    card = Card.find(card_of(device))
+    if energy and (refusal := energy_refusal(device, card)):
+        raise UserError(refusal)
+    for note in notes_before(card, host):
+        print(f"Warning: {note}", file=sys.stderr)
 
 
 def _check(sweeps: list[Sweep], config: MolmoConfig) -> None:

@@ -6,18 +6,21 @@ import argparse
 import json
 from typing import TYPE_CHECKING, Any
 
+from profcore.cli.command_parser import Commands, add_command
 from profcore.cli.common import print_table
-from profcore.cli.options import add_database, add_json
+from profcore.cli.options import add_database, add_json, add_run
 from profcore.cli.reading import load_named_run, reading
+from profcore.formats.text_files import json_text
+from profcore.spec.text import counted
 
 if TYPE_CHECKING:
     from profcore.export.archive import AnyResult
 
 
-def register(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+def register(commands: Commands) -> None:
     """Add `show`."""
-    parser = commands.add_parser("show", help="a run's conditions, medians with intervals, floors and cautions")
-    parser.add_argument("run", metavar="RUN", help="its id, or a beginning that is one run's alone")
+    parser = add_command(commands, "show", "a run's conditions, medians with intervals, floors and cautions", "RUN")
+    add_run(parser)
     add_json(parser)
     add_database(parser)
     parser.set_defaults(command=show)
@@ -25,21 +28,31 @@ def register(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> N
 
 def show(options: argparse.Namespace) -> int:
     """Print a run."""
+    from profcore.comparisons.between import alike, load_series, quoted, spreads_of
+
     with reading(options) as store:
         result = load_named_run(store, options.run)
+        spreads = spreads_of(load_series(store))
     if options.json:
-        print(json.dumps(_plain(result), indent=2, ensure_ascii=False, default=str))
+        print(json_text(_plain(result), indent=2))
         return 0
+    from profcore.cli.report import print_energy
     from profcore.results.sweep import Result
-    from profcore.results.tables import display_points, display_short_summary
+    from profcore.results.tables import display_points, display_short_summary, display_without_flagged
     from profcore.service.words import environment_line
 
     run = result.run
-    print(f"{run['id']}: {run['experiment']}, {run['state']}, {run['num_samples']} samples, {run['source']}")
+    print(f"{run['id']}: {run['experiment']}, {run['state']}, {counted(run['num_samples'], 'sample')}, {run['source']}")
     print(environment_line(run["environment"], result.state))
     print_table(display_short_summary(result) if isinstance(result, Result) else display_points(result))
+    if isinstance(result, Result):
+        print_energy(result)
     for caution in result.cautions:
         print(caution.text)
+    if any(caution.kind == "flags" for caution in result.cautions):
+        print_table(display_without_flagged(result.samples, result.settings, all_latencies=False))
+    if said := quoted(spreads.get(alike(run["environment"]) or (), {})):
+        print(said)
     return 0
 
 

@@ -7,6 +7,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from profcore.cli.common import picture_of
+from profcore.cli.options import until_of
 from profcore.cli.values import existing_file
 from profcore.comparisons import flops_scaling
 from profcore.errors import UserError
@@ -21,7 +22,7 @@ from profcore.experiments.knobs import (
     get_experiment,
     parse_values,
 )
-from profcore.experiments.motivation import MOTIVATION, plan_all
+from profcore.experiments.motivation import MOTIVATION, plan_all, sampled_until
 from profcore.spec.queries import DEFAULT_PROMPT
 from profcore.spec.runs import Sweep
 from profcore.spec.settings import Setting, parse_mask
@@ -37,6 +38,8 @@ if TYPE_CHECKING:
 def _given_values(experiment: Experiment, options: argparse.Namespace, config: MolmoConfig) -> Sequence[int | str]:
     """The knob's values as the options say, or its defaults."""
     if experiment.knob is Knob.VISION_TOKENS:
+        if options.grids:
+            return options.grids
         largest = options.max_grid_size
         if largest is not None and largest < 1:
             raise UserError(f"--max-grid-size {largest} is out of range: give 1 to 12.")
@@ -73,7 +76,7 @@ def _base(experiment: Experiment, options: argparse.Namespace, config: MolmoConf
         grid=(1, options.grid),
         top_k=own.top_k if options.top_k is None else options.top_k,
         block_mask=parse_mask(options.block_mask) if options.block_mask else own.block_mask,
-        output_tokens=own.output_tokens,
+        output_tokens=own.output_tokens if options.output_tokens is None else options.output_tokens,
     )
 
 
@@ -83,9 +86,12 @@ def plan_sweeps(options: argparse.Namespace, queries: QuerySet | None, config: M
     Raises:
         UserError: A value is out of range, given twice, or none of this experiment's.
     """
+    enough = until_of(options)
     if options.experiment in MOTIVATION and queries:
-        return motivation_sweeps(options, queries, config)
-    return [replace(sweep, quality=queries) for sweep in profiling_sweeps(options, config)]
+        sweeps = motivation_sweeps(options, queries, config)
+    else:
+        sweeps = [replace(sweep, quality=queries) for sweep in profiling_sweeps(options, config)]
+    return [sampled_until(sweep, *enough) for sweep in sweeps] if enough else sweeps
 
 
 def profiling_sweeps(options: argparse.Namespace, config: MolmoConfig) -> list[Sweep]:
@@ -109,6 +115,7 @@ def profiling_sweeps(options: argparse.Namespace, config: MolmoConfig) -> list[S
                 clock=Clock(options.clock),
                 picture=picture_of(options.image),
                 prompt=DEFAULT_PROMPT if options.prompt is None else options.prompt,
+                energy=getattr(options, "energy", False),
             )
         )
     return sweeps

@@ -5,14 +5,15 @@ from __future__ import annotations
 import argparse
 import json
 
+from profcore.cli.command_parser import Commands, add_command
 from profcore.cli.options import add_json
 from profcore.cli.values import whole_number
 from profcore.spec.settings import MAX_CROPS
 
 
-def register(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+def register(commands: Commands) -> None:
     """Add `tokens`."""
-    parser = commands.add_parser("tokens", help="how a picture of some size becomes tokens")
+    parser = add_command(commands, "tokens", "how a picture of some size becomes tokens", "--width 1280 --height 720")
     parser.add_argument("--width", type=whole_number, required=True)
     parser.add_argument("--height", type=whole_number, required=True)
     parser.add_argument("--max-crops", type=whole_number, default=MAX_CROPS)

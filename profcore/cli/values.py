@@ -27,6 +27,36 @@ def whole_number(text: str) -> int:
     return number
 
 
+def share(text: str) -> float:
+    """A share, as a number or in per cent.
+
+    Raises:
+        argparse.ArgumentTypeError: It is none between 0 and 1.
+    """
+    try:
+        value = float(text.removesuffix("%")) / (100 if text.endswith("%") else 1)
+    except ValueError:
+        value = -1.0
+    if not 0 < value < 1:
+        raise argparse.ArgumentTypeError(f"{text[:40]!r} is no share between 0 and 1, such as 0.02 or 2%")
+    return value
+
+
+def seconds(text: str) -> float:
+    """A length of time in seconds.
+
+    Raises:
+        argparse.ArgumentTypeError: It is none above 0.
+    """
+    try:
+        value = float(text)
+    except ValueError:
+        value = -1.0
+    if not 0 < value < _LARGEST:
+        raise argparse.ArgumentTypeError(f"{shortened(text)!r} is no number of seconds above 0")
+    return value
+
+
 def device_name(text: str) -> str:
     """A device, or a GPU's number as the published scripts give it."""
     return f"cuda:{text}" if text.isdecimal() and len(text) < 4 else text

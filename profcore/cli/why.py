@@ -6,20 +6,26 @@ import argparse
 import json
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from profcore.cli.common import picture_of, print_table, target_of
+from profcore.cli.command_parser import Commands, add_command
+from profcore.cli.common import picture_of, print_table, refuse_early, target_of
 from profcore.cli.options import add_json, add_picture, add_target
 from profcore.cli.values import check_output_file, whole_number
 from profcore.spec.settings import Setting, parse_mask
 
 if TYPE_CHECKING:
-    import pandas as pd
+    from profcore.models.config import MolmoConfig
 
 
-def register(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+def register(commands: Commands) -> None:
     """Add `why`."""
-    parser = commands.add_parser("why", help="profile one setting: where its time goes, and what binds it")
+    parser = add_command(
+        commands,
+        "why",
+        "profile one setting: where its time goes, and what binds it",
+        "--engine graph --top-k 8 --trace trace.json.gz",
+    )
     add_target(parser)
     parser.add_argument("--grid", type=whole_number, default=1, help="image grid 1×N (1)")
     parser.add_argument("--top-k", type=whole_number, help="top-k (the model's own)")
@@ -34,18 +40,18 @@ def register(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> N
 def why(options: argparse.Namespace) -> int:
     """Profile one setting, and print where its time goes."""
     from profcore.engines.base import PreparationError
+    from profcore.images.pictures import load_picture
+    from profcore.models.knobs import check_setting
+
+    check_output_file(options.trace)
+    picture = picture_of(options.image)
+    load_picture(picture)
+    refuse_early(options, lambda config: check_setting(_setting(options, config), config))
     from profcore.worker.shelf import ModelShelf
     from profcore.worker.tools import run_tool
 
-    check_output_file(options.trace)
-    shelf, target, picture = ModelShelf(), target_of(options), picture_of(options.image)
-    config = shelf.get(target).model.config
-    setting = Setting(
-        grid=(1, options.grid),
-        top_k=config.top_k if options.top_k is None else options.top_k,
-        block_mask=parse_mask(options.block_mask) if options.block_mask else (True,) * config.n_layers,
-        output_tokens=options.output_tokens,
-    )
+    shelf, target = ModelShelf(), target_of(options)
+    setting = _setting(options, shelf.get(target).model.config)
     arguments = {
         "setting": setting.to_dict(),
         "picture": picture.to_dict(),
@@ -60,20 +66,20 @@ def why(options: argparse.Namespace) -> int:
     if options.json:
         print(json.dumps(found, indent=2))
         return 0
-    from profcore.results.tables import display_profile_kernels, display_profile_stages
+    from profcore.results.tables import display_profile_kernels, display_profile_parts, display_profile_stages
 
     print(found["verdict"])
     print_table(display_profile_stages(found))
-    print_table(_parts_table(found))
+    print_table(display_profile_parts(found))
     print_table(display_profile_kernels(found).head(12))
     return 0
 
 
-def _parts_table(profile: dict[str, Any]) -> pd.DataFrame:
-    import pandas as pd
-
-    rows = [
-        {"stage": part["stage"], "part": part["part"], "time (ms)": round(part["ms"], 3), "kernels": part["kernels"]}
-        for part in profile["parts"]
-    ]
-    return pd.DataFrame(rows)
+def _setting(options: argparse.Namespace, config: MolmoConfig) -> Setting:
+    """The setting that the options say, of a model of this shape."""
+    return Setting(
+        grid=(1, options.grid),
+        top_k=config.top_k if options.top_k is None else options.top_k,
+        block_mask=parse_mask(options.block_mask) if options.block_mask else (True,) * config.n_layers,
+        output_tokens=options.output_tokens,
+    )

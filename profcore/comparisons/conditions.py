@@ -38,6 +38,9 @@ MACHINE = {
 }
 """Fields of an environment that a difference in latency may come from, and what they are called."""
 
+_HOST = {"cpu": "processor"}
+"""As `MACHINE`, but of later versions' runs alone: one that does not say it is not asked for it."""
+
 PICTURE, PROMPT, WARM_UP, END_OF_TEXT, ORIGIN = "picture", "prompt", "warm-up", "end of text", "origin"
 ASKED = (PICTURE, PROMPT, WARM_UP, END_OF_TEXT)
 """What a sweep holds besides its knobs."""
@@ -118,6 +121,7 @@ def conditions_of(run: dict[str, Any], settings: pd.DataFrame, name: str = "") -
     environment, sweep = run["environment"], run["spec"].get("sweep") or {}
     # A field that is there and empty is said: a processor has no driver.
     facts = {called: str(environment[field] or "none") for field, called in MACHINE.items() if field in environment}
+    facts |= {called: str(environment[field]) for field, called in _HOST.items() if environment.get(field)}
     facts |= _asked(sweep, run["details"])
     if run.get("source") in _ORIGINS:
         facts[ORIGIN] = _ORIGINS[run["source"]]
@@ -145,10 +149,9 @@ def setting_values(settings: pd.DataFrame, knob: Knob) -> pd.Series:
     if not set(columns) >= {column for column in _COLUMNS[knob] if column != _MASK} or settings.empty:
         return pd.Series(None, index=settings.index, dtype=object)
     # Many rows have few values, each of which is made once.
-    kind = settings.groupby(columns, dropna=False, sort=False).ngroup()
-    firsts = settings.loc[~kind.duplicated(), columns].to_dict("records")
-    values = pd.Series([_value(row) for row in firsts], dtype=object)
-    return pd.Series(values.to_numpy()[kind.to_numpy()], index=settings.index, dtype=object)
+    rows = list(zip(*(settings[column].tolist() for column in columns), strict=True))
+    values = {row: _value(dict(zip(columns, row, strict=True))) for row in set(rows)}
+    return pd.Series([values[row] for row in rows], index=settings.index, dtype=object)
 
 
 _MASK = "block_mask"
@@ -224,7 +227,7 @@ def find_differences(given: Sequence[Conditions], leave_out: Collection[str] = (
     if len(named) < 2:
         return []
     found, runs = [], _by_what_all_say(named)
-    for called in (*MACHINE.values(), *ASKED, ORIGIN, *KNOBS.values()):
+    for called in (*MACHINE.values(), *_HOST.values(), *ASKED, ORIGIN, *KNOBS.values()):
         if called in leave_out:
             continue
         said: dict[str, list[str]] = {}

@@ -8,8 +8,10 @@ import pandas as pd
 
 from profcore import stats
 from profcore.comparisons.published import PUBLISHED, published_samples
+from profcore.engines.names import PEER_METRICS, PEERS
 from profcore.spec.stages import Knob
 from profcore.stats import METRIC_LABELS
+from profcore.stats.digits import MISSING, common_decimals, in_unit, written, written_interval
 
 if TYPE_CHECKING:
     from profcore.experiments.knobs import Experiment
@@ -66,17 +68,23 @@ def _by_setting(experiment: Experiment, samples: pd.DataFrame) -> pd.DataFrame:
     return samples.assign(x=samples[experiment.column], mask=mask)
 
 
+def known_of(engine: str, rows: pd.DataFrame) -> pd.DataFrame:
+    """The rows of latencies that an engine knows, by `metric`: a peer knows no stages."""
+    return rows[rows["metric"].isin(PEER_METRICS)] if engine in PEERS else rows
+
+
 def published_sensitivities(experiment: Experiment) -> pd.DataFrame:
     """As `sensitivities`, of the published scripts."""
     return sensitivities(experiment, published_samples(experiment)).assign(engine=PUBLISHED)
 
 
-def medians(experiment: Experiment, samples: pd.DataFrame) -> pd.DataFrame:
+def medians(experiment: Experiment, samples: pd.DataFrame, most: int | None = None) -> pd.DataFrame:
     """Medians with intervals over the knob: `x`, `mask`, `line`, `metric`, `median`, `low`, `high`, `n`.
 
     Args:
         experiment: Whose knob was turned.
         samples: As `Store.samples` or `published_samples`.
+        most: As `stats.interval_for`.
 
     Returns:
         A row for each setting and latency. Settings of equally many blocks are told apart by `mask`, and only those
@@ -88,23 +96,53 @@ def medians(experiment: Experiment, samples: pd.DataFrame) -> pd.DataFrame:
     kinds = kinds.assign(other=kinds["mask"].str.contains("01")).sort_values(["x", "other", "mask"])
     kinds = kinds.assign(line=kinds.groupby("x").cumcount(), setting=range(len(kinds))).drop(columns="other")
     placed = samples.drop(columns="setting", errors="ignore").merge(kinds, on=["x", "mask"])
-    summary = stats.summarise(placed)
+    summary = stats.summarise(placed, stats.interval_for(most))
     summary = summary[summary["metric"].isin(compared_metrics(experiment))].merge(kinds, on="setting")
     return summary[["x", "mask", "line", "metric", "median", "low", "high", "n"]]
 
 
-def display_sensitivities(rows: pd.DataFrame) -> pd.DataFrame:
-    """A table for people: a row for each latency and engine, milliseconds."""
+def display_sensitivities(rows: pd.DataFrame, floors: pd.DataFrame | None = None) -> pd.DataFrame:
+    """A table for people: a row for each latency and engine.
+
+    Slopes are in milliseconds, those of a latency of which one would round away there all in microseconds; what stands
+    in one latency's rows has equally many decimals.
+
+    Args:
+        rows: As `sensitivities`, with `engine`.
+        floors: `x`, `metric` and `median` of the floor, where it is known: how far an engine is from it at the most.
+    """
     order = list(dict.fromkeys(rows["metric"]))
     rows = rows.sort_values("metric", key=lambda column: column.map(order.index), kind="stable")
-    return pd.DataFrame(
-        {
-            "latency": rows["metric"].map(METRIC_LABELS),
-            "engine": rows["engine"],
-            "ms per step": rows["slope"].round(5),
-            "95 % from": rows["low"].round(5),
-            "to": rows["high"].round(5),
-            "at the least (ms)": rows["least"].round(3),
-            "at the most (ms)": rows["most"].round(3),
-        }
-    ).reset_index(drop=True)
+    eager = rows[rows["engine"] == "eager"].set_index("metric")["most"]
+    ratios = {"× eager": rows["most"] / rows["metric"].map(eager)}
+    if floors is not None and not floors.empty:
+        last = floors.sort_values("x").groupby("metric")["median"].last()
+        ratios["× floor"] = rows["most"] / rows["metric"].map(last).where(lambda floor: floor > 0)
+    parts = [_one_latency(own.assign(**ratios)) for _, own in rows.groupby("metric", sort=False)]
+    return pd.concat(parts, ignore_index=True) if parts else pd.DataFrame()
+
+
+def _one_latency(rows: pd.DataFrame) -> pd.DataFrame:
+    """The rows of one latency, in one unit and with digits in common."""
+    slopes = rows[["slope", "low", "high"]]
+    factor, unit = in_unit(slopes["slope"].abs().where(lambda size: size > 0).min())
+    slopes = slopes * factor
+    ends = list(zip(slopes["low"], slopes["high"], strict=True))
+    places = common_decimals(slopes["slope"], ends)
+    table = pd.DataFrame({"latency": rows["metric"].map(METRIC_LABELS), "engine": rows["engine"]})
+    table["per step"] = [_with_unit(written(value, places), unit) for value in slopes["slope"]]
+    table["95 % interval"] = [_with_unit(written_interval(low, high, places), unit) for low, high in ends]
+    table["at the least (ms)"], table["at the most (ms)"] = _column(rows["least"]), _column(rows["most"])
+    for name in ("× eager", "× floor"):
+        if name in rows:
+            table[name] = _column(rows[name])
+    return table
+
+
+def _column(values: pd.Series) -> list[str]:
+    places = common_decimals(values)
+    return [written(value, places) for value in values]
+
+
+def _with_unit(text: str, unit: str) -> str:
+    return text if text == MISSING else f"{text} {unit}"

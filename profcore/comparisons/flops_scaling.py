@@ -118,7 +118,7 @@ def _bytes(metric: str, samples: pd.DataFrame, config: MolmoConfig, routed: dict
         config.n_layers if pd.isna(blocks) else int(blocks),
         (routed or {}).get(int(first["top_k"])),
     )
-    parts = cost.stage_costs(config, workload, itemsize=2)
+    parts = cost.stage_costs(config, workload, itemsize=2, unread=True)
     stages = [stage for stage in MODEL_STAGES if metric in (stage.column, "total_ms")]
     return sum(cost.total(parts[stage]).bytes for stage in stages)
 

@@ -23,10 +23,10 @@ from profcore.comparisons.conditions import (
     list_values,
 )
 from profcore.comparisons.published import PUBLISHED, published_conditions, published_samples
-from profcore.engines.names import ENGINES
+from profcore.engines.names import ENGINES, PEERS
 from profcore.experiments.knobs import get_experiment
-from profcore.results.base import tell_apart
-from profcore.results.sweep import load_result
+from profcore.results.base import most_looks, tell_apart
+from profcore.results.sweep import Result, load_result
 from profcore.spec.stages import Knob
 
 if TYPE_CHECKING:
@@ -65,6 +65,7 @@ class SideBySide:
         differences: What else than the engine differs between the runs, in words.
         notes: What to know of the figures besides, in sentences.
         published: Whether the published code measured the same shape with its knobs where these runs hold them.
+        results: The runs with samples.
     """
 
     rows: pd.DataFrame
@@ -72,6 +73,7 @@ class SideBySide:
     differences: list[str]
     notes: list[str]
     published: bool
+    results: list[Result]
 
     def to_dict(self) -> dict[str, Any]:
         """Plain JSON values."""
@@ -90,9 +92,9 @@ def find_groups(store: Store, experiment: str) -> list[Group]:
     """
     knob = get_experiment(experiment).knob
     found: dict[tuple[Any, ...], dict[str, Conditions]] = {}
-    for run_id in store.ranked(experiment):
+    for run_id in store.ranked_apart(experiment):
         run = store.run(run_id)
-        if run is None or (engine := run["environment"].get("engine")) not in ENGINES:
+        if run is None or (engine := run["environment"].get("engine")) not in (*ENGINES, *PEERS):
             continue
         conditions = conditions_of(run, store.settings(run_id))
         # The first of each engine stays.
@@ -108,7 +110,7 @@ def find_groups(store: Store, experiment: str) -> list[Group]:
 
 
 def _ordered(group: dict[str, Conditions]) -> dict[str, str]:
-    return {engine: group[engine].run_id for engine in ENGINES if engine in group}
+    return {engine: group[engine].run_id for engine in (*ENGINES, *PEERS) if engine in group}
 
 
 def _key(conditions: Conditions, knob: Knob) -> tuple[Any, ...]:
@@ -154,11 +156,12 @@ class _Parts:
     conditions: list[Conditions] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
     several: dict[int, list[str]] = field(default_factory=dict)
+    results: list[Result] = field(default_factory=list)
 
-    def add(self, experiment: Experiment, samples: pd.DataFrame, engine: str) -> None:
-        """Medians and slopes of one series."""
-        self.rows.append(engines.medians(experiment, samples).assign(engine=engine))
-        self.slopes.append(engines.sensitivities(experiment, samples).assign(engine=engine))
+    def add(self, experiment: Experiment, samples: pd.DataFrame, engine: str, most: int | None = None) -> None:
+        """Medians, with intervals as `stats.interval_for` gives them, and slopes of one series."""
+        self.rows.append(engines.known_of(engine, engines.medians(experiment, samples, most)).assign(engine=engine))
+        self.slopes.append(engines.known_of(engine, engines.sensitivities(experiment, samples)).assign(engine=engine))
         for count in engines.equal_counts(experiment, samples):
             self.several.setdefault(count, []).append(engine)
 
@@ -180,7 +183,8 @@ def load_side_by_side(store: Store, experiment_name: str, group: Group) -> SideB
         result = load_result(store, run_id)
         if result is None or result.samples.empty:
             continue
-        parts.add(experiment, result.samples, engine)
+        parts.add(experiment, result.samples, engine, most_looks(result.run["spec"]))
+        parts.results.append(result)
         parts.conditions.append(conditions_of(result.run, result.settings, engine))
         known = result.summary.dropna(subset=["floor_ms"])
         # A floor from experts that were counted is nearer to the truth than one from experts that are expected.
@@ -195,6 +199,7 @@ def load_side_by_side(store: Store, experiment_name: str, group: Group) -> SideB
         differences=find_differences(parts.conditions, leave_out=_ENGINES_OWN),
         notes=parts.mask_notes() + parts.notes,
         published=published,
+        results=parts.results,
     )
 
 

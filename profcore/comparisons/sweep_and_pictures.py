@@ -32,6 +32,7 @@ from profcore.comparisons.conditions import (
 from profcore.comparisons.engines import compared_metrics
 from profcore.errors import UserError
 from profcore.spec.stages import Knob, Stage
+from profcore.spec.text import are, counted
 from profcore.stats import METRIC_LABELS
 
 if TYPE_CHECKING:
@@ -338,7 +339,9 @@ def _refusal_sentences(refusals: pd.DataFrame, slopes: pd.DataFrame, run_id: str
         if partly:
             number = int(rows.loc[rows["metric"].isin(partly), "points"].max())
             labels = ", ".join(METRIC_LABELS[metric] for metric in partly)
-            found.append(f"{labels}: {number:,} points are left out, which ran under other knobs ({reason}).")
+            found.append(
+                f"{labels}: {counted(number, 'point')} {are(number)} left out, which ran under other knobs ({reason})."
+            )
     return found
 
 

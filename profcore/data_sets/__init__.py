@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from profcore.errors import UserError
+from profcore.paths import Roots
 
 if TYPE_CHECKING:
     from profcore.spec.queries import QuerySet
@@ -33,6 +34,7 @@ class DataSet:
         limit: How many queries to take, drawn at random; None for all, in order.
         seed: Of the draw.
         one_question_each: Whether each picture is taken once, with one of its questions; `limit` then counts pictures.
+        within: The folders that its paths must lie in (see `profcore.paths.Roots`); None for anywhere.
     """
 
     kind: str = "photographs"
@@ -43,6 +45,12 @@ class DataSet:
     limit: int | None = None
     seed: int = 0
     one_question_each: bool = False
+    within: tuple[str, ...] | None = None
+
+    @property
+    def roots(self) -> Roots:
+        """What its paths may lead to."""
+        return Roots(None if self.within is None else tuple(self.within))
 
 
 def read_data_set(data_set: DataSet) -> QuerySet:
@@ -52,7 +60,6 @@ def read_data_set(data_set: DataSet) -> QuerySet:
         UserError: There is no such data set, it is not of its kind, or no query of it can be used.
     """
     from profcore.data_sets import folder, photographs, tables, vqa
-    from profcore.data_sets.files import named_path
 
     if data_set.limit is not None and data_set.limit < 1:
         raise UserError(f"{data_set.limit} pictures measure nothing: take at least 1.")
@@ -63,7 +70,7 @@ def read_data_set(data_set: DataSet) -> QuerySet:
     if not data_set.path.strip():
         raise UserError("Name where the pictures are: a folder, or for a table its file or directory.")
     # Absolute, since the worker that reads the pictures may stand elsewhere.
-    path = named_path(data_set.path).absolute()
+    path = data_set.roots.path(data_set.path).absolute()
     if not os.path.exists(path):  # noqa: PTH110  Path.exists fails for names that no file can have
         raise UserError(f"There is nothing at {data_set.path!r}: give the path of a {_thing(data_set.kind)}.")
     if data_set.kind == "table":

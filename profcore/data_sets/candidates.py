@@ -86,9 +86,13 @@ def picture_and_question(columns: Iterable[str], file: Path) -> tuple[str, str]:
     names = list(columns)
     known = dict.fromkeys(names)
     if twice := sorted({name for name in known if name.strip() and names.count(name) > 1}):
-        raise UserError(f"{file} has two columns called {twice[0]!r}: give each a name of its own.")
+        # Other names than these may be anything that a file begins with.
+        name = (
+            f" called {twice[0]!r}" if twice[0] in (*IMAGE_FIELDS, *QUESTION_FIELDS, *ANSWER_FIELDS) else " of one name"
+        )
+        raise UserError(f"{file} has two columns{name}: give each a name of its own.")
     image, question = first_field(known, IMAGE_FIELDS), first_field(known, QUESTION_FIELDS)
     if image is None or question is None:
         missing, fields = ("picture", IMAGE_FIELDS) if image is None else ("question", QUESTION_FIELDS)
-        raise UserError(f"{file} has no column of {missing}s ({', '.join(known)}): call it {' or '.join(fields[:3])}.")
+        raise UserError(f"{file} has no column of {missing}s: call it {' or '.join(fields[:3])}.")
     return image, question

@@ -1,4 +1,4 @@
-"""The files of a data set: the paths a person names, texts, and pictures found by the names that rows give them."""
+"""The pictures of a data set, found by the names that rows give them."""
 
 from __future__ import annotations
 
@@ -10,39 +10,11 @@ from functools import cached_property
 from pathlib import Path
 
 from profcore.errors import UserError
-from profcore.paths import inside
+from profcore.paths import ANYWHERE, Roots, inside
 from profcore.spec.text import some, whole_text
 
 PICTURE_ENDINGS = (".jpg", ".jpeg", ".png", ".webp", ".bmp", ".gif", ".tif", ".tiff")
 _COCO = re.compile(r"(?:.*_)?0*([0-9]+)")
-
-
-def named_path(text: str) -> Path:
-    """A path as a person names it, with `~` for a home.
-
-    Raises:
-        UserError: It is no path: half a character, or the home of nobody.
-    """
-    if whole_text(text) != text:
-        raise UserError(f"{whole_text(text)!r} is no path: it holds half a character.")
-    try:
-        return Path(text).expanduser()
-    except RuntimeError:
-        raise UserError(f"{text!r} is no path: there is no such user.") from None
-
-
-def text_of(path: Path) -> str:
-    """A text file's content.
-
-    Raises:
-        UserError: There is none, or it is no text.
-    """
-    try:
-        return path.read_text(encoding="utf-8-sig")
-    except UnicodeDecodeError:
-        raise UserError(f"{path} is no text file in UTF-8.") from None
-    except (OSError, ValueError) as error:
-        raise UserError(f"{path} cannot be read: {getattr(error, 'strerror', None) or error}.") from None
 
 
 def pictures_in(folder: Path) -> list[Path]:
@@ -69,13 +41,13 @@ def _normal(text: str) -> str:
 class PictureFolder:
     """The pictures below a folder, found by path or by id; `find` and `find_id` say why there is none."""
 
-    def __init__(self, folder: Path) -> None:
-        """Look at the folder.
+    def __init__(self, folder: Path, roots: Roots = ANYWHERE) -> None:
+        """Look at the folder; a link in it may lead anywhere in it, and elsewhere within the roots.
 
         Raises:
             UserError: It holds no picture.
         """
-        self.folder = folder
+        self.folder, self._roots = folder, roots
         self._files = pictures_in(folder)
 
     def find(self, name: str) -> tuple[Path | None, str]:
@@ -84,12 +56,18 @@ class PictureFolder:
         if path is None:
             return None, f"{name!r} lies outside of {self.folder}."
         if os.path.exists(path):  # noqa: PTH110  Path.exists fails for names that no file can have
-            return path, ""
+            return self._within(path)
         alike = self._by_path.get(_normal(os.path.normpath(name)), [])
         if len(alike) > 1:
             return None, f"Several pictures in {self.folder} are called {name!r}."
         # One that is not there is said so when it is opened.
-        return (alike[0] if alike else path), ""
+        return self._within(alike[0] if alike else path)
+
+    def _within(self, path: Path) -> tuple[Path | None, str]:
+        """A file of the folder, unless it is a link that leads out of all that may be opened."""
+        if self._roots.holds(path):
+            return path, ""
+        return None, f"{path.name!r} is a link that leads outside of the folders that a page may open."
 
     def find_id(self, image_id: str) -> tuple[Path | None, str]:
         """The picture of an id: the one called so, else COCO's, whose number follows a name and zeros."""
@@ -100,7 +78,7 @@ class PictureFolder:
         if len(found) > 1:
             names = some([str(path.relative_to(self.folder)) for path in found])
             return None, f"Several pictures in {self.folder} have the id {image_id}: {names}."
-        return found[0], ""
+        return self._within(found[0])
 
     @cached_property
     def _by_path(self) -> dict[str, list[Path]]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import csv
-import io
 import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -16,11 +15,13 @@ from profcore.data_sets.candidates import (
     choose,
     picture_and_question,
 )
-from profcore.data_sets.files import PictureFolder, named_path, text_of
+from profcore.data_sets.files import PictureFolder
+from profcore.data_sets.streams import LONGEST_ROW, MOST_NAMED, text_lines
 from profcore.data_sets.values import answers_of, first_field, read_id, read_text
 from profcore.errors import UserError
 from profcore.images.pictures import picture_size
 from profcore.paths import inside
+from profcore.spec.limits import MOST_VALUES
 from profcore.spec.queries import Picture
 from profcore.spec.text import parse_json, some
 
@@ -30,8 +31,10 @@ if TYPE_CHECKING:
 
 _USUAL_NAMES = ("questions.csv", "questions.jsonl", "metadata.csv", "metadata.jsonl")
 _ID_FIELDS = ("question_id", "query_id")
-# The csv module takes fields of up to 128 KiB unless told otherwise; this is as much as it can be told everywhere.
-csv.field_size_limit(2**31 - 1)
+# What is kept of a row.
+_FIELDS = frozenset((*IMAGE_FIELDS, *QUESTION_FIELDS, *ANSWER_FIELDS, *_ID_FIELDS))
+# The csv module takes fields of up to 128 KiB unless told otherwise.
+csv.field_size_limit(LONGEST_ROW)
 
 
 def read(folder: Path, data_set: DataSet) -> QuerySet:
@@ -40,8 +43,8 @@ def read(folder: Path, data_set: DataSet) -> QuerySet:
     Raises:
         UserError: There is no picture or no file of questions, a row lacks a field, or names a picture outside.
     """
-    pictures = PictureFolder(folder)
-    path = _questions_file(folder, data_set.questions)
+    pictures = PictureFolder(folder, data_set.roots)
+    path = _questions_file(folder, data_set)
     rows = _rows(path)
     if not rows:
         raise UserError(f"{path} holds no question.")
@@ -81,14 +84,17 @@ def _candidate(pictures: PictureFolder, row: dict[str, Any], number: int) -> Can
     )
 
 
-def _questions_file(folder: Path, given: str) -> Path:
+def _questions_file(folder: Path, data_set: DataSet) -> Path:
+    given = data_set.questions
+    # os.path.exists, unlike Path.exists, takes names that no file can have.
+    if given.strip() and os.path.exists(folder / given):  # noqa: PTH110
+        # A name in the folder, unless the working directory has such a file too.
+        return data_set.roots.path(given if os.path.exists(given) else str(folder / given))  # noqa: PTH110
     if given.strip():
-        path = named_path(given)
-        # Path.exists fails for names that no file can have.
-        return path if os.path.exists(path) or not os.path.exists(folder / given) else folder / given  # noqa: PTH110
+        return data_set.roots.path(given)
     for name in _USUAL_NAMES:
         if (folder / name).exists():
-            return folder / name
+            return data_set.roots.path(str(folder / name))
     raise UserError(f"{folder} has no file of questions: name a CSV or JSONL, or put {_USUAL_NAMES[0]} into it.")
 
 
@@ -106,45 +112,57 @@ def _rows(path: Path) -> list[dict[str, Any]]:
 
 def _csv_rows(path: Path) -> list[dict[str, Any]]:
     """The rows of a CSV; blank lines are none, and cells beyond the first line's must be blank."""
-    reader = csv.reader(io.StringIO(text_of(path), newline=""), strict=True)
-    rows: list[list[str]] = []
-    start = 1
+    reader = csv.reader(text_lines(path, ""), strict=True)
+    columns: list[str] = []
+    rows: list[dict[str, Any]] = []
+    wide = []
+    number, start = 0, 1
     try:
         for row in reader:
-            if any(cell.strip() for cell in row):
-                rows.append(row)
             start = reader.line_num + 1
+            if not any(cell.strip() for cell in row):
+                continue
+            if not columns:
+                columns = [name.strip() for name in row]
+                picture_and_question(columns, path)
+                continue
+            number += 1
+            if any(map(str.strip, row[len(columns) :])):
+                wide.append(number)
+            rows.append({name: cell for name, cell in zip(columns, row, strict=False) if name in _FIELDS})
+            if len(wide) >= MOST_NAMED:
+                break
     except csv.Error as error:
         raise UserError(
             f"{path}: a quote in line {start} is not closed, or not doubled inside a quoted text ({error})."
         ) from None
-    if not rows:
-        return []
-    columns = [name.strip() for name in rows[0]]
-    picture_and_question(columns, path)
-    wide = [number for number, row in enumerate(rows[1:], start=1) if any(map(str.strip, row[len(columns) :]))]
     if wide:
         raise UserError(
             f"{path}: rows {some(wide)} have more columns than the first line names: "
             "put quotes around a text that holds a comma."
         )
-    return [dict(zip(columns, row, strict=False)) for row in rows[1:]]
+    return rows
 
 
 def _json_rows(path: Path) -> list[dict[str, Any]]:
     rows, wrong = [], []
     # Lines end with \n alone: other ends of lines may stand inside of a JSON text.
-    for number, line in enumerate(text_of(path).split("\n"), start=1):
+    for number, line in enumerate(text_lines(path, "\n"), start=1):
         if not line.strip():
             continue
         try:
-            row = parse_json(line)
+            row = parse_json(line, MOST_VALUES)
         except ValueError:
             row = None
         if isinstance(row, dict):
-            rows.append(row)
+            rows.append({name: value for name, value in row.items() if name in _FIELDS})
         else:
             wrong.append(number)
+        if len(wrong) >= MOST_NAMED:
+            break
+        if len(rows) == MOST_NAMED:
+            # What none of so many rows has, no other has.
+            picture_and_question(dict.fromkeys(name for row in rows for name in row), path)
     if wrong:
         raise UserError(f"{path}: lines {some(wrong)} are no JSON objects; give a CSV, or JSONL with one a line.")
     return rows

@@ -10,15 +10,16 @@ import io
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import pyarrow as pa
-
 from profcore.data_sets.candidates import ANSWER_FIELDS, Candidate, choose, picture_and_question
 from profcore.data_sets.splits import files_of_split
+from profcore.data_sets.streams import MOST_ROWS
 from profcore.data_sets.values import answers_of, read_id, read_text
 from profcore.errors import UserError
 from profcore.images.pictures import picture_size
-from profcore.images.rows import check_arrow_files, column_names, is_parquet, read_columns, read_picture
+from profcore.images.rows import read_picture, table_columns, table_rows
+from profcore.paths import Roots
 from profcore.spec.queries import Picture
+from profcore.spec.text import some
 
 if TYPE_CHECKING:
     from profcore.data_sets import DataSet
@@ -33,15 +34,17 @@ def read(path: Path, data_set: DataSet) -> QuerySet:
     Raises:
         UserError: There is no table, it cannot be read, it is damaged, or it lacks a column.
     """
+    roots = data_set.roots
     files = files_of_split(path, data_set.split.strip())
-    try:
-        check_arrow_files([file for file in files if not is_parquet(file)])
-    except OSError as error:
-        raise UserError(f"{error}") from None
+    if outside := [file.name for file in files if not roots.holds(file)]:
+        raise UserError(f"{path} holds links that lead outside of the folders that a page may open: {some(outside)}.")
+    tables = [(file, *_columns(file)) for file in files]
+    total = sum(rows for *_, rows in tables)
+    if total > MOST_ROWS:
+        raise UserError(f"{path} has {total:,} rows: at most {MOST_ROWS:,} are read.")
     candidates: list[Candidate] = []
-    for file in files:
-        image, question, rows = _rows(file)
-        for row, values in enumerate(rows):
+    for file, image, question, wanted, _ in tables:
+        for row, values in enumerate(table_rows(file, wanted)):
             place = len(candidates)
             asked = read_text(values[question])
             candidates.append(
@@ -56,7 +59,7 @@ def read(path: Path, data_set: DataSet) -> QuerySet:
             )
     if not candidates:
         raise UserError(f"{path} holds no row.")
-    return choose(path.name, candidates, data_set, _size)
+    return choose(path.name, candidates, data_set, lambda picture: _size(picture, roots))
 
 
 def _id(values: dict[str, Any], field: str, place: int) -> str:
@@ -64,25 +67,18 @@ def _id(values: dict[str, Any], field: str, place: int) -> str:
     return read_id(values[field], f"row {place + 1}") if field in values else str(place)
 
 
-def _rows(file: Path) -> tuple[str, str, list[dict[str, Any]]]:
-    """The names of the columns of pictures and of questions, and the rows without their pictures.
+def _columns(file: Path) -> tuple[str, str, list[str], int]:
+    """The columns of pictures and of questions, all that are read but the pictures', and the number of rows.
 
     Raises:
         UserError: The file cannot be read, or lacks a column.
     """
-    try:
-        columns = column_names(file)
-        image, question = picture_and_question(columns, file)
-        wanted = [name for name in dict.fromkeys((question, *_IDS, *ANSWER_FIELDS)) if name in columns]
-        return image, question, read_columns(file, wanted).to_pylist()
-    except UserError:
-        raise
-    # Arrow's errors, and those of values that Python has no like of, such as dates beyond its calendar.
-    except (OSError, pa.ArrowException, ValueError, TypeError, OverflowError, KeyError, MemoryError) as error:
-        reason = (str(error).splitlines() or [type(error).__name__])[0]
-        raise UserError(f"{file} cannot be read as a table ({reason}).") from None
+    columns, rows = table_columns(file)
+    image, question = picture_and_question(columns, file)
+    wanted = [name for name in dict.fromkeys((question, *_IDS, *ANSWER_FIELDS)) if name in columns]
+    return image, question, wanted, rows
 
 
-def _size(picture: Picture) -> tuple[int, int]:
+def _size(picture: Picture, roots: Roots) -> tuple[int, int]:
     _, _, row = picture.value.rsplit("|", 2)
-    return picture_size(io.BytesIO(read_picture(picture.value)), f"the picture of row {int(row) + 1}")
+    return picture_size(io.BytesIO(read_picture(picture.value, roots)), f"the picture of row {int(row) + 1}")

@@ -10,13 +10,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from profcore.data_sets.candidates import ANSWER_FIELDS, IMAGE_FIELDS, Candidate, choose
-from profcore.data_sets.files import PictureFolder, named_path, text_of
+from profcore.data_sets.files import PictureFolder
+from profcore.data_sets.streams import MOST_NAMED, NoJsonError, json_list
 from profcore.data_sets.values import answers_of, read_id, read_text
 from profcore.errors import UserError
 from profcore.images.pictures import picture_size
 from profcore.paths import inside
 from profcore.spec.queries import Picture
-from profcore.spec.text import parse_json, some
+from profcore.spec.text import some
 
 if TYPE_CHECKING:
     from profcore.data_sets import DataSet
@@ -31,14 +32,14 @@ def read(folder: Path, data_set: DataSet) -> QuerySet:
     """
     if not data_set.questions.strip():
         raise UserError("Name the file of questions, such as v2_OpenEnded_mscoco_val2014_questions.json.")
-    questions = _list(named_path(data_set.questions), "questions", ("image_id", "question", "question_id"))
+    questions = _rows(data_set.roots.path(data_set.questions), "questions", ("image_id", "question", "question_id"))
     answers: dict[str, tuple[str, ...]] = {}
     if data_set.annotations.strip():
-        annotated = _list(named_path(data_set.annotations), "annotations", ("question_id",))
+        annotated = _rows(data_set.roots.path(data_set.annotations), "annotations", ("question_id",))
         _check_paths(folder, annotated, data_set.annotations)
-        answers = {read_id(row["question_id"], ""): answers_of(row, ANSWER_FIELDS) for row in annotated}
+        answers = {read_id(row["question_id"], ""): row["answers"] for row in annotated}
     _check_paths(folder, questions, data_set.questions)
-    pictures = PictureFolder(folder)
+    pictures = PictureFolder(folder, data_set.roots)
     candidates = []
     for number, row in enumerate(questions, start=1):
         image_id, query_id = read_id(row["image_id"], f"row {number}"), read_id(row["question_id"], "")
@@ -52,7 +53,7 @@ def read(folder: Path, data_set: DataSet) -> QuerySet:
                 question=question or "",
                 image_id=image_id,
                 query_id=query_id or f"row {number}",
-                answers=(query_id and answers.get(query_id)) or answers_of(row, ANSWER_FIELDS),
+                answers=(query_id and answers.get(query_id)) or row["answers"],
                 problem=problem,
             )
         )
@@ -64,24 +65,25 @@ def read(folder: Path, data_set: DataSet) -> QuerySet:
     )
 
 
-def _list(path: Path, name: str, fields: tuple[str, ...]) -> list[dict[str, Any]]:
-    """The list of objects that a file of VQA holds under its name."""
+def _rows(path: Path, name: str, fields: tuple[str, ...]) -> list[dict[str, Any]]:
+    """What is needed of each object of the list that a file of VQA holds under its name: fields, pictures, answers."""
+    rows: list[dict[str, Any]] = []
+    lacking = []
     try:
-        document = parse_json(text_of(path))
-    except ValueError:
+        for number, row in enumerate(json_list(path, name), start=1):
+            if isinstance(row, dict) and all(field in row for field in fields):
+                kept = {field: row[field] for field in (*fields, *IMAGE_FIELDS) if field in row}
+                rows.append({**kept, "answers": answers_of(row, ANSWER_FIELDS)})
+            else:
+                lacking.append(number)
+            if len(lacking) >= MOST_NAMED:
+                break
+    except NoJsonError:
         raise UserError(f"{path} is not JSON: give VQA's {name} file.") from None
-    rows = document.get(name) if isinstance(document, dict) else None
-    if not isinstance(rows, list):
-        raise UserError(f"{path} is no {name} file of VQA: it needs a list called {name}.")
-    if not rows:
-        raise UserError(f"{path} holds no {name}.")
-    lacking = [
-        number
-        for number, row in enumerate(rows, start=1)
-        if not isinstance(row, dict) or not all(field in row for field in fields)
-    ]
     if lacking:
         raise UserError(f"{path}: rows {some(lacking)} of {name} lack one of the fields {', '.join(fields)}.")
+    if not rows:
+        raise UserError(f"{path} holds no {name}.")
     return rows
 
 

@@ -26,6 +26,10 @@ def make_engine(name: str, model: MolmoE) -> Engine:
         from profcore.engines.graph import GraphEngine
 
         return GraphEngine(model)
+    if name == "generate":
+        from profcore.engines.generate import GenerateEngine
+
+        return GenerateEngine(model)
     from profcore.engines.compiled import CompiledEngine
 
     return CompiledEngine(model)

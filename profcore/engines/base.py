@@ -76,6 +76,20 @@ class Engine(Protocol):
             StopRequestedError: `stop` said so.
         """
 
+    def stage_works(self, inputs: ModelInputs, setting: Setting) -> dict[Stage, Callable[[], None]]:
+        """Each stage as work that can be done again and again, once all were done in their order.
+
+        A decode is all of its steps. Nothing waits for the device.
+
+        Args:
+            inputs: Picture and prompt on the model's device.
+            setting: The knobs; prepared here if it is not yet.
+
+        Raises:
+            PreparationError: Compilation or capture failed.
+            UserError: The setting is not one of the model's.
+        """
+
 
 @dataclass(frozen=True)
 class Timing:
@@ -99,6 +113,9 @@ class Timing:
 
 class StageClock(Protocol):
     """What an engine tells of its boundaries, and what comes of it."""
+
+    def reserve(self, output_tokens: int) -> None:
+        """Inferences of so many tokens will follow: whatever takes time to have is to be had now."""
 
     def start(self) -> None:
         """The inference begins."""

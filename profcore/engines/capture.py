@@ -80,13 +80,17 @@ class Captures:
         stream.wait_stream(torch.cuda.current_stream(self._device))
         graph = torch.cuda.CUDAGraph()
         with torch.no_grad(), torch.cuda.stream(stream):
-            torch.cuda.reset_peak_memory_stats(self._device)
-            before = torch.cuda.memory_allocated(self._device)
-            # Compiling, tuning and libraries' own allocations happen here, outside of the capture.
+            # Compiling, tuning and libraries' own allocations happen here, outside of the capture; in the first run,
+            # so that the last one's memory is the work's alone.
             for _ in range(_WARM_RUNS):
+                torch.cuda.reset_peak_memory_stats(self._device)
+                before = torch.cuda.memory_allocated(self._device)
                 work()
             stream.synchronize()
             self._peak[key] = torch.cuda.max_memory_allocated(self._device) - before
+            if self._peak[key] > torch.cuda.mem_get_info(self._device)[0]:
+                # What warming took is kept for other work; the capture, which takes as much anew, would not fit beside.
+                torch.cuda.empty_cache()
             # Other threads read the card's state meanwhile, which a stricter mode would take for an error.
             with torch.cuda.graph(graph, pool=self._pool, stream=stream, capture_error_mode="thread_local"):
                 work()

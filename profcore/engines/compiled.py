@@ -94,7 +94,11 @@ class CompiledEngine(StaticEngine):
     @property
     def experts(self) -> str:
         """This project's kernels on a GPU, transformers' experts implementation on a CPU."""
-        return "fused kernels" if self.fused else self.model.experts
+        return "fused kernels" if self.fused else str(self.model.experts)
+
+    def carried(self) -> list[Tensor]:
+        """As `StaticEngine.carried`."""
+        return [*super().carried(), *([self._state] if self.fused else [])]
 
     def encode(self, slot: PictureSlot) -> None:
         """As `StaticEngine.encode`."""
@@ -102,13 +106,15 @@ class CompiledEngine(StaticEngine):
         eps, norms = self._vision_eps, self._vision_norms
         states, normed = self._embed_patches(_open(slot.pixels), self._patches, norms[0], eps)
         outputs = []
-        # What the last block's output would be under a next norm is not used.
-        for block, norm in zip(self._vision, [*norms[1:], norms[0]], strict=True):
+        # Blocks after the last whose output is read are left out. What its output is under a next norm is not used.
+        blocks = self._vision[: config.vit_blocks_read]
+        for block, norm in zip(blocks, [*norms[1 : len(blocks)], norms[0]], strict=True):
             states, normed = self._vision_block(_open(states), _open(normed), block, norm, config.vit_heads, eps)
             outputs.append(states)
         width = config.vit_width
         for place, index in enumerate(config.vit_layers):
-            slot.features[..., place * width : (place + 1) * width] = outputs[index][:, 1:]
+            read = outputs[index % config.vit_layers_total]
+            slot.features[..., place * width : (place + 1) * width] = read[:, 1:]
 
     def project(self, slot: PictureSlot) -> None:
         """As `StaticEngine.project`."""

@@ -8,6 +8,8 @@ import torch
 from transformers import DynamicCache
 
 from profcore.engines.base import StopRequestedError
+from profcore.engines.eager_stages import EagerStages
+from profcore.models.experts import check_memory
 from profcore.models.knobs import turned
 from profcore.spec.stages import Stage
 
@@ -32,11 +34,17 @@ class EagerEngine:
 
     @property
     def experts(self) -> str:
-        """The experts implementation of transformers."""
-        return self._model.experts
+        """Transformers' experts implementation of each stage."""
+        return str(self._model.experts)
 
     def prepare(self, inputs: ModelInputs, setting: Setting, tell: Callable[[str], None] | None = None) -> int | None:
-        """Nothing: modules run as they are."""
+        """Nothing but to see that its experts fit the memory: modules run as they are.
+
+        Raises:
+            UserError: They do not fit.
+        """
+        model = self._model
+        check_memory(model.experts, model.config, model.dtype, model.device, inputs.num_input_tokens, setting)
         return None
 
     def infer(
@@ -50,6 +58,11 @@ class EagerEngine:
         """As `Engine.infer`."""
         with turned(self._model, setting):
             return infer(self._model, inputs, setting.output_tokens, clock, stop, keep_logits)
+
+    def stage_works(self, inputs: ModelInputs, setting: Setting) -> dict[Stage, Callable[[], None]]:
+        """As `Engine.stage_works`."""
+        self.prepare(inputs, setting)
+        return EagerStages(self._model, inputs, setting).works()
 
 
 @torch.inference_mode()
@@ -84,16 +97,17 @@ def infer(
         logits_kept.append(logits[0, 0])
 
     embed_tokens = model.llm.model.embed_tokens
-    for position in range(inputs.num_input_tokens, inputs.num_input_tokens + output_tokens - 1):
-        if stop and stop():
-            raise StopRequestedError
-        logits = model.logits(model.run_blocks(embed_tokens(token), positions[:, position : position + 1], cache))
-        token = logits.argmax(dim=-1)
-        tokens.append(token)
-        if clock:
-            clock.step()
-        if keep_logits:
-            logits_kept.append(logits[0, 0])
+    with model.decoding():
+        for position in range(inputs.num_input_tokens, inputs.num_input_tokens + output_tokens - 1):
+            if stop and stop():
+                raise StopRequestedError
+            logits = model.logits(model.run_blocks(embed_tokens(token), positions[:, position : position + 1], cache))
+            token = logits.argmax(dim=-1)
+            tokens.append(token)
+            if clock:
+                clock.step()
+            if keep_logits:
+                logits_kept.append(logits[0, 0])
     if clock:
         clock.finish()
     return torch.cat(tokens, dim=1)[0], logits_kept

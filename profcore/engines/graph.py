@@ -7,12 +7,14 @@ from typing import TYPE_CHECKING, Any, cast
 import torch
 
 from profcore.engines.static import PictureSlot, PromptSlot, StaticEngine
+from profcore.models.experts import check_memory
 from profcore.models.knobs import turned
 
 if TYPE_CHECKING:
     from torch import Tensor
     from transformers import DynamicCache
 
+    from profcore.models.inputs import ModelInputs
     from profcore.models.molmoe import MolmoE
     from profcore.spec.settings import Setting
 
@@ -49,8 +51,13 @@ class GraphEngine(StaticEngine):
 
     @property
     def experts(self) -> str:
-        """The experts implementation of transformers."""
-        return self.model.experts
+        """Transformers' experts implementation of each stage."""
+        return str(self.model.experts)
+
+    def check(self, inputs: ModelInputs, setting: Setting) -> None:
+        """As `StaticEngine.check`."""
+        model = self.model
+        check_memory(model.experts, model.config, model.dtype, model.device, inputs.num_input_tokens, setting)
 
     def encode(self, slot: PictureSlot) -> None:
         """As `StaticEngine.encode`."""
@@ -76,7 +83,7 @@ class GraphEngine(StaticEngine):
         states = self.model.llm.model.embed_tokens(self.token[None])
         mask = torch.arange(length, device=states.device)[None, None, None] <= self.position
         cache = cast("DynamicCache", StaticKeyValues(self.cache, self.position, length))
-        with turned(self.model, setting):
+        with turned(self.model, setting), self.model.decoding():
             states = self.model.run_blocks(states, self.position[None], cache, mask)
         self.position.add_(1)
         self._choose(self.model.logits(states[0, 0]), self.position)

@@ -12,6 +12,21 @@ ENGINES = {
 }
 
 
+PEERS = {
+    "generate": "transformers' own generate with a static cache, whose decode step it compiles and captures itself: "
+    "what a user of transformers may pick. It knows no stages. Needs a GPU.",
+}
+"""What stands beside the engines and is none of this project's."""
+
+PEER_METRICS = ("ttft_ms", "tpot_ms", "total_ms")
+"""What is compared of a peer, which knows no stages."""
+
+
+def peers_of(device: str) -> list[str]:
+    """The peers that a device, 'cpu' or 'cuda:N', can run."""
+    return list(PEERS) if device != "cpu" else []
+
+
 def engines_of(device: str) -> list[str]:
     """The engines that a device, 'cpu' or 'cuda:N', can run."""
     return [name for name in ENGINES if name != "graph" or device != "cpu"]
@@ -23,6 +38,11 @@ def check_engine(name: str, device: str) -> None:
     Raises:
         UserError: There is none, or it cannot.
     """
+    if name in PEERS:
+        if name not in peers_of(device):
+            others = " or ".join(engines_of(device))
+            raise UserError(f"{name} with a static cache compiles on a GPU alone: use {others} here.")
+        return
     if name not in ENGINES:
         raise UserError(f"There is no engine {name!r}: choose from {', '.join(ENGINES)}.")
     if name not in engines_of(device):

@@ -108,6 +108,13 @@ class StaticEngine:
         """
         raise NotImplementedError
 
+    def check(self, inputs: ModelInputs, setting: Setting) -> None:
+        """Whether a setting can be captured at all, before anything is tried.
+
+        Raises:
+            UserError: It cannot.
+        """
+
     # The same for all
 
     def prepare(self, inputs: ModelInputs, setting: Setting, tell: Callable[[str], None] | None = None) -> int | None:
@@ -116,6 +123,7 @@ class StaticEngine:
         works = self._works(plan, inputs, setting)
         missing = [stage for stage in works if plan.keys[stage] not in self.captures]
         if missing:
+            self.check(inputs, setting)
             if tell:
                 verb = "Compiling and capturing" if self.name == "compiled" else "Capturing"
                 tell(f"{verb} {', '.join(stage.label for stage in missing)}")
@@ -125,6 +133,10 @@ class StaticEngine:
                 self.position.fill_(0)
             self.captures.add(plan.keys[stage], work)
         return max(self.captures.peak(key) for key in plan.keys.values()) or None
+
+    def stage_memory(self, inputs: ModelInputs, setting: Setting) -> dict[Stage, int]:
+        """Bytes of intermediate tensors of each prepared stage, which lie beyond what the allocator sees."""
+        return {stage: self.captures.peak(key) for stage, key in self._plan(inputs, setting).keys.items()}
 
     @torch.no_grad()
     def infer(
@@ -165,6 +177,31 @@ class StaticEngine:
             clock.finish()
         first = inputs.num_input_tokens
         return self.tokens[first : first + setting.output_tokens].clone(), kept
+
+    def carried(self) -> list[Tensor]:
+        """What a decode step finds and leaves changed for the next, besides the cache, which it only adds to."""
+        return [self.position, self.token]
+
+    def stage_works(self, inputs: ModelInputs, setting: Setting) -> dict[Stage, Callable[[], None]]:
+        """As `Engine.stage_works`."""
+        self.prepare(inputs, setting)
+        plan = self._plan(inputs, setting)
+        self._load(plan, inputs)
+        after_prefill: list[Tensor] = []
+
+        def repeated(stage: Stage) -> Callable[[], None]:
+            return torch.no_grad()(lambda: self.captures.run(plan.keys[stage]))
+
+        @torch.no_grad()
+        def decode() -> None:
+            if not after_prefill:
+                after_prefill.extend(each.clone() for each in self.carried())
+            for place, before in zip(self.carried(), after_prefill, strict=True):
+                place.copy_(before)
+            for _ in range(setting.output_tokens - 1):
+                self.captures.run(plan.keys[Stage.LLM_DECODE])
+
+        return {stage: decode if stage is Stage.LLM_DECODE else repeated(stage) for stage in plan.keys}
 
     @torch.no_grad()
     def uncaptured(self, inputs: ModelInputs, setting: Setting, steps: int) -> None:

@@ -7,6 +7,7 @@ import math
 from typing import Any
 
 from profcore.errors import FormatError, UserError
+from profcore.spec.limits import MOST_VALUES
 from profcore.spec.text import parse_json
 
 METHODS = {
@@ -32,7 +33,7 @@ def read_scores(data: bytes, name: str, blocks: int) -> Scores:
         FormatError: It is no such file, or names a block that the model has not.
     """
     try:
-        document = parse_json(data)
+        document = parse_json(data, MOST_VALUES)
     except ValueError:
         raise FormatError(f'{name} is not JSON: give a file of scores such as {{"1": 0.0381}}.') from None
     if not isinstance(document, dict) or not document:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from profcore.errors import UserError
 from profcore.spec.settings import MAX_CROPS, Setting, first_blocks, parse_mask
 from profcore.spec.stages import Knob
+from profcore.spec.text import brief
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -16,6 +17,8 @@ if TYPE_CHECKING:
 
 MAX_GRID = MAX_CROPS
 """The widest grid of one row."""
+
+_MOST_DIGITS = 9
 
 
 class KnobWords(NamedTuple):
@@ -164,6 +167,20 @@ def get_experiment(name: str) -> Experiment:
     return CATALOGUE[name]
 
 
+def setting_words(experiment: str, setting: Setting) -> str:
+    """What a setting is called while it is measured, such as 'top-k 8'; empty for what turns no knob."""
+    if experiment not in CATALOGUE:
+        return ""
+    knob = CATALOGUE[experiment].knob
+    if knob is Knob.VISION_TOKENS:
+        return f"{setting.grid_label} grid"
+    if knob is Knob.TOP_K:
+        return f"top-k {setting.top_k}"
+    blocks = knob is Knob.ACTIVE_BLOCKS
+    number, noun = (setting.active_blocks, "active block") if blocks else (setting.output_tokens, "output token")
+    return f"{number} {noun}{'' if number == 1 else 's'}"
+
+
 def default_values(experiment: Experiment, config: MolmoConfig) -> tuple[int, ...]:
     """The knob's default values that a model of this shape has."""
     if experiment.knob is Knob.ACTIVE_BLOCKS:
@@ -221,8 +238,11 @@ def parse_values(experiment: Experiment, text: str, config: MolmoConfig) -> list
                     f"Block mask {part} has {len(part)} entries, but the model has {config.n_layers} blocks."
                 )
             values.append(part)
-        elif part.isdecimal():
+        # No knob has more digits, and of thousands Python makes no number.
+        elif part.isdecimal() and len(part) <= _MOST_DIGITS:
             values.append(int(part))
         else:
-            raise UserError(f"{part!r} is no value of {experiment.title.lower()}: write whole numbers, such as 1 2 4.")
+            raise UserError(
+                f"{brief(repr(part))} is no value of {experiment.title.lower()}: write whole numbers, such as 1 2 4."
+            )
     return values

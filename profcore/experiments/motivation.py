@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from profcore.models.config import MolmoConfig
+    from profcore.spec.until import Until
 
 
 @dataclass(frozen=True)
@@ -203,6 +204,43 @@ def _measured(experiment: Motivation, queries: QuerySet, num_pictures: int | Non
     )
     lacking = Skipped(f"{wanted - len(chosen)} of {wanted} {what}", reason)
     return replace(queries, queries=chosen, skipped=(*queries.skipped, lacking))
+
+
+def may_be_open_ended(name: str) -> bool:
+    """Whether the settings of an experiment may have unequally many samples."""
+    return name not in _POOLED
+
+
+def check_open_ended(name: str) -> None:
+    """Whether the settings of an experiment may have unequally many samples.
+
+    Raises:
+        UserError: They may not.
+    """
+    if not may_be_open_ended(name):
+        raise UserError(
+            f"{experiment_title(name)} takes all samples together, so that each picture must have equally many: give "
+            "a number of samples instead of a precision."
+        )
+
+
+def sampled_until(sweep: Sweep, until: Until, most: int) -> Sweep:
+    """A sweep whose settings are each sampled until they are precise.
+
+    Args:
+        sweep: Of a knob, or of real pictures.
+        until: How precise.
+        most: The most samples of a setting.
+
+    Raises:
+        UserError: It is of an experiment that counts each picture equally often, or there may be no such bound.
+    """
+    check_open_ended(sweep.experiment)
+    return replace(sweep, num_samples=most, until=until)
+
+
+_POOLED = ("latency_distribution", "component_profiling")
+"""The experiments that look at the samples of all pictures together, not at one figure of each."""
 
 
 def plan_all(name: str, queries: QuerySet, config: MolmoConfig, **options: Any) -> list[Sweep]:

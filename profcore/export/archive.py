@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import io
-import json
 import zipfile
 from typing import TYPE_CHECKING, Any
 
 from profcore.comparisons.flops_scaling import routed_experts
+from profcore.export.captions import of_figure, provenance
 from profcore.export.figure_files import figure
 from profcore.export.result_files import result_files
 from profcore.export.run_figures import run_figures
 from profcore.formats import samples_csv, samples_parquet
+from profcore.formats.text_files import csv_text, json_text
 from profcore.results.pictures import PictureResult, load_picture_result
 from profcore.results.sweep import Result, load_result
 
@@ -21,7 +22,7 @@ if TYPE_CHECKING:
     from profcore.results.base import MeasuredRun
     from profcore.storage.read import Reader
 
-_FIGURES = ("png", "svg")
+_FIGURES = ("png", "svg", "pdf")
 
 
 AnyResult = Result | PictureResult
@@ -64,9 +65,9 @@ def zip_runs(store: Reader, run_ids: Sequence[str], tell: Callable[[int], None] 
 def _add(archive: zipfile.ZipFile, store: Reader, result: Result | PictureResult) -> None:
     run_id = result.run["id"]
     metadata: dict[str, Any] = result.metadata
-    archive.writestr(f"{run_id}/run.json", json.dumps(metadata, indent=2, ensure_ascii=False, default=str))
+    archive.writestr(f"{run_id}/run.json", json_text(metadata, indent=2))
     if isinstance(result, Result) and not result.summary.empty:
-        archive.writestr(f"{run_id}/summary.csv", result.summary.to_csv(index=False))
+        archive.writestr(f"{run_id}/summary.csv", csv_text(result.summary))
     for name, text in run_result_files(store, result).items():
         archive.writestr(f"{run_id}/{name}", text)
     if not result.samples.empty:
@@ -74,5 +75,8 @@ def _add(archive: zipfile.ZipFile, store: Reader, result: Result | PictureResult
         archive.writestr(f"{run_id}/samples.csv", samples_csv(table))
         archive.writestr(f"{run_id}/samples.parquet", samples_parquet(table, metadata))
     for name, drawn in run_figures(result).items():
+        said = of_figure(provenance(result), name)
         for kind in _FIGURES:
-            archive.writestr(f"{run_id}/figures/{name}.{kind}", figure(drawn, kind))
+            archive.writestr(f"{run_id}/figures/{name}.{kind}", figure(drawn, kind, said.footer))
+        archive.writestr(f"{run_id}/figures/{name}.txt", said.plain)
+        archive.writestr(f"{run_id}/figures/{name}.tex", said.latex)

@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING
 
 import altair as alt
 
+from profcore.charts.base import FAINT, Stack, joined, without_click
+
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
@@ -18,21 +20,24 @@ _WIDTH = 560
 _FONT = "DejaVu Sans, Arial, Helvetica, sans-serif"
 
 
-def figure(charts: alt.LayerChart | Sequence[alt.LayerChart], kind: str, title: str = "") -> bytes:
-    """One chart, or several side by side, as a file on a white ground.
+def figure(charts: alt.LayerChart | Sequence[alt.LayerChart], kind: str, footer: Sequence[str] = ()) -> bytes:
+    """One chart, or several side by side or in a stack, as a file on a white ground.
 
     Args:
         charts: As `profcore.charts` makes them.
         kind: One of `KINDS`.
-        title: Written above, where given.
+        footer: Lines written below, where given: where the figures come from.
     """
-    several = [charts] if isinstance(charts, alt.LayerChart) else list(charts)
+    several = [charts] if isinstance(charts, alt.LayerChart) else charts
     sized = [_sized(chart) for chart in several]
-    whole = sized[0] if len(sized) == 1 else alt.hconcat(*sized).resolve_scale(color="independent")
-    if title:
-        whole = whole.properties(title=title)
+    whole = joined(Stack(sized) if isinstance(several, Stack) else sized)
+    if footer:
+        below = alt.TitleParams(
+            list(footer), orient="bottom", anchor="start", fontSize=9, fontWeight="normal", color=FAINT, offset=12
+        )
+        whole = whole.properties(title=below)
     whole = whole.configure(background="white", font=_FONT).configure_axis(labelFontSize=11, titleFontSize=12)
-    whole = whole.configure_legend(labelFontSize=11, labelLimit=0).configure_title(fontSize=13, anchor="start")
+    whole = whole.configure_legend(labelFontSize=11, labelLimit=0)
     if kind == "svg":
         text = io.StringIO()
         whole.save(text, format="svg")
@@ -45,6 +50,5 @@ def figure(charts: alt.LayerChart | Sequence[alt.LayerChart], kind: str, title: 
 
 def _sized(chart: alt.LayerChart) -> alt.LayerChart:
     """A chart as wide as a figure is, where a page gives it the room there is; and without what a click selects."""
-    chart = chart.copy(deep=False)
-    chart.params = alt.Undefined
+    chart = without_click(chart)
     return chart if chart.width is not alt.Undefined else chart.properties(width=_WIDTH)

@@ -6,7 +6,10 @@ from typing import TYPE_CHECKING
 
 from profcore import charts
 from profcore.comparisons import flops_scaling
+from profcore.results.energy import has_energy
+from profcore.results.points import THIS_RUN, result_points
 from profcore.results.sweep import Result
+from profcore.spec.records import Ceilings
 from profcore.spec.stages import MODEL_STAGES, TTFT_STAGES, Knob, Stage
 
 if TYPE_CHECKING:
@@ -23,21 +26,36 @@ SWEEP_FIGURES = {
 }
 """What the published scripts call the figure of each profiling experiment."""
 
+ROOFLINE = "roofline"
+"""What the figure of a run's stages under its card's roofline is called."""
+
+ENERGY, ORDER = "energy_by_stage", "samples_in_order"
+"""What the figures of a run's joules, and of its samples in their order, are called."""
+
 
 def run_figures(result: Result | PictureResult) -> dict[str, list[alt.LayerChart]]:
     """A run's figures by their names without ending; each is one chart or several side by side."""
-    return _sweep_figures(result) if isinstance(result, Result) else _picture_figures(result)
+    found = _sweep_figures(result) if isinstance(result, Result) else _picture_figures(result)
+    if isinstance(result, Result) and found and has_energy(result):
+        found[ENERGY] = [charts.energy(result)]
+    if found and not result.samples.empty and (order := charts.in_order(result.samples, result.settings)):
+        found[ORDER] = order
+    return found
 
 
 def _sweep_figures(result: Result) -> dict[str, list[alt.LayerChart]]:
-    experiment, summary = result.experiment, result.summary
-    if summary.empty:
+    if result.summary.empty:
         return {}
+    return {**_latencies(result), **_roofline(result)}
+
+
+def _latencies(result: Result) -> dict[str, list[alt.LayerChart]]:
+    experiment, summary = result.experiment, result.summary
     name = "flops_scaling_latency" if result.run["details"].get("scaling") else SWEEP_FIGURES[experiment.name]
     if experiment.knob is Knob.VISION_TOKENS:
         return {name: [charts.breakdown(summary, experiment, TTFT_STAGES, "ttft_ms")]}
     if experiment.knob is Knob.OUTPUT_TOKENS:
-        return {name: [charts.breakdown(summary, experiment, MODEL_STAGES, "total_ms", log=True)]}
+        return {name: [charts.breakdown(summary, experiment, MODEL_STAGES, "total_ms")]}
     panels = [Stage.LLM_PREFILL.column, Stage.LLM_DECODE.column]
     # A file may describe the total alone.
     present = [metric for metric in panels if metric in set(summary["metric"])] or ["total_ms"]
@@ -48,6 +66,12 @@ def _sweep_figures(result: Result) -> dict[str, list[alt.LayerChart]]:
         if shown:
             figures["flops_scaling_analysis"] = [charts.scaling(rows, metric) for metric in shown]
     return figures
+
+
+def _roofline(result: Result) -> dict[str, list[alt.LayerChart]]:
+    """Nothing where the card's ceilings or the model's shape are not known."""
+    points = result_points(result)
+    return {} if points.empty else {ROOFLINE: [charts.roofline(points, {THIS_RUN: Ceilings(**result.ceilings)})]}
 
 
 def _picture_figures(result: PictureResult) -> dict[str, list[alt.LayerChart]]:

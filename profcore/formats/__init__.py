@@ -10,6 +10,7 @@ from profcore.formats.profiling import profiling_json, read_profiling
 from profcore.formats.samples import samples_csv, samples_parquet
 from profcore.formats.scaling import holds_scaling, known_scaling_json, read_scaling, scaling_json
 from profcore.formats.values import zeros_note
+from profcore.spec.limits import most_result_values
 from profcore.spec.text import parse_json
 
 if TYPE_CHECKING:
@@ -40,7 +41,7 @@ def read_result(data: bytes, name: str) -> Imported:
     if data[:4] == b"PK\x03\x04":
         raise FormatError(f"{name} is a zip, not JSON: unpack it and give the result files in it.")
     try:
-        document = parse_json(data)
+        document = parse_json(data, most_result_values())
     except ValueError as error:
         reason = f" ({error})" if str(error).startswith("it is") else ""
         raise FormatError(f"{name} is not JSON{reason}: give a result file or a spool.") from None

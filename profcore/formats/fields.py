@@ -10,6 +10,8 @@ import math
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
+from profcore.spec.records import STAGE_PEAKS
+
 _MOST_COUNT = 2**31 - 1
 _MOST_GRID = 1000
 _MOST_BLOCKS = 10_000
@@ -122,7 +124,7 @@ LATENCIES = {
 }
 MORE_LATENCIES = {
     "T_vision_total": "vision_total_ms",
-    "T_data_processing": "processing_ms",
+    "T_data_processing": "host_preprocessing_ms",
     "T_system_total": "system_total_ms",
 }
 FLOPS = {
@@ -153,7 +155,7 @@ ROW = (
 MEASURED = (
     Field("issue_ms", "issue_ms", latencies),
     Field("step_issue_ms", "step_issue_ms", latency),
-    Field("peak_memory_bytes", "peak_memory_bytes", whole(most=2**63 - 1)),
+    *(Field(name, name, whole(most=2**63 - 1)) for name in ("peak_memory_bytes", *STAGE_PEAKS)),
 )
 """What only this project's rows say of a sample, besides telemetry."""
 
@@ -162,6 +164,10 @@ TELEMETRY_FIELDS = (
     Field("temperature_c", "temperature_c", number(1e4, -1e4)),
     Field("power_w", "power_w", latency),
     Field("throttle_reasons", "throttle_reasons", whole(most=2**63 - 1)),
+    Field("memory_clock_mhz", "memory_clock_mhz", latency),
+    Field("memory_used_bytes", "memory_used_bytes", whole(most=2**63 - 1)),
+    Field("other_processes", "other_processes", count),
+    Field("others_utilisation_percent", "others_utilisation_percent", latency),
 )
 
 _KNOBS = (

@@ -7,21 +7,30 @@ is imported here the store can hold: both ask `storage.validation`.
 from __future__ import annotations
 
 import json
-import os
-import tempfile
+import re
+from contextlib import ExitStack
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from profcore.errors import FormatError
 from profcore.formats import read_result, zeros_note
-from profcore.spec.stages import State
+from profcore.paths import open_regular
 from profcore.spec.text import parse_json
-from profcore.storage.spool import is_being_written, split_records, spool_path
-from profcore.storage.store import check_spool, check_storable
+from profcore.storage.spool import is_being_written, spool_path
+from profcore.storage.store import check_spool, check_storable, take_in_on_trial
+from profcore.storage.whole import draft
 
 if TYPE_CHECKING:
-    from profcore.storage.spool import Record
+    from collections.abc import Sequence
+    from pathlib import Path
+
+    from profcore.storage.store import CheckedSpool
+
+LARGEST_IMPORT = 50_000_000_000
+"""Bytes of a file that a command or a notebook takes in; a pipe or a device has no end to wait for."""
+
+_SHORT_LINE = 1_000_000
+_FIRST_LINE = re.compile(rb'\s*\{\s*"type"\s*:\s*"(run|import)"')
 
 
 @dataclass(frozen=True)
@@ -31,11 +40,13 @@ class Import:
     Attributes:
         run_id: The run it holds.
         spool: What its spool will hold; None where that is there already.
+        name: What the file is called.
         note: What a person should know of it, or nothing.
     """
 
     run_id: str
     spool: bytes | None
+    name: str
     note: str = ""
 
     @property
@@ -62,31 +73,42 @@ def read_import(data: bytes, name: str, spools: Path) -> Import:
     check_storable(found.records, name)
     note = zeros_note(found.zeros)
     if spool_path(spools, found.run_id).exists():
-        return Import(found.run_id, None, note)
+        return Import(found.run_id, None, name, note)
     lines = [json.dumps(record, ensure_ascii=False, separators=(",", ":")) for record in found.records]
-    return Import(found.run_id, ("\n".join(lines) + "\n").encode(), note)
+    return Import(found.run_id, ("\n".join(lines) + "\n").encode(), name, note)
+
+
+def write_imports(found: Sequence[Import], spools: Path) -> None:
+    """Write imports into the spool directory, all or none, once a database has taken each in on trial.
+
+    Raises:
+        FormatError: No database takes one in; nothing is left behind.
+        OSError: One cannot be written; nothing is left behind.
+    """
+    with ExitStack() as drafts:
+        places = []
+        for each in found:
+            if each.spool is not None:
+                place = spool_path(spools, each.run_id)
+                part = drafts.enter_context(draft(place, each.spool))
+                take_in_on_trial(part, each.run_id, each.name)
+                places.append((part, place))
+        for part, place in places:
+            part.replace(place)
 
 
 def write_import(found: Import, spools: Path) -> None:
-    """Write an import into the spool directory, whole or not at all."""
-    if found.spool is None:
-        return
-    spools.mkdir(parents=True, exist_ok=True)
-    # A name of its own: two that import the same file at once must not write into each other.
-    number, part = tempfile.mkstemp(dir=spools, prefix=f"{found.run_id}.", suffix=".part")
-    try:
-        with os.fdopen(number, "wb") as file:
-            file.write(found.spool)
-            os.fsync(file.fileno())
-        Path(part).replace(spool_path(spools, found.run_id))
-    except BaseException:
-        Path(part).unlink(missing_ok=True)
-        raise
+    """As `write_imports`, of one."""
+    write_imports([found], spools)
 
 
 def _is_spool(data: bytes) -> bool:
+    head = data[: data.find(b"\n") + 1 or None]
+    if len(head) > _SHORT_LINE:
+        # Too long to be read twice; whoever writes a spool begins its lines with their type.
+        return bool(_FIRST_LINE.match(head, 0, _SHORT_LINE))
     try:
-        first = parse_json(data[: data.find(b"\n") + 1 or None])
+        first = parse_json(head)
     except ValueError:
         return False
     return isinstance(first, dict) and first.get("type") in ("run", "import")
@@ -94,31 +116,25 @@ def _is_spool(data: bytes) -> bool:
 
 def _read_spool(data: bytes, name: str, spools: Path) -> Import:
     whole = data[: data.rfind(b"\n") + 1]
-    records = split_records(whole)
-    left_out = check_spool(records, name)
-    first = records[0]
-    assert first
-    if first["type"] != "run":
+    found = check_spool(whole, name)
+    if found.first["type"] != "run":
         raise FormatError(f"{name} holds results imported elsewhere: import the file that they came from.")
-    run_id = first["id"]
+    run_id = found.first["id"]
     path = spool_path(spools, run_id)
     if path.exists():
-        there = path.read_bytes()
+        with open_regular(path) as file:
+            there = file.read(len(whole) + 1)
         if there.startswith(whole):
-            return Import(run_id, None)
+            return Import(run_id, None, name)
         if not whole.startswith(there) or is_being_written(path):
             raise FormatError(f"{name} differs from what is already here of run {run_id}.")
-    return Import(run_id, whole, _note(records, left_out))
+    return Import(run_id, whole, name, _note(found))
 
 
-def _note(records: list[Record | None], left_out: int) -> str:
+def _note(found: CheckedSpool) -> str:
     """What to know of a spool."""
-    ended = any(record and record["type"] == "state" and record.get("state") in _ENDED for record in records)
-    notes = [] if ended else ["The run in it has not ended."]
-    if left_out:
-        lines = "1 line of it is" if left_out == 1 else f"{left_out} lines of it are"
+    notes = [] if found.state is not None and found.state.ended else ["The run in it has not ended."]
+    if found.left_out:
+        lines = "1 line of it is" if found.left_out == 1 else f"{found.left_out:,} lines of it are"
         notes.append(f"{lines} left out, since nothing can be read there.")
     return " ".join(notes)
-
-
-_ENDED = {str(state) for state in State if state.ended}

@@ -14,15 +14,16 @@ import pandas as pd
 from profcore.errors import FormatError, UserError
 from profcore.formats.fields import BadValueError, count, read_knobs
 from profcore.formats.values import mask_fields, plain, whole_or_none, with_grid
-from profcore.spec.records import now
+from profcore.spec.records import ENERGY_COLUMNS, now
 from profcore.spec.runs import RunSpec
 from profcore.spec.stages import State
 from profcore.spec.text import some, whole_text
 from profcore.stats import SMALLEST_FOR_P95, SMALLEST_FOR_P99
 
 if TYPE_CHECKING:
-    from profcore.storage.spool import Record
+    from profcore.storage.lines import Record
 
+_REASONS = {"quality_failed": "quality_failed", "energy_failed": "energy_failed", "setting_failed": "failed"}
 _LEAST = {"P95": SMALLEST_FOR_P95, "P99": SMALLEST_FOR_P99}
 _KEPT = ("zeros", "scaling", "means", "parameters", "average_latencies", "use_eos_token", "correlation", "r_squared")
 
@@ -68,9 +69,20 @@ def _written_setting(row: dict[Any, Any]) -> dict[str, Any]:
         "accuracy": plain(row.get("accuracy")),
         "quality_queries": whole_or_none(row.get("quality_queries")),
         "quality_failed": plain(row.get("quality_failed")),
+        "energy": _energy(row),
+        "energy_failed": plain(row.get("energy_failed")),
         "failed": plain(row.get("failed")),
+        "stopped_by": plain(row.get("stopped_by")),
     }
     return {name: value for name, value in fields.items() if value is not None}
+
+
+def _energy(row: dict[Any, Any]) -> dict[str, Any] | None:
+    """A setting's joules; None where they were not measured."""
+    if plain(row.get("energy_method")) is None:
+        return None
+    found = {field: plain(row.get(column)) for field, column in ENERGY_COLUMNS.items()}
+    return {field: value for field, value in found.items() if value is not None}
 
 
 def _size(row: dict[Any, Any]) -> list[int] | None:
@@ -199,9 +211,16 @@ def _read_settings(given: list[Any], records: list[Record], name: str) -> list[d
         if "quality_queries" in each:
             quality = {"kl": each.get("kl"), "accuracy": each.get("accuracy"), "queries": each["quality_queries"]}
             records.append({"type": "quality", "setting": place, **quality})
-        for kind, key in (("quality_failed", "quality_failed"), ("setting_failed", "failed")):
+        if "energy" in each:
+            given_energy = each["energy"] if isinstance(each["energy"], dict) else {}
+            records.append(
+                {"type": "energy", "setting": place, **{name: given_energy.get(name) for name in ENERGY_COLUMNS}}
+            )
+        for kind, key in _REASONS.items():
             if key in each:
                 records.append({"type": kind, "setting": place, "reason": each[key]})
+        if "stopped_by" in each:
+            records.append({"type": "setting_ended", "setting": place, "by": each["stopped_by"]})
     if wrong:
         raise FormatError(f"{name}: the settings in its metadata cannot be: {'; '.join(wrong[:3])}.")
     return settings

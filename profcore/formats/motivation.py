@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from typing import TYPE_CHECKING, Any
 
 import pandas as pd
@@ -12,6 +11,7 @@ from profcore.experiments.motivation import MOTIVATION, Motivation
 from profcore.formats.fields import FLOPS, LATENCIES, MORE_LATENCIES, MOTIVATION_PROMPT
 from profcore.formats.metadata import import_records, read_details, read_metadata
 from profcore.formats.rows import read_rows
+from profcore.formats.text_files import json_text
 from profcore.formats.values import knob_fields, measured_fields, plain, plain_sum, published_vision, whole_or_none
 from profcore.spec.text import some
 
@@ -57,7 +57,7 @@ def motivation_json(
     if experiment.name == "vision_tokens_vs_latency" and not (metadata.get("details") or {}).get("means"):
         document = {"results": _means(ordered), "all_samples": rows}
     document |= {**(more or {}), "metadata": {"experiment": experiment.name, **metadata}}
-    return json.dumps(document, indent=2, ensure_ascii=False, allow_nan=False)
+    return json_text(document, indent=2)
 
 
 def _row(row: dict[Any, Any]) -> dict[str, Any]:
@@ -79,7 +79,7 @@ def _published_row(row: dict[Any, Any]) -> dict[str, Any]:
         # As the published files have it: the prompt, whose image tokens are counted again.
         "num_total_tokens": plain_sum(counts["num_vision_tokens"], counts[MOTIVATION_PROMPT]),
         "max_new_tokens": None,
-        "T_data_processing": plain(row.get("processing_ms")),
+        "T_data_processing": plain(row.get("host_preprocessing_ms")),
         "T_vision_encoder": plain(row["vision_encoder_ms"]),
         "T_projector": plain(row["projector_ms"]),
         "T_vision": vision,

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from typing import TYPE_CHECKING, Any
 
 from profcore.errors import FormatError
@@ -10,6 +9,7 @@ from profcore.experiments.knobs import CATALOGUE, Experiment
 from profcore.formats.fields import LATENCIES, PROFILING_PROMPT, BadValueError, latency, read_knobs
 from profcore.formats.metadata import import_records, no_setting_twice, read_metadata, unsupported_percentiles
 from profcore.formats.rows import Rows, read_rows, wrong_rows
+from profcore.formats.text_files import json_text
 from profcore.formats.values import (
     STATISTICS,
     knob_fields,
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from profcore.formats.metadata import Imported
-    from profcore.storage.spool import Record
+    from profcore.storage.lines import Record
 
 _COUNTS = {
     "num_vision_tokens": "num_vision_tokens",
@@ -63,7 +63,7 @@ def profiling_json(
         "all_samples": rows,
         "metadata": {"experiment": experiment.name, **metadata},
     }
-    return json.dumps(document, indent=2, ensure_ascii=False, allow_nan=False)
+    return json_text(document, indent=2)
 
 
 def _counted_summary(experiment: Experiment, samples: pd.DataFrame) -> list[dict[str, Any]]:
@@ -113,7 +113,7 @@ def _published_row(experiment: Experiment, row: dict[Any, Any]) -> dict[str, Any
     fields = {**measured_fields(row), **_setting_fields(experiment, row)}
     fields.update({name: plain(row[column]) for name, column in LATENCIES.items()})
     fields["T_vision_total"] = published_vision(row)
-    fields["T_data_processing"] = plain(row.get("processing_ms"))
+    fields["T_data_processing"] = plain(row.get("host_preprocessing_ms"))
     fields["T_system_total"] = plain(row.get("system_total_ms"))
     fields["num_crops"] = whole_or_none(row["num_crops"])
     fields.update({name: whole_or_none(row[column]) for name, column in _COUNTS.items()})

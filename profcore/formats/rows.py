@@ -23,7 +23,7 @@ from profcore.spec.text import some
 if TYPE_CHECKING:
     from collections.abc import Callable, Hashable
 
-    from profcore.storage.spool import Record
+    from profcore.storage.lines import Record
 
 Knobs = dict[str, Any]
 

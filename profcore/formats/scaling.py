@@ -8,13 +8,14 @@ from typing import TYPE_CHECKING, Any
 from profcore.errors import FormatError
 from profcore.formats.fields import BadValueError, at_least_one, latency
 from profcore.formats.metadata import import_records, read_metadata
+from profcore.formats.text_files import json_text
 from profcore.formats.values import plain, published_block
 
 if TYPE_CHECKING:
     import pandas as pd
 
     from profcore.formats.metadata import Imported
-    from profcore.storage.spool import Record
+    from profcore.storage.lines import Record
 
 FILE = "flops_scaling_analysis.json"
 _STATISTICS = {"median": "P50", "mean": "mean", "std": "std", "min": "min", "max": "max"}
@@ -35,7 +36,7 @@ def scaling_json(samples: pd.DataFrame, scaling: pd.DataFrame, metadata: dict[st
         document[str(top_k)] = {**blocks["total"], **blocks}
     document["scaling"] = json.loads(scaling.to_json(orient="records"))
     document["metadata"] = {"experiment": "moe_topk", **metadata}
-    return json.dumps(document, indent=2, ensure_ascii=False, allow_nan=False)
+    return json_text(document, indent=2)
 
 
 def known_scaling_json(summaries: pd.DataFrame, metadata: dict[str, Any]) -> str:
@@ -54,7 +55,7 @@ def known_scaling_json(summaries: pd.DataFrame, metadata: dict[str, Any]) -> str
     for entry in document.values():
         entry |= entry.get("total") or next(iter(entry.values()))
     document["metadata"] = {"experiment": "moe_topk", **metadata}
-    return json.dumps(document, indent=2, ensure_ascii=False, allow_nan=False)
+    return json_text(document, indent=2)
 
 
 def _block(values: pd.Series) -> dict[str, Any]:

@@ -9,7 +9,11 @@ import numpy as np
 import pandas as pd
 
 from profcore.images.processing import grid_size
+from profcore.spec.records import STAGE_PEAKS
+from profcore.spec.text import counted
 
+_COUNTS = ("round", "throttle_reasons", "other_processes", "memory_used_bytes", "peak_memory_bytes", *STAGE_PEAKS)
+_STATES = ("sm_clock_mhz", "memory_clock_mhz", "temperature_c", "power_w", "others_utilisation_percent")
 STATISTICS = ("P50", "P95", "P99", "mean", "std", "min", "max")
 
 
@@ -76,9 +80,9 @@ def measured_fields(row: dict[Any, Any]) -> dict[str, Any]:
         values = row.get(name)
         if isinstance(values, list | tuple | np.ndarray):
             fields[name] = [float(each) for each in values]
-    for name in ("round", "peak_memory_bytes", "throttle_reasons"):
+    for name in _COUNTS:
         fields[name] = whole_or_none(row.get(name))
-    for name in ("elapsed_s", "step_issue_ms", "sm_clock_mhz", "temperature_c", "power_w"):
+    for name in ("elapsed_s", "step_issue_ms", *_STATES):
         fields[name] = plain(row.get(name))
     fields["T_other"] = plain(row.get("other_ms"))
     return {name: value for name, value in fields.items() if value is not None}
@@ -103,7 +107,8 @@ def zeros_note(zeros: int) -> str:
     """What to know of a file with such zeros; nothing where there are none."""
     if not zeros:
         return ""
+    come, count = ("comes", "counts") if zeros == 1 else ("come", "count")
     return (
-        f"{zeros} {'latency' if zeros == 1 else 'latencies'} of exactly 0 in this file come from the published "
-        "subtraction, clamped at zero, and count as missing."
+        f"{counted(zeros, 'latency', 'latencies')} of exactly 0 in this file {come} from the published subtraction, "
+        f"clamped at zero, and {count} as missing."
     )

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import io
+import os
 import re
-from contextlib import contextmanager
+import warnings
+from contextlib import ExitStack, contextmanager
 from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO
@@ -14,6 +16,8 @@ from PIL import Image, ImageOps
 
 from profcore.errors import ImageError
 from profcore.images.geometry import PATCH, grid_size
+from profcore.paths import open_regular
+from profcore.spec.limits import LARGEST_PICTURE_FILE, PIXELS_VARIABLE, most_pixels
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -30,6 +34,10 @@ SOLID = "#808080"
 """The colour of the default dummy picture: mid grey."""
 
 _LARGEST_RATIO = 100
+# What else Pillow opens, it may open by another program, such as EPS by Ghostscript.
+_FORMATS = ("PNG", "JPEG", "MPO", "WEBP", "GIF", "TIFF", "BMP", "AVIF", "JPEG2000", "PPM")
+# Pillow warns from half of the pixels on that it refuses.
+warnings.filterwarnings("ignore", category=Image.DecompressionBombWarning)
 _ORIENTATION = 0x0112
 # EXIF 2.32, tag 0x0112: 1 to 4 stand upright or on their head, and no others exist.
 _ON_THEIR_SIDE = (5, 6, 7, 8)
@@ -78,7 +86,8 @@ def open_picture(source: str | Path | BinaryIO, name: str | None = None) -> Imag
         ImageError: It cannot be read, or its sides are shorter than a patch or further apart than 100:1.
     """
     name = name or str(source)
-    with _readable(name), Image.open(source) as opened:
+    with _readable(name), _opened(source) as opened:
+        check_size(*opened.size)
         image = in_eight_bits(ImageOps.exif_transpose(opened)).convert("RGB")
     check_size(*image.size)
     return image
@@ -90,15 +99,15 @@ def picture_size(source: str | Path | BinaryIO, name: str | None = None) -> tupl
     Raises:
         ImageError: As `open_picture`.
     """
-    with _readable(name or str(source)), Image.open(source) as opened:
+    with _readable(name or str(source)), _opened(source) as opened:
         width, height = opened.size
+        check_size(width, height)
         # A JPEG is as broken at an eighth of its size, and read in a fraction of the time.
         opened.draft("RGB", (1, 1))
         opened.load()
         # Asked once it is loaded, since Pillow turns a TIFF by itself and then says that it need not be turned.
         if opened.getexif().get(_ORIENTATION) in _ON_THEIR_SIDE:
             width, height = height, width
-    check_size(width, height)
     return width, height
 
 
@@ -122,6 +131,31 @@ def in_eight_bits(image: Image.Image) -> Image.Image:
 
 
 @contextmanager
+def _opened(source: str | Path | BinaryIO) -> Iterator[Image.Image]:
+    """A picture whose size is known and whose content is not yet decoded.
+
+    Raises:
+        Image.DecompressionBombError: It has more pixels than may be decoded.
+        OSError: There is no such file, or too large a one.
+    """
+    with ExitStack() as files:
+        if isinstance(source, str | Path):
+            source = files.enter_context(open_regular(source))
+            if os.fstat(source.fileno()).st_size > LARGEST_PICTURE_FILE:
+                raise OSError
+        # Pillow itself looks, since a file may hold a picture of another size than it says at its beginning.
+        Image.MAX_IMAGE_PIXELS = most_pixels() // 2
+        yield files.enter_context(Image.open(source, formats=_known_formats()))
+
+
+@cache
+def _known_formats() -> list[str]:
+    """The formats that this machine's Pillow can read, of those that a picture may have."""
+    Image.init()
+    return [name for name in _FORMATS if name in Image.OPEN]
+
+
+@contextmanager
 def _readable(name: str) -> Iterator[None]:
     try:
         yield
@@ -130,8 +164,9 @@ def _readable(name: str) -> Iterator[None]:
     except FileNotFoundError:
         raise ImageError(f"There is no picture {name!r}.") from None
     except (Image.DecompressionBombError, MemoryError):
-        most = 2 * (Image.MAX_IMAGE_PIXELS or 0)
-        raise ImageError(f"{name!r} is too large a picture: give one of at most {most:,} pixels.") from None
+        raise ImageError(
+            f"{name!r} is too large a picture: give one of at most {most_pixels():,} pixels, or set {PIXELS_VARIABLE}."
+        ) from None
     # Whatever is wrong with a file's bytes, its decoder may stumble over it in any way.
     except Exception:
         raise ImageError(f"{name!r} is not a picture that can be read: give a PNG, JPEG, WebP or similar.") from None

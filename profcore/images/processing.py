@@ -1,6 +1,8 @@
 """Image processing as Molmo was trained with: tiling, overlapping crops, padding masks and image tokens.
 
-Source: allenai/molmo, `MultiModalPreprocessor` with crop mode "overlap-and-resize-c2". Needs no torch.
+What becomes of the pixels themselves is in `profcore.models.pixels`, on the device; this needs no torch.
+
+Source: allenai/molmo, `MultiModalPreprocessor` with crop mode "overlap-and-resize-c2".
 """
 
 from __future__ import annotations
@@ -9,7 +11,6 @@ import hashlib
 from dataclasses import dataclass
 
 import numpy as np
-from PIL import Image
 
 from profcore.errors import ImageError
 from profcore.images.geometry import (
@@ -24,9 +25,6 @@ from profcore.images.geometry import (
     WINDOW_PATCHES,
     grid_size,
 )
-
-CLIP_MEAN = np.array([0.48145466, 0.4578275, 0.40821073], dtype=np.float32)
-CLIP_STD = np.array([0.26862954, 0.26130258, 0.27577711], dtype=np.float32)
 
 PLAIN_IDS = {"<im_start>": 1001, "<im_end>": 1002, "<im_patch>": 1003, "<im_col>": 1004, "<|image|>": 1005}
 """Ids that belong to no vocabulary, for comparing token sequences between checkpoints."""
@@ -67,19 +65,18 @@ class ImageTokens:
 
 
 @dataclass(frozen=True)
-class ProcessedImage:
-    """A picture ready for the vision encoder.
+class Placement:
+    """Where a resized picture lies in a frame, in pixels."""
 
-    Attributes:
-        pixels: (num_crops, 3, 336, 336) float32, normalised; the global view first.
-        masks: (num_crops, 576) float32, the share of each patch that is picture. As published, the crops'
-            masks come first and a row of -1 for the global view last: the model was trained so.
-        tokens: The token sequence.
-    """
+    top: int
+    left: int
+    height: int
+    width: int
 
-    pixels: np.ndarray
-    masks: np.ndarray
-    tokens: ImageTokens
+    @property
+    def inside(self) -> tuple[slice, slice]:
+        """Its rows and columns of the frame."""
+        return slice(self.top, self.top + self.height), slice(self.left, self.left + self.width)
 
 
 def select_tiling(height: int, width: int, max_crops: int) -> tuple[int, int]:
@@ -143,31 +140,43 @@ def _kept(place: int, places: int) -> tuple[int, int]:
     return (0 if place == 0 else margin), (CROP_TOKENS if place == places - 1 else CROP_TOKENS - margin)
 
 
-def process_image(picture: Image.Image, max_crops: int, ids: dict[str, int]) -> ProcessedImage:
-    """Crops, masks and tokens of a picture, tiled by its own size.
+def crop_windows(rows: int, columns: int) -> list[tuple[slice, slice]]:
+    """Rows and columns of pixels that each crop of a grid sees, row by row."""
+    return [
+        (slice(row * WINDOW, row * WINDOW + CROP), slice(column * WINDOW, column * WINDOW + CROP))
+        for row in range(rows)
+        for column in range(columns)
+    ]
+
+
+def padding_masks(height: int, width: int, rows: int, columns: int) -> np.ndarray:
+    """The share of each patch that is picture, and no padding.
+
+    As published, the crops' masks come first and a row of -1 for the global view last: the model was trained so.
+
+    Shapes:
+        (rows * columns + 1, 576) float32.
 
     Raises:
-        ImageError: The picture is so narrow that nothing of it is left once it is resized.
+        ImageError: As `fitted_size`.
     """
-    width, height = picture.size
-    rows, columns = select_tiling(height, width, max_crops)
-    values = np.asarray(picture.convert("RGB"), dtype=np.float32) / np.float32(255)
     grid_width, grid_height = grid_size(rows, columns)
-    whole, mask = _resize_and_pad(values, grid_height, grid_width)
-    overview, _ = _resize_and_pad(values, CROP, CROP)
-    crops, masks = [overview], []
-    for row in range(rows):
-        for column in range(columns):
-            window = (
-                slice(row * WINDOW, row * WINDOW + CROP),
-                slice(column * WINDOW, column * WINDOW + CROP),
-            )
-            crops.append(whole[window])
-            patches = mask[window].reshape(CROP_PATCHES, PATCH, CROP_PATCHES, PATCH)
-            masks.append(patches.mean(axis=(1, 3), dtype=np.float32).reshape(-1))
-    masks.append(np.full(CROP_PATCHES**2, -1, dtype=np.float32))
-    pixels = np.ascontiguousarray(np.stack(crops).transpose(0, 3, 1, 2))
-    return ProcessedImage(pixels, np.stack(masks), image_tokens(rows, columns, ids))
+    inside = placement(height, width, grid_height, grid_width).inside
+    down, across = _covered(inside[0], grid_height), _covered(inside[1], grid_width)
+    shares = np.outer(down, across).astype(np.float32) / np.float32(PATCH**2)
+    step = WINDOW // PATCH
+    masks = [
+        shares[row * step : row * step + CROP_PATCHES, column * step : column * step + CROP_PATCHES].reshape(-1)
+        for row in range(rows)
+        for column in range(columns)
+    ]
+    return np.stack([*masks, np.full(CROP_PATCHES**2, -1, dtype=np.float32)])
+
+
+def _covered(inside: slice, length: int) -> np.ndarray:
+    """How many pixels of each patch along a side lie within the picture."""
+    begin = np.arange(0, length, PATCH)
+    return np.clip(np.minimum(begin + PATCH, inside.stop) - np.maximum(begin, inside.start), 0, PATCH)
 
 
 def fitted_size(height: int, width: int, to_height: int, to_width: int) -> tuple[int, int]:
@@ -186,25 +195,14 @@ def fitted_size(height: int, width: int, to_height: int, to_width: int) -> tuple
     return size
 
 
-def _resize_and_pad(values: np.ndarray, height: int, width: int) -> tuple[np.ndarray, np.ndarray]:
-    """The picture resized into a frame and centred, normalised, with the mask of what is picture.
+def placement(height: int, width: int, to_height: int, to_width: int) -> Placement:
+    """Where a picture lies in a frame, resized into it and centred.
 
-    Shapes:
-        values: (h, w, 3) float32 in 0..1. Returns (height, width, 3) float32 and (height, width) bool.
+    Raises:
+        ImageError: As `fitted_size`.
     """
-    new_height, new_width = fitted_size(values.shape[0], values.shape[1], height, width)
-    # Pillow's bilinear filter on float channels is antialiased, as the resize used in training.
-    channels = [
-        np.asarray(Image.fromarray(values[..., channel]).resize((new_width, new_height), Image.Resampling.BILINEAR))
-        for channel in range(3)
-    ]
-    top, left = (height - new_height) // 2, (width - new_width) // 2
-    inside = (slice(top, top + new_height), slice(left, left + new_width))
-    frame = np.zeros((height, width, 3), dtype=np.float32)
-    frame[inside] = np.clip(np.stack(channels, axis=-1), 0, 1)
-    mask = np.zeros((height, width), dtype=bool)
-    mask[inside] = True
-    return (frame - CLIP_MEAN) / CLIP_STD, mask
+    new_height, new_width = fitted_size(height, width, to_height, to_width)
+    return Placement((to_height - new_height) // 2, (to_width - new_width) // 2, new_height, new_width)
 
 
 def sha256_int32(values: np.ndarray) -> str:

@@ -2,140 +2,169 @@
 
 from __future__ import annotations
 
+import json
+import os
 import subprocess
 import sys
-from collections.abc import Sequence
-from functools import lru_cache
+import threading
+from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
-import pyarrow.parquet as pq
 
-from profcore.errors import ImageError
-from profcore.paths import inside
+from profcore.errors import ImageError, UserError
+from profcore.paths import ANYWHERE, Roots, inside, read_regular
+from profcore.spec.limits import FILE_VARIABLE, LARGEST_PICTURE_FILE, largest_file
+
+LONGEST_PART = 16_000_000
+"""Bytes of questions and answers that are held at once, of a few hundred rows."""
 
 
-def read_picture(place: str) -> bytes:
+def read_picture(place: str, roots: Roots = ANYWHERE) -> bytes:
     """A picture's file content, from its place 'path|column|row' in a table.
+
+    Args:
+        place: Where it is.
+        roots: What a link beside the table may lead to.
 
     Raises:
         ImageError: There is none there.
     """
     path, column, row = place.rsplit("|", 2)
     try:
-        value = _cell(path, column, int(row))
-    except (OSError, pa.ArrowException, KeyError, IndexError, ValueError, TypeError, OverflowError, MemoryError):
+        answer, data = _CHILD.ask(path, do="cell", column=column, row=int(row))
+    except (OSError, ValueError):
         raise ImageError(f"There is no picture in row {row} of {path}.") from None
-    given = value.get("bytes") or value.get("path") if isinstance(value, dict) else value
-    if isinstance(given, bytes):
-        return given
-    file = inside(Path(path).parent, given) if isinstance(given, str) and given else None
-    if file is None:
+    if answer["kind"] == "bytes":
+        return data
+    file = inside(Path(path).parent, answer["name"]) if answer.get("name") else None
+    if file is None or not roots.holds(file):
         raise ImageError(f"Row {int(row) + 1} of {Path(path).name} holds no picture, nor the name of one beside it.")
     try:
-        return file.read_bytes()
+        return read_regular(file, LARGEST_PICTURE_FILE)
     except (OSError, ValueError):
         raise ImageError(f"There is no picture {file.name!r} beside {Path(path).name}.") from None
 
 
-def is_parquet(file: Path) -> bool:
-    """Whether a table's name says that it is Parquet; else it is Arrow's."""
-    return file.suffix.lower() == ".parquet"
-
-
-def column_names(file: Path) -> list[str]:
-    """The names of a table's columns.
+def table_columns(file: Path) -> tuple[list[str], int]:
+    """The names of a table's columns, and how many rows it has.
 
     Raises:
-        OSError: As pyarrow, with its own errors besides.
+        UserError: It cannot be read, or is damaged.
     """
-    return pq.read_schema(file).names if is_parquet(file) else _stream(*_version(str(file))).column_names
-
-
-def read_columns(file: Path, columns: Sequence[str]) -> pa.Table:
-    """Some columns of a table.
-
-    Raises:
-        OSError: As pyarrow, with its own errors besides.
-    """
-    if is_parquet(file):
-        # The file alone: by a path, pyarrow would read folders called like key=value as columns too.
-        return pq.ParquetFile(file).read(columns=list(columns))
-    return _stream(*_version(str(file))).select(list(columns))
-
-
-# Arrow's buffers are used as they lie in the file, and an offset that a damaged one holds is followed wherever it
-# leads. Looking for such offsets may itself fail so, and what then ends is the child that looks.
-_CHECK = """
-import sys
-import pyarrow as pa
-for number, path in enumerate(sys.argv[1:]):
-    print(number, flush=True)
-    with pa.memory_map(path) as source:
-        try:
-            reader = pa.ipc.open_stream(source)
-        except pa.ArrowInvalid:
-            reader = pa.ipc.open_file(source)
-        reader.read_all().validate(full=True)
-print("done", flush=True)
-"""
-_FILES_AT_ONCE = 500
-
-
-def check_arrow_files(files: Sequence[Path]) -> None:
-    """Whether tables of Arrow's format are whole, looked at by a child process, since a damaged one can end it.
-
-    Raises:
-        OSError: One is not; the message is a sentence that names it.
-    """
-    for start in range(0, len(files), _FILES_AT_ONCE):
-        batch = files[start : start + _FILES_AT_ONCE]
-        command = [sys.executable, "-c", _CHECK, *map(str, batch)]
-        # An unreadable file's reason may hold bytes of it.
-        done = subprocess.run(command, capture_output=True, text=True, errors="replace", check=False)
-        said = done.stdout.split()
-        if not said or said[-1] != "done":
-            file = batch[int(said[-1]) if said else 0]
-            reason = (done.stderr.strip().splitlines() or [""])[-1] if done.returncode == 1 else ""
-            reason = reason.partition(": ")[2] or "it is damaged"
-            raise OSError(f"{file} cannot be read as a table ({reason}).")
-
-
-def _version(path: str) -> tuple[str, int, int]:
-    """A file as it now is: what was read of it before it was written anew is not taken for it."""
-    found = Path(path).stat()
-    return path, found.st_mtime_ns, found.st_size
-
-
-@lru_cache(maxsize=4)
-def _stream(path: str, changed: int, size: int) -> pa.Table:
-    """A table of Arrow's stream or file format, mapped into memory and not read."""
     try:
-        return pa.ipc.open_stream(pa.memory_map(path)).read_all()
-    except pa.ArrowInvalid:
-        return pa.ipc.open_file(pa.memory_map(path)).read_all()
+        answer, _ = _CHILD.ask(str(file), do="columns")
+    except OSError:
+        raise _unreadable(file) from None
+    return answer["columns"], answer["rows"]
 
 
-@lru_cache(maxsize=4)
-def _parquet(path: str, changed: int, size: int) -> pq.ParquetFile:
-    return pq.ParquetFile(path)
+def table_rows(file: Path, columns: Sequence[str]) -> Iterator[dict[str, Any]]:
+    """The rows of some columns of a table, of which no more than a part is held at once.
+
+    Raises:
+        UserError: They cannot be read, or hold more than a file of questions may.
+    """
+    # In memory texts are larger than in their file.
+    held, most = 0, largest_file() // 2
+    try:
+        for part in _CHILD.parts(str(file), do="rows", columns=list(columns), most=LONGEST_PART, whole=most):
+            held += len(part)
+            if held > most:
+                raise UserError(f"{file} holds more than {most / 1e6:,.0f} MB of questions: set {FILE_VARIABLE}.")
+            yield from pa.ipc.open_stream(part).read_all().to_pylist()
+    # Arrow's errors, and those of values that Python has no like of, such as dates beyond its calendar.
+    except (OSError, pa.ArrowException, ArithmeticError, LookupError, ValueError, TypeError, MemoryError):
+        raise _unreadable(file) from None
 
 
-@lru_cache(maxsize=4)
-def _row_group(version: tuple[str, int, int], column: str, group: int) -> pa.ChunkedArray:
-    """One column of a row group: the least of a Parquet file that can be read."""
-    return _parquet(*version).read_row_group(group, columns=[column]).column(column)
+def _unreadable(file: Path) -> UserError:
+    return UserError(f"{file} cannot be read as a table: it is damaged, of another kind, or beyond all bounds.")
 
 
-def _cell(path: str, column: str, row: int) -> Any:
-    version = _version(path)
-    if not is_parquet(Path(path)):
-        return _stream(*version).column(column)[row].as_py()
-    metadata = _parquet(*version).metadata
-    for group in range(metadata.num_row_groups):
-        rows = metadata.row_group(group).num_rows
-        if row < rows:
-            return _row_group(version, column, group)[row].as_py()
-        row -= rows
-    raise IndexError(row)
+class _Child:
+    """The process that opens tables (see `profcore.images.row_child`), started when it is first asked."""
+
+    def __init__(self) -> None:
+        self._process: subprocess.Popen[bytes] | None = None
+        self._lock = threading.Lock()
+
+    def ask(self, path: str, **request: Any) -> tuple[dict[str, Any], bytes]:
+        """An answer and the bytes that come with it.
+
+        Raises:
+            OSError: The file cannot be read, or ended the process.
+        """
+        with self._lock:
+            self._send(path, request)
+            return self._receive()
+
+    def parts(self, path: str, **request: Any) -> Iterator[bytes]:
+        """The parts of an answer, each taken while the next is made.
+
+        Raises:
+            OSError: As `ask`.
+        """
+        with self._lock:
+            self._send(path, request)
+            whole = False
+            try:
+                while not whole:
+                    answer, data = self._receive()
+                    whole = not answer["part"]
+                    if not whole:
+                        yield data
+            finally:
+                # What is still to come of an answer nobody waits for would be taken for the next one's.
+                if not whole:
+                    self._end()
+
+    def _send(self, path: str, request: dict[str, Any]) -> None:
+        if self._process is None or self._process.poll() is not None:
+            self._end()
+            script = str(Path(__file__).with_name("row_child.py"))
+            # -P: the script's folder holds modules of ours, not libraries.
+            command = [sys.executable, "-P", script]
+            self._process = subprocess.Popen(
+                command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL
+            )
+        assert self._process.stdin
+        line = json.dumps({**request, "path": os.path.abspath(path)})  # noqa: PTH100  as text
+        try:
+            self._process.stdin.write(line.encode() + b"\n")
+            self._process.stdin.flush()
+        except OSError:
+            self._end()
+            raise
+
+    def _receive(self) -> tuple[dict[str, Any], bytes]:
+        assert self._process
+        assert self._process.stdout
+        line = self._process.stdout.readline()
+        if not line.endswith(b"\n"):
+            self._end()
+            raise OSError("the process that read it has ended")
+        answer = json.loads(line)
+        data = self._process.stdout.read(answer["bytes"])
+        if len(data) != answer["bytes"]:
+            self._end()
+            raise OSError("the process that read it has ended")
+        if answer.get("error"):
+            raise OSError("it cannot be read")
+        return answer, data
+
+    def _end(self) -> None:
+        process, self._process = self._process, None
+        if process is None:
+            return
+        process.kill()
+        process.wait()
+        for pipe in (process.stdin, process.stdout):
+            with suppress(OSError):
+                if pipe:
+                    pipe.close()
+
+
+_CHILD = _Child()

@@ -13,11 +13,13 @@ class Inspector:
         title: As pages call it.
         text: What it answers.
         script: The published script that it takes the place of.
+        cheap: Whether it measures nothing and takes one inference at the most, so that a page asks it unasked.
     """
 
     title: str
     text: str
     script: str
+    cheap: bool = True
 
 
 INSPECTORS = {
@@ -28,8 +30,13 @@ INSPECTORS = {
     "structure": Inspector(
         "Structure", "What is the model made of, and where are its parameters?", "quick_inspect_structure.py"
     ),
-    "topk": Inspector("Top-k", "Does each token use as many experts as top-k says, and which?", "verify_moe_topk.py"),
+    "topk": Inspector(
+        "Top-k", "Does each token use as many experts as top-k says, and which?", "verify_moe_topk.py", cheap=False
+    ),
     "check": Inspector(
-        "Check", "Does the model load, generate, and give the same under each engine?", "test_hf_model.py"
+        "Check",
+        "Does the model load, generate, and give the same under each engine?",
+        "test_hf_model.py",
+        cheap=False,
     ),
 }

@@ -20,6 +20,7 @@ from profcore.models.inputs import ModelInputs, grid_inputs
 from profcore.models.molmoe import MolmoE
 from profcore.spec.queries import DEFAULT_PROMPT, Picture
 from profcore.spec.settings import Setting, parse_mask
+from profcore.spec.text import counted
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -143,7 +144,7 @@ def against_eager(loaded: LoadedModel, engine: Engine, setting: Setting) -> Diff
             if (step[token] - step[other]).item() > 2 * tolerance:
                 largest = math.inf
             break
-    knobs = f"top-{setting.top_k}, {setting.active_blocks} blocks, {setting.output_tokens} tokens"
+    knobs = f"top-{setting.top_k}, {counted(setting.active_blocks, 'block')}, {counted(setting.output_tokens, 'token')}"
     return Difference(f"grid {setting.grid_label}, {knobs}", largest, tolerance)
 
 

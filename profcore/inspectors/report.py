@@ -9,6 +9,7 @@ import pandas as pd
 
 from profcore.experiments.block_choice import METHODS
 from profcore.spec.stages import Stage
+from profcore.spec.text import are, counted
 
 
 def lines(name: str, found: dict[str, Any]) -> list[str]:
@@ -42,7 +43,8 @@ def _token_tables(found: dict[str, Any]) -> dict[str, pd.DataFrame]:
 def _moe_lines(found: dict[str, Any]) -> list[str]:
     share = found["block_active_parameters"] / found["block_parameters"]
     return [
-        f"{found['blocks']} blocks, each of {found['experts']} experts of which a token uses {found['top_k']}: "
+        f"{counted(found['blocks'], 'block')}, each of {found['experts']} experts, of which a token uses "
+        f"{found['top_k']}: "
         f"{found['block_active_parameters']:,} of {found['block_parameters']:,} parameters ({share:.1%}), "
         f"{found['block_active_bytes'] / 1e6:,.1f} of {found['block_bytes'] / 1e6:,.1f} MB in {found['dtype']}.",
         f"An expert is {found['activation']}, {found['hidden']} to {found['expert_width']} and back: "
@@ -60,10 +62,10 @@ def _moe_tables(found: dict[str, Any]) -> dict[str, pd.DataFrame]:
 
 def _flow_lines(found: dict[str, Any]) -> list[str]:
     parts = [
-        f"{Stage(stage).label}: {each['modules']} module calls, {each['bytes'] / 1e6:,.1f} MB given"
+        f"{Stage(stage).label}: {counted(each['modules'], 'module call')}, {each['bytes'] / 1e6:,.1f} MB given"
         for stage, each in found["stages"].items()
     ]
-    health = "No value is NaN." if not found["nan"] else f"{found['nan']:,} values are NaN."
+    health = "No value is NaN." if not found["nan"] else f"{counted(found['nan'], 'value')} {are(found['nan'])} NaN."
     return [f"{'; '.join(parts)}.", health]
 
 
@@ -92,7 +94,7 @@ def _pooling_lines(found: dict[str, Any]) -> list[str]:
         f"Margins of {found['margin_patches'][0]} patches on each side leave {found['window_patches']} of its own; "
         f"neighbours overlap by {found['overlap_patches']}.",
         f"This picture ({found['width']}×{found['height']}) has a {rows}×{columns} grid: "
-        f"{found['num_vision_tokens']:,} tokens of {len(found['crops'])} crops are kept.",
+        f"{found['num_vision_tokens']:,} tokens of {counted(len(found['crops']), 'crop')} are kept.",
     ]
 
 
@@ -176,7 +178,7 @@ def _check_tables(found: dict[str, Any]) -> dict[str, pd.DataFrame]:
 
 def importance_lines(found: dict[str, Any]) -> list[str]:
     """How blocks were scored, and what to think of it."""
-    said = [f"{METHODS[found['method']]}; {found['queries']} questions of {found['data_set']}."]
+    said = [f"{METHODS[found['method']]}; {counted(found['queries'], 'question')} of {found['data_set']}."]
     if found["full_accuracy"] is not None:
         said.append(f"The full model's VQA accuracy is {found['full_accuracy']:.1%}.")
     if found["weights"] == "random":

@@ -5,7 +5,7 @@ from __future__ import annotations
 from itertools import groupby
 from typing import TYPE_CHECKING, Any
 
-from profcore.images.processing import process_image
+from profcore.images.processing import image_tokens, padding_masks, select_tiling
 from profcore.images.tiling import tile
 from profcore.models.prompt import build_prompt
 
@@ -21,8 +21,9 @@ def inspect(asked: Inspection) -> dict[str, Any]:
     """
     loaded, config = asked.loaded, asked.loaded.model.config
     image = asked.image()
-    processed = process_image(image, config.max_crops, config.image_token_ids)
-    input_ids, sources, _ = build_prompt(processed.tokens, asked.prompt, loaded.tokenizer, config)
+    grid = select_tiling(image.height, image.width, config.max_crops)
+    tokens = image_tokens(*grid, config.image_token_ids)
+    input_ids, sources, _ = build_prompt(tokens, asked.prompt, loaded.tokenizer, config)
     kinds = {number: name for name, number in config.image_token_ids.items()}
     named = ["BOS"] + [kinds.get(int(number), "text") for number in input_ids[1:]]
     runs, place = [], 0
@@ -31,8 +32,8 @@ def inspect(asked: Inspection) -> dict[str, Any]:
         runs.append({"kind": kind, "start": place, "length": length, "id": int(input_ids[place])})
         place += length
     tiles = tile(*image.size, config.max_crops)
-    crop_masks = processed.masks[:-1]
-    text = [int(number) for number in input_ids[1 + processed.tokens.num_image_tokens :]]
+    crop_masks = padding_masks(image.height, image.width, *grid)[:-1]
+    text = [int(number) for number in input_ids[1 + tokens.num_image_tokens :]]
     return {
         "picture": asked.picture.to_dict(),
         "prompt": asked.prompt,
@@ -42,7 +43,7 @@ def inspect(asked: Inspection) -> dict[str, Any]:
         "num_crops": tiles.num_crops,
         "crops": tiles.crops.to_dict("records"),
         "num_vision_tokens": int(sources.size),
-        "num_image_tokens": processed.tokens.num_image_tokens,
+        "num_image_tokens": tokens.num_image_tokens,
         "num_text_tokens": len(text),
         "num_input_tokens": int(input_ids.size),
         "context": config.max_positions,

@@ -13,7 +13,7 @@ from itertools import pairwise
 import torch
 
 from profcore.engines.base import StageClock, Timing
-from profcore.spec.stages import Clock, Stage
+from profcore.spec.stages import MODEL_STAGES, Clock, Stage
 
 
 class EventClock:
@@ -26,6 +26,14 @@ class EventClock:
         self._device = device
         self._stream = torch.cuda.current_stream(device)
         self._events: list[torch.cuda.Event] = []
+
+    def reserve(self, output_tokens: int) -> None:
+        """Have the events of an inference: one at its start, after each stage and after each decode step."""
+        lacking = 1 + len(MODEL_STAGES) + output_tokens - len(self._events)
+        self._events += [torch.cuda.Event(enable_timing=True) for _ in range(lacking)]
+        for event in self._events[-lacking:] if lacking > 0 else ():
+            # A card makes an event when it is first recorded.
+            event.record(self._stream)
 
     def start(self) -> None:
         """Wait for earlier work, then begin."""
@@ -85,6 +93,9 @@ class EventClock:
 class HostClock:
     """The host's clock at every boundary, for a CPU: there the work is done when the call returns."""
 
+    def reserve(self, output_tokens: int) -> None:
+        """Nothing: looking at the host's clock takes nothing to have."""
+
     def start(self) -> None:
         """Begin."""
         self._marks: list[Stage] = []
@@ -120,6 +131,9 @@ class PublishedClock:
 
     def __init__(self, device: torch.device) -> None:
         self._device = device
+
+    def reserve(self, output_tokens: int) -> None:
+        """Nothing, as of `HostClock`."""
 
     def start(self) -> None:
         """Begin."""

@@ -14,25 +14,34 @@ import torch
 
 from profcore.engines.base import PreparationError, StopRequestedError
 from profcore.errors import UserError
-from profcore.images.pictures import load_picture
+from profcore.experiments.knobs import setting_words
+from profcore.images.pictures import fit_to_grid, load_picture
 from profcore.measure.clock import make_clock
+from profcore.measure.energy import EnergyFailed, EnergyPass, SettingEnergy, energy_reason, energy_refusal
+from profcore.measure.enough import Enough
 from profcore.measure.quality import Quality, QualityMeter
 from profcore.measure.routing import prefill_experts
+from profcore.measure.stage_memory import StagePeaks, stage_peaks
 from profcore.measure.telemetry import Telemetry
-from profcore.models.inputs import ModelInputs, grid_inputs, picture_inputs
+from profcore.models.inputs import ModelInputs, picture_inputs
 from profcore.models.knobs import check_setting
+from profcore.spec.begun import Begun
 from profcore.spec.records import Sample
 from profcore.spec.runs import Sweep
 from profcore.spec.settings import Setting
 from profcore.spec.stages import Stage
+from profcore.spec.until import StoppedBy
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
+
+    from PIL.Image import Image
 
     from profcore.engines.base import Engine
     from profcore.models.load import LoadedModel
 
 _MOST_INPUTS = 64
+NOTHING_BEGUN = Begun()
 
 
 @dataclass(frozen=True)
@@ -41,6 +50,14 @@ class SettingFailed:
 
     setting: int
     reason: str
+
+
+@dataclass(frozen=True)
+class SettingEnded:
+    """A setting that has enough samples, and by which rule."""
+
+    setting: int
+    by: StoppedBy
 
 
 @dataclass(frozen=True)
@@ -67,7 +84,7 @@ class Routing:
     prefill_experts: tuple[int, ...]
 
 
-Result = Sample | SettingFailed | Routing | SettingQuality | QualityFailed
+Result = Sample | SettingFailed | SettingEnded | Routing | SettingQuality | QualityFailed | SettingEnergy | EnergyFailed
 """What measuring a sweep gives, one after another."""
 
 
@@ -78,12 +95,16 @@ def run_sweep(
     telemetry: Telemetry,
     stop: Callable[[], bool],
     tell: Callable[[str], None] = lambda text: None,
+    begun: Begun = NOTHING_BEGUN,
+    at: Callable[[int, bool], None] = lambda setting, preparing: None,
 ) -> Iterator[Result]:
     """Measure a sweep, giving each sample as it is taken.
 
     Settings are visited round by round, each round in a new random order, so that drift of the machine does not
     look like the knob. The first visit to a setting compiles and captures what its engine needs and warms it, at its
     own shape and full output length, right before its first sample; so the first samples come early and none is cold.
+    A run that goes on visits what is left in the order that it would have had, each setting got ready and warmed anew.
+    A setting that has enough samples (see `measure.enough`) is left out of the rounds that follow.
 
     Args:
         loaded: The model; its knobs are turned for each inference and back.
@@ -92,6 +113,8 @@ def run_sweep(
         telemetry: Read after each sample.
         stop: Asked before each inference and decode step; when it says so, what is under way is thrown away.
         tell: Told, in words, what is being done where it is not measuring.
+        begun: What the run has already, which is not measured again.
+        at: Told of each setting that it comes now, and whether it is got ready or measured.
 
     Raises:
         UserError: A setting is not one of this model's, or none could be measured.
@@ -99,17 +122,26 @@ def run_sweep(
     """
     for setting in sweep.settings:
         check_setting(setting, loaded.model.config)
-    sampling = _Sampling(loaded, engine, sweep, telemetry, stop, tell)
+    sampling = _Sampling(loaded, engine, sweep, telemetry, stop, tell, begun, at)
     order = random.Random(sweep.seed)
     with _quiet_garbage_collector():
         for visit in range(sweep.num_samples):
-            for index in order.sample(sampling.alive, len(sampling.alive)):
-                yield from sampling.visit(index, visit)
+            for index in order.sample(sampling.open, len(sampling.open)):
+                if begun.fails(index, visit):
+                    sampling.drop(index)
+                    continue
+                if not begun.has(index, visit):
+                    yield from sampling.visit(index, visit)
+                yield from sampling.enough(index, visit)
+        yield from sampling.uncounted()
     if not sampling.taken:
         raise UserError(f"No setting could be measured: {sampling.reason}")
     if sweep.quality:
         # After all samples, which it must not disturb.
-        yield from _qualities(loaded, sweep, sampling.alive, stop, tell)
+        left = [index for index in sampling.alive if index not in begun.quality]
+        yield from _qualities(loaded, sweep, left, stop, tell)
+    if sweep.energy:
+        yield from sampling.energies([index for index in sampling.alive if index not in begun.energy])
 
 
 class _Sampling:
@@ -117,7 +149,8 @@ class _Sampling:
 
     Attributes:
         alive: The settings that have not failed.
-        taken: How many samples there are.
+        open: Those of them that have not enough samples.
+        taken: How many samples there are; the number of the next.
         reason: Why the last setting failed that did.
     """
 
@@ -129,58 +162,132 @@ class _Sampling:
         telemetry: Telemetry,
         stop: Callable[[], bool],
         tell: Callable[[str], None],
+        begun: Begun,
+        at: Callable[[int, bool], None],
     ) -> None:
         self._model, self._engine, self._sweep = loaded.model, engine, sweep
-        self._telemetry, self._stop, self._tell = telemetry, stop, tell
+        self._telemetry, self._stop, self._tell, self._at = telemetry, stop, tell, at
         self._clock = make_clock(sweep.clock, loaded.model.device)
         self._inputs = Inputs(loaded, sweep)
         # What is generated; an answer that ends early has fewer tokens than its setting allows.
         self._measured = list(sweep.settings)
+        # What is kept of each setting that is ready.
         self._extra_memory: dict[int, int | None] = {}
+        self._stage_peaks: dict[int, StagePeaks] = {}
         self._routed: dict[Any, tuple[int, ...]] = {}
-        self._begin = time.perf_counter()
+        self._counted = set(begun.routed)
+        self._begin = time.perf_counter() - begun.elapsed_s
+        self._enough = Enough(sweep)
+        self._begun = begun
         self.alive = list(range(len(sweep.settings)))
-        self.taken, self.reason = 0, ""
+        self.open = list(self.alive)
+        self.taken, self.reason = begun.next_sample, next(iter(begun.failed.values()), "")
 
     def visit(self, index: int, visit: int) -> Iterator[Sample | SettingFailed | Routing]:
-        """Measure a setting once; the first time, get it ready and count its experts too."""
+        """Measure a setting once; the first time here, get it ready before, and count its experts after."""
         try:
             given = self._inputs.of(index)
             check_context(given.num_input_tokens, self._measured[index], self._model.config.max_positions)
-            if visit == 0:
+            if index not in self._extra_memory:
+                self._at(index, True)
                 self._get_ready(index, given)
+            self._at(index, False)
+            if self._stop():
+                raise StopRequestedError
+            preprocessing_ms = self._inputs.preprocessing_ms(index)
             elapsed = self._infer(index, given)
         except (torch.cuda.OutOfMemoryError, PreparationError, UserError) as error:
             self.reason = failure_reason(error, self._model.device)
-            self.alive.remove(index)
+            self.drop(index)
+            self._tell("Measuring")
             yield SettingFailed(index, self.reason)
             return
-        yield self._sample(index, visit, given, elapsed)
-        if visit == 0:
-            # After the first sample, which is not to wait for it, and before any other of this setting.
-            with suppress(torch.cuda.OutOfMemoryError):
-                yield Routing(index, self._experts(index, given))
+        sample = self._sample(index, visit, given, elapsed, preprocessing_ms)
+        self._enough.add(index, sample.total_ms)
+        yield sample
+        # After the first sample, which is not to wait for it, and before any other of this setting.
+        yield from self._count_experts(index, given)
+
+    def drop(self, index: int) -> None:
+        """Measure a setting no more, since it failed."""
+        self.alive.remove(index)
+        self.open.remove(index)
+
+    def enough(self, index: int, visit: int) -> Iterator[SettingEnded]:
+        """Leave a setting out from now on that has enough samples, and say so unless the run has it already."""
+        if self._begun.has(index, visit):
+            self._enough.add(index, self._begun.totals.get(index, {}).get(visit))
+        by = self._enough.stopped_by(index) if index in self.open else None
+        if by is None:
+            return
+        self.open.remove(index)
+        if index not in self._begun.ended:
+            yield SettingEnded(index, by)
+
+    def uncounted(self) -> Iterator[Routing]:
+        """Count the experts of those settings of which all is measured but that; a process was killed between."""
+        for index in [index for index in self.alive if index not in self._counted]:
+            with suppress(UserError):
+                yield from self._count_experts(index, self._inputs.of(index))
+
+    def energies(self, settings: list[int]) -> Iterator[SettingEnergy | EnergyFailed]:
+        """What settings take in joules; what cannot be found fails alone, since the samples stand without it."""
+        device, card = self._model.device, self._telemetry.card
+        refusal = energy_refusal(device, card)
+        if card is None or refusal:
+            yield from (EnergyFailed(index, refusal) for index in settings)
+            return
+        measuring = EnergyPass(self._engine, card, self._stop, lambda: torch.cuda.synchronize(device))
+        for index in settings:
+            self._tell(f"Energy of {_named(self._sweep, index)}")
+            try:
+                given = self._inputs.of(index)
+                found = measuring.of(given, self._measured[index], self._inputs.key(index))
+                yield SettingEnergy(index, found)
+            except StopRequestedError:
+                raise
+            except Exception as error:
+                # Whatever it is, hours of samples do not depend on it.
+                yield EnergyFailed(index, energy_reason(error))
+
+    def _count_experts(self, index: int, given: ModelInputs) -> Iterator[Routing]:
+        if index in self._counted:
+            return
+        self._counted.add(index)
+        with suppress(torch.cuda.OutOfMemoryError):
+            yield Routing(index, self._experts(index, given))
 
     def _get_ready(self, index: int, given: ModelInputs) -> None:
         """Compile, capture and warm a setting, and learn where its answer ends if that is asked."""
         sweep, engine = self._sweep, self._engine
-        self._extra_memory[index] = _prepare(engine, given, sweep, index, self._tell)
+        named, said = _named(sweep, index), []
+
+        def say(text: str) -> None:
+            said.append(text)
+            self._tell(f"{text} {named}")
+
+        self._extra_memory[index] = engine.prepare(given, sweep.settings[index], lambda text: say(f"{text} for"))
+        if sweep.warmup or sweep.stop_at_eos:
+            say("Warming up at")
         if sweep.stop_at_eos:
             end = self._model.config.eos_token_id
             self._measured[index] = _ended(engine, given, self._measured[index], end, self._stop)
-        for _ in range(sweep.warmup):
+        for _ in range(sweep.warmup - 1):
             engine.infer(given, self._measured[index], None, self._stop)
+        if sweep.warmup:
+            self._stage_peaks[index] = stage_peaks(engine, given, self._measured[index], self._stop)
+        self._clock.reserve(self._measured[index].output_tokens)
+        if said:
+            self._tell("Measuring")
 
     def _infer(self, index: int, given: ModelInputs) -> float:
         """One timed inference; returns the seconds from the run's beginning to its own."""
-        if self._stop():
-            raise StopRequestedError
         elapsed = time.perf_counter() - self._begin
         _reset_peak_memory(self._model.device)
         self._engine.infer(given, self._measured[index], self._clock, self._stop)
         return elapsed
 
-    def _sample(self, index: int, visit: int, given: ModelInputs, elapsed: float) -> Sample:
+    def _sample(self, index: int, visit: int, given: ModelInputs, elapsed: float, preprocessing_ms: float) -> Sample:
         """What the clock, the device and the inputs say of the inference that has just ended."""
         timing = self._clock.read()
         taken, self.taken = self.taken, self.taken + 1
@@ -204,7 +311,8 @@ class _Sampling:
             telemetry=self._telemetry.read(),
             issue_ms=timing.issue,
             step_issue_ms=timing.step_issue,
-            processing_ms=round(given.processing_ms, 4) if self._sweep.plan else None,
+            host_preprocessing_ms=round(preprocessing_ms, 4),
+            **self._stage_peaks.get(index, {}),
         )
 
     def _experts(self, index: int, given: ModelInputs) -> tuple[int, ...]:
@@ -227,7 +335,7 @@ def _qualities(
         setting = sweep.settings[index]
         knobs = (setting.top_k, setting.block_mask)
         if knobs not in found:
-            tell(f"Quality of setting {index + 1} of {len(sweep.settings)}")
+            tell(f"Quality of {_named(sweep, index)}")
             try:
                 meter = meter or QualityMeter(loaded, sweep.quality.queries, stop)
                 found[knobs] = SettingQuality(index, meter.of(setting))
@@ -262,18 +370,10 @@ def _ended(
     return replace(setting, output_tokens=int(ends[0, 0]) + 1) if len(ends) else setting
 
 
-def _prepare(engine: Engine, inputs: ModelInputs, sweep: Sweep, index: int, tell: Callable[[str], None]) -> int | None:
-    """Get a setting ready, saying so where it takes long."""
-    told = []
-
-    def told_of(text: str) -> None:
-        told.append(text)
-        tell(f"{text} for setting {index + 1} of {len(sweep.settings)}")
-
-    memory = engine.prepare(inputs, sweep.settings[index], told_of)
-    if told:
-        tell("Measuring")
-    return memory
+def _named(sweep: Sweep, index: int) -> str:
+    """A setting in words, with its place among the sweep's."""
+    words, place = setting_words(sweep.experiment, sweep.settings[index]), f"{index + 1} of {len(sweep.settings)}"
+    return f"{words} ({place})" if words else f"setting {place}"
 
 
 def check_context(prompt_tokens: int, setting: Setting, longest: int) -> None:
@@ -323,6 +423,7 @@ class Inputs:
         self._loaded, self._sweep = loaded, sweep
         self._image = None if sweep.plan else load_picture(sweep.picture)
         self._kept: OrderedDict[Any, ModelInputs] = OrderedDict()
+        self._fitted: dict[tuple[int, int], Image] = {}
 
     def key(self, index: int) -> Any:
         """What a setting's inputs depend on."""
@@ -345,16 +446,34 @@ class Inputs:
         self._kept[key] = made
         return made
 
+    def preprocessing_ms(self, index: int) -> float:
+        """How long a setting's inputs take to make, by making them once more and letting them go.
+
+        What inferences are run on stays where it is. Reading and decoding the picture is not in it, nor is fitting it
+        to a sweep's grid, which no user does.
+
+        Raises:
+            UserError: As `of`.
+        """
+        return self._make(index).host_preprocessing_ms
+
     def _make(self, index: int) -> ModelInputs:
+        picture, most_crops, question = self._shown(index)
+        return picture_inputs(self._loaded, picture, most_crops, question)
+
+    def _shown(self, index: int) -> tuple[Image, int, str]:
+        """A setting's picture in memory, the most crops that it may have, and its question."""
         sweep, grid = self._sweep, self._sweep.settings[index].grid
         if sweep.plan is None:
             assert self._image
-            return grid_inputs(self._loaded, self._image, grid, sweep.prompt)
+            if grid not in self._fitted:
+                self._fitted[grid] = fit_to_grid(self._image, *grid)
+            return self._fitted[grid], grid[0] * grid[1], sweep.prompt
         query = sweep.plan.query(index)
-        image = load_picture(query.picture)
+        picture = load_picture(query.picture)
         if sweep.plan.fitted:
-            return grid_inputs(self._loaded, image, grid, query.question)
-        return picture_inputs(self._loaded, image, self._loaded.model.config.max_crops, query.question)
+            return fit_to_grid(picture, *grid), grid[0] * grid[1], query.question
+        return picture, self._loaded.model.config.max_crops, query.question
 
 
 @contextmanager

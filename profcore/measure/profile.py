@@ -28,6 +28,7 @@ from profcore.measure.routing import prefill_experts
 from profcore.models.inputs import grid_inputs
 from profcore.roofline import cost
 from profcore.spec.stages import MODEL_STAGES, Clock, Stage
+from profcore.spec.text import counted
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -115,6 +116,12 @@ def explain(
     }
 
 
+def device_span_ms(model: MolmoE, engine: Engine, inputs: ModelInputs, setting: Setting) -> float:
+    """From the start of an inference's first kernel to the end of its last, by the card's own clock; a GPU's alone."""
+    found = trace.kernels(_profiled(lambda: _inference(model, engine, inputs, setting), None))
+    return (max(kernel.end for kernel in found) - min(kernel.start for kernel in found)) / 1e3
+
+
 def _kernels(
     loaded: LoadedModel,
     engine: Engine,
@@ -186,7 +193,7 @@ def _verdict(stages: list[dict[str, Any]], share: float, on_gpu: bool) -> dict[s
             "kernels the rest. What is measured is the launching, not the knob."
         )
     else:
-        text = f"Not launch-bound: the GPU works {share:.0%} of the time, on {kernels:,} kernels."
+        text = f"Not launch-bound: the GPU works {share:.0%} of the time, on {counted(kernels, 'kernel')}."
     return {"launch_bound": bound, "verdict": text}
 
 
@@ -195,6 +202,9 @@ class _RangeClock:
 
     def __init__(self) -> None:
         self._open: Any = None
+
+    def reserve(self, output_tokens: int) -> None:
+        """Nothing: a range is made as it is opened."""
 
     def start(self) -> None:
         self._begin(Stage.VISION_ENCODER)

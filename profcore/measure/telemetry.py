@@ -2,43 +2,61 @@
 
 from __future__ import annotations
 
-from contextlib import suppress
-from typing import Any
+import time
+from typing import TYPE_CHECKING
 
-import torch
+from profcore.measure.card import Card
+from profcore.measure.environment import card_of
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    import torch
+
+_PROCESSES_EVERY_S = 0.25
 
 
 class Telemetry:
-    """Reads one GPU's clock, temperature and power.
+    """Reads one GPU's state; asked between two inferences, so that it costs none of them anything."""
 
-    Source: NVIDIA Management Library, through nvidia-ml-py.
-    """
+    def __init__(
+        self, device: torch.device, card: Card | None = None, now: Callable[[], float] = time.monotonic
+    ) -> None:
+        """Find the card.
 
-    def __init__(self, device: torch.device) -> None:
-        self._handle: Any = None
-        self.driver: str | None = None
-        if device.type != "cuda":
-            return
-        with suppress(Exception):  # NVML may be missing or refuse; a run is measured without it
-            import pynvml
-
-            pynvml.nvmlInit()
-            uuid = f"GPU-{torch.cuda.get_device_properties(device).uuid}"
-            self._nvml = pynvml
-            self.driver = pynvml.nvmlSystemGetDriverVersion()
-            self._handle = pynvml.nvmlDeviceGetHandleByUUID(uuid)
+        Args:
+            device: Where samples are taken; a CPU has no card.
+            card: The card, where it is known already.
+            now: A clock in seconds.
+        """
+        self.card = card or (Card.find(card_of(device)) if device.type == "cuda" else None)
+        self._now = now
+        self._others: dict[str, float | None] = {}
+        self._looked: float | None = None
 
     def read(self) -> dict[str, float] | None:
-        """SM clock (MHz), temperature (°C), power (W) and the bit mask of throttle reasons, or None."""
-        if self._handle is None:
+        """What is known of `spec.records.TELEMETRY`, or None where that is nothing."""
+        card = self.card
+        if card is None:
             return None
-        nvml, handle = self._nvml, self._handle
-        try:
-            return {
-                "sm_clock_mhz": nvml.nvmlDeviceGetClockInfo(handle, nvml.NVML_CLOCK_SM),
-                "temperature_c": nvml.nvmlDeviceGetTemperature(handle, nvml.NVML_TEMPERATURE_GPU),
-                "power_w": nvml.nvmlDeviceGetPowerUsage(handle) / 1000,
-                "throttle_reasons": nvml.nvmlDeviceGetCurrentClocksThrottleReasons(handle),
+        found = {
+            "sm_clock_mhz": card.sm_clock_mhz(),
+            "memory_clock_mhz": card.memory_clock_mhz(),
+            "temperature_c": card.temperature_c(),
+            "power_w": card.power_w(),
+            "throttle_reasons": card.throttle_reasons(),
+            "memory_used_bytes": card.memory_used_bytes(),
+            **self._of_others(card),
+        }
+        return {name: value for name, value in found.items() if value is not None} or None
+
+    def _of_others(self, card: Card) -> dict[str, float | None]:
+        """Who else is there; looked at a few times a second, since listing processes takes longer than all the rest."""
+        now = self._now()
+        if self._looked is None or now - self._looked >= _PROCESSES_EVERY_S:
+            self._looked = now
+            self._others = {
+                "other_processes": card.other_processes(),
+                "others_utilisation_percent": card.others_utilisation_percent(),
             }
-        except nvml.NVMLError:
-            return None
+        return self._others

@@ -14,7 +14,7 @@ from safetensors import SafetensorError, safe_open
 
 from profcore.errors import ModelError
 from profcore.images.geometry import PATCH
-from profcore.models.config import MolmoConfig, read_config
+from profcore.models.config import MolmoConfig, check_weights, read_config
 from profcore.models.molmoe import MolmoE, building
 from profcore.models.shards import find_tensors
 from profcore.spec.text import some
@@ -124,6 +124,7 @@ def load_checkpoint(directory: Path, device: torch.device, dtype: torch.dtype, e
     """
     config: MolmoConfig = read_config(directory / "config.json")
     shards = find_tensors(directory)
+    check_weights(directory, config, shards)
     found = {name: shape for tensors in shards.values() for name, shape in tensors.items()}
 
     with building(device, dtype):

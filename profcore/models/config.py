@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 import re
 from dataclasses import dataclass
@@ -9,10 +10,15 @@ from pathlib import Path
 
 from profcore.errors import ModelError
 from profcore.models.config_fields import Fields, read_fields, shown, whole_number
-from profcore.models.shards import find_shards
+from profcore.models.shards import INDEX, find_tensors, shard_names
+from profcore.paths import REPOSITORY, Roots
 from profcore.spec.settings import MAX_CROPS
+from profcore.spec.text import some
 
-_MOST_LAYERS = 4096
+# Far beyond any model there is, and little enough that a page can offer each value and draw each block.
+_MOST_LAYERS, _MOST_EXPERTS, _MOST_HEADS = 256, 1024, 1024
+_WIDEST, _LONGEST = 2**18, 2**24
+_HUB_NAME = re.compile(r"[\w-][\w.-]*/[\w-][\w.-]*")
 _VISION_GROUPS = "image_num_key_value_heads"
 
 
@@ -57,6 +63,11 @@ class MolmoConfig:
     vit_layers: tuple[int, ...]
     projector_hidden: int
     max_crops: int = MAX_CROPS
+
+    @property
+    def vit_blocks_read(self) -> int:
+        """Blocks of the vision encoder up to the last whose output is read; what comes after changes no answer."""
+        return max(index % self.vit_layers_total for index in self.vit_layers) + 1
 
     @property
     def image_token_ids(self) -> dict[str, int]:
@@ -141,22 +152,22 @@ def _shape(fields: Fields) -> MolmoConfig:
     # Half of the fused hidden size is the width of an expert's SwiGLU, and of the projector's.
     swiglu = _hidden_size(fields) // 2
     return MolmoConfig(
-        d_model=fields.whole("d_model"),
+        d_model=fields.whole("d_model", most=_WIDEST),
         n_layers=fields.whole("n_layers", most=_MOST_LAYERS),
-        n_heads=fields.whole("n_heads"),
-        num_experts=fields.whole("moe_num_experts", most=_MOST_LAYERS),
-        top_k=fields.whole("moe_top_k", most=_MOST_LAYERS),
+        n_heads=fields.whole("n_heads", most=_MOST_HEADS),
+        num_experts=fields.whole("moe_num_experts", most=_MOST_EXPERTS),
+        top_k=fields.whole("moe_top_k", most=_MOST_EXPERTS),
         expert_width=swiglu,
         vocab_size=fields.whole("vocab_size"),
         embedding_size=fields.whole("embedding_size" if "embedding_size" in fields else "vocab_size"),
         additional_vocab_size=fields.whole("additional_vocab_size", least=0),
-        max_positions=fields.whole("max_position_embeddings"),
+        max_positions=fields.whole("max_position_embeddings", most=_LONGEST),
         rope_theta=fields.number("rope_theta"),
         norm_eps=fields.number("layer_norm_eps"),
-        vit_width=vision.whole("image_emb_dim"),
+        vit_width=vision.whole("image_emb_dim", most=_WIDEST),
         vit_layers_total=vision.whole("image_num_layers", most=_MOST_LAYERS),
-        vit_heads=vision.whole("image_num_heads"),
-        vit_mlp=vision.whole("image_mlp_dim"),
+        vit_heads=vision.whole("image_num_heads", most=_MOST_HEADS),
+        vit_mlp=vision.whole("image_mlp_dim", most=_WIDEST),
         vit_norm_eps=vision.number("image_norm_eps"),
         vit_layers=_vision_layers(fields),
         projector_hidden=swiglu,
@@ -167,15 +178,15 @@ def _shape(fields: Fields) -> MolmoConfig:
 def _hidden_size(fields: Fields) -> int:
     """The fused hidden size of the language model's SwiGLU: given, or as a multiple of its width."""
     if "mlp_hidden_size" in fields:
-        return fields.whole("mlp_hidden_size", least=2)
+        return fields.whole("mlp_hidden_size", least=2, most=_WIDEST)
     hidden = fields.whole("d_model") * fields.number("mlp_ratio")
     # Rounded down; beyond the largest there is, a float of this size has no whole number of its own.
-    return whole_number(fields.path, "d_model * mlp_ratio", int(min(hidden, 2.0**40)), 2, 2**30)
+    return whole_number(fields.path, "d_model * mlp_ratio", int(min(hidden, 2.0**40)), 2, _WIDEST)
 
 
 def _vision_layers(fields: Fields) -> tuple[int, ...]:
     value = fields.get("vit_layers")
-    if not isinstance(value, list) or not value:
+    if not isinstance(value, list) or not 0 < len(value) <= _MOST_LAYERS:
         raise ModelError(f"{fields.path} has vit_layers={shown(value)}, which is no list of whole numbers.")
     return tuple(whole_number(fields.path, "vit_layers", each, -_MOST_LAYERS, _MOST_LAYERS) for each in value)
 
@@ -235,11 +246,46 @@ def find_config(model: str) -> MolmoConfig | None:
     directory = _directory(model)
     if directory and directory.is_dir():
         return read_config(directory / "config.json")
-    if (directory and directory.exists()) or not re.fullmatch(r"[\w-][\w.-]*/[\w-][\w.-]*", model):
+    if (directory and directory.exists()) or not _HUB_NAME.fullmatch(model):
         raise ModelError(
             f"There is no model {model!r}: give {', '.join(PRESETS)}, a checkpoint directory or a hub name."
         )
     return None
+
+
+def check_model_path(model: str, roots: Roots) -> None:
+    """Whether the checkpoint directory that a model's name means may be opened; a preset or a hub name means none.
+
+    Raises:
+        UserError: It lies elsewhere, or a file of it is a link that leads elsewhere.
+    """
+    if model in PRESETS:
+        return
+    # A worker stands in the checkout, wherever who asks it does.
+    there = [model, *([] if model.startswith(("/", "~")) else [str(REPOSITORY / model)])]
+    for path in there:
+        if not _HUB_NAME.fullmatch(model) or os.path.exists(path):  # noqa: PTH110  of any length
+            _check_links(roots.path(path), roots)
+
+
+def _check_links(directory: Path, roots: Roots) -> None:
+    if roots.folders is None:
+        return
+    # First what names the others, which is read only where it may be.
+    for names in (("config.json", "tokenizer.json", INDEX), shard_names(directory)):
+        if outside := [name for name in names if _leads_out(directory / name, roots)]:
+            raise ModelError(
+                f"{str(directory)!r} holds links that lead outside of the folders that a page may open: "
+                f"{some(outside)}."
+            )
+
+
+def _leads_out(path: Path, roots: Roots) -> bool:
+    try:
+        return not roots.holds(path)
+    # A name that no file can have is none of a link.
+    except ValueError:
+        return False
 
 
 def _directory(model: str) -> Path | None:
@@ -260,5 +306,26 @@ def model_shape(model: str) -> MolmoConfig:
     config = find_config(model)
     if config is None:
         return PRESETS["molmoe-1b"]
-    find_shards(Path(model).expanduser())
+    directory = Path(model).expanduser()
+    check_weights(directory, config, find_tensors(directory))
     return config
+
+
+def check_weights(directory: Path, config: MolmoConfig, tensors: dict[Path, dict[str, tuple[int, ...]]]) -> None:
+    """Whether a checkpoint's files can hold a model of this shape, known before any memory is taken for it.
+
+    Args:
+        directory: Where they are.
+        config: What its configuration says.
+        tensors: As `find_tensors` gives them.
+
+    Raises:
+        ModelError: They hold fewer numbers than its experts and embeddings alone have.
+    """
+    held = sum(math.prod(shape) for shapes in tensors.values() for shape in shapes.values())
+    experts = 3 * config.n_layers * config.num_experts * config.expert_width * config.d_model
+    least = experts + (config.embedding_size + config.additional_vocab_size) * config.d_model
+    if held < least:
+        raise ModelError(
+            f"{directory} has a config.json of {least:,} parameters or more, but its files hold {held:,} in all."
+        )

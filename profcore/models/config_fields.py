@@ -11,6 +11,8 @@ from pathlib import Path
 from typing import Any
 
 from profcore.errors import ModelError
+from profcore.paths import read_regular
+from profcore.spec.limits import MOST_VALUES
 from profcore.spec.text import parse_json
 
 # Fields that change what is computed, with the values that this project builds; one that is absent is the default.
@@ -67,7 +69,8 @@ _VISION: dict[str, tuple[Any, ...]] = {
     "image_pos_patch_size": (14,),
     "resize_mode": ("default",),
 }
-_LARGEST = 2**24
+_LARGEST = 2**20
+_LARGEST_CONFIG = 10_000_000
 
 
 class Fields:
@@ -160,11 +163,12 @@ def read_fields(path: Path) -> Fields:
         ModelError: The file is missing, no JSON object, or describes another architecture.
     """
     try:
-        raw = parse_json(path.read_bytes())
+        raw = parse_json(read_regular(path, _LARGEST_CONFIG), MOST_VALUES)
     except FileNotFoundError:
         raise ModelError(f"{path.parent} has no config.json: a checkpoint directory needs one.") from None
     except (OSError, ValueError) as error:
-        raise ModelError(f"{path} cannot be read as JSON ({error}).") from None
+        reason = getattr(error, "strerror", None) or error
+        raise ModelError(f"{path} cannot be read as JSON ({reason}).") from None
     if not isinstance(raw, dict):
         raise ModelError(f"{path} holds no JSON object.")
     fields = Fields(path, raw)

@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import cache
 from typing import TYPE_CHECKING
 
 import torch
+from PIL import Image
 
 from profcore.errors import UserError
 from profcore.images.pictures import fit_to_grid
-from profcore.images.processing import process_image
+from profcore.images.processing import image_tokens, padding_masks, select_tiling
+from profcore.models.pixels import picture_pixels
 from profcore.models.prompt import build_prompt
 
 if TYPE_CHECKING:
-    from PIL import Image
     from torch import Tensor
 
     from profcore.models.load import LoadedModel
@@ -25,7 +27,8 @@ class ModelInputs:
     """One picture and question as tensors on the model's device.
 
     Attributes:
-        processing_ms: How long the host took to make crops and tokens, without reading the picture from its file.
+        host_preprocessing_ms: From the picture in memory to all of these on the device, waited for; reading and
+            decoding its file is not in it.
 
     Shapes:
         pixels: (crops, 3, 336, 336); masks: (crops, 576); input_ids: (1, tokens).
@@ -37,7 +40,7 @@ class ModelInputs:
     input_ids: Tensor
     sources: Tensor
     positions: Tensor
-    processing_ms: float = 0.0
+    host_preprocessing_ms: float = 0.0
 
     @property
     def num_crops(self) -> int:
@@ -70,21 +73,41 @@ def picture_inputs(loaded: LoadedModel, image: Image.Image, max_crops: int, prom
     Raises:
         UserError: As `grid_inputs`.
     """
-    config = loaded.model.config
+    _warm(loaded.model.device)
     begin = time.perf_counter()
-    processed = process_image(image, max_crops, config.image_token_ids)
-    input_ids, sources, positions = build_prompt(processed.tokens, prompt, loaded.tokenizer, config)
-    processing_ms = (time.perf_counter() - begin) * 1e3
-    if input_ids.size > config.max_positions:
-        raise UserError(
-            f"The prompt takes {input_ids.size} tokens, but the model's context holds {config.max_positions}."
-        )
-    device, dtype = loaded.model.device, loaded.model.dtype
+    made = _made(loaded, image, max_crops, prompt)
+    _wait(loaded.model.device)
+    made = replace(made, host_preprocessing_ms=(time.perf_counter() - begin) * 1e3)
+    longest = loaded.model.config.max_positions
+    if made.num_input_tokens > longest:
+        raise UserError(f"The prompt takes {made.num_input_tokens} tokens, but the model's context holds {longest}.")
+    return made
+
+
+def _made(loaded: LoadedModel, image: Image.Image, max_crops: int, prompt: str) -> ModelInputs:
+    config, device = loaded.model.config, loaded.model.device
+    width, height = image.size
+    rows, columns = select_tiling(height, width, max_crops)
+    # First what the device works on while the host goes on with the tokens.
+    pixels = picture_pixels(image, rows, columns, device).to(loaded.model.dtype)
+    tokens = image_tokens(rows, columns, config.image_token_ids)
+    input_ids, sources, positions = build_prompt(tokens, prompt, loaded.tokenizer, config)
     return ModelInputs(
-        pixels=torch.from_numpy(processed.pixels).to(device, dtype),
-        masks=torch.from_numpy(processed.masks).to(device),
+        pixels=pixels,
+        masks=torch.from_numpy(padding_masks(height, width, rows, columns)).to(device),
         input_ids=torch.from_numpy(input_ids)[None].to(device),
         sources=torch.from_numpy(sources).to(device),
         positions=torch.from_numpy(positions).to(device),
-        processing_ms=processing_ms,
     )
+
+
+@cache
+def _warm(device: torch.device) -> None:
+    """Have a card load its kernels for pictures, once, so that the first picture does not pay for it."""
+    picture_pixels(Image.new("RGB", (400, 300)), 1, 1, device)
+    _wait(device)
+
+
+def _wait(device: torch.device) -> None:
+    if device.type == "cuda":
+        torch.cuda.synchronize(device)

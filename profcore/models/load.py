@@ -15,8 +15,6 @@ from profcore.models.molmoe import MolmoE, random_model
 from profcore.models.prompt import ByteTokenizer, Tokenizer, load_tokenizer
 
 _DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
-EXPERTS = ("eager", "batched_mm", "grouped_mm")
-_GROUPED_CAPABILITY = (8, 0)
 
 
 @dataclass(frozen=True)
@@ -55,36 +53,6 @@ def resolve_dtype(name: str, device: torch.device) -> torch.dtype:
     return _DTYPES[name]
 
 
-def resolve_experts(name: str, device: torch.device, dtype: torch.dtype, engine: str) -> str:
-    """An experts implementation.
-
-    'auto' is eager on a CPU; on a GPU grouped_mm where it runs, else batched_mm.
-
-    Raises:
-        UserError: The name is another, or the device or the engine cannot run that implementation.
-    """
-    if name not in ("auto", *EXPERTS):
-        raise UserError(f"Unknown experts implementation {name!r}: choose from auto, {', '.join(EXPERTS)}.")
-    if device.type != "cuda":
-        return "eager" if name == "auto" else name
-    grouped = torch.cuda.get_device_capability(device) >= _GROUPED_CAPABILITY
-    if name == "grouped_mm" and not grouped:
-        raise UserError(f"{device} has no grouped matrix products: choose batched_mm or eager experts.")
-    if engine == "compiled" and name != "auto":
-        raise UserError(f"The compiled engine has experts of its own on a GPU: leave experts at auto, not {name}.")
-    if engine == "graph":
-        # Outside of bfloat16 transformers' grouped_mm asks the host for the groups, which no graph can hold.
-        grouped = grouped and dtype == torch.bfloat16
-        if name == "eager" or (name == "grouped_mm" and not grouped):
-            raise UserError(
-                f"The graph engine cannot capture {name} experts in {str(dtype).removeprefix('torch.')}: "
-                f"choose {'grouped_mm or ' if grouped else ''}batched_mm."
-            )
-    if name == "auto":
-        return "grouped_mm" if grouped else "batched_mm"
-    return name
-
-
 def load_model(name: str, device: torch.device, dtype: torch.dtype, experts: str) -> LoadedModel:
     """A preset with random weights, or a checkpoint with its own.
 
@@ -92,7 +60,7 @@ def load_model(name: str, device: torch.device, dtype: torch.dtype, experts: str
         name: 'tiny', 'molmoe-1b', a checkpoint directory, or a hub name such as 'allenai/MolmoE-1B-0924'.
         device: Where the weights go.
         dtype: The weights' type.
-        experts: An experts implementation, resolved.
+        experts: An experts implementation (see `MolmoE.use_experts`).
 
     Raises:
         ModelError: There is no such model, or its files cannot be used.

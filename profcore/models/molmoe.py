@@ -18,6 +18,7 @@ from transformers.models.olmoe.modeling_olmoe import OlmoeAttention
 
 from profcore.images.geometry import CROP, CROP_TOKENS, PATCH, PATCHES_PER_TOKEN, POOL, TOKENS_PER_CROP
 from profcore.models.config import MolmoConfig
+from profcore.models.experts import Experts
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -79,7 +80,7 @@ class MolmoE(nn.Module):
 
         Args:
             config: The shape.
-            experts: transformers' experts implementation: 'eager', 'batched_mm' or 'grouped_mm'.
+            experts: transformers' experts implementation of both stages: 'eager', 'batched_mm' or 'grouped_mm'.
         """
         super().__init__()
         self.config = config
@@ -122,6 +123,7 @@ class MolmoE(nn.Module):
             # Embeddings have the additional rows, the output layer has not.
             self.llm.lm_head = nn.Linear(config.d_model, config.embedding_size, bias=False)
         self.active_blocks: tuple[int, ...] = tuple(range(config.n_layers))
+        self.experts = Experts.of(experts)
         self.eval().requires_grad_(False)
 
     @property
@@ -134,10 +136,23 @@ class MolmoE(nn.Module):
         """The weights' type."""
         return self.llm.lm_head.weight.dtype
 
-    @property
-    def experts(self) -> str:
-        """The experts implementation in use."""
-        return self.llm.config._experts_implementation
+    def use_experts(self, experts: Experts) -> None:
+        """Have each stage run an implementation of the experts."""
+        self.experts = experts
+        self.llm.set_experts_implementation(experts.prefill)
+
+    @contextmanager
+    def decoding(self) -> Iterator[None]:
+        """Inside, decode steps' implementation of the experts is in use; outside of it, prefill's.
+
+        Set where the modules read it: transformers' own way there walks all modules, which a host would wait for.
+        """
+        config = self.llm.config
+        config._experts_implementation = self.experts.decode
+        try:
+            yield
+        finally:
+            config._experts_implementation = self.experts.prefill
 
     def routers(self) -> list[Any]:
         """The router of each block, first block first."""

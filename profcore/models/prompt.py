@@ -15,6 +15,9 @@ if TYPE_CHECKING:
     from profcore.models.config import MolmoConfig
 
 
+_LARGEST_TOKENIZER = 100_000_000
+
+
 class Tokenizer(Protocol):
     """What a prompt needs of a tokenizer."""
 
@@ -56,8 +59,8 @@ class FileTokenizer:
 
         try:
             self._backend = Backend.from_file(str(path))
-        except Exception as error:  # the library raises plain Exception
-            raise ModelError(f"{path} is not a tokenizer file ({error}).") from None
+        except Exception:  # the library raises plain Exception, whose message may hold what the file says
+            raise ModelError(f"{path} is not a tokenizer file.") from None
 
     def encode(self, text: str) -> list[int]:
         """Token ids of a text, without special tokens."""
@@ -75,7 +78,11 @@ class FileTokenizer:
 def load_tokenizer(directory: Path, config: MolmoConfig) -> Tokenizer:
     """The checkpoint's tokenizer, or a byte-level one when it has none."""
     path = directory / "tokenizer.json"
-    return FileTokenizer(path) if path.is_file() else ByteTokenizer(config)
+    if not path.is_file():
+        return ByteTokenizer(config)
+    if path.stat().st_size > _LARGEST_TOKENIZER:
+        raise ModelError(f"{path} has more than {_LARGEST_TOKENIZER / 1e6:,.0f} MB: it is not a tokenizer file.")
+    return FileTokenizer(path)
 
 
 def build_prompt(

@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 import math
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 from profcore.errors import ModelError
-from profcore.paths import inside
+from profcore.paths import inside, open_regular, read_regular
+from profcore.spec.limits import LARGEST_HEADER, MOST_VALUES
 from profcore.spec.text import parse_json, some, whole_text
+
+INDEX = "model.safetensors.index.json"
+"""What says of each tensor which shard it is in, where there is such a file."""
 
 _NAMED_IN_ERRORS = 6
 # Bytes of a value of each kind of weight that is read, by its name in a header.
@@ -24,6 +29,15 @@ def find_shards(directory: Path) -> list[Path]:
     return list(find_tensors(directory))
 
 
+def shard_names(directory: Path) -> list[str]:
+    """The files that would be opened as shards, as far as that can be told; none of them is opened or looked at."""
+    names = {path.name for path in directory.glob("*.safetensors")}
+    # What is wrong with an index is for whoever reads the shards to say.
+    with suppress(ModelError):
+        names.update(_weight_map(directory / INDEX).values())
+    return sorted(name for name in names if inside(directory, name) is not None)
+
+
 def find_tensors(directory: Path) -> dict[Path, dict[str, tuple[int, ...]]]:
     """The tensors to take from each safetensors file of a checkpoint directory, with their shapes.
 
@@ -33,7 +47,7 @@ def find_tensors(directory: Path) -> dict[Path, dict[str, tuple[int, ...]]]:
         ModelError: There is no shard, one is not whole, holds what are no floating-point weights, or is not as the
             index says; or two hold a tensor of one name and no index says which counts.
     """
-    index = directory / "model.safetensors.index.json"
+    index = directory / INDEX
     if index.is_file():
         return _indexed(directory, index)
     held = {shard: _header(shard) for shard in _listed(directory)}
@@ -75,9 +89,10 @@ def _indexed(directory: Path, index: Path) -> dict[Path, dict[str, tuple[int, ..
 def _weight_map(index: Path) -> dict[str, str]:
     """An index's shard of each tensor."""
     try:
-        document = parse_json(index.read_bytes())
+        document = parse_json(read_regular(index, LARGEST_HEADER), MOST_VALUES)
     except (OSError, ValueError) as error:
-        raise ModelError(f"{index} is not a safetensors index: it cannot be read as JSON ({error}).") from None
+        reason = getattr(error, "strerror", None) or error
+        raise ModelError(f"{index} is not a safetensors index: it cannot be read as JSON ({reason}).") from None
     weight_map = document.get("weight_map") if isinstance(document, dict) else None
     if not isinstance(weight_map, dict) or not weight_map:
         raise ModelError(f"{index} is not a safetensors index: it needs a weight_map.")
@@ -118,11 +133,11 @@ def _header(shard: Path) -> dict[str, tuple[int, ...]]:
     """
     try:
         size = shard.stat().st_size
-        with shard.open("rb") as file:
+        with open_regular(shard) as file:
             length = int.from_bytes(file.read(8), "little")
-            if length > size:
+            if length > min(size, LARGEST_HEADER):
                 raise ValueError
-            header = parse_json(file.read(length))
+            header = parse_json(file.read(length), MOST_VALUES)
         tensors = {name: tensor for name, tensor in header.items() if name != "__metadata__"}
         shapes = {name: tuple(_count(each) for each in tensor["shape"]) for name, tensor in tensors.items()}
         ends = {name: tuple(_count(each) for each in tensor["data_offsets"]) for name, tensor in tensors.items()}
@@ -153,4 +168,5 @@ def _count(value: Any) -> int:
 
 
 def _some(names: list[str]) -> str:
-    return some(names, _NAMED_IN_ERRORS)
+    # A name may hold anything, and a sentence is one line.
+    return some([name if name.isprintable() else repr(name) for name in names], _NAMED_IN_ERRORS)

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-import json
+from collections import Counter
 from dataclasses import dataclass
+from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 import pandas as pd
@@ -11,6 +12,8 @@ import pandas as pd
 from profcore import stats
 from profcore.formats.metadata import written_settings
 from profcore.spec.stages import State
+from profcore.spec.text import counted
+from profcore.spec.until import FEWEST
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -23,7 +26,7 @@ class MeasuredRun:
     Attributes:
         run: As `Store.run` gives it.
         settings: As `Store.settings`, with names.
-        samples: As `Store.samples`, with `outlier`.
+        samples: As `Store.samples`, with `outlier` and the flags `throttled` and `shared`; of none, as they are.
         cautions: What to know before quoting a figure.
     """
 
@@ -37,27 +40,29 @@ class MeasuredRun:
         """Where the run stands."""
         return State(self.run["state"])
 
-    @property
+    @cached_property
     def planned(self) -> int:
         """Samples the run will have: of a setting that failed, those that it gave before."""
-        per_setting = self.run["spec"].get("sweep", {}).get("num_samples", 0)
-        failed = self.settings.loc[self.settings["failed"].notna(), "setting"]
-        given = 0 if self.samples.empty else int(self.samples["setting"].isin(failed).sum())
-        return int(per_setting * (len(self.settings) - len(failed))) + given
+        return planned_samples(self.run, self.settings, self._taken)
 
-    @property
+    @cached_property
+    def open_ended(self) -> bool:
+        """Whether `planned` is only the most that there may be: some settings are sampled until they are precise."""
+        return is_open_ended(self.run, self.settings)
+
+    @cached_property
     def remaining_s(self) -> float | None:
         """About how many seconds the run still needs, from what each setting took so far; None before a sample."""
-        if self.samples.empty or self.state is not State.RUNNING:
-            return None
-        sweep = self.run["spec"]["sweep"]
-        alive = self.settings.loc[self.settings["failed"].isna(), "setting"]
-        per_setting = self.samples.groupby("setting")["total_ms"].agg(["median", "size"])
-        # A setting not yet visited is taken to be like the others, with its warm-up on top.
-        median = per_setting["median"].reindex(alive).fillna(per_setting["median"].mean())
-        taken = per_setting["size"].reindex(alive).fillna(0)
-        left = (sweep["num_samples"] - taken).clip(lower=0) + sweep["warmup"] * (taken == 0)
-        return float((median * left).sum() / 1000)
+        return time_left_s(self.run, self.settings, self._taken)
+
+    @cached_property
+    def _taken(self) -> pd.DataFrame:
+        """As `Reader.taken`."""
+        if self.samples.empty:
+            return pd.DataFrame({"size": [], "median": [], "iqr": []}, index=pd.Index([], name="setting"))
+        totals = self.samples.groupby("setting")["total_ms"]
+        taken = totals.agg(["size", "median"])
+        return taken.assign(iqr=totals.quantile(0.75) - totals.quantile(0.25))
 
     @property
     def metadata(self) -> dict[str, Any]:
@@ -74,6 +79,16 @@ class MeasuredRun:
         }
 
 
+def left_out_caution(run: dict[str, Any]) -> list[stats.Caution]:
+    """What to know of a run, as of `Reader.run`, that is not all there: how many lines of its spool were left out."""
+    lines = run.get("left_out", 0)
+    if not lines:
+        return []
+    were = "was" if lines == 1 else "were"
+    text = f"{counted(lines, 'line')} of this run's spool could not be read and {were} left out."
+    return [stats.Caution("left out", text)]
+
+
 def tell_apart(names: Mapping[str, str], moments: Mapping[str, Any] | None = None) -> dict[str, str]:
     """Names of runs that are shown together, each another: those that are alike get their moment, else their id.
 
@@ -81,35 +96,107 @@ def tell_apart(names: Mapping[str, str], moments: Mapping[str, Any] | None = Non
         names: What each run is called, by its id.
         moments: When each was asked for, by its id, as far as that is known.
     """
-    told = dict(names)
+    told, alike = dict(names), Counter(names.values())
     for run_id, moment in (moments or {}).items():
-        if list(names.values()).count(names[run_id]) > 1:
+        if alike[names[run_id]] > 1:
             told[run_id] = f"{names[run_id]}, {pd.Timestamp(moment).strftime('%d %b %H:%M:%S')}"
-    shown = list(told.values())
-    return {run_id: name if shown.count(name) == 1 else f"{name}, {run_id}" for run_id, name in told.items()}
+    shown = Counter(told.values())
+    return {run_id: name if shown[name] == 1 else f"{name}, {run_id}" for run_id, name in told.items()}
 
 
 def run_titles(runs: pd.DataFrame) -> pd.Series:
-    """What each of `Store.runs` was measured on, in a few words: its name, or its device, model and weights.
+    """What each of `Reader.run_list` was measured on, in a few words: its name, or its device, model and weights.
 
     Runs of one experiment that are alike in this and in the second they were asked for, as files imported together may
     be, also have their id.
     """
-
-    def title(run: pd.Series) -> str:
-        if isinstance(run["name"], str):
-            return run["name"]
-        environment = json.loads(run["environment"]) if isinstance(run["environment"], str) else {}
-        spec = json.loads(run["spec"]) if isinstance(run["spec"], str) else {}
-        target = spec.get("target", {})
-        device = environment.get("device_name") or target.get("device")
-        weights = f", {environment['weights']} weights" if environment.get("weights") else ""
-        engine = environment.get("engine") or target.get("engine")
-        by = f", {engine}" if engine else ""
-        return f"{environment.get('model') or target.get('model')}{by}{weights} on {device}"
-
     if runs.empty:
         return pd.Series(dtype=str)
-    titles = runs.apply(title, axis=1)
+    columns = (runs[name].astype(object).tolist() for name in ("name", "model", "engine", "weights", "device"))
+    titles = pd.Series([_title(*run) for run in zip(*columns, strict=True)], index=runs.index)
     shown = pd.DataFrame({"title": titles, "at": runs["created_at"].dt.floor("s"), "of": runs["experiment"]})
     return titles.where(~shown.duplicated(keep=False), titles + ", " + runs["id"])
+
+
+def _title(name: Any, model: Any, engine: Any, weights: Any, device: Any) -> str:
+    """What one run was measured on; a value that is missing is None or NaN."""
+    if isinstance(name, str):
+        return name
+    known = {"model": model, "device": device}
+    said = {what: value if isinstance(value, str) else None for what, value in known.items()}
+    by = f", {engine}" if isinstance(engine, str) else ""
+    of = f", {weights} weights" if isinstance(weights, str) else ""
+    return f"{said['model']}{by}{of} on {said['device']}"
+
+
+def planned_samples(run: dict[str, Any], settings: pd.DataFrame, taken: pd.DataFrame) -> int:
+    """The samples that a run will have, at most where settings are sampled until they are precise.
+
+    Of a setting that failed, or that has enough, they are those that it gave before.
+
+    Args:
+        run: As `Reader.run`.
+        settings: As `Reader.settings`.
+        taken: As `Reader.taken`.
+    """
+    per_setting = run["spec"].get("sweep", {}).get("num_samples", 0)
+    over = settings.loc[_is_over(settings), "setting"]
+    given = taken.loc[taken.index.isin(over), "size"].sum()
+    return int(per_setting * (len(settings) - len(over)) + given)
+
+
+def _is_over(settings: pd.DataFrame) -> pd.Series:
+    """For each setting whether it gives no further sample, since it failed or has enough."""
+    failed = settings["failed"].notna()
+    return failed | settings["stopped_by"].notna() if "stopped_by" in settings else failed
+
+
+def most_looks(spec: dict[str, Any]) -> int | None:
+    """The most samples of a setting where sampling went on until it was precise; None where it had a fixed number.
+
+    Args:
+        spec: As `RunSpec.to_dict`; empty where it is not known.
+    """
+    sweep = spec.get("sweep") or {}
+    return int(sweep["num_samples"]) if sweep.get("until") else None
+
+
+def is_open_ended(run: dict[str, Any], settings: pd.DataFrame) -> bool:
+    """Whether nobody knows yet how many samples a run will have.
+
+    Args:
+        run: As `Reader.run`.
+        settings: As `Reader.settings`.
+    """
+    return most_looks(run["spec"]) is not None and not bool(_is_over(settings).all())
+
+
+def time_left_s(run: dict[str, Any], settings: pd.DataFrame, taken: pd.DataFrame) -> float | None:
+    """About how many seconds a run still needs; None before a sample and where it does not run.
+
+    Args:
+        run: As `Reader.run`.
+        settings: As `Reader.settings`.
+        taken: As `Reader.taken`.
+    """
+    if taken.empty or run["state"] != State.RUNNING:
+        return None
+    sweep = run["spec"]["sweep"]
+    alive = settings.loc[~_is_over(settings), "setting"]
+    # A setting not yet visited is taken to be like the others, with its warm-up on top.
+    median = taken["median"].reindex(alive).fillna(taken["median"].mean())
+    size = taken["size"].reindex(alive).fillna(0)
+    wanted: pd.Series | int = sweep["num_samples"]
+    if until := sweep.get("until"):
+        iqr = taken["iqr"].reindex(alive).fillna((taken["iqr"] / taken["median"]).mean() * median)
+        wanted = _wanted(median, iqr, int(sweep["num_samples"]), until)
+    left = (wanted - size).clip(lower=0) + sweep["warmup"] * (size == 0)
+    return float((median * left).sum() / 1000)
+
+
+def _wanted(median: pd.Series, iqr: pd.Series, most: int, until: dict[str, Any]) -> pd.Series:
+    """About how many samples each setting will have until it is precise, or has reached a bound."""
+    each = zip(iqr, median, strict=True)
+    precise = pd.Series([stats.expected_samples(*one, until["precision"], most) for one in each], median.index)
+    in_time = (1000 * until["max_seconds"] / median).clip(lower=FEWEST)
+    return precise.clip(upper=in_time)

@@ -11,10 +11,11 @@ import pandas as pd
 from profcore import stats
 from profcore.experiments.motivation import MOTIVATION, Motivation
 from profcore.formats import zeros_note
-from profcore.results.base import MeasuredRun
+from profcore.results.base import MeasuredRun, left_out_caution
 from profcore.roofline import floors
 from profcore.roofline.flops import with_flops
 from profcore.roofline.parameters import Parameters, count_parameters
+from profcore.spec.text import counted
 
 if TYPE_CHECKING:
     from profcore.storage.frames import SpoolReader
@@ -67,6 +68,7 @@ def load_picture_result(store: Reader | SpoolReader, run_id: str) -> PictureResu
     points = _points(samples, settings)
     if sweep:
         samples = samples.assign(outlier=stats.label_outliers(samples) if len(samples) else False)
+    samples = stats.with_flags(samples)
     skipped = [tuple(each) for each in sweep.get("queries", {}).get("skipped", ())]
     failed = settings.dropna(subset="failed")
     skipped += list(zip(failed["title"], failed["failed"], strict=True))
@@ -75,7 +77,7 @@ def load_picture_result(store: Reader | SpoolReader, run_id: str) -> PictureResu
         run=run,
         settings=settings,
         samples=samples,
-        cautions=_cautions(samples, sweep),
+        cautions=[*left_out_caution(run), *_cautions(samples, sweep)],
         experiment=MOTIVATION[run["experiment"]],
         points=points,
         skipped=pd.DataFrame(skipped, columns=["name", "reason"]),
@@ -101,7 +103,7 @@ def _titles(settings: pd.DataFrame) -> list[str]:
 
 def _points(samples: pd.DataFrame, settings: pd.DataFrame) -> pd.DataFrame:
     metrics = [metric for metric in stats.METRICS if metric in samples]
-    more = ["processing_ms", *(column for column in samples if str(column).startswith("flops_"))]
+    more = [column for column in samples if str(column).startswith("flops_")]
     grouped = samples.groupby("setting")
     points = grouped[[*metrics, *more, *_COUNTS]].median()
     points = points.assign(n=grouped.size()).reset_index()
@@ -130,9 +132,9 @@ def _file_parameters(details: dict[str, Any]) -> list[Parameters]:
 
 def _cautions(samples: pd.DataFrame, sweep: dict[str, Any]) -> list[stats.Caution]:
     """What a knob's sweep is cautious of as well, where the same setting was measured often enough to tell."""
-    if samples.empty or sweep.get("num_samples", 1) < 2:
-        return []
-    return [each for each in stats.cautions(samples, pd.DataFrame()) if each.kind != "few"]
+    found = stats.cautions(samples, pd.DataFrame())
+    often = sweep.get("num_samples", 1) > 1
+    return [each for each in found if each.kind == "flags" or (often and each.kind != "few")]
 
 
 def _notes(details: dict[str, Any]) -> list[str]:
@@ -153,4 +155,4 @@ def distribution_line(values: np.ndarray) -> str:
             parts.append(f"P{share} {stats.percentile(ordered, share):,.1f} ms")
         else:
             parts.append(f"P{share} needs {least} samples")
-    return f"{', '.join(parts)}; {ordered.size:,} samples."
+    return f"{', '.join(parts)}; {counted(ordered.size, 'sample')}."

@@ -10,9 +10,10 @@ import pandas as pd
 
 from profcore import stats
 from profcore.experiments.knobs import CATALOGUE, Experiment
-from profcore.results.base import MeasuredRun
+from profcore.results.base import MeasuredRun, left_out_caution, most_looks
 from profcore.roofline import floors
-from profcore.spec.stages import Knob
+from profcore.spec.stages import MODEL_STAGES, Knob
+from profcore.spec.text import counted
 
 if TYPE_CHECKING:
     from profcore.storage.frames import SpoolReader
@@ -59,12 +60,28 @@ def load_result(store: Reader | SpoolReader, run_id: str) -> Result | None:
     if samples.empty:
         summary = _published_summary(store.summaries(run_id))
     else:
-        summary = stats.summarise(samples)
-        samples = samples.assign(outlier=stats.label_outliers(samples))
+        summary = stats.summarise(samples, stats.interval_for(most_looks(run["spec"])))
+        samples = stats.with_flags(samples.assign(outlier=stats.label_outliers(samples)))
     summary = floors.add_floors(summary, settings, samples, store.issue(run_id), environment, ceilings)
     summary = summary.merge(settings[["setting", "x", "label", "title"]], on="setting")
-    cautions = stats.cautions(samples, summary)
+    cautions = [*left_out_caution(run), *stats.cautions(samples, summary), *_of_this_host(summary, environment)]
     return Result(run, settings, samples, cautions, experiment, summary, ceilings)
+
+
+def _of_this_host(summary: pd.DataFrame, environment: dict[str, Any]) -> list[stats.Caution]:
+    """A caution where launching binds a stage: its figure is then the host's and not the card's."""
+    settings = summary["setting"].nunique()
+    bound = summary[summary["binds"] == "launch"].groupby("metric")["setting"].nunique()
+    parts = [
+        f"{stage.label} at {bound[stage.column]} of {counted(settings, 'setting')}"
+        for stage in MODEL_STAGES
+        if stage.column in bound
+    ]
+    if not parts:
+        return []
+    host = environment.get("cpu") or "its processor is not recorded"
+    text = f"Launching binds {', '.join(parts)}: what is measured there is this host's figure ({host}), not the card's."
+    return [stats.Caution("host", text)]
 
 
 def _published_summary(summaries: pd.DataFrame) -> pd.DataFrame:
@@ -91,14 +108,10 @@ def _name_setting(experiment: Experiment, row: dict[Any, Any], tokens: pd.Series
     if experiment.knob is Knob.TOP_K:
         return int(row["top_k"]), str(row["top_k"]), f"top-k {row['top_k']}"
     if experiment.knob is Knob.OUTPUT_TOKENS:
-        return int(row["output_tokens"]), str(row["output_tokens"]), _count(row["output_tokens"], "output token")
+        return int(row["output_tokens"]), str(row["output_tokens"]), counted(int(row["output_tokens"]), "output token")
     # A file may know the mask of some settings alone; a frame then holds NaN for the others.
     blocks, mask = int(row["active_blocks"]), row["block_mask"] if isinstance(row["block_mask"], str) else ""
     # Only a mask that is not simply the first N needs naming.
     if "01" in mask:
-        return int(blocks), f"{blocks}|{mask}", f"{_count(blocks, 'active block')}, mask {mask}"
-    return int(blocks), str(blocks), _count(blocks, "active block")
-
-
-def _count(number: int, noun: str) -> str:
-    return f"{number} {noun}{'' if number == 1 else 's'}"
+        return int(blocks), f"{blocks}|{mask}", f"{counted(blocks, 'active block')}, mask {mask}"
+    return int(blocks), str(blocks), counted(blocks, "active block")

@@ -99,25 +99,38 @@ def total(parts: dict[str, Cost]) -> Cost:
     return sum(parts.values(), Cost())
 
 
-def stage_costs(config: MolmoConfig, workload: Workload, itemsize: int) -> dict[Stage, dict[str, Cost]]:
+def stage_costs(
+    config: MolmoConfig, workload: Workload, itemsize: int, unread: bool = False
+) -> dict[Stage, dict[str, Cost]]:
     """The cost of each stage, by part.
 
     Args:
         config: The model's shape.
         workload: What one inference has to do.
         itemsize: Bytes of a weight or activation.
+        unread: As `vision_encoder`.
     """
     return {
-        Stage.VISION_ENCODER: vision_encoder(config, workload.num_crops, itemsize),
+        Stage.VISION_ENCODER: vision_encoder(config, workload.num_crops, itemsize, unread),
         Stage.PROJECTOR: projector(config, workload.num_crops, itemsize),
         Stage.LLM_PREFILL: prefill(config, workload, itemsize),
         Stage.LLM_DECODE: decode(config, workload, itemsize),
     }
 
 
-def vision_encoder(config: MolmoConfig, crops: int, itemsize: int) -> dict[str, Cost]:
-    """The vision encoder on some crops."""
-    width, mlp, blocks = config.vit_width, config.vit_mlp, config.vit_layers_total
+def vision_encoder(config: MolmoConfig, crops: int, itemsize: int, unread: bool = False) -> dict[str, Cost]:
+    """The vision encoder on some crops, up to the last block whose output is read.
+
+    What no answer depends on is no part of a floor, under whichever engine.
+
+    Args:
+        config: The model's shape.
+        crops: How many.
+        itemsize: Bytes of a weight or activation.
+        unread: Whether the blocks after it count too, which the published code and the engines `eager` and `graph` run
+            and `compiled` does not.
+    """
+    width, mlp, blocks = config.vit_width, config.vit_mlp, config.vit_layers_total if unread else config.vit_blocks_read
     tokens = PATCHES_PER_CROP + 1
     features = width * len(config.vit_layers)
     return {

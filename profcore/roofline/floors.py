@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -15,18 +16,28 @@ from profcore.spec.stages import TTFT_STAGES, Stage
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+_LARGEST = 2**40
 _ITEM_SIZE = {"float32": 4, "bfloat16": 2, "float16": 2}
 
 
 def run_shape(environment: dict[str, Any]) -> MolmoConfig | None:
-    """The shape of the model that a run measured, where its environment says it."""
+    """The shape of the model that a run measured, where its environment says one that can be."""
     shape = environment.get("shape")
     if not shape:
         return PRESETS.get(str(environment.get("model")))
     try:
-        return MolmoConfig(**{**shape, "vit_layers": tuple(shape["vit_layers"])})
+        found = MolmoConfig(**{**shape, "vit_layers": tuple(shape["vit_layers"])})
     except (TypeError, KeyError):
         return None
+    return found if _can_be(found) else None
+
+
+def _can_be(shape: MolmoConfig) -> bool:
+    """Whether each number of a shape is one, since a file may say anything."""
+    values = dataclasses.asdict(shape)
+    layers = values.pop("vit_layers")
+    numbers = all(type(value) in (int, float) and 0 < value < _LARGEST for value in values.values())
+    return numbers and all(type(layer) is int and abs(layer) <= shape.vit_layers_total for layer in layers)
 
 
 def add_floors(

@@ -7,14 +7,18 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from profcore import formats
+from profcore.comparisons.between import load_series, spreads_of
+from profcore.errors import UserError
 from profcore.experiments.knobs import CATALOGUE
 from profcore.experiments.motivation import MOTIVATION
 from profcore.export import archive
+from profcore.export.report import report_html, report_latex, report_markdown
 from profcore.spec.stages import State
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
+    from profcore.comparisons.between import Spreads
     from profcore.results.base import MeasuredRun
     from profcore.storage.store import Store
 
@@ -42,6 +46,37 @@ class Downloads:
         """A run's samples as Parquet."""
         return formats.samples_parquet(self._store.sample_table(result.run["id"]), result.metadata)
 
+    def report(self, run_ids: Sequence[str]) -> str:
+        """Runs as one self-contained page of HTML; several of one kind are compared with the first.
+
+        Raises:
+            UserError: One has been deleted, or has no samples.
+        """
+        return report_html(self._loaded(run_ids), self._spreads(run_ids))
+
+    def tables(self, run_ids: Sequence[str]) -> tuple[str, str]:
+        """The tables of a report in Markdown and in LaTeX.
+
+        Raises:
+            UserError: As `report`.
+        """
+        loaded = self._loaded(run_ids)
+        spreads = self._spreads(run_ids)
+        return report_markdown(loaded, spreads), report_latex(loaded, spreads)
+
+    def _spreads(self, run_ids: Sequence[str]) -> Spreads | None:
+        """How far processes differ; asked only where runs are compared."""
+        return spreads_of(load_series(self._store)) if len(run_ids) > 1 else None
+
+    def _loaded(self, run_ids: Sequence[str]) -> list[archive.AnyResult]:
+        loaded = []
+        for run_id in run_ids:
+            found = archive.load_run(self._store, run_id)
+            if found is None:
+                raise UserError(f"Run {run_id} has been deleted.")
+            loaded.append(found)
+        return loaded
+
     def run_zip(self, run_id: str) -> bytes:
         """A run's result files, samples and figures as a zip."""
         return archive.zip_runs(self._store, [run_id])
@@ -52,8 +87,7 @@ class Downloads:
 
     def ended_runs(self) -> list[str]:
         """The ids of the runs that have ended."""
-        runs = self._store.runs()
-        return [run_id for run_id, state in zip(runs["id"], runs["state"], strict=True) if State(state).ended]
+        return self._store.ids(str(state) for state in State if state.ended)
 
     def snapshot(self) -> bytes:
         """The whole database as a file's content, copied while it is in use."""

@@ -8,9 +8,10 @@ from typing import TYPE_CHECKING, Any
 
 from profcore.engines.names import check_engine
 from profcore.errors import UserError
-from profcore.models.config import model_shape
+from profcore.models.config import check_model_path, model_shape
 from profcore.models.knobs import check_setting
-from profcore.paths import SHIPPED
+from profcore.paths import ANYWHERE, SHIPPED, Roots
+from profcore.spec.queries import Picture
 from profcore.spec.runs import Sweep
 from profcore.worker.answers import read_answer
 from profcore.worker.profiles import ProfileKey, find_profile, profile_path, trace_path
@@ -26,8 +27,8 @@ if TYPE_CHECKING:
 class Questions:
     """Asks workers, and finds what they answered."""
 
-    def __init__(self, store: Store, jobs: Jobs) -> None:
-        self._store, self._jobs = store, jobs
+    def __init__(self, store: Store, jobs: Jobs, roots: Roots = ANYWHERE) -> None:
+        self._store, self._jobs, self._roots = store, jobs, roots
         self._profiles = store.path.parent / "profiles"
         self._inspections = store.path.parent / "inspections"
 
@@ -51,6 +52,9 @@ class Questions:
         sweep = Sweep.from_dict(run["spec"]["sweep"])
         setting = sweep.settings[key.setting]
         check_engine(key.target.engine, key.target.device)
+        # A run from elsewhere names what lies there, and may name anything here.
+        check_model_path(key.target.model, self._roots)
+        check_pictures(sweep, self._roots)
         check_setting(setting, model_shape(key.target.model))
         arguments = {
             "setting": setting.to_dict(),
@@ -79,6 +83,11 @@ class Questions:
             UserError: The device or the model cannot be used.
         """
         check_engine(target.engine, target.device)
+        check_model_path(target.model, self._roots)
+        if picture := arguments.get("picture"):
+            check_picture(Picture(**picture), self._roots)
+        if expected := arguments.get("expected"):
+            self._roots.path(expected)
         model_shape(target.model)
         key = inspection_key(target, arguments)
         self._jobs.ask(Question(key, "inspect", target, arguments, self._inspections / f"{key}.json"))
@@ -91,6 +100,26 @@ class Questions:
             # Left behind by a process that is gone.
             return None
         return found
+
+
+def check_pictures(sweep: Sweep, roots: Roots) -> None:
+    """Whether each picture of a sweep may be opened, which may be one that came from elsewhere.
+
+    Raises:
+        UserError: One lies elsewhere.
+    """
+    for picture in set(sweep.pictures):
+        check_picture(picture, roots)
+
+
+def check_picture(picture: Picture, roots: Roots) -> None:
+    """Whether a picture's file may be opened.
+
+    Raises:
+        UserError: It lies elsewhere.
+    """
+    if picture.kind in ("file", "row"):
+        roots.path(picture.value if picture.kind == "file" else picture.value.rsplit("|", 2)[0])
 
 
 def inspection_key(target: Target, arguments: dict[str, Any]) -> str:

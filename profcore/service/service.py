@@ -2,42 +2,66 @@
 
 from __future__ import annotations
 
-import hashlib
 import io
-import json
-import logging
-import threading
+import math
+import os
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from profcore.comparisons.between import load_series, spreads_of
 from profcore.data_sets import DataSet, read_data_set
+from profcore.data_sets.files import PICTURE_ENDINGS
 from profcore.engines.names import check_engine
-from profcore.errors import FormatError, UserError
-from profcore.experiments.motivation import asks_each_picture_once, experiment_title, plan_all
+from profcore.errors import FormatError, ImageError, UserError
+from profcore.experiments.motivation import asks_each_picture_once, experiment_title, plan_all, sampled_until
 from profcore.formats.imports import Import, read_import, write_import
 from profcore.images.pictures import load_picture, open_picture
-from profcore.models.config import model_shape
+from profcore.models.config import check_model_path, model_shape
 from profcore.models.knobs import check_setting
+from profcore.paths import ANYWHERE, Roots
 from profcore.results.base import run_titles
+from profcore.results.duration import sweep_duration
+from profcore.service.busy import Busy
 from profcore.service.downloads import Downloads
-from profcore.service.questions import Questions
+from profcore.service.intake import Intake
+from profcore.service.keeper import Keeper
+from profcore.service.kept_pictures import keep
+from profcore.service.key_figures import KeyFigures
+from profcore.service.own_pictures import LARGEST_BYTES, Asked, check_asked, own_data_set, questions_file
+from profcore.service.questions import Questions, check_pictures
+from profcore.service.resuming import resumable, resume
+from profcore.service.shared import Shared
+from profcore.service.under_way import UnderWay, runs_under_way
+from profcore.service.words import unread_line
+from profcore.spec.marks import parted
 from profcore.spec.queries import Picture
 from profcore.spec.runs import RunSpec, Sweep, Target
 from profcore.spec.stages import State
+from profcore.storage.ask import Questioner
+from profcore.storage.rebuild import rebuild, rebuild_open
+from profcore.storage.space import no_space_said, space_note
+from profcore.storage.spool import end_abandoned, spool_path
 from profcore.storage.store import Store
+from profcore.worker.link import WORKER
 from profcore.worker.queue import Jobs
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Sequence
+
     import pandas as pd
 
+    from profcore.comparisons.between import Series, Spreads
     from profcore.spec.queries import QuerySet
 
 LARGEST_UPLOAD = 200_000_000
 """Bytes of a file that is taken in at once; a longer spool is one for the command line."""
 
-_INTAKE_INTERVAL_S = 0.1
-_log = logging.getLogger(__name__)
+# For how long a list of what is under way serves all who look.
+_UNDER_WAY_S = 1.0
+# For how long what earlier runs took does, while another is measured.
+_EARLIER_S = 30.0
 
 
 class Service:
@@ -45,49 +69,84 @@ class Service:
 
     Attributes:
         store: What is kept.
+        intake: What takes spools in as they grow.
         jobs: The queues of runs and questions, and the workers.
         questions: What workers' tools are asked: profiles and inspections.
         downloads: What may be taken away.
+        roots: What pages may open.
+        sql: Answers queries in SQL over what is kept.
+        shared: What follows from what is kept, worked out once for all sessions.
     """
 
-    def __init__(self, database: Path) -> None:
+    def __init__(self, database: Path, roots: Roots = ANYWHERE, worker: Sequence[str] = WORKER) -> None:
         """Open the database, take in what is there, and start the first worker.
+
+        Args:
+            database: Where it is, or is made.
+            roots: What pages may open by a name that a person or a link gives.
+            worker: What is started as a worker.
 
         Raises:
             StoreError: The database cannot be used, or another process holds it.
+            UserError: The limit of a worker without a sign is none.
         """
         self.store = Store(database)
-        self.store.take_in_shipped()
-        self.jobs = Jobs(self.store.spools)
-        self.questions = Questions(self.store, self.jobs)
+        # What is kept beside the database is a page's to open.
+        kept = (os.path.realpath(database.parent / "pictures"),)
+        self.roots = roots if roots.folders is None else Roots((*roots.folders, *kept))
+        try:
+            self.jobs = Jobs(self.store.spools, worker)
+        except BaseException:
+            self.store.close()
+            raise
+        self.intake = Intake(self.store)
+        self.questions = Questions(self.store, self.jobs, self.roots)
         self.downloads = Downloads(self.store)
-        self.store.take_in_all()
-        self._closing = threading.Event()
-        self._thread = threading.Thread(target=self._take_in, daemon=True)
-        self._thread.start()
+        self.sql = Questioner(self.store)
+        self.shared = Shared(lambda: self.store.connection.changes)
+        self._figures = KeyFigures(self.store)
+        self._busy = Busy(self.jobs)
+        self._stopping: set[str] = set()
+        self._closed = False
+        self.intake.look(everything=True)
+        # What is in the store by now and nobody measures any more is ended before a page can say that it runs.
+        self._keeper = Keeper(self.store)
+        self.intake.start()
 
     def close(self) -> None:
         """Stop every run, end the workers and close the database; once is enough."""
-        if self._closing.is_set():
+        if self._closed:
             return
+        self._closed = True
         self.jobs.close()
-        self._closing.set()
-        self._thread.join()
-        self.store.take_in_all()
+        self._keeper.close()
+        self.intake.close()
+        self.shared.close()
+        self.sql.close()
         self.store.close()
 
-    def _take_in(self) -> None:
-        """Take spools in as they grow, whoever writes them."""
-        sizes: dict[Path, int] = {}
-        while not self._closing.wait(_INTAKE_INTERVAL_S):
-            for path in list(self.store.spools.glob("*.jsonl")):
-                try:
-                    size = path.stat().st_size
-                    if sizes.get(path) != size:
-                        self.store.try_take_in(path)
-                        sizes[path] = size
-                except Exception:  # a thread that died of one file would leave every page standing still
-                    _log.exception("%s could not be taken in; trying again", path.name)
+    def notices(self) -> list[str]:
+        """What a person should know of what was not taken in; usually nothing."""
+        problem = [f"Nothing is taken in at the moment. {self.intake.problem}"] if self.intake.problem else []
+        left_out = self.store.left_out()
+        unread = unread_line(len(self.store.unread_files()), sum(left_out.values()), len(left_out))
+        return [*problem, *([unread] if unread else [])]
+
+    def space_note(self, sweeps: Iterable[Sweep]) -> str:
+        """A sentence where little space is left for what sweeps would write; empty where there is enough."""
+        return space_note(self.store.spools, sweeps)
+
+    def busy_notes(self, device: str) -> list[str]:
+        """What to know of a device and its host before measuring there; nothing while a run of ours is under way."""
+        return [] if self.under_way() else self._busy.notes(device)
+
+    def rebuild(self) -> None:
+        """Make a new database from the spools in place of one that is damaged or gone.
+
+        Raises:
+            StoreError: It cannot be written.
+        """
+        rebuild_open(self.store)
 
     def start(self, target: Target, sweep: Sweep) -> str:
         """Queue a run and return its id.
@@ -96,37 +155,105 @@ class Service:
             UserError: The device, engine, model, picture or a setting cannot be used; nothing is stored then.
         """
         check_engine(target.engine, target.device)
+        check_model_path(target.model, self.roots)
+        check_pictures(sweep, self.roots)
         config = model_shape(target.model)
         for setting in sweep.settings:
             check_setting(setting, config)
         load_picture(sweep.picture)
         spec = RunSpec.new(target, sweep)
-        self.jobs.submit(spec)
-        self.store.take_in_all()
+        with _writing(self.store.spools):
+            self.jobs.submit(spec)
+        self.intake.look()
         return spec.id
 
     def stop(self, run_id: str) -> None:
-        """Ask a run to stop.
+        """Ask a run to stop; one that nobody measures here is ended.
 
         Raises:
             UserError: Another process measures it.
         """
+        self._stopping.add(run_id)
         if not self.jobs.stop(run_id):
+            self._stopping.discard(run_id)
             run = self.store.run(run_id)
             if run and run["state"] in ("queued", "running"):
-                raise UserError("This run is measured by another process: stop it there.")
+                path = spool_path(self.store.spools, run_id)
+                try:
+                    ended = end_abandoned(path, "Stopped: nobody measured it here any more.")
+                except OSError as error:
+                    raise UserError(f"This run cannot be stopped here: {error.strerror} ({path.name}).") from None
+                if not ended:
+                    raise UserError("This run is measured by another process: stop it there.")
+
+    def is_stopping(self, run_id: str) -> bool:
+        """Whether a run was asked to stop; it ends after the step that it is at."""
+        return run_id in self._stopping
+
+    def under_way(self) -> list[UnderWay]:
+        """Every run that waits or is measured, whoever asked for it."""
+        return self.shared.get(("under way",), lambda: runs_under_way(self.store), _UNDER_WAY_S)
+
+    def estimate_s(self, target: Target, sweep: Sweep) -> float | None:
+        """About how many seconds a sweep takes, from earlier runs on the same; None where nothing alike was measured.
+
+        Raises:
+            UserError: The worker that names the devices did not come up.
+        """
+        machines = {device["id"]: device["machine"] for device in self.jobs.devices()}
+        device = machines.get(target.device, {}).get("device_name")
+        if device is None:
+            return None
+        alike = (device, target.model, target.engine, None if target.dtype == "auto" else target.dtype)
+        # A run that has ended counts at once.
+        ended = len(self.store.ids(state for state in State if state.ended))
+        earlier, overheads = self.shared.get(
+            ("earlier", *alike, ended), lambda: (self.store.timings(*alike), self.store.overheads(*alike)), _EARLIER_S
+        )
+        return sweep_duration(sweep, earlier, overheads)
+
+    def series(self) -> list[Series]:
+        """Every series of runs that measured the same in processes of their own, and how far these differ."""
+        ids = tuple(self.store.series()["id"])
+        # What is done does not change: only another series is worked out anew.
+        return self.shared.get(("series", ids), lambda: load_series(self.store), math.inf) if ids else []
+
+    def spreads(self) -> Spreads:
+        """How far processes differ in each latency, by what they measured on."""
+        return spreads_of(self.series())
+
+    def resume(self, run_id: str) -> None:
+        """Queue what is left of a run that was stopped or failed, to be measured on what it was measured on.
+
+        Raises:
+            UserError: It cannot go on; nothing is changed then.
+        """
+        run = resumable(self.store, run_id)
+        # A spool may come from anywhere: what it names is opened only where a page may open it.
+        spec = RunSpec.from_dict(run["spec"])
+        check_model_path(spec.target.model, self.roots)
+        check_pictures(spec.sweep, self.roots)
+        self._stopping.discard(run_id)
+        resume(self.store, self.jobs, run_id)
+        self.store.take_in_all()
 
     def runs(self, experiment: str | None = None) -> pd.DataFrame:
-        """As `Store.runs`, with a `title` that says what each was measured on."""
-        runs = self.store.runs(experiment)
-        return runs.assign(title=run_titles(runs))
+        """As `Reader.run_list`, with a `title` that says what each was measured on, and `title_of_experiment`."""
 
-    def run_table(self) -> pd.DataFrame:
-        """All runs with what they can be found by: `title`, `title_of_experiment`, `engine`, `dtype`, `clock`."""
-        runs = self.runs()
-        environments = [json.loads(text) if isinstance(text, str) else {} for text in runs["environment"]]
-        found = {name: [each.get(name) for each in environments] for name in ("engine", "dtype", "clock")}
-        return runs.assign(title_of_experiment=runs["experiment"].map(experiment_title), **found)
+        def make() -> pd.DataFrame:
+            runs = self.store.run_list(experiment)
+            titles = {name: experiment_title(name) for name in runs["experiment"].unique()}
+            return runs.assign(title=run_titles(runs), title_of_experiment=runs["experiment"].map(titles))
+
+        return self.shared.get(("runs", experiment), make).copy(deep=False)
+
+    def runs_with_figures(self) -> pd.DataFrame:
+        """As `runs`, with the key figures of each (see `KeyFigures`)."""
+        return self.shared.get(("figures",), lambda: self._figures.add_to(self.runs())).copy(deep=False)
+
+    def latest(self, experiment: str) -> str | None:
+        """As `Reader.latest`."""
+        return self.shared.get(("latest", experiment), lambda: self.store.latest(experiment))
 
     def import_file(self, data: bytes, name: str) -> Import:
         """Take in a file that a person gives.
@@ -139,22 +266,43 @@ class Service:
                 f"{name} has {len(data) / 1e6:,.0f} MB: at most {LARGEST_UPLOAD / 1e6:,.0f} are taken in."
             )
         imported = read_import(data, name, self.store.spools)
-        write_import(imported, self.store.spools)
-        self.store.take_in_all()
+        with _writing(self.store.spools):
+            write_import(imported, self.store.spools)
+        self.intake.look()
         return imported
 
-    def keep_picture(self, data: bytes, name: str) -> Picture:
+    def keep_picture(self, data: bytes, name: str, named: bool = False) -> Picture:
         """Keep a person's picture beside the database, under a name that follows from its content.
 
+        Args:
+            data: The picture.
+            name: What its file was called.
+            named: Whether its name here ends as a picture's does, so that it is one of a folder of pictures.
+
         Raises:
-            ImageError: It is no picture that can be used; nothing is kept then.
+            ImageError: It is no picture that can be used, or too large for one of a folder; nothing is kept then.
         """
+        # The page says so as well, but asks the browser to see to it.
+        if named and len(data) > LARGEST_BYTES:
+            raise ImageError(f"{name} has {len(data) / 1e6:,.0f} MB: a picture may have {LARGEST_BYTES / 1e6:,.0f}.")
         open_picture(io.BytesIO(data), name)
-        path = self.store.path.parent / "pictures" / hashlib.sha256(data).hexdigest()[:16]
-        if not path.exists():
-            path.parent.mkdir(parents=True, exist_ok=True)
-            path.write_bytes(data)
-        return Picture("file", str(path))
+        return Picture("file", str(self._keep(data, PICTURE_ENDINGS[0] if named else "")))
+
+    def keep_own_pictures(self, asked: Sequence[Asked]) -> DataSet:
+        """Keep the questions put to a person's own pictures, and give them as a data set.
+
+        Raises:
+            UserError: There are too many, or a question is missing.
+        """
+        check_asked(asked)
+        questions = self._keep(questions_file(asked), ".jsonl")
+        return own_data_set(questions.parent, questions, self.roots.folders)
+
+    def _keep(self, data: bytes, ending: str) -> Path:
+        """Keep what a person gave, beside the database."""
+        folder = self.store.path.parent / "pictures"
+        with _writing(folder):
+            return keep(folder.absolute(), data, ending=ending)
 
     def rename(self, run_id: str, name: str) -> None:
         """Give a run a name; an empty one takes it back.
@@ -163,6 +311,26 @@ class Service:
             UserError: The name is too long.
         """
         self.store.rename(run_id, name)
+
+    def mark(self, run_ids: Iterable[str], **changes: Any) -> None:
+        """Change what is noted of runs, as `Store.mark` does of one.
+
+        Raises:
+            UserError: A text is too long, or tags are too many.
+        """
+        for run_id in run_ids:
+            self.store.mark(run_id, **changes)
+
+    def add_tags(self, run_ids: Iterable[str], tags: Sequence[str]) -> None:
+        """Give runs tags beside those that they have.
+
+        Raises:
+            UserError: A tag is too long, or they are too many.
+        """
+        for run_id in run_ids:
+            run = self.store.run(run_id)
+            if run:
+                self.store.mark(run_id, tags=[*parted(run["tags"]), *tags])
 
     def remove(self, run_id: str) -> None:
         """Delete a run and its samples.
@@ -186,17 +354,47 @@ class Service:
             target: What to measure on.
             name: The experiment; a derived one queues those that it is derived from.
             data_set: The pictures and questions.
-            options: As `motivation.plan_all`.
+            options: As `motivation.plan_all`, and `until`: how precise each picture's median is to be.
 
         Raises:
             UserError: The data set or a value cannot be used; nothing is stored then.
         """
         check_engine(target.engine, target.device)
+        check_model_path(target.model, self.roots)
         config = model_shape(target.model)
-        queries = read_data_set(replace(data_set, one_question_each=asks_each_picture_once(name)))
-        options = {"num_pictures": data_set.limit, **options}
-        specs = [RunSpec.new(target, sweep) for sweep in plan_all(name, queries, config, **options)]
-        for spec in specs:
-            self.jobs.submit(spec)
-        self.store.take_in_all()
+        queries = read_data_set(
+            replace(data_set, within=self.roots.folders, one_question_each=asks_each_picture_once(name))
+        )
+        until, options = options.pop("until", None), {"num_pictures": data_set.limit, **options}
+        sweeps = plan_all(name, queries, config, **options)
+        if until:
+            sweeps = [sampled_until(sweep, until, sweep.num_samples) for sweep in sweeps]
+        specs = [RunSpec.new(target, sweep) for sweep in sweeps]
+        with _writing(self.store.spools):
+            for spec in specs:
+                self.jobs.submit(spec)
+        self.intake.look()
         return [spec.id for spec in specs], queries
+
+
+@contextmanager
+def _writing(folder: Path) -> Iterator[None]:
+    """Within it, a folder that cannot be written is a sentence for a person.
+
+    Raises:
+        UserError: There is no space, or no permission.
+    """
+    try:
+        with no_space_said(folder):
+            yield
+    except OSError as error:
+        raise UserError(f"{folder} cannot be written: {error.strerror}.") from None
+
+
+def rebuild_closed(database: Path) -> None:
+    """As `Service.rebuild`, of a database that no service could open.
+
+    Raises:
+        UserError: Another process holds it, it cannot be written, or there are no spools.
+    """
+    rebuild(database)

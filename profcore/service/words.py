@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from profcore.spec.stages import State
+from profcore.spec.text import counted
 
 
 def environment_line(environment: dict[str, Any], state: State) -> str:
@@ -16,11 +17,77 @@ def environment_line(environment: dict[str, Any], state: State) -> str:
         environment.get("device_name"),
         f"{environment.get('model')} ({weights})",
         environment.get("dtype"),
-        f"{environment.get('engine')} engine, experts: {environment.get('experts')}",
+        f"{environment.get('engine')} engine, experts: {_experts(environment)}",
         f"{environment.get('clock')} clock",
         f"torch {environment.get('torch')}",
         f"transformers {environment.get('transformers')}",
     ]
     if environment.get("driver"):
         parts.append(f"driver {environment['driver']}")
-    return " · ".join(str(part) for part in parts if part)
+    return " · ".join(str(part) for part in [*parts, *_elsewhere(environment)] if part)
+
+
+def _experts(environment: dict[str, Any]) -> str:
+    """Each stage's experts implementation, and why it is not what `generate` takes where it is not."""
+    reason = environment.get("experts_reason")
+    return f"{environment.get('experts')} ({reason})" if reason else str(environment.get("experts"))
+
+
+def _elsewhere(environment: dict[str, Any]) -> list[str]:
+    """Where else a run was measured that went on in another place."""
+    also = environment.get("also")
+    places = [each for each in also if isinstance(each, dict)] if isinstance(also, list) else []
+    if not places:
+        return []
+    first = f"begun on {_place(environment)}"
+    return [first, *(f"from sample {each.get('from_sample')} on {_place(each)}" for each in places)]
+
+
+def _place(where: dict[str, Any]) -> str:
+    card = f"{where['card']} of " if where.get("card") else ""
+    return f"{card}{where.get('host') or 'a machine that is not named'}"
+
+
+def unread_line(files: int, lines: int, runs: int) -> str:
+    """What of the spool folder could not be read, in a sentence; empty where there is nothing.
+
+    Args:
+        files: How many files could not be read at all.
+        lines: How many lines of others were left out.
+        runs: Of how many runs those are.
+    """
+    parts = []
+    if files:
+        parts.append(f"{counted(files, 'file')} of the spool folder cannot be read")
+    if lines:
+        parts.append(f"{counted(lines, 'line')} {'was' if lines == 1 else 'were'} left out of {counted(runs, 'run')}")
+    return f"{' and '.join(parts)}: python -m profcore unread lists them." if parts else ""
+
+
+def rough_duration(seconds: float) -> str:
+    """A length of time as a person says it: nobody waits for 1 min 43 s, but for 2 min."""
+    if seconds < 8:
+        return "a few seconds"
+    if seconds < 55:
+        return f"{max(round(seconds / 10), 1) * 10} s"
+    minutes = round(seconds / 60)
+    if minutes < 60:
+        return f"{max(minutes, 1)} min"
+    tens = round(seconds / 600) * 10
+    if tens < 24 * 60:
+        return f"{tens // 60} h {tens % 60} min" if tens % 60 else f"{tens // 60} h"
+    hours = round(seconds / 3600)
+    return f"{hours // 24} d {hours % 24} h" if hours % 24 else f"{hours // 24} d"
+
+
+def about(seconds: float) -> str:
+    """As `rough_duration`, said as the estimate that it is."""
+    return rough_duration(seconds) if seconds < 8 else f"about {rough_duration(seconds)}"
+
+
+def estimate_line(seconds: float | None) -> str:
+    """What a Run button says of how long it will take, as `Service.estimate_s` knows it."""
+    if seconds is None:
+        return "No estimate yet: nothing alike was measured here."
+    text = about(seconds)
+    return f"{text[0].upper()}{text[1:]}, by earlier runs here."

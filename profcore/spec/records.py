@@ -5,7 +5,10 @@ from __future__ import annotations
 import dataclasses
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
 
 
 @dataclass(frozen=True)
@@ -17,6 +20,12 @@ class Environment:
         parameters: Number of the model's parameters.
         commit: Commit of this project's checkout, where known.
         shape: The model's shape, the fields of `profcore.models.config.MolmoConfig`.
+        host: The machine's name in its network.
+        card: The GPU's UUID.
+        cpu: The host's processor.
+        cores: The cores that the measuring process was pinned to, in words, or why it was not.
+        load: The host's load when the run began: processes that ran or waited to, the mean over a minute.
+        experts_reason: Why the experts are others than transformers' `generate` would take, where they are.
     """
 
     device: str
@@ -38,6 +47,12 @@ class Environment:
     attention: str
     clock: str
     shape: dict[str, Any] | None = None
+    host: str | None = None
+    card: str | None = None
+    experts_reason: str | None = None
+    cpu: str | None = None
+    cores: str | None = None
+    load: float | None = None
 
     def to_dict(self) -> dict[str, Any]:
         """Plain JSON values."""
@@ -76,8 +91,58 @@ class Ceilings:
         return dataclasses.asdict(self)
 
 
-TELEMETRY = ("sm_clock_mhz", "temperature_c", "power_w", "throttle_reasons")
+TELEMETRY = (
+    "sm_clock_mhz",
+    "memory_clock_mhz",
+    "temperature_c",
+    "power_w",
+    "throttle_reasons",
+    "memory_used_bytes",
+    "other_processes",
+    "others_utilisation_percent",
+)
 """What a sample's `telemetry` may hold; each is a column of its own in the database."""
+
+STAGE_PEAKS = ("vision_encoder_peak_bytes", "projector_peak_bytes", "llm_prefill_peak_bytes", "llm_decode_peak_bytes")
+"""The fields of a sample that hold the peak memory of each stage, in the stages' order."""
+
+
+ENERGY_PARTS = ("vision_encoder", "projector", "llm_prefill", "llm_decode", "total")
+"""What a setting's energy is known of: the stages and a whole inference."""
+
+ENERGY_COLUMNS = {
+    "method": "energy_method",
+    "step_s": "energy_step_s",
+    **{f"{part}_j": f"{part}_j" for part in ENERGY_PARTS},
+    **{f"{part}_resolution_j": f"{part}_resolution_j" for part in ENERGY_PARTS},
+}
+"""The fields of a record of energy, and the columns of the table of settings that hold them."""
+
+
+@dataclass(frozen=True)
+class Energy:
+    """What an inference at a setting takes, and each of its stages repeated by itself.
+
+    Attributes:
+        method: 'counter' (the card's own) or 'power' (its power, added up).
+        step_s: The longest time from one change of what NVML shows to the next.
+        joules: By `ENERGY_PARTS`; a part that a setting does not have is not there.
+        resolution: How far each may be off by the meter's step, in joules, either way.
+    """
+
+    method: str
+    step_s: float
+    joules: dict[str, float]
+    resolution: dict[str, float]
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain JSON values, None for a part that is not known."""
+        return {
+            "method": self.method,
+            "step_s": self.step_s,
+            **{f"{part}_j": self.joules.get(part) for part in ENERGY_PARTS},
+            **{f"{part}_resolution_j": self.resolution.get(part) for part in ENERGY_PARTS},
+        }
 
 
 @dataclass(frozen=True)
@@ -88,7 +153,8 @@ class Sample:
         sample_id: Its number in the run, in the order measured.
         setting: Index into the sweep's settings.
         round: Which visit to that setting this was.
-        elapsed_s: Seconds from the run's first warm-up to this sample's start.
+        elapsed_s: Seconds from the run's first warm-up to this sample's start; of a run that was resumed, without
+            those between.
         decode_steps_ms: One latency per decode step; empty where the clock does not take them.
         num_input_tokens: Length of the prompt with its image tokens.
         issue_ms: How long the host took to issue each stage (vision encoder, projector, prefill, decode), where the
@@ -97,7 +163,10 @@ class Sample:
             some launches in advance, and once it holds as many, the host only waits (`issue_ms` then says nothing).
         peak_memory_bytes: Largest device memory allocated in this inference, where known.
         telemetry: What the GPU reported right after, where known (see `measure.telemetry`).
-        processing_ms: How long the host took, before the inference, to make crops and tokens of picture and question.
+        host_preprocessing_ms: How long it took, right before the inference, from picture in memory and question to
+            tensors on the device; no part of the total.
+        vision_encoder_peak_bytes: Largest device memory allocated in each stage of this setting, where known (see
+            `measure.stage_memory`); so the three that follow.
     """
 
     sample_id: int
@@ -118,14 +187,28 @@ class Sample:
     peak_memory_bytes: int | None = None
     telemetry: dict[str, float] | None = None
     issue_ms: tuple[float, ...] | None = None
-    processing_ms: float | None = None
+    host_preprocessing_ms: float | None = None
     step_issue_ms: float | None = None
+    vision_encoder_peak_bytes: int | None = None
+    projector_peak_bytes: int | None = None
+    llm_prefill_peak_bytes: int | None = None
+    llm_decode_peak_bytes: int | None = None
 
     def to_dict(self) -> dict[str, Any]:
         """Plain JSON values."""
         # dataclasses.asdict copies every step's float one by one; a sample is written between two inferences.
         issue = None if self.issue_ms is None else list(self.issue_ms)
         return {**self.__dict__, "decode_steps_ms": list(self.decode_steps_ms), "issue_ms": issue}
+
+
+CALLED_BEFORE = {"host_preprocessing_ms": "processing_ms"}
+"""Fields of a sample that spools of earlier versions call by another name."""
+
+
+def of_sample(record: Mapping[str, Any], field: str) -> Any:
+    """A field of a sample's record, whichever version wrote it."""
+    value = record.get(field)
+    return record.get(CALLED_BEFORE[field]) if value is None and field in CALLED_BEFORE else value
 
 
 def now() -> str:

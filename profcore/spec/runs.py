@@ -7,12 +7,16 @@ import re
 import uuid
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from profcore.errors import UserError
 from profcore.spec.queries import DEFAULT_PROMPT, Picture, QueryPlan, QuerySet
 from profcore.spec.settings import Setting
 from profcore.spec.stages import Clock
+from profcore.spec.until import Until
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 
 @dataclass(frozen=True)
@@ -22,15 +26,17 @@ class Sweep:
     Attributes:
         experiment: A name of `profcore.experiments.CATALOGUE` or `profcore.motivation.MOTIVATION`.
         settings: What is measured, in the order charts show it.
-        num_samples: Timed inferences per setting.
+        num_samples: Timed inferences per setting; with `until` the most.
         warmup: Untimed inferences per setting, at its own shape and full output length.
         seed: Seed of the visiting order, which is drawn anew each round.
         clock: How latencies are taken.
         picture: What the model sees, unless there is a plan of queries.
         prompt: The question put to the model, unless there is a plan of queries.
         plan: The pictures and questions of a Motivation experiment, and which of them each setting measures.
+        energy: Whether joules are measured after the samples, in a pass of their own.
         quality: Questions on which each setting's quality is recorded beside its latency; None for not at all.
         stop_at_eos: Whether an answer ends with the end-of-text token; `output_tokens` is then the most it may have.
+        until: How precise each setting's median is to be; None for as many samples of each as `num_samples` says.
     """
 
     experiment: str
@@ -44,6 +50,8 @@ class Sweep:
     plan: QueryPlan | None = None
     stop_at_eos: bool = False
     quality: QuerySet | None = None
+    energy: bool = False
+    until: Until | None = None
 
     def __post_init__(self) -> None:
         if self.num_samples < 1:
@@ -54,10 +62,19 @@ class Sweep:
             raise UserError("The sweep has no setting: choose at least one value of the knob.")
         if self.plan and len(self.plan.of_setting) != len(self.settings):
             raise ValueError("the plan names a query for each setting")
+        if self.until:
+            self.until.check_most(self.num_samples)
+
+    @property
+    def pictures(self) -> Iterator[Picture]:
+        """Every picture that measuring opens: its own, those of a plan's queries, those quality is recorded on."""
+        yield self.picture
+        for queries in (self.plan.queries if self.plan else None, self.quality):
+            yield from (query.picture for query in (queries.queries if queries else ()))
 
     @property
     def num_inferences(self) -> int:
-        """Timed inferences in the whole sweep."""
+        """Timed inferences in the whole sweep; with `until` the most."""
         return len(self.settings) * self.num_samples
 
     def to_dict(self) -> dict[str, Any]:
@@ -76,8 +93,12 @@ class Sweep:
             plain |= self.plan.to_dict()
         if self.stop_at_eos:
             plain["stop_at_eos"] = True
+        if self.energy:
+            plain["energy"] = True
         if self.quality:
             plain["quality"] = self.quality.to_dict()
+        if self.until:
+            plain["until"] = self.until.to_dict()
         return plain
 
     @classmethod
@@ -94,7 +115,9 @@ class Sweep:
             prompt=value["prompt"],
             plan=QueryPlan.from_dict(value) if value.get("queries") else None,
             stop_at_eos=bool(value.get("stop_at_eos", False)),
+            energy=bool(value.get("energy", False)),
             quality=QuerySet.from_dict(value["quality"]) if value.get("quality") else None,
+            until=Until.from_dict(value["until"]) if value.get("until") else None,
         )
 
 
@@ -107,7 +130,7 @@ class Target:
         device: 'cpu' or 'cuda:N'.
         dtype: 'float32', 'bfloat16' or 'float16'; 'auto' is bfloat16 on a GPU and float32 on a CPU.
         engine: How the model is executed: a name of `profcore.engines.names.ENGINES`.
-        experts: transformers' experts implementation; 'auto' is what suits the device, dtype and engine.
+        experts: transformers' experts implementation of both stages; 'auto' is what its `generate` takes for each.
     """
 
     model: str = "tiny"
@@ -123,28 +146,29 @@ class Target:
 
 @dataclass(frozen=True)
 class RunSpec:
-    """A run as it was asked for; its id names its spool."""
+    """A run as it was asked for; its id names its spool.
+
+    Attributes:
+        series: What the runs of one sweep have alike that measure it in processes of their own; None for a run alone.
+    """
 
     id: str
     created_at: str
     target: Target
     sweep: Sweep
+    series: str | None = None
 
     def __post_init__(self) -> None:
+        if self.series is not None and not is_run_id(self.series):
+            raise ValueError(f"{self.series!r} is no series")
         # The id of a spool from elsewhere becomes a file name here.
-        if not re.fullmatch(r"[A-Za-z0-9_-]{1,80}", self.id):
+        if not is_run_id(self.id):
             raise ValueError(f"{self.id!r} is no run id")
 
     @classmethod
-    def new(cls, target: Target, sweep: Sweep) -> RunSpec:
+    def new(cls, target: Target, sweep: Sweep, series: str | None = None) -> RunSpec:
         """A run with a fresh id, created now."""
-        now = datetime.now(UTC)
-        return cls(
-            f"{now:%Y%m%d-%H%M%S}-{uuid.uuid4().hex[:8]}",
-            now.isoformat(timespec="milliseconds"),
-            target,
-            sweep,
-        )
+        return cls(fresh_id(), datetime.now(UTC).isoformat(timespec="milliseconds"), target, sweep, series)
 
     def to_dict(self) -> dict[str, Any]:
         """Plain JSON values."""
@@ -153,12 +177,24 @@ class RunSpec:
             "created_at": self.created_at,
             "target": self.target.to_dict(),
             "sweep": self.sweep.to_dict(),
+            **({"series": self.series} if self.series else {}),
         }
 
     @classmethod
     def from_dict(cls, value: dict[str, Any]) -> RunSpec:
         """The reverse of `to_dict`."""
-        return cls(value["id"], value["created_at"], Target(**value["target"]), Sweep.from_dict(value["sweep"]))
+        sweep = Sweep.from_dict(value["sweep"])
+        return cls(value["id"], value["created_at"], Target(**value["target"]), sweep, value.get("series"))
+
+
+def fresh_id() -> str:
+    """An id that no run or series has, which says when it was made."""
+    return f"{datetime.now(UTC):%Y%m%d-%H%M%S}-{uuid.uuid4().hex[:8]}"
+
+
+def is_run_id(text: str) -> bool:
+    """Whether a text may be the id of a run, or of a series."""
+    return bool(re.fullmatch(r"[A-Za-z0-9_-]{1,80}", text))
 
 
 QUERY_COLUMNS = ("image_id", "query_id", "image_width", "image_height")

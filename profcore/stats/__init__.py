@@ -2,6 +2,7 @@
 
 from profcore.stats.cautions import Caution, cautions
 from profcore.stats.estimates import Correlation, Ratio, Slope
+from profcore.stats.flags import FLAGS, flag_sentences, with_flags, without_flagged
 from profcore.stats.medians import (
     SMALLEST_FOR_POOLED_RATIO,
     SMALLEST_FOR_RATIO,
@@ -18,9 +19,12 @@ from profcore.stats.points import (
     correlation,
     points_slope,
 )
+from profcore.stats.repeated import expected_samples, interval_for, is_narrow, repeated_interval
 from profcore.stats.summary import (
+    END_TO_END,
     METRIC_LABELS,
     METRICS,
+    PREPROCESSING,
     SMALLEST_FOR_MEDIAN,
     SMALLEST_FOR_P95,
     SMALLEST_FOR_P99,
@@ -36,8 +40,11 @@ from profcore.stats.summary import (
 from profcore.stats.trend import SMALLEST_FOR_TREND, has_trend, trend_p_value
 
 __all__ = [
+    "END_TO_END",
+    "FLAGS",
     "METRICS",
     "METRIC_LABELS",
+    "PREPROCESSING",
     "SMALLEST_FOR_CORRELATION",
     "SMALLEST_FOR_MEDIAN",
     "SMALLEST_FOR_P95",
@@ -57,7 +64,11 @@ __all__ = [
     "add_derived",
     "cautions",
     "correlation",
+    "expected_samples",
+    "flag_sentences",
     "has_trend",
+    "interval_for",
+    "is_narrow",
     "label_outliers",
     "median_interval",
     "median_ranks",
@@ -66,7 +77,10 @@ __all__ = [
     "pooled_ratio",
     "ratio_at_equal_x",
     "ratio_of_medians",
+    "repeated_interval",
     "slope",
     "summarise",
     "trend_p_value",
+    "with_flags",
+    "without_flagged",
 ]

@@ -1,4 +1,4 @@
-"""What to know before quoting a figure: few samples, wide spread, outliers, drift."""
+"""What to know before quoting a figure: few samples, wide spread, outliers, a card held back or shared, drift."""
 
 from __future__ import annotations
 
@@ -7,6 +7,8 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
+from profcore.spec.text import are, counted
+from profcore.stats.flags import flag_sentences, with_flags
 from profcore.stats.summary import SMALLEST_FOR_MEDIAN, label_outliers
 from profcore.stats.trend import SMALLEST_FOR_TREND, has_trend
 
@@ -23,7 +25,7 @@ class Caution:
 
 
 def cautions(samples: pd.DataFrame, summary: pd.DataFrame) -> list[Caution]:
-    """What to know before quoting figures from these samples and their summary."""
+    """What to know before quoting figures from these samples, with `outlier` where it was told, and their summary."""
     found: list[Caution] = []
     if samples.empty:
         return found
@@ -34,28 +36,22 @@ def cautions(samples: pd.DataFrame, summary: pd.DataFrame) -> list[Caution]:
     fewest = min(group.size for group in groups)
     if fewest < SMALLEST_FOR_MEDIAN:
         needs = f"an interval of the median needs {SMALLEST_FOR_MEDIAN}"
-        found.append(Caution("few", f"The setting measured least has {fewest} samples: {needs}."))
+        found.append(Caution("few", f"The setting measured least has {counted(fewest, 'sample')}: {needs}."))
     wide = sum(
         np.subtract(*np.percentile(group, [75, 25])) > _WIDE_IQR * np.median(group)
         for group in groups
         if group.size >= SMALLEST_FOR_MEDIAN
     )
     if wide:
-        found.append(
-            Caution(
-                "spread",
-                f"{wide} of {len(groups)} settings vary widely: the middle half of their totals spans more than 10 % "
-                "of the median.",
-            )
-        )
-    outliers = int(label_outliers(samples).sum())
+        of_all = f"{wide} of {counted(len(groups), 'setting')} {'varies' if wide == 1 else 'vary'}"
+        text = f"{of_all} widely: the middle half of the totals spans more than 10 % of the median."
+        found.append(Caution("spread", text))
+    outliers = int((samples["outlier"] if "outlier" in samples else label_outliers(samples)).sum())
     if outliers:
-        found.append(
-            Caution(
-                "outliers",
-                f"{outliers} of {len(totals)} samples are outliers (far out of their setting's totals).",
-            )
-        )
+        of_all = f"{outliers:,} of {counted(len(totals), 'sample')}"
+        far = f"{are(outliers)} {'an outlier' if outliers == 1 else 'outliers'}"
+        found.append(Caution("outliers", f"{of_all} {far} (far out of its setting's totals)."))
+    found += [Caution("flags", sentence) for sentence in flag_sentences(with_flags(samples))]
     if "over_floor" in summary and (below := int((summary["over_floor"] < 1).sum())):
         found.append(
             Caution(

@@ -7,8 +7,13 @@ two-peaked latencies and for such with outliers, the intervals hold the truth in
 in 91 % to 94 % with 4.
 
 An interval assumes that samples of a setting are drawn alike. Where neighbours in time correlate, or the settings of
-a round do, it is widened by what the samples show (`_serial_factor`); below 20 samples that cannot be told. A latency
+a round do, it is widened by what the samples show (`serial_factor`); below 20 samples that cannot be told. A latency
 that is one of two far apart, each half the time, has no median to speak of, and its interval may fall short.
+
+A coarse clock gives samples that are equal, and medians without any reach to a side. The ends are therefore rounded
+outwards by what a sum of doubles may be off (`_rounding`): else the last bit, which is another on another processor,
+would decide whether such an interval holds the truth (it did in 92 % of 20,000 sweeps of 4 settings and 30 samples,
+and does in 99.8 %).
 """
 
 from __future__ import annotations
@@ -21,7 +26,7 @@ import numpy as np
 
 from profcore.stats.estimates import Ratio, Slope
 from profcore.stats.student import cautious_critical, critical
-from profcore.stats.summary import SMALLEST_FOR_MEDIAN, median_ranks
+from profcore.stats.summary import SMALLEST_FOR_MEDIAN, median_ranks, percentile
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -38,7 +43,7 @@ SMALLEST_FOR_POOLED_RATIO = 6
 SMALLEST_FOR_RATIO_AT_EQUAL_X = SMALLEST_FOR_MEDIAN
 """Pictures that a ratio at equal x needs to have an interval; of the reference it needs what a slope does."""
 
-_SMALLEST_FOR_SERIAL = 20
+SMALLEST_FOR_SERIAL = 20
 _MOST_SERIAL = 0.9
 
 
@@ -58,7 +63,7 @@ class _Reach:
 
 def _reach(values: np.ndarray) -> _Reach:
     ordered, n = np.sort(values), values.size
-    median, ranks = float(np.median(ordered)), median_ranks(n)
+    median, ranks = percentile(ordered, 50), median_ranks(n)
     if ranks is None:
         # The least and the most of 5 enclose a median in 94 %, and sums of several such in more than 95 %.
         ranks = 0, n - 1
@@ -66,28 +71,33 @@ def _reach(values: np.ndarray) -> _Reach:
     return _Reach(median, float(below), float(above), np.sign(values - median))
 
 
+def _rounding(terms: np.ndarray) -> float:
+    """How far a sum of doubles may be off for rounding, of the terms and of the sum, whatever the order of adding."""
+    return float((terms.size + 2) * np.finfo(float).eps * np.abs(terms).sum())
+
+
 def _squares(weights: np.ndarray, medians: Sequence[_Reach]) -> tuple[float, float]:
     """How far the sum of a run's weighted medians reaches below and above, squared."""
     below, above = np.array([each.below for each in medians]), np.array([each.above for each in medians])
     down, up = weights * np.where(weights > 0, below, above), weights * np.where(weights > 0, above, below)
-    factor = _serial_factor(
-        [w * (each.below + each.above) * each.signs for w, each in zip(weights, medians, strict=True)]
-    )
+    factor = 1.0
+    if min(each.signs.size for each in medians) >= SMALLEST_FOR_SERIAL:
+        reaches = weights * (below + above)
+        factor = serial_factor([reach * each.signs for reach, each in zip(reaches, medians, strict=True)])
     return factor * float(down @ down), factor * float(up @ up)
 
 
-def _serial_factor(effects: Sequence[np.ndarray]) -> float:
+def serial_factor(effects: Sequence[np.ndarray]) -> float:
     """How much more a sum of medians varies than if every sample were drawn for itself; at least 1.
 
     What each round of a run adds to the sum varies more where the samples of a round go together, and counts for less
     where the next round goes with it (autoregression of first order; its bias as Kendall 1954 gives it).
 
     Args:
-        effects: For each setting what each of its samples adds to the sum, in their order in time.
+        effects: For each setting what each of its samples adds to the sum, in their order in time;
+            `SMALLEST_FOR_SERIAL` or more.
     """
     rounds = min(each.size for each in effects)
-    if rounds < _SMALLEST_FOR_SERIAL:
-        return 1.0
     each = np.stack([effect[:rounds] for effect in effects])
     together, alone = each.sum(axis=0), float((each**2).sum())
     square = float(together @ together)
@@ -122,7 +132,8 @@ def slope(x: np.ndarray, y: np.ndarray) -> Slope:
     if min(group.size for group in groups) < SMALLEST_FOR_SLOPE:
         return Slope(value, math.nan, math.nan, through)
     down, up = _squares(weights, medians)
-    return Slope(value, value - math.sqrt(down), value + math.sqrt(up), through)
+    off = _rounding(weights * middles)
+    return Slope(value, value - math.sqrt(down) - off, value + math.sqrt(up) + off, through)
 
 
 def _by_place(x: np.ndarray, y: np.ndarray) -> tuple[np.ndarray, list[np.ndarray]]:
@@ -154,7 +165,7 @@ def pooled_ratio(pairs: Sequence[tuple[np.ndarray, np.ndarray]]) -> Ratio:
     """
     known = [tuple(values[~np.isnan(values)].astype(float) for values in pair) for pair in pairs]
     known = [pair for pair in known if all(values.size for values in pair)]
-    medians = np.array([[np.median(values) for values in pair] for pair in known]).reshape(-1, 2)
+    medians = np.array([[percentile(np.sort(values), 50) for values in pair] for pair in known]).reshape(-1, 2)
     positive = medians.min(axis=1) > 0
     if not positive.any():
         return Ratio(math.nan, math.nan, math.nan, 0)
@@ -166,7 +177,8 @@ def pooled_ratio(pairs: Sequence[tuple[np.ndarray, np.ndarray]]) -> Ratio:
         with np.errstate(divide="ignore", invalid="ignore"):
             before, after = ([_reach(np.log(pair[side])) for pair in known] for side in (0, 1))
             (down, up), (first_down, first_up) = _squares(weights, after), _squares(weights, before)
-        low, high = value - math.sqrt(down + first_up), value + math.sqrt(up + first_down)
+        off = _rounding(np.append(np.ones(number), np.log(medians[positive])) / number)
+        low, high = value - math.sqrt(down + first_up) - off, value + math.sqrt(up + first_down) + off
     elif number >= SMALLEST_FOR_POOLED_RATIO:
         reach = cautious_critical(number - 1) * float(logs.std(ddof=1)) / math.sqrt(number)
         low, high = value - reach, value + reach
@@ -217,8 +229,9 @@ def ratio_at_equal_x(
     down, up = _squares(
         -value * shares[used] / x.size, [each for each, uses in zip(reference, used, strict=True) if uses]
     )
+    off = _rounding(np.full(4, value))
     low, high = value - math.hypot(value - low, math.sqrt(down)), value + math.hypot(high - value, math.sqrt(up))
-    return Ratio(value, low, high, int(x.size))
+    return Ratio(value, low - off, high + off, int(x.size))
 
 
 def _shares(x: np.ndarray, places: np.ndarray, weights: np.ndarray) -> np.ndarray:

@@ -9,12 +9,16 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 from functools import lru_cache
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
 
 from profcore.spec.stages import Stage
 from profcore.stats.student import CONFIDENCE
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 SMALLEST_FOR_MEDIAN = 6
 """Samples that a median needs to have a 95 % interval: among fewer, they lie all on one side of it too often."""
@@ -23,13 +27,18 @@ SMALLEST_FOR_P95 = 20
 SMALLEST_FOR_P99 = 100
 _FAR_OUT_IQRS = 3.0
 
+PREPROCESSING, END_TO_END = "host_preprocessing_ms", "end_to_end_ms"
+"""What stands beside the stages: the host's work before an inference, and the total with it."""
+
 STAGE_COLUMNS = tuple(stage.column for stage in Stage)
 METRIC_LABELS = {stage.column: stage.label for stage in Stage} | {
     "total_ms": "Total",
     "ttft_ms": "TTFT",
     "tpot_ms": "TPOT",
+    PREPROCESSING: "Host preprocessing",
+    END_TO_END: "End to end",
 }
-METRICS = (*STAGE_COLUMNS, "total_ms", "ttft_ms", "tpot_ms")
+METRICS = (*STAGE_COLUMNS, "total_ms", "ttft_ms", "tpot_ms", PREPROCESSING, END_TO_END)
 """Columns of milliseconds that a summary describes."""
 
 
@@ -60,11 +69,16 @@ def median_ranks(n: int) -> tuple[int, int] | None:
 def add_derived(samples: pd.DataFrame) -> pd.DataFrame:
     """The samples with `ttft_ms` (vision encoder, projector, prefill) and `tpot_ms` (decode per decode step).
 
+    Where the host's preprocessing is known, they have `end_to_end_ms` too, the total with it.
+
     Files of the published scripts may lack a projector and still say what both vision stages took together.
     """
     vision = samples["vision_encoder_ms"] + samples["projector_ms"]
     if "vision_total_ms" in samples:
         vision = vision.fillna(samples["vision_total_ms"])
+    if PREPROCESSING in samples:
+        before = pd.to_numeric(samples[PREPROCESSING])
+        samples = samples.assign(**{PREPROCESSING: before, END_TO_END: before + samples["total_ms"]})
     steps = (samples["num_output_tokens"] - 1).where(samples["num_output_tokens"] > 1)
     return samples.assign(
         ttft_ms=vision + samples["llm_prefill_ms"],
@@ -72,12 +86,13 @@ def add_derived(samples: pd.DataFrame) -> pd.DataFrame:
     )
 
 
-def summarise(samples: pd.DataFrame) -> pd.DataFrame:
+def summarise(samples: pd.DataFrame, interval: Callable[[np.ndarray], Median] | None = None) -> pd.DataFrame:
     """A row for each setting and metric.
 
     Args:
         samples: Columns `setting`, `num_output_tokens` and the stages' milliseconds; missing values are left out,
             and so are latencies without a column.
+        interval: Gives a median with its interval from values in their order in time; `median_interval` unless given.
 
     Returns:
         Columns `setting`, `metric`, `n`, `median`, `low`, `high` (95 % interval of the median), `mean`, `std`,
@@ -89,9 +104,10 @@ def summarise(samples: pd.DataFrame) -> pd.DataFrame:
     for setting, group in samples.groupby("setting", sort=True):
         for metric in present:
             values = group[metric].to_numpy(dtype=float)
-            values = np.sort(values[~np.isnan(values)])
+            values = values[~np.isnan(values)]
             if values.size:
-                rows.append({"setting": setting, "metric": metric, **_describe(values)})
+                middle = (interval or median_interval)(values)
+                rows.append({"setting": setting, "metric": metric, **_describe(np.sort(values), middle)})
     columns = [
         "setting",
         "metric",
@@ -130,9 +146,9 @@ def median_interval(values: np.ndarray) -> Median:
     return Median(percentile(ordered, 50), low, high, int(ordered.size))
 
 
-def _describe(values: np.ndarray) -> dict[str, float]:
-    """Statistics of a sorted array."""
-    n, middle = values.size, median_interval(values)
+def _describe(values: np.ndarray, middle: Median) -> dict[str, float]:
+    """Statistics of a sorted array, whose median is known."""
+    n = values.size
     return {
         "n": n,
         "median": middle.value,
@@ -144,7 +160,7 @@ def _describe(values: np.ndarray) -> dict[str, float]:
         "max": float(values[-1]),
         "p95": percentile(values, 95) if n >= SMALLEST_FOR_P95 else math.nan,
         "p99": percentile(values, 99) if n >= SMALLEST_FOR_P99 else math.nan,
-        "outliers": int(_far_out(values).sum()),
+        "outliers": int(_far_out(values, np.zeros(n, dtype=int)).sum()),
     }
 
 
@@ -159,20 +175,44 @@ def percentile(ordered: np.ndarray, share: float) -> float:
     return float(ordered[below] + (ordered[above] - ordered[below]) * (place - below))
 
 
-def _far_out(values: np.ndarray) -> np.ndarray:
-    """Which values lie more than three interquartile ranges outside the quartiles (Tukey's 'far out')."""
-    if values.size < 6:
-        return np.zeros(values.size, dtype=bool)
-    ordered = np.sort(values)
-    first, third = percentile(ordered, 25), percentile(ordered, 75)
-    reach = _FAR_OUT_IQRS * (third - first)
-    return (values < first - reach) | (values > third + reach)
-
-
 def label_outliers(samples: pd.DataFrame) -> pd.Series:
     """For each sample, whether its total is far out of its setting's; labelled, never dropped."""
-    labels = pd.Series(False, index=samples.index)
-    for _, group in samples.groupby("setting"):
-        totals = group["total_ms"].dropna()
-        labels.loc[totals.index] = _far_out(totals.to_numpy(dtype=float))
-    return labels
+    totals = samples["total_ms"].to_numpy(dtype=float, na_value=np.nan)
+    known = np.flatnonzero(~np.isnan(totals))
+    _, groups = np.unique(samples["setting"].to_numpy()[known], return_inverse=True)
+    labels = np.zeros(totals.size, dtype=bool)
+    labels[known] = _far_out(totals[known], groups)
+    return pd.Series(labels, index=samples.index)
+
+
+def _far_out(values: np.ndarray, groups: np.ndarray) -> np.ndarray:
+    """Which values lie more than three interquartile ranges outside their group's quartiles (Tukey's 'far out').
+
+    A group of fewer than six has none. All are looked at in one pass: one by one takes longer than all else that a
+    page's table needs.
+
+    Args:
+        values: All groups'; [n].
+        groups: Which group each is of, counted from 0 without a gap; [n].
+    """
+    counts = np.bincount(groups)
+    ordered, begins = values[np.lexsort((values, groups))], np.cumsum(counts) - counts
+    first, third = (_percentiles(ordered, begins, counts, share) for share in (25, 75))
+    reach = np.where(counts < SMALLEST_FOR_MEDIAN, np.inf, _FAR_OUT_IQRS * (third - first))
+    return (values < (first - reach)[groups]) | (values > (third + reach)[groups])
+
+
+def _percentiles(ordered: np.ndarray, begins: np.ndarray, counts: np.ndarray, share: float) -> np.ndarray:
+    """A percentile of each group of an array, by linear interpolation.
+
+    Args:
+        ordered: The groups' values one group after the other, each group's sorted; [n].
+        begins: Where each group begins; [groups].
+        counts: How many values each has, at least one; [groups].
+        share: The percentile in percent.
+    """
+    places = (counts - 1) * share / 100
+    below = places.astype(int)
+    above = np.minimum(below + 1, counts - 1)
+    low, high = ordered[begins + below], ordered[begins + above]
+    return low + (high - low) * (places - below)

@@ -6,16 +6,16 @@ from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
-from profcore.spec.records import Sample
+from profcore.spec.records import ENERGY_COLUMNS, TELEMETRY, Sample, of_sample
 from profcore.spec.runs import RunSpec, sweep_settings
 from profcore.spec.stages import State
-from profcore.storage.spool import read_from
+from profcore.storage.lines import read_from
 from profcore.storage.validation import environment_of, moment
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from profcore.storage.spool import Record
+    from profcore.storage.lines import Record
 
 
 def spool_samples(path: Path) -> pd.DataFrame:
@@ -29,9 +29,13 @@ def spool_samples(path: Path) -> pd.DataFrame:
     rows = []
     for record in records:
         if record["type"] == "sample":
+            telemetry = record.get("telemetry") or {}
             rows.append(
                 {
-                    **{field: record.get(field) for field in Sample.__dataclass_fields__ if field != "telemetry"},
+                    **{
+                        field: of_sample(record, field) for field in Sample.__dataclass_fields__ if field != "telemetry"
+                    },
+                    **{field: telemetry.get(field) for field in TELEMETRY},
                     **settings[record["setting"]],
                 }
             )
@@ -131,7 +135,10 @@ _OF_SETTINGS = {
     "routing": {"prefill_experts": "prefill_experts"},
     "quality": {"kl": "kl", "accuracy": "accuracy", "queries": "quality_queries"},
     "quality_failed": {"reason": "quality_failed"},
+    "energy": ENERGY_COLUMNS,
+    "energy_failed": {"reason": "energy_failed"},
     "setting_failed": {"reason": "failed"},
+    "setting_ended": {"by": "stopped_by"},
 }
 """The records that say something of a setting: their fields and the setting's columns."""
 

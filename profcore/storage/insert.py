@@ -7,20 +7,19 @@ from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
 
-from profcore.spec.records import TELEMETRY
+from profcore.spec.records import CALLED_BEFORE, ENERGY_COLUMNS, TELEMETRY, of_sample
 from profcore.spec.runs import RunSpec, sweep_settings
 from profcore.spec.stages import State
 from profcore.storage.validation import environment_of, moment
 
 if TYPE_CHECKING:
-    import duckdb
-
-    from profcore.storage.spool import Record
+    from profcore.storage.connection import Cursor
+    from profcore.storage.lines import Record
 
 _STATISTICS = ("P50", "P95", "P99", "mean", "std", "min", "max")
 
 
-def insert_run(cursor: duckdb.DuckDBPyConnection, run_id: str, first: Record, source: str, schema: pa.Schema) -> None:
+def insert_run(cursor: Cursor, run_id: str, first: Record, source: str, schema: pa.Schema) -> None:
     """Store a run and its settings, from the first record of its spool.
 
     Args:
@@ -65,10 +64,10 @@ def insert_run(cursor: duckdb.DuckDBPyConnection, run_id: str, first: Record, so
     places = ", ".join(["?"] * (len(values) + 1))
     cursor.execute(f"INSERT INTO runs ({names}) VALUES ({places})", [run_id, *values.values()])
     rows = [{**setting, "run_id": run_id, "setting": index} for index, setting in enumerate(settings)]
-    insert_table(cursor, "settings", pa.Table.from_pylist(rows, schema=schema))
+    cursor.append("settings", pa.Table.from_pylist(rows, schema=schema))
 
 
-def insert_records(cursor: duckdb.DuckDBPyConnection, run_id: str, records: list[Record], schema: pa.Schema) -> int:
+def insert_records(cursor: Cursor, run_id: str, records: list[Record], schema: pa.Schema) -> int:
     """Store what follows the first record; returns the number of samples that were not there before.
 
     Args:
@@ -84,7 +83,7 @@ def insert_records(cursor: duckdb.DuckDBPyConnection, run_id: str, records: list
             "INSERT INTO summaries VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
             [[run_id, each["setting"], each["metric"], *(each.get(key) for key in _STATISTICS)] for each in summaries],
         )
-    for record in records:
+    for record in _that_last(records):
         change = _CHANGES.get(record["type"])
         if change:
             statement, values = change(record)
@@ -92,7 +91,13 @@ def insert_records(cursor: duckdb.DuckDBPyConnection, run_id: str, records: list
     return new
 
 
-def _insert_samples(cursor: duckdb.DuckDBPyConnection, run_id: str, records: list[Record], schema: pa.Schema) -> int:
+def _that_last(records: list[Record]) -> list[Record]:
+    """The records without the phases that a later one of them replaces: most of what a long spool's changes are."""
+    last = max((place for place, each in enumerate(records) if each["type"] == "phase"), default=None)
+    return [each for place, each in enumerate(records) if each["type"] != "phase" or place == last]
+
+
+def _insert_samples(cursor: Cursor, run_id: str, records: list[Record], schema: pa.Schema) -> int:
     """Store samples that are not there yet: whoever writes or copies a line twice doubles nothing."""
     once = list({record["sample_id"]: record for record in reversed(records)}.values())[::-1]
     if not once:
@@ -104,7 +109,7 @@ def _insert_samples(cursor: duckdb.DuckDBPyConnection, run_id: str, records: lis
     there = {row[0] for row in known}
     new = [record for record in once if record["sample_id"] not in there]
     if new:
-        insert_table(cursor, "samples", _sample_columns(run_id, new, schema))
+        cursor.append("samples", _sample_columns(run_id, new, schema))
     return len(new)
 
 
@@ -138,7 +143,10 @@ _CHANGES = {
     "routing": _of_setting({"prefill_experts": "prefill_experts"}),
     "quality": _of_setting({"kl": "kl", "accuracy": "accuracy", "quality_queries": "queries"}),
     "quality_failed": _of_setting({"quality_failed": "reason"}),
+    "energy": _of_setting({column: field for field, column in ENERGY_COLUMNS.items()}),
+    "energy_failed": _of_setting({"energy_failed": "reason"}),
     "setting_failed": _of_setting({"failed": "reason"}),
+    "setting_ended": _of_setting({"stopped_by": "by"}),
 }
 """What each kind of record changes: a statement and its first values; the run, and the setting it names, follow."""
 
@@ -153,6 +161,8 @@ def _sample_columns(run_id: str, records: list[Record], schema: pa.Schema) -> pa
             values: list[Any] = [run_id] * len(records)
         elif field.name in TELEMETRY:
             values = [each.get(field.name) for each in telemetry]
+        elif field.name in CALLED_BEFORE:
+            values = [of_sample(record, field.name) for record in records]
         elif field.name in given:
             values = [record.get(field.name) for record in records]
         else:
@@ -160,10 +170,3 @@ def _sample_columns(run_id: str, records: list[Record], schema: pa.Schema) -> pa
             continue
         columns.append(pa.array(values, field.type))
     return pa.Table.from_arrays(columns, schema=schema)
-
-
-def insert_table(cursor: duckdb.DuckDBPyConnection, name: str, table: pa.Table) -> None:
-    """Append a table's rows to a table of the database, by the names of its columns."""
-    cursor.register("new_rows", table)
-    cursor.execute(f"INSERT INTO {name} BY NAME SELECT * FROM new_rows")
-    cursor.unregister("new_rows")

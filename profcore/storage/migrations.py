@@ -90,4 +90,39 @@ MIGRATIONS = (
     ALTER TABLE samples ADD COLUMN step_issue_ms DOUBLE;
     ALTER TABLE settings ADD COLUMN quality_failed VARCHAR;
     """,
+    """
+    ALTER TABLE runs ADD COLUMN note VARCHAR DEFAULT '';
+    ALTER TABLE runs ADD COLUMN tags VARCHAR DEFAULT '';
+    ALTER TABLE runs ADD COLUMN starred BOOLEAN DEFAULT FALSE;
+    ALTER TABLE runs ADD COLUMN archived BOOLEAN DEFAULT FALSE;
+    """,
+    """
+    ALTER TABLE samples RENAME COLUMN processing_ms TO host_preprocessing_ms;
+    """,
+    """
+    ALTER TABLE samples ADD COLUMN memory_clock_mhz DOUBLE;
+    ALTER TABLE samples ADD COLUMN memory_used_bytes BIGINT;
+    ALTER TABLE samples ADD COLUMN other_processes INTEGER;
+    ALTER TABLE samples ADD COLUMN others_utilisation_percent DOUBLE;
+    ALTER TABLE samples ADD COLUMN vision_encoder_peak_bytes BIGINT;
+    ALTER TABLE samples ADD COLUMN projector_peak_bytes BIGINT;
+    ALTER TABLE samples ADD COLUMN llm_prefill_peak_bytes BIGINT;
+    ALTER TABLE samples ADD COLUMN llm_decode_peak_bytes BIGINT;
+    ALTER TABLE settings ADD COLUMN energy_method VARCHAR;
+    ALTER TABLE settings ADD COLUMN energy_step_s DOUBLE;
+    ALTER TABLE settings ADD COLUMN vision_encoder_j DOUBLE;
+    ALTER TABLE settings ADD COLUMN projector_j DOUBLE;
+    ALTER TABLE settings ADD COLUMN llm_prefill_j DOUBLE;
+    ALTER TABLE settings ADD COLUMN llm_decode_j DOUBLE;
+    ALTER TABLE settings ADD COLUMN total_j DOUBLE;
+    ALTER TABLE settings ADD COLUMN vision_encoder_resolution_j DOUBLE;
+    ALTER TABLE settings ADD COLUMN projector_resolution_j DOUBLE;
+    ALTER TABLE settings ADD COLUMN llm_prefill_resolution_j DOUBLE;
+    ALTER TABLE settings ADD COLUMN llm_decode_resolution_j DOUBLE;
+    ALTER TABLE settings ADD COLUMN total_resolution_j DOUBLE;
+    ALTER TABLE settings ADD COLUMN energy_failed VARCHAR;
+    """,
+    """
+    ALTER TABLE settings ADD COLUMN stopped_by VARCHAR;
+    """,
 )

@@ -6,10 +6,14 @@ import json
 from typing import TYPE_CHECKING, Any
 
 from profcore.roofline.flops import COLUMNS as FLOPS
+from profcore.spec.records import ENERGY_COLUMNS
 from profcore.spec.runs import QUERY_COLUMNS
-from profcore.spec.stages import MODEL_STAGES
+from profcore.spec.stages import MODEL_STAGES, State
+from profcore.storage.trouble import damaged
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     import pandas as pd
     import pyarrow as pa
 
@@ -20,17 +24,73 @@ _ISSUED = [stage.column for stage in MODEL_STAGES]
 # Launches of graphs that a device was seen to take before the host has to wait for it (H100, driver 580).
 _TAKEN_IN_ADVANCE = 512
 # Columns of samples that only pictures, or files of others, have.
-_SELDOM = ("processing_ms", "vision_total_ms", "system_total_ms", *FLOPS, *QUERY_COLUMNS)
+_SELDOM = ("host_preprocessing_ms", "vision_total_ms", "system_total_ms", *FLOPS, *QUERY_COLUMNS)
 # What a setting says of itself alone, and not of each of its samples.
-_NOT_OF_SAMPLES = "run_id, setting, failed, prefill_experts, kl, accuracy, quality_queries, quality_failed"
+_NOT_OF_SAMPLES = ", ".join(
+    (
+        *("run_id", "setting", "failed", "prefill_experts", "kl", "accuracy", "quality_queries", "quality_failed"),
+        *ENERGY_COLUMNS.values(),
+        *("energy_failed", "stopped_by"),
+    )
+)
+
+# Conditions of a run that lists name, as its environment says them, else its spec, which is there before any
+# measurement. A text that is no JSON, as a file of others may have left, says nothing and spoils no list.
+CONDITIONS = """
+    coalesce(TRY(environment ->> 'model'), TRY(spec ->> '$.target.model')) AS model,
+    coalesce(TRY(environment ->> 'engine'), TRY(spec ->> '$.target.engine')) AS engine,
+    coalesce(TRY(environment ->> 'device_name'), TRY(spec ->> '$.target.device')) AS device,
+    TRY(environment ->> 'weights') AS weights,
+    TRY(environment ->> 'dtype') AS dtype,
+    TRY(environment ->> 'clock') AS clock
+"""
 
 _RUNS = """
-    SELECT runs.*, coalesce(counts.num_samples, 0) AS num_samples
+    SELECT {columns}, coalesce(counts.num_samples, 0) AS num_samples
     FROM runs LEFT JOIN (
         SELECT run_id, count(*) AS num_samples FROM samples {samples} GROUP BY run_id
     ) AS counts ON counts.run_id = runs.id
     {runs}
     ORDER BY runs.created_at DESC, runs.id DESC
+"""
+
+_RANKED = """
+    SELECT runs.*, row_number() OVER (
+        ORDER BY source = 'shipped',
+            CASE WHEN state = 'done' THEN 0 WHEN state IN ('queued', 'running') THEN 1 ELSE 2 END,
+            measured DESC, created_at DESC, id DESC
+    ) AS place
+    FROM runs JOIN (
+        SELECT run_id, count(DISTINCT setting) AS measured FROM samples
+        WHERE run_id IN (SELECT id FROM runs WHERE experiment = $1) GROUP BY run_id
+    ) AS counts ON counts.run_id = runs.id
+    WHERE experiment = $1 AND source <> 'imported' AND NOT archived
+"""
+
+
+# As many bars as a cell of a table shows.
+_MOST_CHARTED, _QUANTILES = 40, 20
+_FIGURES = """
+    WITH latencies AS (
+        SELECT run_id, setting, total_ms,
+            coalesce(vision_encoder_ms + projector_ms, vision_total_ms) + llm_prefill_ms AS ttft_ms,
+            CASE WHEN num_output_tokens > 1 THEN llm_decode_ms / (num_output_tokens - 1) END AS tpot_ms
+        FROM samples WHERE run_id IN (SELECT unnest($1))
+    ), settings AS (
+        SELECT run_id, setting, median(ttft_ms) AS ttft_ms, median(tpot_ms) AS tpot_ms, median(total_ms) AS total_ms
+        FROM latencies GROUP BY run_id, setting
+    )
+    SELECT run_id AS id, median(ttft_ms) AS ttft_ms, median(tpot_ms) AS tpot_ms,
+        CASE WHEN count(*) <= $2 THEN list(total_ms ORDER BY setting) FILTER (total_ms IS NOT NULL)
+            ELSE quantile_cont(total_ms, $3::DOUBLE[]) END AS totals_ms
+    FROM settings GROUP BY run_id
+"""
+
+
+# Runs of a device, model, engine and, where it is given, a dtype; as their environment says them, else their spec.
+_ALIKE = f"""
+    SELECT id FROM (SELECT id, environment, {CONDITIONS.strip()} FROM runs)
+    WHERE device = $1 AND model = $2 AND engine = $3 AND ($4 IS NULL OR dtype = $4)
 """
 
 
@@ -42,17 +102,66 @@ class Reader:
 
     def runs(self, experiment: str | None = None) -> pd.DataFrame:
         """All runs, or one experiment's, newest first, with `num_samples`; spec and environment are JSON text."""
+        return self._list("runs.*", experiment)
+
+    def run_list(self, experiment: str | None = None) -> pd.DataFrame:
+        """As `runs`, for lists of many: without the long texts, with what they say of a run's conditions.
+
+        Those are `model`, `engine`, `device`, `weights`, `dtype` and `clock`; `has_spec` says whether there is one, and
+        `open_ended` whether it asks for as many samples as it takes.
+        """
+        columns = "runs.* EXCLUDE (spec, environment, ceilings, details), spec IS NOT NULL AS has_spec"
+        columns += ", TRY(spec ->> '$.sweep.until') IS NOT NULL AS open_ended"
+        return self._list(f"{columns}, {CONDITIONS}", experiment)
+
+    def _list(self, columns: str, experiment: str | None) -> pd.DataFrame:
         where = "WHERE runs.experiment = ?" if experiment else ""
-        query = _RUNS.format(samples="", runs=where)
+        query = _RUNS.format(columns=columns, samples="", runs=where)
         return self.connection.cursor.execute(query, [experiment] if experiment else []).df()
+
+    def figures(self, run_ids: Iterable[str]) -> pd.DataFrame:
+        """Key figures of runs with samples, by `id`, in milliseconds.
+
+        Of each run `ttft_ms` and `tpot_ms`, the medians over its settings of each setting's median, and `totals_ms`:
+        the median total of each setting in their order, or, of more than 40 settings, as real pictures have, quantiles
+        of these in ascending order.
+        """
+        ids, shares = list(run_ids), [(place + 0.5) / _QUANTILES for place in range(_QUANTILES)]
+        return self.connection.cursor.execute(_FIGURES, [ids, _MOST_CHARTED, shares]).df()
+
+    def series(self) -> pd.DataFrame:
+        """The runs that are done and belong to a series: `id`, `experiment` and `series`, oldest first."""
+        query = """
+            SELECT id, experiment, TRY(spec ->> '$.series') AS series FROM runs
+            WHERE series IS NOT NULL AND state = 'done' ORDER BY created_at, id
+        """
+        return self.connection.cursor.execute(query).df()
+
+    def ids(self, states: Iterable[str]) -> list[str]:
+        """The ids of the runs in one of some states, newest first."""
+        query = "SELECT id FROM runs WHERE state IN (SELECT unnest(?)) ORDER BY created_at DESC, id DESC"
+        return [row[0] for row in self.connection.cursor.execute(query, [list(states)]).fetchall()]
+
+    def empty_runs(self) -> list[str]:
+        """The ids of runs that have ended without a sample, and without a summary in its place; newest first."""
+        rows = self.connection.cursor.execute(
+            """
+            SELECT id FROM runs
+            WHERE state IN (SELECT unnest(?)) AND id NOT IN (SELECT run_id FROM samples)
+                AND id NOT IN (SELECT run_id FROM summaries)
+            ORDER BY created_at DESC, id DESC
+            """,
+            [[str(state) for state in State if state.ended]],
+        ).fetchall()
+        return [row[0] for row in rows]
 
     def latest(self, experiment: str) -> str | None:
         """The id of the run that a page of this experiment shows unless told otherwise.
 
         One that was measured here before a sample result; one under way before one that is done, and that before one
         that was stopped or failed; then the one with the most settings measured, then the newest. What was imported is
-        never shown unless it is asked for: nobody measured it here. Of the sample results the compiled engine's come
-        first, since there the knobs show and not the launching of kernels.
+        never shown unless it is asked for, since nobody measured it here, and neither is what was archived. Of the
+        sample results the compiled engine's come first, since there the knobs show and not the launching of kernels.
         """
         rows = self.connection.cursor.execute(
             """
@@ -60,9 +169,9 @@ class Reader:
                 SELECT run_id, count(DISTINCT setting) AS measured FROM samples
                 WHERE run_id IN (SELECT id FROM runs WHERE experiment = $1) GROUP BY run_id
             ) AS counts ON counts.run_id = runs.id
-            WHERE experiment = $1 AND source <> 'imported'
+            WHERE experiment = $1 AND source <> 'imported' AND NOT archived
             ORDER BY state NOT IN ('queued', 'running') AND measured IS NULL,
-                source = 'shipped', source = 'shipped' AND environment ->> 'engine' <> 'compiled',
+                source = 'shipped', source = 'shipped' AND TRY(environment ->> 'engine') <> 'compiled',
                 CASE WHEN state IN ('queued', 'running') THEN 0 WHEN state = 'done' THEN 1 ELSE 2 END,
                 CASE WHEN state IN ('queued', 'running') THEN 0 ELSE measured END DESC NULLS LAST,
                 created_at DESC, id DESC
@@ -76,42 +185,48 @@ class Reader:
         """The ids of an experiment's runs with samples, those that a figure rests on first.
 
         Measured here before a sample result, done before under way before stopped or failed, then the one with the
-        most settings measured, then the newest. What was imported is left out: nobody measured it here.
+        most settings measured, then the newest. What was imported, as nobody measured it here, or archived is left out.
         """
+        rows = self.connection.cursor.execute(f"SELECT id FROM ({_RANKED}) ORDER BY place", [experiment]).fetchall()
+        return [row[0] for row in rows]
+
+    def ranked_apart(self, experiment: str) -> list[str]:
+        """As `ranked`, but of runs that were asked for and measured in one way only the first."""
         rows = self.connection.cursor.execute(
-            """
-            SELECT id FROM runs JOIN (
-                SELECT run_id, count(DISTINCT setting) AS measured FROM samples
-                WHERE run_id IN (SELECT id FROM runs WHERE experiment = $1) GROUP BY run_id
-            ) AS counts ON counts.run_id = runs.id
-            WHERE experiment = $1 AND source <> 'imported'
-            ORDER BY source = 'shipped',
-                CASE WHEN state = 'done' THEN 0 WHEN state IN ('queued', 'running') THEN 1 ELSE 2 END,
-                measured DESC, created_at DESC, id DESC
+            f"""
+            SELECT arg_min(id, place) FROM ({_RANKED})
+            GROUP BY source, environment, details, coalesce(TRY(spec ->> '$.sweep'), id) ORDER BY min(place)
             """,
             [experiment],
         ).fetchall()
         return [row[0] for row in rows]
 
     def run(self, run_id: str) -> dict[str, Any] | None:
-        """One run with `num_samples`, or None.
+        """One run with `num_samples` and `left_out` (see `bad_lines`), or None.
 
         `spec`, `environment`, `ceilings` and `details` are dicts, empty where unknown.
 
         `details` holds what a result file said beyond its rows, and how many zeros in it were missing values.
         """
-        query = _RUNS.format(samples="WHERE run_id = ?", runs="WHERE runs.id = ?")
+        query = _RUNS.format(columns="runs.*", samples="WHERE run_id = ?", runs="WHERE runs.id = ?")
         cursor = self.connection.cursor.execute(query, [run_id, run_id])
-        names = [column[0] for column in cursor.description or []]
-        rows = cursor.fetchall()
+        names, rows = cursor.columns, cursor.fetchall()
         if not rows:
             return None
         run = dict(zip(names, rows[0], strict=True))
-        run["spec"] = json.loads(run["spec"] or "{}")
-        run["environment"] = json.loads(run["environment"] or "{}")
-        run["ceilings"] = json.loads(run["ceilings"] or "{}")
-        run["details"] = json.loads(run["details"] or "{}")
-        return run
+        for name in ("spec", "environment", "ceilings", "details"):
+            run[name] = self._object(run[name], f"{name} of run {run_id}")
+        return {**run, "left_out": self.bad_lines(run_id)}
+
+    def _object(self, text: str | None, what: str) -> dict[str, Any]:
+        """A JSON object that the database holds; an empty one where it holds nothing."""
+        try:
+            found = json.loads(text or "{}")
+        except (ValueError, RecursionError):
+            found = None
+        if not isinstance(found, dict):
+            raise damaged(self.connection.path, f"is damaged ({what} is no JSON object)")
+        return found
 
     def settings(self, run_id: str) -> pd.DataFrame:
         """A run's settings, in the order charts show them."""
@@ -130,6 +245,15 @@ class Reader:
             """,
             [run_id],
         ).df()
+
+    def taken(self, run_id: str) -> pd.DataFrame:
+        """What a run has of each setting, by `setting`: `size`, its samples; of their totals in ms `median`, `iqr`."""
+        query = """
+            SELECT setting, count(*) AS size, median(total_ms) AS median,
+                quantile_cont(total_ms, 0.75) - quantile_cont(total_ms, 0.25) AS iqr
+            FROM samples WHERE run_id = ? GROUP BY setting ORDER BY setting
+        """
+        return self.connection.cursor.execute(query, [run_id]).df().set_index("setting")
 
     def issue(self, run_id: str) -> pd.DataFrame:
         """How long the host took to issue each stage: `setting`, `metric` (a stage's column), `issue_ms` (median).
@@ -161,12 +285,12 @@ class Reader:
         rows = self.connection.cursor.execute(
             """
             SELECT ceilings FROM runs
-            WHERE ceilings ->> 'device_name' = ? AND ceilings ->> 'dtype' = ?
+            WHERE TRY(ceilings ->> 'device_name') = ? AND TRY(ceilings ->> 'dtype') = ?
             ORDER BY created_at DESC LIMIT 1
             """,
             [device_name, dtype],
         ).fetchall()
-        return json.loads(rows[0][0]) if rows else {}
+        return self._object(rows[0][0], "ceilings of a run") if rows else {}
 
     def decode_steps(self, run_id: str) -> pd.DataFrame:
         """Decode latency by position: `setting`, `position` (from 2, the first decoded token), `n`, `median`, `low`
@@ -185,19 +309,55 @@ class Reader:
             [run_id],
         ).df()
 
+    def timings(self, device: str, model: str, engine: str, dtype: str | None = None) -> pd.DataFrame:
+        """How long settings took in all runs on a device, with a model and an engine, without those on data sets.
+
+        Returns:
+            A row for each setting of a run: `crops`, `top_k`, `active_blocks`, `output_tokens`, `total_ms`, the
+            median of what a sample took with its preprocessing, and its `iqr` from 6 samples on.
+        """
+        return self.connection.cursor.execute(
+            f"""
+            SELECT any_value(grid_rows * grid_columns) AS crops, any_value(top_k) AS top_k,
+                any_value(active_blocks) AS active_blocks, any_value(output_tokens) AS output_tokens,
+                median(total_ms + coalesce(host_preprocessing_ms, 0)) AS total_ms,
+                CASE WHEN count(*) >= 6 THEN quantile_cont(total_ms, 0.75) - quantile_cont(total_ms, 0.25) END AS iqr
+            FROM samples JOIN settings USING (run_id, setting)
+            WHERE run_id IN ({_ALIKE}) AND image_id IS NULL
+            GROUP BY run_id, setting
+            HAVING crops > 0 AND top_k > 0 AND active_blocks > 0 AND output_tokens > 0 AND total_ms > 0
+            """,
+            [device, model, engine, dtype],
+        ).df()
+
+    def overheads(self, device: str, model: str, engine: str, dtype: str | None = None) -> pd.DataFrame:
+        """What runs as of `timings` took that are done: `wall_s` in all, `inferences_s` of it, and `settings`."""
+        return self.connection.cursor.execute(
+            f"""
+            SELECT epoch(any_value(ended_at) - any_value(started_at)) AS wall_s, count(DISTINCT setting) AS settings,
+                (sum(total_ms) + sum(coalesce(host_preprocessing_ms, 0))
+                    + coalesce(any_value(TRY(CAST(spec ->> '$.sweep.warmup' AS INTEGER))), 0)
+                    * count(DISTINCT setting) * avg(total_ms)) / 1000 AS inferences_s
+            FROM samples JOIN runs ON runs.id = run_id
+            WHERE run_id IN ({_ALIKE}) AND state = 'done' AND started_at IS NOT NULL AND ended_at IS NOT NULL
+            GROUP BY run_id
+            """,
+            [device, model, engine, dtype],
+        ).df()
+
     def sample_table(self, run_id: str) -> pa.Table:
         """A run's samples with everything known of each, decode steps included, for download.
 
         What only pictures or files of others have is left out where no sample has it.
         """
-        table = self.connection.cursor.sql(
+        table = self.connection.cursor.arrow(
             f"""
             SELECT samples.*, settings.* EXCLUDE ({_NOT_OF_SAMPLES})
             FROM samples JOIN settings USING (run_id, setting)
             WHERE run_id = ? ORDER BY sample_id
             """,
-            params=[run_id],
-        ).to_arrow_table()
+            [run_id],
+        )
         empty = [name for name in _SELDOM if table[name].null_count == table.num_rows]
         return table.drop_columns(empty)
 
@@ -215,3 +375,10 @@ class Reader:
         """How many lines of a run's spool could not be read and were left out."""
         rows = self.connection.cursor.execute("SELECT bad_lines FROM spools WHERE run_id = ?", [run_id]).fetchall()
         return int(rows[0][0] or 0) if rows else 0
+
+    def left_out(self) -> dict[str, int]:
+        """The runs of whose spools lines could not be read and were left out, with how many of each."""
+        rows = self.connection.cursor.execute(
+            "SELECT run_id, bad_lines FROM spools WHERE bad_lines > 0 ORDER BY run_id"
+        ).fetchall()
+        return dict(rows)

@@ -1,34 +1,50 @@
 """The append-only file a run writes: one JSON record a line, read on from a byte offset.
 
-Records carry a `type`: `run` (a `RunSpec`, first line), `environment`, `ceilings`, `state`, `phase` (what is being
-done, for people), `routing`, `sample`, `quality`, `quality_failed`, `setting_failed`; and for results imported `import`
-(first line) and `summary`.
-Whoever writes holds a lock on the file, so that a spool without an end whose lock is free is known to be
-abandoned. Standard library only.
+Records carry a `type`: `run` (a `RunSpec`, first line), `owner` (who is to see it to its end from now on),
+`environment`, `ceilings`, `state`, `phase` (what is being done, for people), `routing`, `sample`, `quality`,
+`quality_failed`, `energy`, `energy_failed`, `setting_failed`, `setting_ended` (what stopped its sampling); and for
+results imported `import` (first line) and `summary`.
+Whoever writes holds a lock on the file, and so does whoever has a run waiting, so that a spool without an end whose
+locks are free is known to be abandoned. Standard library only.
 """
 
 from __future__ import annotations
 
-import fcntl
+import io
 import json
 import os
+import platform
+import tempfile
+import uuid
 from contextlib import suppress
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Self
+from typing import IO, Any, Self
 
-from profcore.errors import FormatError
-from profcore.spec.records import Ceilings, Environment, Sample, now
+from profcore.errors import FormatError, NoSpaceError, RunHeldError, UserError
+from profcore.spec.records import Ceilings, Energy, Environment, Sample, now
 from profcore.spec.runs import RunSpec
 from profcore.spec.stages import State
-from profcore.spec.text import parse_json
+from profcore.storage.lines import Record, read_lines, records_of_kinds
+from profcore.storage.locks import OWNER, WRITER, is_held, take
+from profcore.storage.space import no_space_left, no_space_said
 
-Record = dict[str, Any]
+_STEP = 65536
+_RESERVE_BYTES = 16384
 
 
 def spool_path(directory: Path, run_id: str) -> Path:
     """Where a run's spool lies."""
     return directory / f"{run_id}.jsonl"
+
+
+def spool_files(directory: Path) -> list[Path]:
+    """The files that lie in a spool directory as spools, in the order of their names; no folder, pipe or device."""
+    return sorted(path for path in directory.glob("*.jsonl") if path.is_file())
+
+
+def no_space_mark(path: Path) -> Path:
+    """A file of nothing, which finds a place where no line does: how a run ended could not be written to its spool."""
+    return path.with_suffix(".nospace")
 
 
 def run_record(spec: RunSpec) -> Record:
@@ -41,27 +57,85 @@ def state_record(state: State, reason: str | None = None) -> Record:
     return {"type": "state", "state": str(state), "at": now(), "reason": reason}
 
 
+def owner_record(by: str, folder: Path) -> Record:
+    """Who is to see a run to its end from now on.
+
+    Args:
+        by: 'dashboard' or 'command'.
+        folder: Where the spool lies: its locks say nothing where it was copied to.
+    """
+    place = {"host": platform.node(), "folder": str(folder.resolve()), "pid": os.getpid()}
+    return {"type": "owner", "by": by, **place, "at": now()}
+
+
 class SpoolWriter:
     """Appends records to a spool and holds its lock until closed; each record reaches the file at once."""
 
     def __init__(self, path: Path) -> None:
+        """Open or create a spool.
+
+        Raises:
+            RunHeldError: Another process writes it.
+        """
         path.parent.mkdir(parents=True, exist_ok=True)
         self.path = path
         # Unbuffered: a killed process loses nothing that it had written.
-        self._file = path.open("ab", buffering=0)
-        fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        self._file = path.open("ab+", buffering=0)
+        if not take(self._file, WRITER):
+            self._file.close()
+            raise RunHeldError(f"Run {path.stem} is being measured by another process.")
+        _cut_half_line(self._file)
+        self._reserve = _reserve(path.parent)
 
     def write(self, record: Record) -> None:
-        """Append one record."""
-        self._file.write(json.dumps(record, ensure_ascii=False, separators=(",", ":")).encode() + b"\n")
+        """Append one record, whole or not at all.
+
+        Raises:
+            NoSpaceError: There is no space left for it.
+        """
+        end = os.fstat(self._file.fileno()).st_size
+        try:
+            with no_space_said(self.path.parent):
+                _write_all(self._file, _line(record))
+        except BaseException:
+            # Half a line would swallow the next one.
+            with suppress(OSError):
+                self._file.truncate(end)
+            raise
+
+    def owner(self, by: str) -> None:
+        """Append who is to see the run to its end from now on (see `owner_record`)."""
+        self.write(owner_record(by, self.path.parent))
 
     def run(self, spec: RunSpec) -> None:
         """Append the run as it was asked for."""
         self.write(run_record(spec))
 
     def state(self, state: State, reason: str | None = None) -> None:
-        """Append a change of state."""
-        self.write(state_record(state, reason))
+        """Append a change of state; how a run ended also finds space where there is none for anything else.
+
+        Raises:
+            NoSpaceError: There is not even space for that; whoever ends the run later finds a mark that says so.
+        """
+        try:
+            self._write_state(state_record(state, reason), state.ended)
+        except NoSpaceError:
+            if state.ended:
+                with suppress(OSError):
+                    no_space_mark(self.path).touch()
+            raise
+        if state.ended:
+            with suppress(OSError):
+                no_space_mark(self.path).unlink()
+
+    def _write_state(self, record: Record, has_reserve: bool) -> None:
+        try:
+            self.write(record)
+        except NoSpaceError:
+            if not has_reserve:
+                raise
+            self._reserve.close()
+            self.write(record)
 
     def phase(self, text: str) -> None:
         """Append what is being done now."""
@@ -98,12 +172,93 @@ class SpoolWriter:
         """Append that a setting's quality could not be found, and why."""
         self.write({"type": "quality_failed", "setting": setting, "reason": reason})
 
+    def energy(self, setting: int, energy: Energy) -> None:
+        """Append what a setting takes in joules (see `measure.energy`)."""
+        self.write({"type": "energy", "setting": setting, **energy.to_dict()})
+
+    def energy_failed(self, setting: int, reason: str) -> None:
+        """Append that a setting's energy could not be found, and why."""
+        self.write({"type": "energy_failed", "setting": setting, "reason": reason})
+
     def setting_failed(self, setting: int, reason: str) -> None:
         """Append that a setting gives no further sample, and why."""
         self.write({"type": "setting_failed", "setting": setting, "reason": reason})
 
+    def setting_ended(self, setting: int, by: str) -> None:
+        """Append that a setting has enough samples, and by which rule."""
+        self.write({"type": "setting_ended", "setting": setting, "by": by})
+
     def close(self) -> None:
         """Let go of the file and its lock."""
+        self._file.close()
+        self._reserve.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *details: object) -> None:
+        self.close()
+
+
+def read_spec(path: Path) -> RunSpec:
+    """The run a spool belongs to.
+
+    Raises:
+        FormatError: Its first line does not hold one.
+        OSError: It cannot be read.
+    """
+    try:
+        record = read_lines(path).records[0]
+        if record is None or record["type"] != "run":
+            raise KeyError
+        return RunSpec.from_dict(record)
+    except (ValueError, TypeError, KeyError, AttributeError, IndexError, OverflowError, UserError):
+        raise FormatError(f"{path.name} is not a run's spool: its first line holds no run.") from None
+
+
+class RunHold:
+    """Says that this process will see a run to its end, whoever writes it meanwhile; until closed, or the process ends.
+
+    Attributes:
+        path: The run's spool.
+    """
+
+    def __init__(self, path: Path) -> None:
+        """Take hold of a run whose spool is there.
+
+        Raises:
+            RunHeldError: Another process has it.
+            OSError: The spool cannot be opened.
+        """
+        self._begin(path, path.open("rb+", buffering=0))
+
+    @classmethod
+    def of_new(cls, path: Path, spec: RunSpec, by: str) -> Self:
+        """Write the spool of a new run that waits, whole or not at all, and held before anybody can see it."""
+        path.parent.mkdir(parents=True, exist_ok=True)
+        part = path.with_name(f"{path.stem}.{uuid.uuid4().hex}.part")
+        hold = cls.__new__(cls)
+        hold._begin(path, part.open("xb+", buffering=0))
+        try:
+            records = (run_record(spec), owner_record(by, path.parent), state_record(State.QUEUED))
+            with no_space_said(path.parent):
+                _write_all(hold._file, b"".join(map(_line, records)))
+                os.fsync(hold._file.fileno())
+                part.replace(path)
+        except BaseException:
+            hold.close()
+            part.unlink(missing_ok=True)
+            raise
+        return hold
+
+    def _begin(self, path: Path, file: IO[bytes]) -> None:
+        self.path, self._file = path, file
+        if not take(file, OWNER):
+            file.close()
+            raise RunHeldError(f"Run {path.stem} is being measured by another process.")
+
+    def close(self) -> None:
+        """Let go of the run."""
         self._file.close()
 
     def __enter__(self) -> Self:
@@ -113,129 +268,114 @@ class SpoolWriter:
         self.close()
 
 
-@dataclass(frozen=True)
-class Chunk:
-    """Records read from a spool, and the byte offset after the last whole line."""
-
-    records: list[Record]
-    offset: int
-
-
-def read_from(path: Path, offset: int = 0) -> Chunk:
-    """The whole lines of a spool from a byte offset on; a line still being written is left for later.
-
-    Raises:
-        FormatError: A line is no JSON object with a type.
-    """
-    with path.open("rb") as file:
-        file.seek(offset)
-        data = file.read()
-    end = data.rfind(b"\n") + 1
-    return Chunk(parse_lines(data[:end], path.name, f" after byte {offset}" if offset else ""), offset + end)
-
-
-@dataclass(frozen=True)
-class Lines:
-    """A spool's whole lines.
-
-    Attributes:
-        records: A record for each line; None for one that is no record.
-        offset: The byte offset after the last whole line.
-    """
-
-    records: list[Record | None]
-    offset: int
-
-
-def read_lines(path: Path, offset: int = 0) -> Lines:
-    """The whole lines of a spool from a byte offset on, each by itself; one still being written is left for later."""
-    with path.open("rb") as file:
-        file.seek(offset)
-        data = file.read()
-    end = data.rfind(b"\n") + 1
-    return Lines(split_records(data[:end]), offset + end)
-
-
-def split_records(data: bytes) -> list[Record | None]:
-    """A record for each line; None for one that is no JSON object with a type."""
-    lines = data.removesuffix(b"\n").split(b"\n") if data else []
-    # One array is read several times as fast as many lines; which line is wrong is looked for only when one is.
-    with suppress(ValueError):
-        records = parse_json(b"[" + b",".join(lines) + b"]")
-        if len(records) == len(lines) and all(map(_is_record, records)):
-            return records
-    return [_record(line) for line in lines]
-
-
-def _record(line: bytes) -> Record | None:
-    try:
-        record = parse_json(line)
-    except ValueError:
-        return None
-    return record if _is_record(record) else None
-
-
-def _is_record(value: Any) -> bool:
-    return isinstance(value, dict) and isinstance(value.get("type"), str)
-
-
-def parse_lines(data: bytes, name: str, where: str = "") -> list[Record]:
-    """The records of whole lines.
-
-    Raises:
-        FormatError: A line is no JSON object with a type; its number and `where` are said.
-    """
-    records = []
-    for number, record in enumerate(split_records(data), start=1):
-        if record is None:
-            raise FormatError(f"{name} is not a spool: line {number}{where} is no record.")
-        records.append(record)
-    return records
-
-
-def read_spec(path: Path) -> RunSpec:
-    """The run a spool belongs to.
-
-    Raises:
-        FormatError: Its first line does not hold one.
-    """
-    with path.open("rb") as file:
-        line = file.readline()
-    try:
-        record = json.loads(line)
-        if record["type"] != "run":
-            raise KeyError
-        return RunSpec.from_dict(record)
-    except (ValueError, TypeError, KeyError):
-        raise FormatError(f"{path.name} is not a run's spool: its first line holds no run.") from None
-
-
 def is_being_written(path: Path) -> bool:
-    """Whether some process holds the spool's lock."""
-    with path.open("rb") as file:
-        try:
-            fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
-        except OSError:
-            return True
-        fcntl.flock(file, fcntl.LOCK_UN)
-        return False
+    """Whether some process writes a spool, or has its run waiting; looking disturbs neither."""
+    return is_held(path, WRITER, OWNER)
+
+
+def last_state(path: Path) -> State | None:
+    """What a spool's last record of state says; None where none does."""
+    return _state(records_of_kinds(path, "state"))
 
 
 def has_ended(path: Path) -> bool:
     """Whether a spool's last record of state says that its run ended."""
-    states = [record["state"] for record in read_from(path).records if record["type"] == "state"]
-    return bool(states) and State(states[-1]).ended
+    state = last_state(path)
+    return state is not None and state.ended
 
 
-def end_abandoned(path: Path, reason: str) -> bool:
-    """Mark a spool failed whose writer is gone; returns whether it was such a one."""
-    if has_ended(path) or is_being_written(path):
+def _state(records: list[Record]) -> State | None:
+    states = [record.get("state") for record in records if record["type"] == "state"]
+    known = [state for state in states if isinstance(state, str) and state in set(State)]
+    return State(known[-1]) if known else None
+
+
+def end_abandoned(path: Path, reason: str | None = None) -> bool:
+    """Mark a spool failed that nobody writes or has waiting any more; returns whether it was such a one.
+
+    Args:
+        path: The spool.
+        reason: Why; who had it and is gone, unless told otherwise. Then a run that somebody measures in another place
+            is left as it is: a lock is not seen from here.
+
+    Raises:
+        FormatError: It is no run's spool.
+        OSError: It cannot be read or written.
+    """
+    read_spec(path)
+    if is_being_written(path):
         return False
-    with path.open("rb+") as file:
-        # A process killed while writing leaves half a line, which would swallow the next record.
-        data = file.read()
-        file.truncate(data.rfind(b"\n") + 1)
-        os.fsync(file.fileno())
-    with SpoolWriter(path) as writer:
-        writer.state(State.FAILED, reason)
+    records = records_of_kinds(path, "state", "owner")
+    state = _state(records)
+    if (state is not None and state.ended) or (reason is None and _is_elsewhere(records, path)):
+        return False
+    try:
+        with RunHold(path), SpoolWriter(path) as writer:
+            # Whoever had it may have written its end meanwhile.
+            if has_ended(path):
+                return False
+            for_want_of_space = no_space_left(path.parent) if no_space_mark(path).exists() else None
+            writer.state(State.FAILED, for_want_of_space or reason or owner_is_gone(_owner(records).get("by")))
+    except RunHeldError:
+        return False
     return True
+
+
+def _owner(records: list[Record]) -> Record:
+    """Who has, or had, a run; empty where its spool does not say."""
+    return next((record for record in reversed(records) if record["type"] == "owner"), {})
+
+
+def _is_elsewhere(records: list[Record], path: Path) -> bool:
+    """Whether a spool was written on another machine and in another folder, and only copied here."""
+    owner = _owner(records)
+    here = (platform.node(), str(path.parent.resolve()))
+    return bool(owner) and owner.get("host") != here[0] and owner.get("folder") != here[1]
+
+
+def owner_is_gone(by: Any) -> str:
+    """Why a run ended before it was done that nobody stopped.
+
+    Args:
+        by: Who had started it, as in `owner_record`; anything else for one that is not known.
+    """
+    who = by if by in ("dashboard", "command") else "program"
+    return f"The {who} that had started this run ended before it was done."
+
+
+def _line(record: Record) -> bytes:
+    return json.dumps(record, ensure_ascii=False, separators=(",", ":")).encode() + b"\n"
+
+
+def _write_all(file: IO[bytes], data: bytes) -> None:
+    """Write to a file without a buffer, which may take less at a time than it is given."""
+    left = memoryview(data)
+    while left:
+        left = left[file.write(left) :]
+
+
+def _reserve(folder: Path) -> IO[bytes]:
+    """Space kept on the same disk, by a file without a name; closing it, or the process's end, gives it back."""
+    try:
+        file = tempfile.TemporaryFile(dir=folder, buffering=0)  # noqa: SIM115 (closed by whoever keeps it)
+    except OSError:
+        return io.BytesIO()
+    with suppress(OSError):
+        # No zeros, which some file systems keep without taking space for them.
+        file.write(os.urandom(_RESERVE_BYTES))
+    return file
+
+
+def _cut_half_line(file: IO[bytes]) -> None:
+    """Take off what a process killed while writing left of its last line, which would swallow the next record."""
+    end = kept = file.seek(0, os.SEEK_END)
+    while kept:
+        begin = max(kept - _STEP, 0)
+        file.seek(begin)
+        found = file.read(kept - begin).rfind(b"\n")
+        if found >= 0:
+            kept = begin + found + 1
+            break
+        kept = begin
+    if kept < end:
+        file.truncate(kept)

@@ -7,29 +7,43 @@ process is killed.
 
 from __future__ import annotations
 
+import glob
+import itertools
 import logging
-from contextlib import contextmanager
+import os
+from contextlib import contextmanager, suppress
+from dataclasses import replace
 from functools import cache
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple, Self
+from typing import TYPE_CHECKING, Any, NamedTuple, Self
 
-import duckdb
 import pyarrow as pa
 
-from profcore.errors import FormatError, StoreHeldError, UserError
+from profcore.errors import FormatError, StoreError, StoreHeldError, StoreValueError, UserError
 from profcore.paths import SHIPPED
+from profcore.spec.marks import Marks, checked_note, checked_tags, joined, parted
+from profcore.spec.stages import State
+from profcore.spec.text import whole_text
+from profcore.storage.adoption import adopt
 from profcore.storage.connection import IN_MEMORY, Connection
+from profcore.storage.given import LONGEST_NAME, Given
+from profcore.storage.hopeless import set_aside_if_hopeless
 from profcore.storage.insert import insert_records, insert_run
+from profcore.storage.lines import read_lines, split_parts
 from profcore.storage.read import Reader
-from profcore.storage.spool import read_lines
+from profcore.storage.spool import end_abandoned, is_being_written, no_space_mark, spool_files, spool_path
+from profcore.storage.trouble import store_error
 from profcore.storage.validation import BadRecordError, check_first, check_record, check_records
+from profcore.storage.whole import clear_drafts
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from profcore.storage.spool import Record
+    from profcore.storage.connection import Cursor
+    from profcore.storage.lines import Record
 
-_LONGEST_NAME = 120
+_MARKS = "note, tags, starred, archived"
+_MOST_LEFT_OUT = 100_000
 _log = logging.getLogger(__name__)
 
 
@@ -47,6 +61,7 @@ class Store(Reader):
         path: The database.
         spools: The spool directory beside it.
         unread: Spools that could not be read, by their names, each with the reason.
+        given: What people said of runs, kept beside the spools.
     """
 
     def __init__(self, path: Path | str, spools: Path | None = None) -> None:
@@ -56,10 +71,54 @@ class Store(Reader):
             StoreHeldError: Another process holds it.
             StoreError: It is no database of this project.
         """
+        path = path if str(path) == IN_MEMORY else Path(os.path.realpath(path))
         super().__init__(Connection(path))
         self.path = Path(path)
         self.spools = spools or spool_directory(self.path)
         self.unread: dict[str, str] = {}
+        self._not_abandoned: dict[str, tuple[int, int, int]] = {}
+        try:
+            if spools is None and not self._in_memory:
+                adopt(self.path, self.spools, self._spooled())
+                clear_drafts(self.spools)
+                for ending in ("part", "part.wal"):
+                    clear_drafts(self.path.parent, f"{glob.escape(self.path.name)}.????????.{ending}")
+            self.given = Given(self.spools)
+            self._recall()
+        except BaseException:
+            # Left open, it would be locked for this process's next try as well.
+            with suppress(StoreError):
+                self.close()
+            raise
+
+    def _recall(self) -> None:
+        """Bring what people said of runs into a new database, or out of one that is older than the file for it."""
+        cursor = self.connection.cursor
+        if self.given.known:
+            if not cursor.execute("SELECT id FROM runs LIMIT 1").fetchall():
+                removed = self.given.removed & {path.stem for path in spool_files(SHIPPED)}
+                for run_id in removed:
+                    cursor.execute("INSERT OR REPLACE INTO removed VALUES (?)", [run_id])
+        elif not self._in_memory:
+            named = cursor.execute("SELECT id, name FROM runs WHERE name IS NOT NULL OR source = 'imported'").fetchall()
+            marked = {row[0]: _marks(row[1:]) for row in cursor.execute(f"SELECT id, {_MARKS} FROM runs").fetchall()}
+            try:
+                noted = {run_id: marks for run_id, marks in marked.items() if marks != Marks()}
+                self.given.remember(dict(named), frozenset(self.removed()), noted)
+            except OSError as error:
+                _log.warning("names of runs cannot be kept beside their spools: %s", error)
+
+    @property
+    def _in_memory(self) -> bool:
+        return str(self.path) == IN_MEMORY
+
+    def check_there(self) -> None:
+        """Whether the database's file is still where it was.
+
+        Raises:
+            StoreDamagedError: It was deleted or replaced.
+        """
+        self.connection.check_there()
 
     def close(self) -> None:
         """Close the database and let go of its lock."""
@@ -73,29 +132,51 @@ class Store(Reader):
 
     # Taking in
 
-    def take_in(self, path: Path, source: str = "measured") -> int:
+    def take_in(self, path: Path, source: str = "measured", run_id: str | None = None) -> int:
         """Take in what a spool has beyond what was taken in before; returns the number of new samples.
 
         A line that cannot be read or stored is left out and counted (see `bad_lines`).
+
+        Args:
+            path: The spool.
+            source: Where it is from.
+            run_id: The run it holds, where it is not named after that.
 
         Raises:
             FormatError: The file is no spool of a run that this version knows; nothing of it is stored.
             OSError: It cannot be read.
         """
-        run_id = path.stem
-        offset = self._offset(self.connection.cursor, run_id) or 0
-        if path.stat().st_size <= offset:
-            return 0
+        run_id = run_id or path.stem
+        if whole_text(run_id) != run_id:
+            raise FormatError(f"{whole_text(path.name)} has a name that is no text in UTF-8: rename it.")
+        offset = self._offset(self.connection.cursor, run_id)
+        if not path.is_file():
+            path.stat()
+            raise FormatError(f"{path.name} is no file.")
+        end, samples = path.stat().st_size, 0
+        # What is written meanwhile is for the next time: who writes fast would never be caught up with.
+        while offset is None or offset < end:
+            new = self._take_in_part(path, source, run_id)
+            if new is None:
+                break
+            samples += new
+            offset = self._offset(self.connection.cursor, run_id) or 0
+        return samples
+
+    def _take_in_part(self, path: Path, source: str, run_id: str) -> int | None:
+        """Take in the next whole lines of a spool; returns the number of new samples, None where there are none."""
         with self.connection.transaction() as cursor:
             # Read again inside: another thread may have taken the same lines in meanwhile.
             known = self._offset(cursor, run_id)
             lines = read_lines(path, known or 0)
             if not lines.records:
-                return 0
+                if known is None and not is_being_written(path):
+                    raise FormatError(f"{path.name} has no whole line, and nobody is writing it.")
+                return None
             try:
                 records = self._begin(cursor, run_id, lines.records, source) if known is None else lines.records
                 new = self._store(cursor, run_id, records)
-            except (BadRecordError, ValueError, TypeError, OverflowError, pa.ArrowException, duckdb.DataError) as error:
+            except (BadRecordError, ValueError, TypeError, OverflowError, pa.ArrowException, StoreValueError) as error:
                 raise FormatError(f"{path.name} is not a spool this version reads: {error}.") from None
             cursor.execute(
                 """
@@ -113,46 +194,119 @@ class Store(Reader):
         Each is read by itself, whatever it raises: what cannot be read is remembered in `unread`, and keeps no other
         out.
         """
-        return sum(self.try_take_in(path) for path in sorted(self.spools.glob("*.jsonl")))
+        paths = sorted(self.spools.glob("*.jsonl"))
+        self.forget_unread({path.name for path in paths})
+        return sum(self.try_take_in(path) for path in paths)
+
+    def forget_unread(self, names: set[str]) -> None:
+        """Let go of the reasons of files that are there no more; `names` are those that are."""
+        for name in self.unread.keys() - names:
+            self.unread.pop(name, None)
 
     def try_take_in(self, path: Path, source: str = "measured") -> int:
-        """As `take_in`, but what cannot be read is remembered in `unread`, said once in the log, and counts as 0."""
+        """As `take_in`, but what cannot be read is remembered in `unread`, said once in the log, and counts as 0.
+
+        A file that no version of this project could read, and that nobody writes any more, is renamed.
+
+        Raises:
+            StoreError: It is the database that cannot be used.
+        """
         try:
             new = self.take_in(path, source)
-        except (FormatError, OSError) as error:
-            reason = str(error) if isinstance(error, FormatError) else f"{path.name}: {error.strerror}."
-            if self.unread.get(path.name) != reason:
-                _log.warning("%s", reason)
-            self.unread[path.name] = reason
+        except StoreError:
+            raise
+        except FileNotFoundError:
+            self.unread.pop(path.name, None)
+            return 0
+        except FormatError as error:
+            self._remember(path, str(error))
+            if not self._in_memory and set_aside_if_hopeless(path):
+                self.unread.pop(path.name, None)
+            return 0
+        except OSError as error:
+            self._remember(path, f"{path.name}: {error.strerror}.")
+            return 0
+        except Exception as error:  # whatever one file holds must keep no other out
+            if self._remember(path, f"{path.name} cannot be read ({type(error).__name__})."):
+                _log.exception("%s", whole_text(path.name))
             return 0
         self.unread.pop(path.name, None)
         return new
 
-    def take_in_shipped(self, directory: Path = SHIPPED) -> None:
-        """Take in the sample results that come with the project."""
-        removed = self.removed()
-        for path in sorted(directory.glob("*.jsonl")):
-            if path.stem not in removed:
-                self.take_in(path, source="shipped")
+    def _remember(self, path: Path, reason: str) -> bool:
+        """Note why a file cannot be read; whether that is new."""
+        reason = whole_text(reason)
+        new = self.unread.get(path.name) != reason
+        if new:
+            _log.warning("%s", reason)
+        self.unread[path.name] = reason
+        return new
 
-    def _begin(
-        self, cursor: duckdb.DuckDBPyConnection, run_id: str, records: list[Record | None], source: str
-    ) -> list[Record | None]:
+    def end_abandoned(self) -> int:
+        """Mark the runs failed that nobody measures or has waiting any more; returns their number."""
+        unended = "SELECT id FROM runs WHERE state IN ('queued', 'running') AND source = 'measured'"
+        ended = 0
+        for (run_id,) in self.connection.cursor.execute(unended).fetchall():
+            path = spool_path(self.spools, run_id)
+            try:
+                ended += self._end_if_abandoned(path, run_id)
+            except (UserError, OSError) as error:
+                _log.info("%s may be abandoned, but cannot be ended: %s", run_id, error)
+        return ended
+
+    def _end_if_abandoned(self, path: Path, run_id: str) -> bool:
+        if not path.exists():
+            self._end(run_id, "Its spool was taken away before it was done.")
+            return True
+        found = path.stat()
+        as_it_is = (found.st_size, found.st_mtime_ns, found.st_ctime_ns)
+        if self._not_abandoned.get(run_id) == as_it_is:
+            return False
+        if is_being_written(path):
+            return False
+        # Noted before: one that cannot be ended is not to be read through again and again.
+        self._not_abandoned[run_id] = as_it_is
+        ended = end_abandoned(path)
+        self.try_take_in(path)
+        return ended
+
+    def _end(self, run_id: str, reason: str) -> None:
+        with self.connection.transaction() as cursor:
+            statement = "UPDATE runs SET state = 'failed', reason = ?, phase = NULL WHERE id = ?"
+            cursor.execute(statement, [reason, run_id])
+
+    def unread_files(self) -> dict[str, str]:
+        """The files among the spools that could not be read, with the reasons; those set aside as well."""
+        aside = {path.name: "it is no spool, and was set aside" for path in self.spools.glob("*.jsonl*.bad")}
+        return {whole_text(name): reason for name, reason in sorted({**aside, **self.unread}.items())}
+
+    def take_in_shipped(self, directory: Path | None = None) -> None:
+        """Take in the sample results that come with the project, unless told others."""
+        removed = self.removed()
+        for path in spool_files(directory or SHIPPED):
+            if path.stem not in removed:
+                self.try_take_in(path, source="shipped")
+
+    def _begin(self, cursor: Cursor, run_id: str, records: list[Record | None], source: str) -> list[Record | None]:
         """Store the run itself; returns what follows its first record."""
         first, *following = records
         if first is None:
             raise BadRecordError("its first line holds no run")
         check_first(first, self.connection.schema("settings"))
         insert_run(cursor, run_id, first, source, self.connection.schema("settings"))
+        if run_id in self.given.names:
+            cursor.execute("UPDATE runs SET name = ? WHERE id = ?", [self.given.names[run_id], run_id])
+        if run_id in self.given.marks:
+            _write_marks(cursor, run_id, self.given.marks[run_id])
         return following
 
-    def _store(self, cursor: duckdb.DuckDBPyConnection, run_id: str, records: list[Record | None]) -> _Stored:
+    def _store(self, cursor: Cursor, run_id: str, records: list[Record | None]) -> _Stored:
         """Store the records that can be; each of the others is left out."""
         schema = self.connection.schema("samples")
         (number,) = cursor.execute("SELECT count(*) FROM settings WHERE run_id = ?", [run_id]).fetchall()[0]
         good = []
         for record in records:
-            if record is not None and _is_good(record, number, schema):
+            if record is not None and _is_good(record, number):
                 good.append(record)
         return _Stored(insert_records(cursor, run_id, good, schema), len(good))
 
@@ -164,14 +318,48 @@ class Store(Reader):
         Raises:
             UserError: The name is too long.
         """
-        name = (name or "").strip() or None
-        if name and len(name) > _LONGEST_NAME:
-            raise UserError(f"A name of {len(name)} letters is too long: at most {_LONGEST_NAME}.")
+        # On one line: lists, captions and reports write it within theirs.
+        name = " ".join((name or "").split()) or None
+        if name and len(name) > LONGEST_NAME:
+            raise UserError(f"A name of {len(name)} letters is too long: at most {LONGEST_NAME}.")
         with self.connection.transaction() as cursor:
             cursor.execute("UPDATE runs SET name = ? WHERE id = ?", [name, run_id])
+            with self._beside_spools():
+                self.given.rename(run_id, name)
+
+    def mark(self, run_id: str, **changes: Any) -> None:
+        """Change what is noted of a run; what is not named stays.
+
+        Args:
+            run_id: The run.
+            changes: Fields of `Marks`.
+
+        Raises:
+            UserError: There is no such run, a text is too long, or tags are too many.
+        """
+        if "note" in changes:
+            changes["note"] = checked_note(changes["note"])
+        if "tags" in changes:
+            changes["tags"] = checked_tags(changes["tags"])
+        with self.connection.transaction() as cursor:
+            found = cursor.execute(f"SELECT {_MARKS} FROM runs WHERE id = ?", [run_id]).fetchall()
+            if not found:
+                raise UserError(f"There is no run {run_id}.")
+            marks = replace(_marks(found[0]), **changes)
+            _write_marks(cursor, run_id, marks)
+            with self._beside_spools():
+                self.given.mark(run_id, marks)
 
     def remove(self, run_id: str) -> None:
-        """Take a run out, with its spool beside the database; sample results are only kept from coming back."""
+        """Take a run out, with its spool beside the database; sample results are only kept from coming back.
+
+        Raises:
+            UserError: Somebody measures it, or has it waiting.
+        """
+        path = spool_path(self.spools, run_id)
+        with suppress(OSError):  # what is not there, or cannot be read, nobody measures
+            if is_being_written(path):
+                raise UserError(f"Run {run_id} is being measured by another process: stop it there first.")
         with self.connection.transaction() as cursor:
             shipped = cursor.execute("SELECT source = 'shipped' FROM runs WHERE id = ?", [run_id]).fetchall()
             for table in ("samples", "settings", "summaries", "spools"):
@@ -179,26 +367,58 @@ class Store(Reader):
             cursor.execute("DELETE FROM runs WHERE id = ?", [run_id])
             if shipped and shipped[0][0]:
                 cursor.execute("INSERT OR REPLACE INTO removed VALUES (?)", [run_id])
-            # Inside, so that no other thread takes it in again between.
-            (self.spools / f"{run_id}.jsonl").unlink(missing_ok=True)
+            with self._beside_spools():
+                removed = {run_id} if shipped and shipped[0][0] else set()
+                self.given.forget(run_id, self.given.removed | removed)
+                # Inside, so that no other thread takes it in again between.
+                path.unlink(missing_ok=True)
+                with suppress(OSError):
+                    no_space_mark(path).unlink()
 
-    def restore_shipped(self, directory: Path = SHIPPED) -> None:
+    def restore_shipped(self, directory: Path | None = None) -> None:
         """Take removed sample results in again."""
         with self.connection.transaction() as cursor:
             cursor.execute("DELETE FROM removed")
+            with self._beside_spools():
+                self.given.remember({}, frozenset())
         self.take_in_shipped(directory)
 
+    @contextmanager
+    def _beside_spools(self) -> Iterator[None]:
+        """Let what the folder of spools refuses be said as what the database refuses is."""
+        try:
+            yield
+        except OSError as error:
+            raise store_error(error, self.path) from None
+
+    def _spooled(self) -> set[str]:
+        """The runs whose spools were taken in."""
+        return {row[0] for row in self.connection.cursor.execute("SELECT run_id FROM spools").fetchall()}
+
     @staticmethod
-    def _offset(cursor: duckdb.DuckDBPyConnection, run_id: str) -> int | None:
+    def _offset(cursor: Cursor, run_id: str) -> int | None:
         """How far a run's spool was taken in; None where it is new."""
         # Fetched to the end: a cursor with a result left over refuses other work.
         rows = cursor.execute("SELECT byte_offset FROM spools WHERE run_id = ?", [run_id]).fetchall()
         return rows[0][0] if rows else None
 
 
-def _is_good(record: Record, num_settings: int, samples: pa.Schema) -> bool:
+def _marks(row: tuple[Any, ...]) -> Marks:
+    """What is noted of a run, from its columns `_MARKS`."""
+    note, tags, starred, archived = row
+    return Marks(note or "", parted(tags), bool(starred), bool(archived))
+
+
+def _write_marks(cursor: Cursor, run_id: str, marks: Marks) -> None:
+    cursor.execute(
+        "UPDATE runs SET note = ?, tags = ?, starred = ?, archived = ? WHERE id = ?",
+        [marks.note, joined(marks.tags), marks.starred, marks.archived, run_id],
+    )
+
+
+def _is_good(record: Record, num_settings: int) -> bool:
     try:
-        check_record(record, num_settings, samples)
+        check_record(record, num_settings)
     except BadRecordError as error:
         _log.info("A record is left out: %s", error)
         return False
@@ -211,52 +431,95 @@ def check_storable(records: list[Record], name: str) -> None:
     Raises:
         FormatError: It cannot; `name` and the first few places are said.
     """
-    schemas = _schemas()
-    check_records(records, schemas["settings"], schemas["samples"], name)
+    check_records(records, _settings_schema(), name)
 
 
-def check_spool(records: list[Record | None], name: str) -> int:
-    """Whether a spool holds a run that can be stored; returns how many of its lines cannot, and are left out.
+class CheckedSpool(NamedTuple):
+    """What a spool that can be stored holds.
+
+    Attributes:
+        first: Its first record.
+        left_out: How many of its lines cannot be stored.
+        state: The last that its run was in; None where it does not say.
+    """
+
+    first: Record
+    left_out: int
+    state: State | None
+
+
+def check_spool(data: bytes, name: str) -> CheckedSpool:
+    """Whether a spool holds a run that can be stored.
 
     Args:
-        records: As `spool.split_records`.
+        data: Its content.
         name: What the file is called.
 
     Raises:
         FormatError: Its first line holds no run that this version knows.
     """
-    schemas = _schemas()
+    parts = split_parts(data)
+    records = next(parts, [])
     try:
         if not records or records[0] is None:
             raise BadRecordError("its first line holds no run")
-        number = check_first(records[0], schemas["settings"])
+        first = records[0]
+        number = check_first(first, _settings_schema())
     except BadRecordError as error:
         raise FormatError(f"{name} is not a spool this version reads: {error}.") from None
-    kept = (record is not None and _is_good(record, number, schemas["samples"]) for record in records[1:])
-    return len(records) - 1 - sum(kept)
+    left_out, state = 0, None
+    for record in itertools.chain(records[1:], itertools.chain.from_iterable(parts)):
+        if record is None or not _is_good(record, number):
+            left_out += 1
+        elif record["type"] == "state":
+            state = State(record["state"])
+        if left_out > _MOST_LEFT_OUT:
+            raise FormatError(f"{name} holds more than {_MOST_LEFT_OUT:,} lines that cannot be read.")
+    return CheckedSpool(first, left_out, state)
+
+
+def take_in_on_trial(path: Path, run_id: str, name: str) -> None:
+    """Whether a database takes a spool in, tried on an empty one.
+
+    Args:
+        path: The spool, under whatever name.
+        run_id: The run it holds.
+        name: What a person calls it.
+
+    Raises:
+        FormatError: It does not.
+    """
+    with Store(IN_MEMORY, path.parent) as store:
+        try:
+            store.take_in(path, run_id=run_id)
+        except FormatError as error:
+            raise FormatError(str(error).replace(path.name, name)) from None
 
 
 @cache
-def _schemas() -> dict[str, pa.Schema]:
-    """The columns of a database's tables, asked of an empty one."""
+def _settings_schema() -> pa.Schema:
+    """The columns of a database's table of settings, asked of an empty one."""
     connection = Connection(IN_MEMORY)
     try:
-        return {table: connection.schema(table) for table in ("settings", "samples")}
+        return connection.schema("settings")
     finally:
         connection.close()
 
 
 def spool_directory(database: Path) -> Path:
-    """Where the spools of a database lie: `spool/` beside it."""
-    return database.parent / "spool"
+    """Where the spools of a database lie: beside it, in a folder of its own that is named after it.
+
+    A link to a database is that database, so that who comes by the one or the other finds the same spools.
+    """
+    database = Path(os.path.realpath(database))
+    return database.with_name(f"{database.name}.spool")
 
 
 @contextmanager
 def open_for_reading(database: Path) -> Iterator[Store]:
     """A store that holds what a database and its spools hold, also while another process owns the database.
 
-    Then it is made of the spools and the sample results, in memory: names that runs were given, and which sample
-    results were removed, are known to the owner alone.
+    Then it is made of the spools, what is kept beside them and the sample results, in memory.
 
     Raises:
         StoreError: It is no database of this project.
@@ -268,4 +531,5 @@ def open_for_reading(database: Path) -> Iterator[Store]:
         store.take_in_shipped()
     with store:
         store.take_in_all()
+        store.end_abandoned()
         yield store

@@ -10,8 +10,14 @@ import json
 import os
 from typing import TYPE_CHECKING, Any
 
+from profcore.paths import read_regular
+from profcore.spec.text import parse_json
+
 if TYPE_CHECKING:
     from pathlib import Path
+
+_STATES = ("queued", "working", "done", "failed")
+_LARGEST = 100_000_000
 
 
 def write_answer(path: Path, state: str, text: str = "", result: dict[str, Any] | None = None) -> None:
@@ -25,7 +31,13 @@ def write_answer(path: Path, state: str, text: str = "", result: dict[str, Any] 
 def read_answer(path: Path) -> dict[str, Any] | None:
     """What an answer's file holds, or None where there is none."""
     try:
-        answer = json.loads(path.read_text(encoding="utf-8"))
+        answer = parse_json(read_regular(path, _LARGEST))
     except (OSError, ValueError):
         return None
-    return answer if isinstance(answer, dict) and "state" in answer else None
+    return answer if _is_one(answer) else None
+
+
+def _is_one(answer: Any) -> bool:
+    if not isinstance(answer, dict) or answer.get("state") not in _STATES or not isinstance(answer.get("text"), str):
+        return False
+    return isinstance(answer.get("result"), dict) if answer["state"] == "done" else True

@@ -1,54 +1,50 @@
-"""The lock that every process of this machine takes before it measures on a device."""
+"""The lock that every process of this machine takes before it measures on a device.
+
+A card is locked by its UUID, which is the same whatever number it has in a process, in a place that all users share.
+"""
 
 from __future__ import annotations
 
-import os
-import tempfile
+import time
 from contextlib import contextmanager
-from pathlib import Path
 from typing import TYPE_CHECKING
 
-from filelock import FileLock, Timeout
+import torch
 
 from profcore.engines.base import StopRequestedError
+from profcore.measure.environment import card_of, device_name
+from profcore.worker.card_lock import CardLock
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
-
-    import torch
-
 
 _POLL_S = 0.2
 
 
 @contextmanager
-def device_lock(device: torch.device, tell: Callable[[str], None], stop: Callable[[], bool]) -> Iterator[None]:
+def device_lock(
+    device: torch.device, tell: Callable[[str], None], stop: Callable[[], bool], why: str = ""
+) -> Iterator[None]:
     """Hold the device's lock, waiting for whoever has it.
 
     Args:
         device: What is measured on.
-        tell: Told once where it has to wait.
+        tell: Told who has it where it has to wait, and again when another has.
         stop: Asked while it waits.
+        why: What it is taken for, which others who wait are told.
 
     Raises:
         StopRequestedError: `stop` said so.
+        UserError: The place of the locks cannot be used.
     """
-    name = str(device).replace(":", "-")
-    lock = FileLock(Path(tempfile.gettempdir()) / f"profcore-{os.getuid()}-{name}.lock")
-    if not _acquire(lock, 0):
-        tell(f"Waiting: another process measures on {device}")
-        while not _acquire(lock, _POLL_S):
+    with CardLock(card_of(device) or str(device), why) as lock:
+        told = None
+        while not lock.take():
+            holder = lock.holder()
+            if holder != told:
+                told = holder
+                tell(f"Waiting: {holder} on {device_name(device)}")
             if stop():
                 raise StopRequestedError
-    try:
+            time.sleep(_POLL_S)
         yield
-    finally:
-        lock.release()
-
-
-def _acquire(lock: FileLock, timeout_s: float) -> bool:
-    try:
-        lock.acquire(timeout=timeout_s)
-    except Timeout:
-        return False
-    return True

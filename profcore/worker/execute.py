@@ -6,17 +6,21 @@ import logging
 from typing import TYPE_CHECKING
 
 from profcore.engines.base import StopRequestedError
-from profcore.errors import UserError
+from profcore.errors import NoSpaceError, UserError
 from profcore.measure.ceilings import device_ceilings
+from profcore.measure.energy import EnergyFailed, SettingEnergy
 from profcore.measure.environment import describe
-from profcore.measure.loop import QualityFailed, Result, Routing, SettingQuality, run_sweep
+from profcore.measure.loop import QualityFailed, Result, Routing, SettingEnded, SettingQuality, run_sweep
 from profcore.measure.telemetry import Telemetry
 from profcore.models.load import resolve_device
-from profcore.spec.records import Sample
-from profcore.spec.runs import RunSpec
+from profcore.spec.begun import Begun, begun_of, differences, extended
+from profcore.spec.records import Environment, Sample
+from profcore.spec.runs import RunSpec, sweep_settings
 from profcore.spec.stages import State
+from profcore.storage.lines import each_record
 from profcore.storage.spool import SpoolWriter
 from profcore.worker.device_lock import device_lock
+from profcore.worker.pinning import pinned
 from profcore.worker.shelf import ModelShelf
 
 if TYPE_CHECKING:
@@ -32,8 +36,10 @@ def execute(
     stop: Callable[[], bool],
     seen: Callable[[Result], None] | None = None,
     told: Callable[[str], None] | None = None,
+    at: Callable[[int, bool], None] = lambda setting, preparing: None,
+    stop_reason: Callable[[], str] = lambda: "Stopped on request.",
 ) -> State:
-    """Run a spec to its end, writing everything to its spool, and say how it ended.
+    """Run a spec to its end, from where its spool is, writing everything to it, and say how it ended.
 
     One run at a time measures on a device, whichever process asks: others wait for its lock.
 
@@ -44,6 +50,8 @@ def execute(
         stop: Whether the run was asked to stop.
         seen: Called after each record of a sample, a setting's routing or quality, or a failed setting.
         told: Called with what is being done now, in words, which the spool also says.
+        at: Called before each inference (see `run_sweep`).
+        stop_reason: Says why, once the run was asked to stop.
     """
 
     def tell(text: str) -> None:
@@ -53,9 +61,9 @@ def execute(
 
     state, reason = State.DONE, None
     try:
-        _measure(spec, writer, shelf, stop, seen, tell)
+        _measure(spec, writer, shelf, stop, seen, tell, at)
     except StopRequestedError:
-        state, reason = State.STOPPED, "Stopped on request."
+        state, reason = State.STOPPED, stop_reason()
     except UserError as error:
         state, reason = State.FAILED, str(error)
     except Exception as error:
@@ -63,7 +71,11 @@ def execute(
         _log.exception("run %s failed", spec.id)
         first = str(error).splitlines()[0] if str(error) else ""
         state, reason = State.FAILED, f"{type(error).__name__}: {first}"
-    writer.state(state, reason)
+    try:
+        writer.state(state, reason)
+    except NoSpaceError:
+        # Whoever started this sees it has no end, and says why as soon as that can be written.
+        _log.exception("how run %s ended cannot be written", spec.id)
     return state
 
 
@@ -74,24 +86,43 @@ def _measure(
     stop: Callable[[], bool],
     seen: Callable[[Result], None] | None,
     tell: Callable[[str], None],
+    at: Callable[[int, bool], None],
 ) -> None:
     """Load the model, say what it is measured on, and write each result as it comes."""
     device = resolve_device(spec.target.device)
-    with device_lock(device, tell, stop):
+    with device_lock(device, tell, stop, f"run {spec.id}"), pinned(device) as host:
         writer.state(State.RUNNING)
         tell(f"Loading {spec.target.model}")
         loaded, engine = shelf.get(spec.target), shelf.engine(spec.target)
-        telemetry = Telemetry(device)
-        writer.environment(describe(spec.target, loaded, engine, spec.sweep.clock, telemetry.driver))
+        begun = begun_of(each_record(writer.path), len(sweep_settings(spec.sweep)))
+        _say_where(writer, begun, describe(spec.target, loaded, engine, spec.sweep.clock, host.cores, host.load))
         writer.ceilings(device_ceilings(device, loaded.model.dtype, tell))
         tell("Measuring")
-        for result in run_sweep(loaded, engine, spec.sweep, telemetry, stop, tell):
-            _write(writer, result)
+        for result in run_sweep(loaded, engine, spec.sweep, Telemetry(device), stop, tell, begun, at):
+            write_result(writer, result)
             if seen:
                 seen(result)
 
 
-def _write(writer: SpoolWriter, result: Result) -> None:
+def _say_where(writer: SpoolWriter, begun: Begun, here: Environment) -> None:
+    """Write what a run is measured on, and where it goes on in another place, that one too.
+
+    Raises:
+        UserError: It was begun on what gives other figures.
+    """
+    if begun.environment is None:
+        writer.environment(here)
+        return
+    differ = differences(begun.environment, here.to_dict())
+    if differ:
+        raise UserError(f"It cannot go on here, since what it was measured on differs: {', '.join(differ)}.")
+    extended_to = extended(begun.environment, here.to_dict(), begun.next_sample)
+    if extended_to:
+        writer.write({"type": "environment", **extended_to})
+
+
+def write_result(writer: SpoolWriter, result: Result) -> None:
+    """Append what measuring gave."""
     if isinstance(result, Sample):
         writer.sample(result)
     elif isinstance(result, Routing):
@@ -99,6 +130,12 @@ def _write(writer: SpoolWriter, result: Result) -> None:
     elif isinstance(result, SettingQuality):
         found = result.quality
         writer.quality(result.setting, found.kl, found.accuracy, found.queries)
+    elif isinstance(result, SettingEnergy):
+        writer.energy(result.setting, result.energy)
+    elif isinstance(result, EnergyFailed):
+        writer.energy_failed(result.setting, result.reason)
+    elif isinstance(result, SettingEnded):
+        writer.setting_ended(result.setting, result.by)
     elif isinstance(result, QualityFailed):
         writer.quality_failed(result.setting, result.reason)
     else:

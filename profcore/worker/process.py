@@ -1,19 +1,12 @@
 """The worker: a process of its own that runs one `RunSpec` after another and keeps its model warm between them.
 
-`python -m profcore.worker` is the process that `profcore.worker.queue` starts: it reads one JSON command a line from
-standard input (`{"do": "run", "spool": path}`, `{"do": "tool", "answer": path, …}`, `{"do": "stop", "run": id}`) and
-writes one JSON event a line to standard output. When its input ends, whoever started it is gone: it stops and leaves.
+`python -m profcore.worker` is the process that `profcore.worker.queue` starts; `worker.serving` is its line to it.
 """
 
 from __future__ import annotations
 
-import json
 import logging
-import os
-import queue
-import sys
-import threading
-from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -21,17 +14,23 @@ import torch
 
 from profcore.engines.base import PreparationError, StopRequestedError
 from profcore.errors import UserError
-from profcore.measure.environment import device_name
+from profcore.measure.environment import device_name, machine_of
+from profcore.measure.loop import Result
 from profcore.models.load import resolve_device
+from profcore.spec.records import Sample
 from profcore.spec.runs import Target
 from profcore.storage.spool import SpoolWriter, read_spec
 from profcore.worker.answers import write_answer
 from profcore.worker.device_lock import device_lock
 from profcore.worker.execute import execute
+from profcore.worker.pinning import pinned
 from profcore.worker.shelf import ModelShelf
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable
+
+    from profcore.worker.beat import Beat
+    from profcore.worker.serving import Line, Stop
 
 _log = logging.getLogger(__name__)
 
@@ -53,7 +52,8 @@ def answer(command: dict[str, Any], shelf: ModelShelf, stop: Callable[[], bool])
 
     try:
         target = Target(**command["target"])
-        with device_lock(resolve_device(target.device), tell, stop):
+        device = resolve_device(target.device)
+        with device_lock(device, tell, stop, command["tool"]), pinned(device):
             result = run_tool(command["tool"], shelf, target, command["arguments"], tell, stop)
     except StopRequestedError:
         write_answer(path, "failed", "Stopped before it was done.")
@@ -71,61 +71,49 @@ def answer(command: dict[str, Any], shelf: ModelShelf, stop: Callable[[], bool])
         write_answer(path, "done", "", result)
 
 
-def devices() -> list[dict[str, str]]:
-    """The devices of this machine, GPUs first: `id` and `name` of each."""
+def run(command: dict[str, Any], shelf: ModelShelf, stop: Stop, beat: Beat) -> dict[str, Any]:
+    """Measure what is left of a run, and say how it ended.
+
+    Args:
+        command: `spool` (the file), and `device` where the run is to go on with another than it was asked for.
+        shelf: Where the model is kept.
+        stop: Whether to give up.
+        beat: Told what is measured.
+    """
+
+    def seen(result: Result) -> None:
+        if isinstance(result, Sample):
+            beat.took(result.total_ms)
+
+    path = Path(command["spool"])
+    spec = read_spec(path)
+    if command.get("device"):
+        spec = replace(spec, target=replace(spec.target, device=command["device"]))
+    with SpoolWriter(path) as writer:
+        state = execute(spec, writer, shelf, stop, seen, at=beat.at, stop_reason=stop.reason)
+    return {"state": str(state)}
+
+
+def devices() -> list[dict[str, Any]]:
+    """The devices of this machine, GPUs first: `id` and `name` of each, and its `machine` (see `machine_of`)."""
     gpus = range(torch.cuda.device_count()) if torch.cuda.is_available() else range(0)
-    found = [torch.device("cuda", index) for index in gpus] + [torch.device("cpu")]
-    return [{"id": str(device), "name": device_name(device)} for device in found]
+    found = []
+    for device in [torch.device("cuda", index) for index in gpus] + [torch.device("cpu")]:
+        # A CPU is called by the threads that a run has there.
+        with pinned(device):
+            found.append({"id": str(device), "name": device_name(device), "machine": machine_of(device)})
+    return found
 
 
-def main() -> None:
-    """Serve commands from standard input until it ends."""
-    # Libraries print to standard output at will, so events go out through a copy of it.
-    out = os.fdopen(os.dup(sys.stdout.fileno()), "w", buffering=1)
-    os.dup2(sys.stderr.fileno(), sys.stdout.fileno())
-
-    def tell(event: str, **fields: Any) -> None:
-        with suppress(BrokenPipeError):
-            out.write(json.dumps({"event": event, **fields}) + "\n")
-
-    asked: queue.Queue[dict[str, Any] | None] = queue.Queue()
-    stopped: set[str] = set()
-    gone = threading.Event()
-
-    def listen() -> None:
-        for command in _commands(sys.stdin.buffer):
-            if command["do"] == "tool":
-                # The same question may be asked again after it was stopped; a stop that follows is of this one.
-                stopped.discard(command["id"])
-            if command["do"] in ("run", "tool"):
-                asked.put(command)
-            elif command["do"] == "stop":
-                stopped.add(command["run"])
-        gone.set()
-        asked.put(None)
-
-    threading.Thread(target=listen, daemon=True).start()
-    tell("ready", devices=devices(), torch=torch.__version__)
+def main(line: Line) -> None:
+    """Serve commands until the input ends."""
+    line.tell("ready", devices=devices(), torch=torch.__version__)
     shelf = ModelShelf()
-    while (command := asked.get()) is not None and not gone.is_set():
-        if command["do"] == "tool":
-            question = command["id"]
-            answer(command, shelf, lambda question=question: gone.is_set() or question in stopped)  # type: ignore[misc]
-            tell("ended", run=question)
-            continue
-        path = Path(command["spool"])
-        spec = read_spec(path)
-        run_id = spec.id
-        with SpoolWriter(path) as writer:
-            state = execute(spec, writer, shelf, lambda run_id=run_id: gone.is_set() or run_id in stopped)  # type: ignore[misc]
-        tell("ended", run=spec.id, state=str(state))
 
+    def do(command: dict[str, Any], stop: Stop) -> dict[str, Any]:
+        if command["do"] == "run":
+            return run(command, shelf, stop, line.beat)
+        answer(command, shelf, stop)
+        return {}
 
-def _commands(stream: Any) -> Iterator[dict[str, Any]]:
-    for line in stream:
-        with suppress(ValueError):
-            yield json.loads(line)
-
-
-if __name__ == "__main__":
-    main()
+    line.serve(do)

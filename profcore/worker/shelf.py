@@ -8,7 +8,8 @@ import torch
 
 from profcore.engines import make_engine
 from profcore.errors import UserError
-from profcore.models.load import LoadedModel, load_model, resolve_device, resolve_dtype, resolve_experts
+from profcore.models.experts import Experts, resolve_experts
+from profcore.models.load import LoadedModel, load_model, resolve_device, resolve_dtype
 from profcore.spec.runs import Target
 
 if TYPE_CHECKING:
@@ -21,7 +22,7 @@ class ModelShelf:
     def __init__(self) -> None:
         self._key: tuple[Any, ...] | None = None
         self._loaded: LoadedModel | None = None
-        self._engine_key: tuple[str, str] | None = None
+        self._engine_key: tuple[str, Experts] | None = None
         self._engine: Engine | None = None
 
     def get(self, target: Target) -> LoadedModel:
@@ -42,13 +43,13 @@ class ModelShelf:
                 torch.cuda.empty_cache()
                 torch.cuda.set_device(device)
             try:
-                self._loaded = load_model(target.model, device, dtype, experts)
+                self._loaded = load_model(target.model, device, dtype, experts.prefill)
             except torch.cuda.OutOfMemoryError:
                 raise UserError(
                     f"{target.model} in {str(dtype).removeprefix('torch.')} does not fit the memory of {device}."
                 ) from None
             self._key = key
-        self._loaded.model.llm.set_experts_implementation(experts)
+        self._loaded.model.use_experts(experts)
         return self._loaded
 
     def engine(self, target: Target) -> Engine:

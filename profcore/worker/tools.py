@@ -11,7 +11,6 @@ from profcore.inspectors.base import Inspection
 from profcore.measure.ceilings import device_ceilings
 from profcore.measure.environment import describe
 from profcore.measure.profile import explain
-from profcore.measure.telemetry import Telemetry
 from profcore.spec.queries import DEFAULT_PROMPT, Picture
 from profcore.spec.runs import Target
 from profcore.spec.settings import Setting
@@ -56,7 +55,7 @@ def profile(
         Path(arguments["trace"]) if arguments.get("trace") else None,
         tell,
     )
-    environment = describe(target, loaded, engine, Clock.EVENTS, Telemetry(device).driver)
+    environment = describe(target, loaded, engine, Clock.EVENTS)
     return {**found, "environment": environment.to_dict(), "ceilings": ceilings.to_dict()}
 
 
@@ -80,7 +79,7 @@ def inspect(
     loaded, engine = shelf.get(target), shelf.engine(target)
     tell("Looking")
     found = run_inspector(arguments["name"], Inspection(loaded, target, arguments, tell, stop))
-    environment = describe(target, loaded, engine, Clock.EVENTS, Telemetry(loaded.model.device).driver)
+    environment = describe(target, loaded, engine, Clock.EVENTS)
     return {**found, "environment": environment.to_dict()}
 
 

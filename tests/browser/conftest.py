@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import expect, sync_playwright
 
-from tests.support import ROOT, seconds, until
+from tests.support import ROOT, SHARED, seconds, until
 
 REQUIRED = "PROFCORE_REQUIRE_BROWSER"
 # A server's first page waits for its worker, which imports torch; and a worker may have other work first.
@@ -49,7 +49,9 @@ def serving(database: Path):
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
     command = [sys.executable, "-m", "streamlit", "run", "app.py", f"--server.port={port}", "--server.headless=true"]
-    environment = {**os.environ, "PROFCORE_DB": str(database)}
+    # Pages may open what tests put into their temporary directories, and what they share.
+    roots = os.pathsep.join(map(str, (database.parents[1], ROOT, SHARED)))
+    environment = {**os.environ, "PROFCORE_DB": str(database), "PROFCORE_ROOTS": roots}
     with (database.parent / "server.log").open("wb") as log:
         server = subprocess.Popen(command, cwd=ROOT, env=environment, stdout=log, stderr=log)
     url = f"http://127.0.0.1:{port}"

@@ -46,6 +46,7 @@ def chosen(page, row):
     page.mouse.click(box["x"] + 16, box["y"] + 35 * (row + 1) + 17)
 
 
+@pytest.mark.long
 def test_every_experiment_on_real_photographs_is_drawn_on_a_first_visit(fresh, page):
     page.goto(f"{fresh}/motivation")
     settled(page, "Real pictures")
@@ -57,6 +58,7 @@ def test_every_experiment_on_real_photographs_is_drawn_on_a_first_visit(fresh, p
     assert "motivation=6+Tiling" in page.url
 
 
+@pytest.mark.long
 def test_the_comparison_is_drawn_on_a_first_visit_of_three_pages(fresh, page):
     page.goto(f"{fresh}/compare")
     settled(page, "Sweep and pictures")
@@ -71,6 +73,7 @@ def test_the_comparison_is_drawn_on_a_first_visit_of_three_pages(fresh, page):
         assert errors(page) == 0
 
 
+@pytest.mark.long
 def test_every_chart_is_saved_as_png_svg_and_pdf(fresh, page):
     page.goto(f"{fresh}/compare?compared=Output+tokens")
     settled(page, "Sweep and pictures")
@@ -86,6 +89,7 @@ def test_every_chart_is_saved_as_png_svg_and_pdf(fresh, page):
             assert Image.open(io.BytesIO(data)).info["dpi"] == pytest.approx((300, 300), abs=0.5)
 
 
+@pytest.mark.long
 def test_real_pictures_are_measured_watched_and_broken_ones_named(own, page, tmp_path):
     folder = tmp_path / "mine"
     folder.mkdir()
@@ -103,6 +107,8 @@ def test_real_pictures_are_measured_watched_and_broken_ones_named(own, page, tmp
     expect(page.get_by_text("mine: 2 questions, 1 skipped.")).to_be_visible()
     # The picture that is not there, and that there are fewer questions than the page asks for.
     expect(page.get_by_text("2 were skipped")).to_be_visible()
+    # What stood there before goes when the page has been drawn to its end.
+    settled(page, "Real pictures")
     expect(page.locator(".vega-embed")).to_have_count(2)
     expect(page.get_by_role("button", name="Result JSON")).to_be_visible()
     with page.expect_download() as waiting:
@@ -114,6 +120,7 @@ def test_real_pictures_are_measured_watched_and_broken_ones_named(own, page, tmp
     assert errors(page) == 0
 
 
+@pytest.mark.long
 def test_runs_are_compared_renamed_deleted_and_brought_back(own, page):
     page.goto(f"{own}/runs")
     settled(page, "Runs")
@@ -142,6 +149,7 @@ def test_runs_are_compared_renamed_deleted_and_brought_back(own, page):
     assert errors(page) == 0
 
 
+@pytest.mark.long
 def test_one_run_all_runs_and_the_database_are_downloaded(own, page, tmp_path):
     page.goto(f"{own}/runs")
     settled(page, "Runs")
@@ -150,7 +158,7 @@ def test_one_run_all_runs_and_the_database_are_downloaded(own, page, tmp_path):
         page.get_by_role("button", name="Download, with figures").click()
     with zipfile.ZipFile(waiting.value.path()) as archive:
         endings = {name.rsplit(".", 1)[1] for name in archive.namelist()}
-        assert endings == {"json", "csv", "parquet", "png", "svg"}
+        assert endings == {"json", "csv", "parquet", "png", "svg", "pdf", "txt", "tex"}
     with page.expect_download() as waiting:
         page.get_by_role("button", name="DuckDB snapshot").click()
     waiting.value.save_as(tmp_path / "copy.duckdb")
@@ -166,6 +174,7 @@ def test_one_run_all_runs_and_the_database_are_downloaded(own, page, tmp_path):
     assert errors(page) == 0
 
 
+@pytest.mark.long
 def test_published_motivation_files_are_uploaded_and_bad_ones_refused(own, page, shared, tmp_path):
     page.goto(f"{own}/runs")
     settled(page, "Runs")
@@ -190,6 +199,7 @@ def test_published_motivation_files_are_uploaded_and_bad_ones_refused(own, page,
     assert errors(page) == 0
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 @pytest.mark.parametrize("name", ["motivation", "compare", "runs"])
 def test_nothing_is_wider_than_a_narrow_window(fresh, new_page, name, scheme):

@@ -26,7 +26,8 @@ def drawn(chart):
     """A chart's specification, and the rows of each layer."""
     spec = chart.to_dict()
     layers = spec["layer"]
-    rows = [spec["datasets"][layer["data"]["name"]] if "data" in layer else None for layer in layers]
+    given = [layer.get("data", spec.get("data")) for layer in layers]
+    rows = [spec["datasets"][data["name"]] if data else None for data in given]
     return spec, layers, rows
 
 
@@ -51,8 +52,19 @@ def test_tooltips_name_n_median_and_interval(results):
     _, layers, _ = drawn(charts.panel(result.summary, result.experiment, "llm_decode_ms"))
     for layer in layers:
         fields = {tooltip["field"] for tooltip in layer["encoding"]["tooltip"]}
-        assert {"n", "median", "low", "high"} <= fields
+        assert {"said_n", "said_median", "said_interval", "said_floor", "said_over"} <= fields
     assert layers[0]["encoding"]["y"]["title"] == "LLM decode (ms)"
+
+
+def test_a_tooltip_has_as_many_digits_as_tell_the_ends_of_an_interval_apart(results):
+    result = results[0]["moe_topk"]
+    summary = result.summary.assign(median=0.00012345, low=0.0001231, high=0.0001239)
+    _, _, rows = drawn(charts.panel(summary, result.experiment, "llm_decode_ms"))
+    assert {(row["said_median"], row["said_interval"]) for row in rows[0]} == {("0.000123", "0.000123 to 0.000124")}
+    summary = summary.assign(median=12345.678, low=12345.61, high=12345.69, floor_ms=float("nan"))
+    _, _, rows = drawn(charts.panel(summary, result.experiment, "llm_decode_ms"))
+    assert {(row["said_median"], row["said_interval"]) for row in rows[0]} == {("12,345.7", "12,345.6 to 12,345.7")}
+    assert {row["said_floor"] for row in rows[0]} == {"—"}
 
 
 def test_stages_keep_their_colours(results):
@@ -65,23 +77,66 @@ def test_stages_keep_their_colours(results):
     assert len(set(scale["range"])) == len(scale["range"])
 
 
-def test_a_log_axis_has_no_bar_at_zero(results):
+def test_on_a_log_axis_nothing_is_stacked(results):
     result = results[0]["output_tokens"]
     stages = (*TTFT, Stage.LLM_DECODE)
-    _, layers, rows = drawn(charts.breakdown(result.summary, result.experiment, stages, "total_ms", log=True))
-    assert layers[0]["encoding"]["y"]["scale"]["type"] == "log"
-    assert layers[0]["encoding"]["y"]["title"] == "Latency (ms, log scale)"
-    assert min(row["start"] for row in rows[0]) > 0
+    _, layers, rows = drawn(charts.stage_lines(result.summary, result.experiment, stages, "total_ms"))
+    kinds = [layer["mark"]["type"] for layer in layers]
+    lines = next(place for place, kind in enumerate(kinds) if kind == "line" and len(rows[place]) > 9)
+    assert layers[lines]["encoding"]["y"]["scale"]["type"] == "log"
+    assert layers[lines]["encoding"]["y"]["title"] == "Latency (ms, log scale)"
+    assert all("y2" not in layer["encoding"] for layer in layers if layer["mark"]["type"] != "errorbar")
+    medians = result.summary.set_index(["title", "metric"])["median"].to_dict()
+    shown = {(row["title"], row["metric"]): row["median"] for row in rows[lines]}
+    assert shown == {each: medians[each] for each in shown}
+    assert {metric for _, metric in shown} == {*(stage.column for stage in stages), "total_ms"}
+    assert min(shown.values()) > 0
+
+
+def test_one_floor_a_bar_that_of_the_whole_named_in_the_legend(results):
+    result = results[0]["context_scaling"]
+    _, layers, rows = drawn(charts.breakdown(result.summary, result.experiment, TTFT, "ttft_ms"))
+    marks = [data for layer, data in zip(layers, rows, strict=True) if layer["mark"]["type"] == "tick"]
+    whole = result.summary[result.summary["metric"] == "ttft_ms"].set_index("setting")["floor_ms"].to_dict()
+    assert len(marks) == 2
+    for data in marks:
+        assert {row["setting"]: row["floor_ms"] for row in data} == whole
+        assert {row["stage"] for row in data} == {"Floor of TTFT"}
+    assert layers[0]["encoding"]["color"]["scale"]["domain"][-1] == "Floor of TTFT"
+    line = next(data for layer, data in zip(layers, rows, strict=True) if layer["mark"]["type"] == "line")
+    assert all(row["said_floor"] != "—" and row["said_over"].endswith("×") for row in line)
+
+
+def test_planned_settings_stand_on_the_axis_before_they_are_measured(results):
+    result = results[0]["moe_topk"]
+    measured = result.summary[result.summary["setting"] < 2]
+    for chart in (
+        charts.panel(measured, result.experiment, "llm_decode_ms", result.settings),
+        charts.breakdown(measured, result.experiment, TTFT, "ttft_ms", result.settings),
+        charts.stage_lines(measured, result.experiment, TTFT, "ttft_ms", result.settings),
+    ):
+        _, layers, _ = drawn(chart)
+        n = int(measured["n"].max())
+        expected = [f"1|n {n}", f"2|n {n}", "4|n 0", "8|n 0", "16|n 0", "32|n 0"]
+        assert all(layer["encoding"]["x"]["scale"]["domain"] == expected for layer in layers)
+
+
+def test_a_knob_that_is_doubled_has_its_doublings_at_equal_distances():
+    rows = pd.DataFrame({"x": [1, 2, 32], "median": [1.0, 2.0, 9.0], "low": 1.0, "high": 9.0, "n": 6})
+    rows = rows.assign(mask="", line=0, metric="tpot_ms", engine="eager")
+    for name, kind in (("moe_topk", "log"), ("transformer_blocks_mask", None)):
+        _, layers, _ = drawn(charts.engines(rows, CATALOGUE[name], "tpot_ms", log=False))
+        assert layers[0]["encoding"]["x"]["scale"].get("type") == kind
 
 
 def test_error_bars_only_where_there_is_an_interval(results):
     result = results[0]["moe_topk"]
     summary = result.summary.assign(low=float("nan"), high=float("nan"))
     _, layers, rows = drawn(charts.panel(result.summary, result.experiment, "llm_prefill_ms"))
-    assert layers[-1]["mark"]["type"] == "errorbar"
-    assert len(rows[-1]) == len(rows[0]) == 6
+    assert layers[1]["mark"]["type"] == "errorbar"
+    assert len(rows[1]) == len(rows[0]) == 6
     without = charts.panel(summary, result.experiment, "llm_prefill_ms").to_dict()
-    bars, *_, errors = without["layer"]
+    bars, errors, *_ = without["layer"]
     assert len(without["datasets"][bars["data"]["name"]]) == 6
     assert without["datasets"].get(errors["data"].get("name"), []) == []
 
@@ -116,9 +171,9 @@ def test_a_missing_stage_leaves_its_part_out():
     chart = charts.breakdown(summary, CATALOGUE["moe_topk"], TTFT, "ttft_ms")
     _, layers, data = drawn(chart)
     assert [(row["start"], row["end"]) for row in data[0]] == [(0, 10), (10, 40)]
-    # The floor is marked inside the stage that it belongs to, and only where it is known.
-    ticks = [rows for layer, rows in zip(layers, data, strict=True) if layer["mark"]["type"] == "tick"]
-    assert [[row["floor_end"] for row in rows] for rows in ticks] == [[2.0], [2.0]]
+    # Nobody knows the floor of the whole here, so none is marked, nor named.
+    assert not any(layer["mark"]["type"] == "tick" for layer in layers)
+    assert "Floor of TTFT" not in layers[0]["encoding"]["color"]["scale"]["domain"]
 
 
 def test_bars_are_clickable_and_steps_are_not(results):

@@ -100,6 +100,7 @@ def test_check(run, tiny_molmoe, monkeypatch):
     assert f"above {TOLERANCE:g}" in out
 
 
+@pytest.mark.long
 def test_check_of_an_engine(run, tiny_molmoe, monkeypatch):
     expected = tiny_molmoe / "expected.safetensors"
     monkeypatch.undo()
@@ -240,28 +241,32 @@ def test_without_a_gpu_the_cpu_measures_the_tiny_model(run):
     assert (row["model"], row["device_name"].endswith("threads")) == ("tiny", True)
 
 
-def test_bench_gives_ratios(run):
-    code, out, _ = run("bench", "--only", "load", "duty", "--device", "cpu", "--json")
+@pytest.mark.parametrize("name", ["load", pytest.param("duty", marks=pytest.mark.long)])
+def test_bench_gives_ratios(run, name):
+    code, out, _ = run("bench", "--only", name, "--device", "cpu", "--json")
     assert code == 0
-    figures = {figure["benchmark"]: figure for figure in json.loads(out)["figures"]}
-    assert 0 < figures["duty"]["value"] <= 1
-    assert figures["load"]["value"] > 0
+    (figure,) = json.loads(out)["figures"]
+    assert figure["benchmark"] == name
+    assert figure["value"] > 0
+    assert name != "duty" or figure["value"] <= 1
 
 
+@pytest.mark.long
 def test_an_engine_measures_from_the_command_line(run):
     code, _, err = run("run", "moe_topk", "--top-k-values", 1, 2, *FAST, "--engine", "compiled")
     assert code == 0, err
     assert len(stored(run)) == 1
 
 
-def test_compare_engines(run):
-    command = ["compare-engines", "context_scaling", "--num-samples", 1, "--warmup", 0, "--device", "cpu", "--json"]
-    code, out, err = run(*command)
+@pytest.mark.parametrize("engines", [["eager"], pytest.param(["eager", "compiled"], marks=pytest.mark.long)])
+def test_compare_engines(run, engines):
+    command = ["compare-engines", "moe_topk", "--num-samples", 1, "--warmup", 0, "--device", "cpu", "--json"]
+    code, out, err = run(*command, "--engines", *engines)
     assert code == 0, err
     rows = json.loads(out[out.index("[") :])
-    assert {row["engine"] for row in rows} == {"eager", "compiled", "published code"}
-    assert {row["metric"] for row in rows} == {"vision_encoder_ms", "projector_ms", "llm_prefill_ms", "ttft_ms"}
-    assert len(stored(run)) == 2
+    assert {row["engine"] for row in rows} == {*engines, "published code"}
+    assert {row["metric"] for row in rows} == {"llm_prefill_ms", "tpot_ms"}
+    assert len(stored(run)) == len(engines)
 
 
 def test_ceilings(run):
@@ -336,6 +341,7 @@ def test_a_data_set_that_is_none_stores_nothing(run, tmp_path):
     assert stored(run) == []
 
 
+@pytest.mark.long
 def test_figures_of_our_own_and_of_published_files(run, tmp_path, shared):
     run("run", "moe_topk", "--top-k-values", 1, 2, *FAST)
     run("run", "vision_tokens_vs_latency", "--max-grid-size", 2, *PICTURES)
@@ -346,11 +352,13 @@ def test_figures_of_our_own_and_of_published_files(run, tmp_path, shared):
         "exp2_moe_topk_vs_latency_breakdown.png",
         "flops_scaling_analysis.png",
         "flops_scaling_latency.png",
+        "roofline.png",
+        "samples_in_order.png",
     ]
     assert Path("results/motivation/figures/exp3_vision_tokens_vs_latency.png").exists()
     with Image.open(folder / "exp2_moe_topk_vs_latency_breakdown.png") as image:
         assert image.info["dpi"] == pytest.approx((300, 300), abs=0.5)
-    for file in (shared / "motivation").glob("*.json"):
+    for file in sorted((shared / "motivation").glob("*.json"))[:3]:
         shutil.copy(file, tmp_path / file.name)
         code, out, _ = run("plot", "all", "--json-file", file.name, "--format", "svg", "pdf")
         assert code == 0
@@ -390,7 +398,7 @@ def test_top_k_is_proved_and_importance_scored_and_used(run, tmp_path):
     assert code == 0
     assert "Every token used exactly as many experts as top-k says" in out
     code, _, err = run("inspect", "topk", "--device", "cpu", "--top-k-values", 65)
-    assert (code, "Top-k 65 is out of range" in err) == (2, True)
+    assert (code, "Top-k 65 is above the model's 64 experts" in err) == (2, True)
     code, out, _ = run("importance", "norm", "--device", "cpu", "--num-pictures", 1, "--output", "s.json")
     assert code == 0
     assert "these scores mean nothing" in out
@@ -416,6 +424,7 @@ def test_top_k_is_proved_and_importance_scored_and_used(run, tmp_path):
         assert (code, says in err, err.count("\n")) == (2, True, 1)
 
 
+@pytest.mark.long
 def test_inspect_check_is_the_same_check(run, tiny_molmoe, monkeypatch):
     monkeypatch.undo()
     expected = tiny_molmoe / "expected.safetensors"

@@ -137,7 +137,32 @@ def test_a_run_is_renamed_and_deleted(database, call):
     assert "--yes" in error
     assert call("delete", FIRST, "--yes")[0] == 0
     assert call("show", FIRST)[0] == 2
-    assert not (database.parent / "spool" / f"{FIRST}.jsonl").exists()
+    assert not (database.with_name(f"{database.name}.spool") / f"{FIRST}.jsonl").exists()
+
+
+def test_a_run_is_marked_and_an_archived_one_is_listed_only_when_asked_for(database, call):
+    code, out, _ = call("mark", FIRST, "--star", "--archive", "--tag", "warm", "a b", "--note", "mine")
+    assert (code, out.splitlines()) == (0, [f"{FIRST}: starred, archived, tags: warm, a b", "mine"])
+    assert call("mark", FIRST, "--untag", "warm", "--no-star")[1].splitlines()[0] == f"{FIRST}: archived, tags: a b"
+    code, out, error = call("runs", "--json")
+    assert FIRST not in {row["id"] for row in json.loads(out)}
+    assert "1 archived not listed" in error
+    (row,) = [row for row in json.loads(call("runs", "--json", "--archived")[1]) if row["id"] == FIRST]
+    assert (row["tags"], row["note"], row["starred"], row["archived"]) == (["a b"], "mine", False, True)
+    assert call("mark", FIRST, "--tag", "x" * 41)[0] == 2
+
+
+def test_empty_runs_are_deleted_together(database, call):
+    spec = RunSpec.new(Target(), small_sweep())
+    with SpoolWriter(spool_path(database.with_name(f"{database.name}.spool"), spec.id)) as writer:
+        writer.run(spec)
+        writer.state(State.FAILED, "no reason")
+    code, _, error = call("delete", "--empty")
+    assert code == 2
+    assert "1 empty run" in error
+    assert call("delete", "--empty", "--yes")[:2] == (0, f"{spec.id} is deleted.\n")
+    assert call("delete", "--empty")[:2] == (0, "No run is empty.\n")
+    assert call("show", FIRST)[0] == 0
 
 
 def test_reading_works_while_another_process_holds_the_database_and_changing_does_not(database, call):
@@ -152,7 +177,8 @@ def test_reading_works_while_another_process_holds_the_database_and_changing_doe
         assert status == 0
         assert {FIRST, SECOND} <= {row["id"] for row in json.loads(out)}
         assert call("show", FIRST)[0] == 0
-        for words in (("rename", FIRST, "a"), ("delete", FIRST, "--yes")):
+        assert FIRST in call("sql", "SELECT id FROM runs", "--csv")[1]
+        for words in (("rename", FIRST, "a"), ("mark", FIRST, "--star"), ("delete", FIRST, "--yes")):
             status, _, error = call(*words)
             assert status == 2
             assert "held by another process" in error
@@ -168,3 +194,23 @@ def test_without_a_database_there_is_nothing_to_read(tmp_path, monkeypatch, call
         assert code == 2
         assert "There is no database" in error
     assert not Path("none").exists()
+
+
+def test_a_query_is_answered_as_json_csv_and_table(database, call):
+    query = (
+        "SELECT id, 0.1 + 0.2 AS a, max(total_ms) AS ms FROM runs JOIN samples ON run_id = id GROUP BY id ORDER BY id"
+    )
+    code, out, _ = call("sql", query, "--json")
+    assert code == 0
+    assert json.loads(out) == [{"id": FIRST, "a": 0.3, "ms": 100.15}, {"id": SECOND, "a": 0.3, "ms": 130.15}]
+    code, out, _ = call("sql", query, "--csv")
+    assert (code, out.splitlines()[1]) == (0, f"{FIRST},0.3,100.15")
+    code, out, _ = call("sql", "SELECT count(*) AS number FROM samples")
+    assert code == 0
+    assert "32" in out
+    for text, says in (("DROP TABLE runs", "Only a SELECT"), ("SELECT nothing FROM runs", "nothing"), ("", "empty")):
+        code, _, error = call("sql", text)
+        assert (code, says in error, len(error.splitlines())) == (2, True, 1)
+    code, out, error = call("sql", "SELECT * FROM range(20000)", "--csv")
+    assert (code, len(out.splitlines())) == (0, 10_001)
+    assert "Only the first 10,000 rows" in error

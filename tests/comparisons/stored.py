@@ -10,7 +10,7 @@ from profcore.experiments.motivation import MOTIVATION, plan
 from profcore.formats.imports import read_import, write_import
 from profcore.models.config import PRESETS
 from profcore.spec.queries import Picture, Query, QuerySet
-from profcore.spec.records import Sample
+from profcore.spec.records import Energy, Sample
 from profcore.spec.runs import RunSpec, Target
 from profcore.spec.stages import State
 from profcore.storage import spool
@@ -41,7 +41,20 @@ MACHINE = {
 _STARTED = datetime(2026, 1, 1, tzinfo=UTC)
 
 
-def store_run(store, sweep, cost, *, state=State.DONE, only=None, hour=0, source="measured", **machine):
+def store_run(
+    store,
+    sweep,
+    cost,
+    *,
+    state=State.DONE,
+    only=None,
+    hour=0,
+    source="measured",
+    joules=None,
+    held_back=(),
+    series=None,
+    **machine,
+):
     """Store a run whose prefill takes what `cost` says of each setting; returns its id.
 
     Args:
@@ -52,11 +65,15 @@ def store_run(store, sweep, cost, *, state=State.DONE, only=None, hour=0, source
         only: How many samples it gave in all; every one unless given.
         hour: When it was asked for.
         source: As `Store.take_in`.
+        joules: From a setting to joules of its decode, where energy is stored: the whole takes ten more, and what the
+            meter's step leaves open is a tenth of a joule.
+        held_back: The numbers of samples that were taken under a power cap.
+        series: To which series of repeated runs it belongs.
         machine: What differs from `MACHINE`.
     """
     machine = MACHINE | machine
     created = (_STARTED + timedelta(hours=hour)).isoformat(timespec="milliseconds")
-    spec = replace(RunSpec.new(Target(engine=machine["engine"]), sweep), created_at=created)
+    spec = replace(RunSpec.new(Target(engine=machine["engine"]), sweep, series), created_at=created)
     path = spool.spool_path(store.spools, spec.id)
     with spool.SpoolWriter(path) as writer:
         writer.run(spec)
@@ -65,11 +82,22 @@ def store_run(store, sweep, cost, *, state=State.DONE, only=None, hour=0, source
         for round_ in range(sweep.num_samples):
             for index, setting in enumerate(sweep.settings):
                 if only is None or number < only:
-                    writer.sample(_sample(number, index, round_, setting, cost(setting)))
+                    sample = _sample(number, index, round_, setting, cost(setting))
+                    if number in held_back:
+                        sample = replace(sample, telemetry={"throttle_reasons": 4, "sm_clock_mhz": 1200})
+                    writer.sample(sample)
                 number += 1
+        for index, setting in enumerate(sweep.settings if joules else ()):
+            writer.energy(index, _energy(joules(setting)))
         writer.state(state)
     store.take_in(path, source)
     return spec.id
+
+
+def _energy(decode):
+    stages = {"vision_encoder": 4.0, "projector": 1.0, "llm_prefill": 5.0, "llm_decode": decode}
+    found = {**stages, "total": decode + 10}
+    return Energy("counter", 0.1, found, dict.fromkeys(found, 0.1))
 
 
 def _sample(number, index, round_, setting, prefill):

@@ -203,3 +203,12 @@ def test_a_setting_is_a_value_of_every_knob():
     row = pd.DataFrame([{"grid_rows": 1, "grid_columns": 2, "top_k": 4, "output_tokens": 3}])
     assert str(setting_values(row, Knob.VISION_TOKENS)[0]) == setting.grid_label
     assert str(setting_values(row, Knob.TOP_K)[0]) == "4"
+
+
+def test_processors_that_differ_are_named_and_a_run_that_says_none_is_not_asked_for_it(store):
+    runs = [
+        store_run(store, small_sweep(), flat, hour=n, **more) for n, more in enumerate(({"cpu": "A"}, {"cpu": "B"}, {}))
+    ]
+    one, other, before = (conditions(store, run_id, name) for run_id, name in zip(runs, "abc", strict=True))
+    assert find_differences([one, other]) == ["processor: A (a); B (b)"]
+    assert find_differences([one, before]) == []

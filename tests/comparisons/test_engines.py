@@ -118,3 +118,21 @@ def test_there_is_no_slope_through_masks_of_equally_many_blocks():
     alone = engines.sensitivities(*masked("0011", "1111")).set_index("metric")
     assert alone.loc["llm_prefill_ms", "slope"] == pytest.approx(10)
     assert alone.loc["tpot_ms", ["least", "most"]].tolist() == [3, 1]
+
+
+def test_one_latency_has_one_unit_and_digits_in_common():
+    nan = float("nan")
+    rows = pd.DataFrame(
+        [
+            ["tpot_ms", "eager", 0.442, 0.4412, 0.4431, 5.1, 20.34],
+            ["tpot_ms", "compiled", 0.0392, 0.0385, 0.0401, 0.981, 2.5],
+            ["tpot_ms", "graph", nan, nan, nan, nan, nan],
+            ["ttft_ms", "eager", 2.5, 2.4, 2.6, 10.0, 20.0],
+        ],
+        columns=["metric", "engine", "slope", "low", "high", "least", "most"],
+    )
+    table = engines.display_sensitivities(rows)
+    assert table["per step"].tolist() == ["442.0 µs", "39.2 µs", "—", "2.50 ms"]
+    assert table["95 % interval"].tolist() == ["441.2 to 443.1 µs", "38.5 to 40.1 µs", "—", "2.40 to 2.60 ms"]
+    assert table["at the most (ms)"].tolist() == ["20.34", "2.50", "—", "20.0"]
+    assert table["× eager"].tolist() == ["1.000", "0.123", "—", "1.00"]

@@ -49,14 +49,19 @@ def test_parameters_are_those_of_the_modules(name):
 def test_flops_of_a_real_picture_are_those_that_torch_counts(tiny, top_k):
     """On the real modules, with the picture's own tiling; routed experts one by one, as the eager experts do it."""
     from profcore.engines import make_engine
+    from profcore.models.experts import Experts
     from profcore.models.knobs import turned
 
     inputs = picture_inputs(tiny, load_picture(Picture("photo", "coffee")), CONFIG.max_crops, "What is in the cup?")
     setting = Setting((2, 3), top_k, (True,) * CONFIG.n_layers, 3)
-    engine = make_engine("eager", tiny.model)
-    # torch counts no fused attention on a CPU, but the matrix products that it can be written as.
-    with sdpa_kernel(SDPBackend.MATH), FlopCounterMode(display=False) as counter, turned(tiny.model, setting):
-        engine.infer(inputs, setting)
+    engine, before = make_engine("eager", tiny.model), tiny.model.experts
+    # torch counts no fused attention on a CPU, but the matrix products that it can be written as; nor grouped products.
+    tiny.model.use_experts(Experts.of("eager"))
+    try:
+        with sdpa_kernel(SDPBackend.MATH), FlopCounterMode(display=False) as counter, turned(tiny.model, setting):
+            engine.infer(inputs, setting)
+    finally:
+        tiny.model.use_experts(before)
     row = {
         "num_crops": inputs.num_crops,
         "num_input_tokens": inputs.num_input_tokens,

@@ -56,6 +56,19 @@ def test_runs_that_differ_in_more_than_the_engine_are_named(store):
     assert {row["engine"] for row in plain["medians"]} == {"eager", "compiled"}
 
 
+def test_a_peer_stands_beside_the_engines_by_what_it_knows(store):
+    for engine in ("generate", "eager"):
+        store_run(store, small_sweep(), flat, engine=engine)
+    (group,) = find_groups(store, "moe_topk")
+    assert list(group.runs) == ["eager", "generate"]
+    found = load_side_by_side(store, "moe_topk", group)
+    known = found.sensitivities.groupby("engine")["metric"].agg(list).to_dict()
+    assert known == {"eager": ["llm_prefill_ms", "tpot_ms"], "generate": ["tpot_ms"]}
+    assert set(found.rows[found.rows["engine"] == "generate"]["metric"]) == {"tpot_ms"}
+    drawn = charts.engines(found.rows, CATALOGUE["moe_topk"], "tpot_ms", True).to_dict()
+    assert "generate" in json.dumps(drawn)
+
+
 @pytest.mark.parametrize(
     ("change", "says"),
     [
@@ -103,6 +116,8 @@ def test_own_then_done_then_fullest_then_newest(store):
     import_file(store, published_topk(lambda top_k: 10.0, metadata={"environment": MACHINE}))
     ranked = [newest, older, fewer, running, stopped, shipped]
     assert store.ranked("moe_topk") == ranked
+    # Those that were asked for alike stand for each other, the first for all.
+    assert store.ranked_apart("moe_topk") == [newest, fewer, shipped]
     for place, run_id in enumerate(ranked[:-1]):
         assert find_groups(store, "moe_topk")[0].runs == {"eager": run_id}
         store.remove(run_id)

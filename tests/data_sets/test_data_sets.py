@@ -203,13 +203,9 @@ class TestBadInput:
 
     def test_columns_and_rows_are_named(self, folder):
         (folder / "q.csv").write_text("name,question\nred.png,What?\n")
-        self.refused(
-            DataSet("folder", str(folder), "q.csv"), "no column of pictures .name, question.: call it image or"
-        )
+        self.refused(DataSet("folder", str(folder), "q.csv"), "q.csv has no column of pictures: call it image or")
         (folder / "q.csv").write_text("image,what\nred.png,What?\n")
-        self.refused(
-            DataSet("folder", str(folder), "q.csv"), "no column of questions .image, what.: call it question or"
-        )
+        self.refused(DataSet("folder", str(folder), "q.csv"), "no column of questions: call it question or")
         (folder / "q.csv").write_text("image,question\nred.png,What?\n,And?\nred.png,\n")
         self.refused(DataSet("folder", str(folder), "q.csv"), "rows 2, 3 lack a picture or a question")
         (folder / "q.jsonl").write_text('{"image": "red.png", "question": "?"}\noops\n[1]\n')
@@ -240,6 +236,6 @@ class TestBadInput:
 
     def test_tables_of_another_kind(self, tmp_path):
         pq.write_table(pa.table({"image": [b""], "answer": ["x"]}), tmp_path / "t.parquet")
-        self.refused(DataSet("table", str(tmp_path / "t.parquet")), "no column of questions .image, answer.")
+        self.refused(DataSet("table", str(tmp_path / "t.parquet")), "t.parquet has no column of questions: call it")
         (tmp_path / "t.parquet").write_bytes(b"no parquet")
         self.refused(DataSet("table", str(tmp_path / "t.parquet")), "cannot be read as a table")

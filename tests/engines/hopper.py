@@ -20,22 +20,25 @@ FLOAT_TENSORS = {"cosines", "sines", "partial", "partial_max", "partial_sum", "c
 INT_TENSORS = {"chosen", "arrived", "places", "counts", "tile_expert", "tile_start"}
 LONG_TENSORS = {"position", "position_pointer", "token"}
 DECODE = {"WIDTH": 2048, "OVERLAP": True}
-TILES = {"width": 2048, "units": 1024, "ROWS": 64, "COLUMNS": 64, "STEP": 64, "PRECISION": "tf32"}
+TILES = {"width": 2048, "units": 1024, "ROWS": 64, "COLUMNS": 64, "STEP": 64, "PRECISION": "tf32", "BLOCKS": False}
+IN_BLOCKS = {**TILES, "ROWS": 128, "COLUMNS": 128, "BLOCKS": True, "weight": "tensordesc<bf16[128,64]>"}
 CALLED_BY_OTHERS = {"_rotated", "_normed_product"}
-KERNELS = {
-    decode._norm_project: {"ROWS": 8, "rows": "i32", **DECODE},
-    decode._attend: {"HALF": 64, "TOKENS": 64, "SPLITS": 8, "SPLITS_PADDED": 8, **DECODE},
-    decode._project_add: {"ROWS": 8, "rows": "i32", **DECODE},
-    decode._expert_up: {"ROWS": 8, "EXPERTS": 64, **DECODE},
-    decode._expert_down: {"TOP_K": 8, "SLOTS": 8, "ROWS": 2, "UNITS": 1024, "OVERLAP": True},
-    decode._head: {"ROWS": 16, "rows": "i32", **DECODE},
-    decode._advance: {"COUNT": 4096, "tokens": "*i64", **DECODE},
-    prefill._route: {"TOP_K": 8, "EXPERTS": 64, "rows": "*i32", "tokens": "i32"},
-    prefill._plan: {"ROWS": 64, "EXPERTS": 64, "TILES": 128},
-    prefill._up: {"TOP_K": 8, "rows": "*i32", "tokens": "i32", **TILES},
-    prefill._down: {"rows": "*i32", "tokens": "i32", **TILES},
-    prefill._combine: {"TOP_K": 8, "COLUMNS": 1024},
-}
+KERNELS = [
+    (decode._norm_project, {"ROWS": 8, "rows": "i32", **DECODE}),
+    (decode._attend, {"HALF": 64, "TOKENS": 64, "SPLITS": 8, "SPLITS_PADDED": 8, **DECODE}),
+    (decode._project_add, {"ROWS": 8, "rows": "i32", **DECODE}),
+    (decode._expert_up, {"ROWS": 8, "EXPERTS": 64, **DECODE}),
+    (decode._expert_down, {"TOP_K": 8, "SLOTS": 8, "ROWS": 2, "UNITS": 1024, "OVERLAP": True}),
+    (decode._head, {"ROWS": 16, "rows": "i32", **DECODE}),
+    (decode._advance, {"COUNT": 4096, "tokens": "*i64", **DECODE}),
+    (prefill._route, {"TOP_K": 8, "EXPERTS": 64, "rows": "*i32", "tokens": "i32"}),
+    (prefill._plan, {"ROWS": 64, "EXPERTS": 64, "TILES": 128}),
+    (prefill._up, {"TOP_K": 8, "rows": "*i32", "tokens": "i32", **TILES}),
+    (prefill._down, {"rows": "*i32", "tokens": "i32", **TILES}),
+    (prefill._up, {"TOP_K": 8, "rows": "*i32", "tokens": "i32", **IN_BLOCKS}),
+    (prefill._down, {"rows": "*i32", "tokens": "i32", **IN_BLOCKS}),
+    (prefill._combine, {"TOP_K": 8, "COLUMNS": 1024}),
+]
 
 
 def kind(name: str) -> str:
@@ -50,15 +53,21 @@ def kind(name: str) -> str:
     return "*bf16"
 
 
+def is_type(value: object) -> bool:
+    """Whether what is given for an argument is its type, and not its value."""
+    return isinstance(value, str) and value.startswith(("*", "i32", "tensordesc"))
+
+
 def main() -> None:
     """Compile them all; an error ends with its traceback."""
+    compiled = {kernel for kernel, _ in KERNELS}
     for module in (decode, prefill):
         known = {value for value in vars(module).values() if isinstance(value, JITFunction)}
-        missing = {kernel for kernel in known - set(KERNELS) if kernel.__name__ not in CALLED_BY_OTHERS}
+        missing = {kernel for kernel in known - compiled if kernel.__name__ not in CALLED_BY_OTHERS}
         if missing:
             sys.exit(f"not compiled: {missing}")
-    for kernel, given in KERNELS.items():
-        constants = {name: value for name, value in given.items() if not (isinstance(value, str) and value[0] in "*i")}
+    for kernel, given in KERNELS:
+        constants = {name: value for name, value in given.items() if not is_type(value)}
         signature = {
             name: "constexpr" if name in constants else given.get(name) or kind(name) for name in kernel.arg_names
         }

@@ -1,5 +1,7 @@
 """Every engine gives what eager gives; graphs themselves need a GPU (see test_gpu)."""
 
+from dataclasses import replace
+
 import pytest
 import torch
 
@@ -19,8 +21,11 @@ from profcore.models.molmoe import random_model
 from profcore.models.prompt import ByteTokenizer
 from profcore.spec.queries import Picture
 from profcore.spec.settings import Setting
+from profcore.spec.stages import MODEL_STAGES, Stage
 
 CPU = torch.device("cpu")
+# On a processor torch's own compiler takes a minute before the first token.
+FAST = ["graph", pytest.param("compiled", marks=pytest.mark.long)]
 
 
 @pytest.fixture(scope="module")
@@ -35,12 +40,22 @@ def engines(own):
     return {"graph": GraphEngine(own.model, graphs=False), "compiled": CompiledEngine(own.model)}
 
 
+def knobs():
+    """Each knob turned; a long answer goes through two blocks here, and through all of them in the long tests."""
+    *others, longest = every_knob(PRESETS["tiny"])
+    short = replace(longest, block_mask=(True, True) + (False,) * 14)
+    # All experts are tried, so that half of them are no other case.
+    half = next(each for each in others if each.top_k == PRESETS["tiny"].num_experts // 2)
+    others.remove(half)
+    return [*others, short, *(pytest.param(each, marks=pytest.mark.long) for each in (half, longest))]
+
+
 def described(setting):
     return f"{setting.grid_label}-top{setting.top_k}-{setting.mask_label}-{setting.output_tokens}"
 
 
-@pytest.mark.parametrize("name", ["graph", "compiled"])
-@pytest.mark.parametrize("setting", every_knob(PRESETS["tiny"]), ids=described)
+@pytest.mark.parametrize("name", FAST)
+@pytest.mark.parametrize("setting", knobs(), ids=described)
 def test_the_same_tokens_and_logits_as_eager(own, engines, name, setting):
     difference = against_eager(own, engines[name], setting)
     assert difference.passed, difference
@@ -69,6 +84,7 @@ def test_stacked_weights_are_no_copies(own, engines):
     assert again.attention[0][1].data_ptr() == whole.data_ptr()
 
 
+@pytest.mark.long
 def test_blocks_share_one_compilation(own, engines):
     torch._dynamo.utils.counters.clear()
     engine = CompiledEngine(own.model)
@@ -79,6 +95,7 @@ def test_blocks_share_one_compilation(own, engines):
     assert torch._dynamo.utils.counters["stats"]["unique_graphs"] <= 9
 
 
+@pytest.mark.long
 def test_a_prepared_setting_is_not_prepared_again(own, engines):
     engine, told = engines["compiled"], []
     setting = Setting((1, 1), 4, (True,) * 16, 3)
@@ -91,7 +108,7 @@ def test_a_prepared_setting_is_not_prepared_again(own, engines):
     assert (len(told), len(engine.captures)) == (1, before)
 
 
-@pytest.mark.parametrize("name", ["graph", "compiled"])
+@pytest.mark.parametrize("name", FAST)
 def test_another_picture_of_the_same_shape_is_taken_in(own, engines, name):
     setting = every_knob(PRESETS["tiny"])[0]
     eager = EagerEngine(own.model)
@@ -102,7 +119,7 @@ def test_another_picture_of_the_same_shape_is_taken_in(own, engines, name):
         torch.testing.assert_close(torch.stack(logits), torch.stack(expected), atol=1e-5, rtol=1e-5)
 
 
-@pytest.mark.parametrize("name", ["graph", "compiled"])
+@pytest.mark.parametrize("name", FAST)
 def test_stop_is_asked_before_each_step(own, engines, name):
     inputs = grid_inputs(own, load_picture(Picture()), (1, 1), "What is this?")
     with pytest.raises(StopRequestedError):
@@ -142,3 +159,20 @@ def test_compiling_on_a_cpu_needs_a_compiler(own, monkeypatch):
     monkeypatch.delenv("CXX", raising=False)
     with pytest.raises(UserError, match="needs a C\\+\\+ compiler"):
         make_engine("compiled", own.model)
+
+
+@pytest.mark.parametrize("name", FAST)
+def test_stages_repeated_one_by_one_give_what_an_inference_gives(own, engines, name):
+    setting = Setting((1, 1), PRESETS["tiny"].top_k, (True, True) + (False,) * 14, 6)
+    inputs = grid_inputs(own, load_picture(Picture()), setting.grid, "What is this?")
+    expected, _ = EagerEngine(own.model).infer(inputs, setting)
+    engine, first = engines[name], inputs.num_input_tokens
+    works = engine.stage_works(inputs, setting)
+    assert tuple(works) == MODEL_STAGES
+    for work in works.values():
+        work()
+    for _ in range(2):
+        engine.tokens[first + 1 :] = 0
+        works[Stage.PROJECTOR]()
+        works[Stage.LLM_DECODE]()
+        assert torch.equal(engine.tokens[first : first + 6], expected)

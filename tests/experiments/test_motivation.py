@@ -122,7 +122,7 @@ def test_each_picture_is_measured_with_its_own_question(tiny):
         text = len(f" User: {query.question} Assistant:")
         separators = 2 * 2 + 12 + (8 * rows + 4)
         assert sample.num_input_tokens == 1 + sample.num_vision_tokens + separators + text
-        assert sample.processing_ms > 0
+        assert sample.host_preprocessing_ms > 0
 
 
 def test_fitted_pictures_have_their_settings_grid(tiny):

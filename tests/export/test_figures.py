@@ -12,8 +12,9 @@ from profcore import charts
 from profcore.experiments.knobs import CATALOGUE
 from profcore.experiments.motivation import MOTIVATION
 from profcore.export.archive import load_run, zip_runs
+from profcore.export.captions import latex_escaped, of_figure, provenance, several_sources
 from profcore.export.figure_files import KINDS, figure
-from profcore.export.run_figures import run_figures
+from profcore.export.run_figures import ORDER, run_figures
 from profcore.images.pictures import load_picture
 from profcore.images.tiling import tile, tokens_by_bound
 from profcore.roofline.parameters import Parameters
@@ -36,14 +37,20 @@ def data_of(chart):
 @pytest.mark.parametrize(
     ("experiment", "names"),
     [
-        ("context_scaling", ["exp1_vision_tokens_vs_latency_breakdown"]),
-        ("moe_topk", ["exp2_moe_topk_vs_latency_breakdown", "flops_scaling_analysis"]),
-        ("transformer_blocks_mask", ["exp3_transformer_blocks_mask_vs_latency_breakdown"]),
-        ("output_tokens", ["exp4_output_tokens_vs_latency_breakdown"]),
-        ("latency_distribution", ["exp1_latency_distribution"]),
-        ("component_profiling", ["exp2_component_profiling"]),
-        ("vision_tokens_vs_latency", ["exp3_vision_tokens_vs_latency"]),
-        ("language_tokens_vs_latency", ["exp4_language_tokens_vs_latency_no_eos"]),
+        ("context_scaling", ["exp1_vision_tokens_vs_latency_breakdown", "roofline", ORDER]),
+        ("moe_topk", ["exp2_moe_topk_vs_latency_breakdown", "flops_scaling_analysis", "roofline", ORDER]),
+        pytest.param(
+            "transformer_blocks_mask",
+            ["exp3_transformer_blocks_mask_vs_latency_breakdown", "roofline", ORDER],
+            marks=pytest.mark.long,
+        ),
+        pytest.param(
+            "output_tokens", ["exp4_output_tokens_vs_latency_breakdown", "roofline", ORDER], marks=pytest.mark.long
+        ),
+        ("latency_distribution", ["exp1_latency_distribution", ORDER]),
+        pytest.param("component_profiling", ["exp2_component_profiling", ORDER], marks=pytest.mark.long),
+        ("vision_tokens_vs_latency", ["exp3_vision_tokens_vs_latency", ORDER]),
+        ("language_tokens_vs_latency", ["exp4_language_tokens_vs_latency_no_eos", ORDER]),
     ],
 )
 def test_every_experiments_figures_have_their_names_and_draw(shipped, experiment, names):
@@ -61,9 +68,10 @@ def test_each_kind_of_file_is_what_it_says():
     chart = charts.histogram(pd.Series([1.0, 2, 2, 3]).to_numpy())
     assert figure(chart, "png").startswith(b"\x89PNG")
     assert figure(chart, "pdf").startswith(b"%PDF")
-    svg = figure(chart, "svg", "A title").decode()
+    svg = figure(chart, "svg", ["Card, model", "What bars are"]).decode()
     assert svg.startswith("<svg")
-    assert "A title" in svg
+    assert "Card, model" in svg
+    assert "What bars are" in svg
     assert "Samples" in svg
     assert set(KINDS) == {"png", "svg", "pdf"}
 
@@ -119,6 +127,7 @@ def test_a_tiling_is_drawn_over_the_picture_itself():
     assert figure(charts.bounds(tokens_by_bound(600, 400), 12), "svg").startswith(b"<svg")
 
 
+@pytest.mark.long
 def test_a_zip_holds_result_files_samples_and_figures(shipped):
     import zipfile
 
@@ -133,6 +142,8 @@ def test_a_zip_holds_result_files_samples_and_figures(shipped):
         assert f"{runs[0]}/figures/exp2_moe_topk_vs_latency_breakdown.png" in names
         assert f"{runs[1]}/exp2_component_profiling.json" in names
         assert f"{runs[1]}/figures/exp2_component_profiling.svg" in names
+        for ending in ("pdf", "txt", "tex"):
+            assert f"{runs[0]}/figures/exp2_moe_topk_vs_latency_breakdown.{ending}" in names
         lines = archive.read(f"{runs[0]}/samples.csv").decode().splitlines()
         assert len(lines) == 1 + 300
         assert json.loads(archive.read(f"{runs[1]}/run.json"))["environment"]["device_name"].startswith("NVIDIA H100")
@@ -144,3 +155,37 @@ def test_file_names_are_those_of_the_published_scripts():
         assert re.fullmatch(r"exp\d_\w+_results\.json", experiment.file)
     for experiment in MOTIVATION.values():
         assert experiment.file == f"exp{experiment.number}_{experiment.name}.json"
+
+
+def test_a_saved_figure_says_where_its_figures_come_from(shipped):
+    said = provenance(load_run(shipped, "20261124-202724-7754fe3f"))
+    assert said.conditions == (
+        "NVIDIA H100 80GB HBM3, molmoe-1b, random weights, compiled engine, bfloat16, n = 50 per setting"
+    )
+    for words in ("MoE top-k", "Bars: medians; whiskers: their 95 % intervals", "Floor:", "20261124-202724-7754fe3f"):
+        assert words in said.plain
+    assert said.latex.startswith("\\caption{MoE top-k")
+    assert of_figure(said, "flops_scaling_analysis") == said
+    assert "roofline of their card" in of_figure(said, "roofline").plain
+    assert "95 \\% intervals" in said.latex
+    pictures = provenance(load_run(shipped, shipped.latest("component_profiling")))
+    assert re.search(r"\d+ pictures, n = \d+", pictures.conditions)
+
+
+def test_a_saved_figure_of_several_runs_says_where_each_comes_from(shipped):
+    runs = [load_run(shipped, run_id) for run_id in shipped.runs("moe_topk")["id"]]
+    names = {runs[0].run["id"]: "A: the first"}
+    said = several_sources(runs, "Runs side by side.", "Points: medians.", names)
+    assert len(said.footer) == len(runs) + 1 > 2
+    assert said.footer[0].startswith("A: the first: NVIDIA H100 80GB HBM3, molmoe-1b, random weights, ")
+    for line, run in zip(said.footer, runs, strict=False):
+        assert run.run["environment"]["engine"] in line and run.run["id"] in line
+    assert said.plain.startswith("Runs side by side. Measured: ")
+    assert said.plain.endswith("Points: medians.\n")
+    assert "95 \\%" in several_sources(runs, "", "95 %").latex
+
+
+def test_latex_keeps_what_is_special_as_text():
+    assert latex_escaped(r"a_b 95 % $x$ {y} #1 & \cmd ~^ 2×") == (
+        r"a\_b 95 \% \$x\$ \{y\} \#1 \& \textbackslash{}cmd \textasciitilde{}\textasciicircum{} 2$\times$"
+    )

@@ -70,7 +70,7 @@ def write_run(store, name):
                     tokens,
                     tokens + 60,
                     setting.output_tokens,
-                    processing_ms=float(draw.uniform(20, 30)),
+                    host_preprocessing_ms=float(draw.uniform(20, 30)),
                 )
             )
         writer.state(State.DONE)

@@ -226,6 +226,8 @@ class TestSpoolsFromElsewhere:
         write_import(found, store.spools)
         store.take_in_all()
         assert store.bad_lines(spec.id) == 2
+        said = [caution.text for caution in load_result(store, spec.id).cautions]
+        assert "2 lines of this run's spool could not be read and were left out." in said
         with pytest.raises(FormatError, match="not a spool this version reads"):
             read_import(whole.replace(b'"num_samples":3', b'"num_samples":0'), path.name, store.spools)
 

@@ -190,7 +190,7 @@ def check(store, document):
 
 quick = settings(
     phases=(Phase.explicit, Phase.generate),
-    max_examples=25,
+    max_examples=15,
     derandomize=True,
     deadline=None,
     database=None,

@@ -12,7 +12,7 @@ from profcore.errors import FormatError, UserError
 from profcore.export.archive import load_run, run_result_files
 from profcore.export.run_figures import run_figures
 from profcore.formats.imports import read_import, write_import
-from profcore.spec.records import Ceilings
+from profcore.spec.records import ENERGY_COLUMNS, STAGE_PEAKS, Ceilings, Energy
 from profcore.spec.runs import RunSpec, Target
 from profcore.spec.stages import State
 from profcore.storage.spool import SpoolWriter, spool_path
@@ -20,6 +20,12 @@ from profcore.storage.store import Store
 from tests.storage.test_store import a_sample
 from tests.support import small_sweep
 
+OF_CARD = {
+    "memory_clock_mhz": 2619.0,
+    "memory_used_bytes": 2**35,
+    "other_processes": 1,
+    "others_utilisation_percent": 12.0,
+}
 CEILINGS = Ceilings("a GPU", "bfloat16", 3000.0, 2800.0, 800.0, "2.11", "2026-01-01T00:00:00+00:00")
 MASKS = ("1100000000000000", "0110000000000000", 2 + 1)
 
@@ -41,10 +47,15 @@ def write_run(store, name, values):
         for number in range(8 * len(values)):
             setting = number % len(values)
             sample = {**a_sample(number, setting, 100 + number / 7).__dict__, "issue_ms": (1.0, 0.1, 2.0, 3.0)}
-            sample |= {"step_issue_ms": 0.5, "telemetry": {"sm_clock_mhz": 1980.0, "throttle_reasons": 4}}
+            sample |= {"step_issue_ms": 0.5, "telemetry": {"sm_clock_mhz": 1980.0, "throttle_reasons": 4} | OF_CARD}
+            sample |= dict.fromkeys(STAGE_PEAKS, 2**34 + number)
             writer.sample(type(a_sample(0))(**sample))
         writer.routing(0, (3, 4))
         writer.quality(0, 0.25, None, 3)
+        writer.energy(
+            0, Energy("counter", 0.1, {"llm_prefill": 1.5, "total": 9.25}, {"llm_prefill": 0.1, "total": 0.2})
+        )
+        writer.energy_failed(len(values) - 1, "Out of GPU memory.")
         writer.setting_failed(len(values) - 1, "Out of GPU memory")
         writer.state(State.DONE)
     store.take_in_all()
@@ -76,6 +87,9 @@ def test_a_run_that_is_exported_and_imported_says_the_same(store, name, values):
     before, text = exported(store, write_run(store, name, values))
     after, again = exported(store, import_file(store, text.encode()))
     columns = ["setting", "grid_rows", "top_k", "active_blocks", "block_mask", "output_tokens", "kl", "failed", "title"]
+    columns += [*ENERGY_COLUMNS.values(), "energy_failed"]
+    assert before.settings["total_j"].tolist()[0] == 9.25
+    assert before.samples["other_processes"].eq(1).all()
     assert before.settings[columns].equals(after.settings[columns])
     assert [list(each) for each in before.settings["prefill_experts"].dropna()] == [[3, 4]]
     assert [list(each) for each in after.settings["prefill_experts"].dropna()] == [[3, 4]]

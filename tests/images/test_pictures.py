@@ -1,6 +1,9 @@
 """Pictures as files hold them: deep ones, turned ones, huge and broken ones."""
 
 import io
+import os
+import struct
+import zlib
 
 import numpy as np
 import pytest
@@ -75,9 +78,34 @@ def test_turned_pictures_as_found(shared):
 
 @pytest.mark.parametrize("look", [open_picture, picture_size])
 def test_a_huge_picture_is_refused_for_its_size(monkeypatch, look):
-    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 1000)
-    with pytest.raises(ImageError, match="'big' is too large a picture: give one of at most 2,000 pixels"):
-        look(saved(Image.new("RGB", (100, 100)), "PNG"), "big")
+    monkeypatch.setenv("PROFCORE_MOST_MEGAPIXELS", "1")
+    look(saved(Image.new("RGB", (1000, 1000)), "PNG"), "as large as it may be")
+    with pytest.raises(ImageError, match="'big' is too large a picture: give one of at most 1,000,000 pixels"):
+        look(saved(Image.new("RGB", (1001, 1000)), "PNG"), "big")
+
+
+@pytest.mark.parametrize("look", [open_picture, picture_size])
+def test_a_huge_picture_is_refused_before_it_is_decoded(look):
+    # A PNG that says it has 2.5 gigapixels, and holds nothing of them.
+    content = bytearray(saved(Image.new("RGB", (20, 20)), "PNG").getvalue())
+    content[16:24] = struct.pack(">II", 50_000, 50_000)
+    content[29:33] = struct.pack(">I", zlib.crc32(bytes(content[12:29])))
+    with pytest.raises(ImageError, match="at most 50,000,000 pixels"):
+        look(io.BytesIO(bytes(content)), "bomb")
+
+
+@pytest.mark.parametrize("look", [open_picture, picture_size])
+def test_what_is_no_regular_file_is_not_waited_for(look, tmp_path):
+    os.mkfifo(tmp_path / "pipe.png")
+    for path in (tmp_path / "pipe.png", "/dev/zero", tmp_path):
+        with pytest.raises(ImageError):
+            look(path)
+
+
+@pytest.mark.parametrize("look", [open_picture, picture_size])
+def test_no_other_program_is_called_for_a_picture(look):
+    with pytest.raises(ImageError, match="not a picture that can be read"):
+        look(saved(Image.new("RGB", (40, 40)), "EPS"), "postscript")
 
 
 @pytest.mark.parametrize("look", [open_picture, picture_size])

@@ -1,9 +1,8 @@
 import numpy as np
 import pytest
-from PIL import Image
 
 from profcore.errors import ImageError
-from profcore.images.processing import PLAIN_IDS, process_image
+from profcore.images.processing import PLAIN_IDS, image_tokens, padding_masks, select_tiling
 from profcore.images.tiling import tile, tokens_by_bound
 
 
@@ -22,12 +21,13 @@ def test_a_picture_of_exactly_one_grid_has_its_crops_at_whole_windows():
 @pytest.mark.parametrize(("width", "height"), [(600, 400), (1411, 1411), (384, 191), (1000, 872), (300, 900)])
 def test_padding_is_what_the_masks_of_the_real_processing_say(width, height):
     found = tile(width, height, 12)
-    processed = process_image(Image.new("RGB", (width, height)), 12, PLAIN_IDS)
+    grid = select_tiling(height, width, 12)
+    tokens, masks = image_tokens(*grid, PLAIN_IDS), padding_masks(height, width, *grid)
     # The last row of masks is the global view's.
-    assert found.padded == int((processed.masks[:-1] == 0).sum())
-    assert found.patches == processed.masks.size
-    assert found.num_vision_tokens == processed.tokens.num_vision_tokens
-    assert found.redundant == int((processed.tokens.patch_index < 0).sum()) * 4
+    assert found.padded == int((masks[:-1] == 0).sum())
+    assert found.patches == masks.size
+    assert found.num_vision_tokens == tokens.num_vision_tokens
+    assert found.redundant == int((tokens.patch_index < 0).sum()) * 4
     inside = found.crops["left"].min(), found.crops["right"].max()
     assert inside[0] <= 0.5
     assert inside[1] >= width - 0.5

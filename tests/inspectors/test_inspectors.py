@@ -87,7 +87,7 @@ def test_a_moe_layer_has_the_parameters_of_the_formula(look):
     assert found["block_parameters"] == 64 * expert + 64 * CONFIG.d_model
     assert found["block_active_parameters"] == 8 * expert + 64 * CONFIG.d_model
     assert found["block_bytes"] == 4 * found["block_parameters"]
-    assert (found["implementation"], found["normalised"], found["blocks"]) == ("eager", False, 16)
+    assert (found["implementation"], found["normalised"], found["blocks"]) == ("grouped_mm", False, 16)
     shapes = {row["weight"]: row["shape"] for row in found["weights"]}
     assert shapes["experts.gate_up_proj"] == [64, 2 * CONFIG.expert_width, CONFIG.d_model]
 

@@ -1,4 +1,5 @@
 import itertools
+from dataclasses import replace
 
 import pytest
 import torch
@@ -118,7 +119,12 @@ def test_each_setting_is_prepared_and_warmed_at_its_own_shape_and_length(tiny):
     for tokens in (1, 3):
         done = [what for length, what in engine.calls if length == tokens]
         assert done == ["prepared", "warmed", "warmed", "timed", "timed"]
-    assert sorted(told) == ["Compiling for setting 1 of 2", "Compiling for setting 2 of 2", "Measuring", "Measuring"]
+    said = [
+        f"{what} {setting}"
+        for what in ("Compiling for", "Warming up at")
+        for setting in ("1 output token (1 of 2)", "3 output tokens (2 of 2)")
+    ]
+    assert sorted(told) == sorted([*said, "Measuring", "Measuring"])
 
 
 class FailingAtThree(EagerEngine):
@@ -145,6 +151,25 @@ def test_a_setting_that_cannot_be_captured_is_marked_and_the_run_goes_on(tiny):
         SettingFailed(1, "It could not be compiled and captured (RuntimeError: no such kernel).")
     ]
     assert sorted(result.setting for result in results if isinstance(result, Sample)) == [0, 0, 2, 2]
+
+
+def test_preprocessing_is_measured_anew_for_every_sample_and_is_no_part_of_it(tiny, monkeypatch):
+    made, real, given = itertools.count(1), loop.picture_inputs, []
+
+    def counted(*arguments):
+        return replace(real(*arguments), host_preprocessing_ms=1e6 * next(made))
+
+    class Noting(EagerEngine):
+        def infer(self, inputs, *rest):
+            given.append(inputs.host_preprocessing_ms)
+            return super().infer(inputs, *rest)
+
+    monkeypatch.setattr(loop, "picture_inputs", counted)
+    samples = measure(tiny, small_sweep("output_tokens", (1,), num_samples=3), NEVER, Noting(tiny.model))
+    # The first are what inferences run on, and stay so: an engine that copies its inputs in copies them once.
+    assert [sample.host_preprocessing_ms for sample in samples] == [2e6, 3e6, 4e6]
+    assert given == [1e6] * 3
+    assert all(sample.total_ms < 1e6 for sample in samples)
 
 
 def test_routing_is_counted_for_each_setting(tiny):

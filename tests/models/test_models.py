@@ -16,7 +16,7 @@ from profcore.models.checkpoint import load_checkpoint
 from profcore.models.config import PRESETS, read_config
 from profcore.models.inputs import grid_inputs
 from profcore.models.knobs import turned
-from profcore.models.load import load_model, resolve_device, resolve_dtype, resolve_experts
+from profcore.models.load import load_model, resolve_device, resolve_dtype
 from profcore.models.molmoe import MolmoE, random_model
 from profcore.models.prompt import ByteTokenizer, FileTokenizer, build_prompt
 from profcore.spec.queries import Picture
@@ -273,48 +273,3 @@ def test_tokenizer_file_that_is_none(tmp_path):
     (tmp_path / "tokenizer.json").write_text("{}")
     with pytest.raises(ModelError, match="not a tokenizer"):
         FileTokenizer(tmp_path / "tokenizer.json")
-
-
-class TestExpertsOfADevice:
-    """Which experts implementation an engine runs on a GPU, of which only the capability is asked."""
-
-    GPU = torch.device("cuda", 0)
-
-    @pytest.fixture(params=[(9, 0)])
-    def capability(self, request, monkeypatch):
-        monkeypatch.setattr(torch.cuda, "get_device_capability", lambda device: request.param)
-
-    @pytest.mark.parametrize(
-        ("engine", "dtype", "expected"),
-        [
-            ("eager", torch.float32, "grouped_mm"),
-            ("graph", torch.bfloat16, "grouped_mm"),
-            ("graph", torch.float32, "batched_mm"),
-            ("compiled", torch.bfloat16, "grouped_mm"),
-        ],
-    )
-    def test_auto(self, capability, engine, dtype, expected):
-        assert resolve_experts("auto", self.GPU, dtype, engine) == expected
-
-    @pytest.mark.parametrize("capability", [(7, 5)], indirect=True)
-    def test_an_architecture_without_grouped_products(self, capability):
-        assert resolve_experts("auto", self.GPU, torch.float16, "eager") == "batched_mm"
-        with pytest.raises(UserError, match="no grouped matrix products: choose batched_mm or eager"):
-            resolve_experts("grouped_mm", self.GPU, torch.float16, "eager")
-
-    @pytest.mark.parametrize(
-        ("engine", "experts", "dtype", "says"),
-        [
-            (
-                "graph",
-                "eager",
-                torch.bfloat16,
-                "cannot capture eager experts in bfloat16: choose grouped_mm or batched_mm",
-            ),
-            ("graph", "grouped_mm", torch.float32, "grouped_mm experts in float32: choose batched_mm"),
-            ("compiled", "batched_mm", torch.bfloat16, "has experts of its own"),
-        ],
-    )
-    def test_experts_that_an_engine_cannot_run(self, capability, engine, experts, dtype, says):
-        with pytest.raises(UserError, match=says):
-            resolve_experts(experts, self.GPU, dtype, engine)

@@ -21,7 +21,7 @@ def store(tmp_path):
 
 def test_files_with_one_name_that_were_imported_together_are_told_apart(store):
     files = [import_file(store, published_topk(lambda top_k, cost=cost: cost), "results.json") for cost in (1.0, 2.0)]
-    runs = store.runs()
+    runs = store.run_list()
     alone = run_titles(runs.head(1))
     assert alone.tolist() == ["results.json"]
     together = run_titles(runs.assign(created_at=runs["created_at"].iloc[0]))

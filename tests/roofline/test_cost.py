@@ -1,5 +1,7 @@
 """FLOPs, bytes and floors: against numbers worked out by hand, and against torch's own count on the real modules."""
 
+import dataclasses
+
 import pytest
 import torch
 from torch.nn.attention import SDPBackend, sdpa_kernel
@@ -8,10 +10,12 @@ from transformers import DynamicCache
 
 from profcore.images.pictures import load_picture
 from profcore.models.config import PRESETS
+from profcore.models.experts import Experts
 from profcore.models.inputs import grid_inputs
 from profcore.models.knobs import turned
 from profcore.roofline import cost
 from profcore.roofline.cost import Cost, Workload
+from profcore.roofline.floors import run_shape
 from profcore.spec.queries import Picture
 from profcore.spec.records import Ceilings
 from profcore.spec.settings import Setting
@@ -61,11 +65,15 @@ def test_prefill_of_the_full_shape_by_hand():
 
 
 def test_vision_encoder_of_the_full_shape_by_hand():
-    parts = cost.vision_encoder(FULL, 13, 2)
+    parts = cost.vision_encoder(FULL, 13, 2, unread=True)
     assert parts["patch embedding"].flops == 13 * 576 * 2 * 588 * 1024
     assert parts["projections"].flops + parts["mlp"].flops == 23 * 13 * 577 * 2 * 12 * 1024**2
     assert parts["attention"].flops == 23 * 13 * 4 * 577**2 * 1024
     assert cost.total(parts).flops == pytest.approx(4.76e12, rel=0.01)
+    # Features are taken of blocks 21 and 14, from 0: the last of 23 is no part of the floor.
+    least = cost.vision_encoder(FULL, 13, 2)
+    assert least["attention"].flops == 22 * 13 * 4 * 577**2 * 1024
+    assert least["projections"].flops + least["mlp"].flops == 22 * 13 * 577 * 2 * 12 * 1024**2
 
 
 def test_experts_that_an_even_router_is_expected_to_hit():
@@ -104,13 +112,17 @@ def counted(work):
 
 
 @pytest.mark.parametrize(("top_k", "blocks"), [(1, 16), (8, 16), (3, 5)])
-def test_flops_agree_with_torch_on_the_real_modules(tiny, inputs, top_k, blocks):
+def test_flops_agree_with_torch_on_the_real_modules(tiny, inputs, top_k, blocks, request):
     model, tokens = tiny.model, inputs.num_input_tokens
     mask = tuple(index < blocks for index in range(16))
     work = workload(
         num_crops=inputs.num_crops, num_input_tokens=tokens, top_k=top_k, active_blocks=blocks, num_output_tokens=2
     )
-    costs = cost.stage_costs(TINY, work, 4)
+    costs = cost.stage_costs(TINY, work, 4, unread=True)
+    before = model.experts
+    # torch counts no grouped products, but those of experts one by one.
+    model.use_experts(Experts.of("eager"))
+    request.addfinalizer(lambda: model.use_experts(before))
     with turned(model, Setting((1, 2), top_k, mask, 2)):
         vision, features = counted(lambda: model.encode(inputs.pixels))
         projected, image_tokens = counted(lambda: model.project(features, inputs.masks))
@@ -142,10 +154,19 @@ def test_weight_bytes_are_those_of_the_modules(tiny):
         return sum(p.numel() * 4 for name, p in module.named_parameters() if p.ndim > 1 and "embed_tokens" not in name)
 
     work = workload(prefill_experts=(64,) * 16, num_crops=0, num_input_tokens=0)
-    costs = cost.stage_costs(TINY, work, 4)
+    costs = cost.stage_costs(TINY, work, 4, unread=True)
     positions = model.vision.embeddings.position_embedding.weight.numel() * 4
     assert cost.total(costs[Stage.VISION_ENCODER]).bytes == matrices(model.vision) + TINY.vit_width * 4
     assert positions == 577 * TINY.vit_width * 4
     pads = model.projector.pad_embed.numel() * 4
     assert cost.total(costs[Stage.PROJECTOR]).bytes == matrices(model.projector) - pads
     assert cost.total(costs[Stage.LLM_PREFILL]).bytes == matrices(model.llm)
+
+
+@pytest.mark.parametrize(
+    "odd", [{"num_experts": "x"}, {"d_model": []}, {"n_layers": True}, {"vit_layers": ["a"]}, {"d_model": -1}]
+)
+def test_a_shape_that_can_be_none_is_not_known(odd):
+    shape = dataclasses.asdict(PRESETS["tiny"])
+    assert run_shape({"shape": shape}) == PRESETS["tiny"]
+    assert run_shape({"shape": {**shape, **odd}}) is None

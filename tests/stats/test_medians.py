@@ -82,6 +82,19 @@ def test_a_bound_that_is_no_number_is_no_bound():
     assert undefined(found)
 
 
+@pytest.mark.parametrize("settings", range(2, 12))
+def test_equal_samples_of_a_coarse_clock_do_not_leave_the_last_bit_to_decide(settings):
+    x = np.repeat(np.arange(settings) + 1.0, 30)
+    for step in (0.1, 0.3, 0.7, 1.1):
+        # Every sample lies on a line of this slope, as far as doubles can say it.
+        found = stats.slope(x, (3 + x) * step)
+        assert found.low <= step <= found.high
+        assert found.high - found.low < 1e-12
+        pairs = [(np.full(30, 0.1 * place * step), np.full(30, place * step)) for place in np.arange(settings) + 1]
+        ratio = stats.pooled_ratio(pairs)
+        assert ratio.low <= 10 <= ratio.high
+
+
 def test_neighbours_that_go_together_widen_the_interval():
     draw = np.random.default_rng(0)
     alone = draw.lognormal(sigma=0.05, size=100)

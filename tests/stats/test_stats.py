@@ -27,6 +27,14 @@ def test_ranks_of_the_medians_interval_are_the_textbooks(n, ranks):
     assert stats.median_ranks(n) == ranks
 
 
+def test_end_to_end_is_the_total_with_what_the_host_did_before():
+    samples = stats.add_derived(frame({0: [100.0, 110.0]}, host_preprocessing_ms=[40.0, None]))
+    assert samples["end_to_end_ms"].iloc[0] == 140.0
+    assert math.isnan(samples["end_to_end_ms"].iloc[1])
+    unknown = stats.summarise(frame({0: [100.0, 110.0]}, host_preprocessing_ms=None))
+    assert not {"host_preprocessing_ms", "end_to_end_ms"} & set(unknown["metric"])
+
+
 def test_ranks_of_many_samples_agree_with_the_exact_ones():
     for n in (1000, 1001, 2500):
         low, high = stats.median_ranks(n)

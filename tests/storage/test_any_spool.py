@@ -8,8 +8,10 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from profcore.results.sweep import load_result
+from profcore.spec.begun import begun_of
 from profcore.spec.records import Ceilings
 from profcore.spec.runs import RunSpec, Target
+from profcore.storage.lines import read_lines
 from profcore.storage.spool import run_record
 from profcore.storage.store import Store
 from tests.storage.test_store import a_sample
@@ -60,6 +62,13 @@ def check(store, lines):
         samples = store.samples(SPEC.id)
         assert samples["sample_id"].is_unique
         assert store.bad_lines(SPEC.id) <= len(lines)
+        # What goes on with a run counts what is stored, and nothing else.
+        begun = begun_of(read_lines(path).records, len(SPEC.sweep.settings))
+        kept = samples.dropna(subset="round")
+        assert {
+            (setting, visit) for setting, visits in begun.taken.items() for visit in visits if visit is not None
+        } == {*zip(kept["setting"], kept["round"], strict=True)}
+        assert begun.next_sample > max((number for number in samples["sample_id"] if number < 10**9), default=-1)
         result = load_result(store, SPEC.id)
         assert len(result.samples) == len(samples) == store.run(SPEC.id)["num_samples"]
         assert store.take_in_all() == 0
@@ -76,7 +85,7 @@ def store(tmp_path_factory):
 quiet = settings(deadline=None, derandomize=True, suppress_health_check=list(HealthCheck))
 
 
-@settings(quiet, max_examples=60)
+@settings(quiet, max_examples=40)
 @given(spools())
 def test_any_lines_are_kept_or_left_out(store, lines):
     check(store, lines)

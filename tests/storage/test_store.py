@@ -14,10 +14,13 @@ from profcore.experiments.knobs import CATALOGUE
 from profcore.formats.imports import read_import, write_import
 from profcore.results.pictures import load_picture_result
 from profcore.results.sweep import Result, load_result
-from profcore.spec.records import Sample
+from profcore.spec.records import STAGE_PEAKS, Sample
 from profcore.spec.runs import RunSpec, Target
+from profcore.spec.sound import SAMPLE_COLUMNS
 from profcore.spec.stages import State
 from profcore.storage import spool
+from profcore.storage.frames import spool_samples
+from profcore.storage.lines import Chunk, read_from
 from profcore.storage.migrations import MIGRATIONS
 from profcore.storage.store import Store
 from tests.support import ROOT, seconds, small_sweep
@@ -47,15 +50,15 @@ def run(store):
 
 def test_a_spool_is_read_on_from_its_offset_and_half_a_line_waits(run):
     _, path = run
-    first = spool.read_from(path)
+    first = read_from(path)
     assert [record["type"] for record in first.records] == ["run", "state", "sample"]
     line = json.dumps({"type": "phase", "text": "Measuring"})
     with path.open("a") as file:
         file.write(line[:10])
         file.flush()
-        assert spool.read_from(path, first.offset) == spool.Chunk([], first.offset)
+        assert read_from(path, first.offset) == Chunk([], first.offset)
         file.write(line[10:] + "\n")
-    assert spool.read_from(path, first.offset).records == [json.loads(line)]
+    assert read_from(path, first.offset).records == [json.loads(line)]
 
 
 def test_samples_are_taken_in_once_however_often(store, run):
@@ -80,7 +83,7 @@ def test_samples_are_taken_in_once_however_often(store, run):
 def test_every_field_of_a_sample_is_kept(store, run):
     spec, path = run
     given = {**a_sample(1).__dict__, "peak_memory_bytes": 7, "telemetry": {"sm_clock_mhz": 1980, "power_w": 300.5}}
-    given["processing_ms"] = 12.5
+    given |= {"host_preprocessing_ms": 12.5, **dict.fromkeys(STAGE_PEAKS, 2**35)}
     with spool.SpoolWriter(path) as writer:
         writer.sample(Sample(**given))
     store.take_in(path)
@@ -161,6 +164,11 @@ TWO = [{"top_k": 1}, {"top_k": 2}]
         json.dumps({**IMPORT, "settings": TWO, "experiment": "cats"}),
         json.dumps({**IMPORT, "settings": TWO, "created_at": "0001-01-01T00:00:00+09:00"}),
         json.dumps({**IMPORT, "settings": TWO, "details": {"a": [math.inf]}}),
+        json.dumps({**IMPORT, "settings": TWO, "details": {"zeros": "many"}}),
+        json.dumps({**IMPORT, "settings": TWO, "details": [1]}),
+        json.dumps({**IMPORT, "settings": [{"top_k": 1}, {"grid_columns": 2}]}),
+        json.dumps({**IMPORT, "settings": TWO, "spec": {"sweep": 7}}),
+        json.dumps({**IMPORT, "settings": TWO, "spec": "all"}),
         None,
     ],
 )
@@ -173,7 +181,7 @@ def test_a_file_that_is_no_spool_keeps_no_other_out_and_is_remembered(store, run
         path.write_text(f"{first}\n")
     (store.spools / "empty.jsonl").touch()
     assert store.take_in_all() == 1
-    assert list(store.unread) == ["aaa.jsonl"]
+    assert list(store.unread) == ["aaa.jsonl", "empty.jsonl"]
     assert store.run("aaa") is None
     assert store.run(spec.id)["num_samples"] == 1
 
@@ -234,6 +242,7 @@ def test_files_that_are_no_database_of_ours(tmp_path):
         Store(tmp_path / "newer.duckdb")
 
 
+@pytest.mark.long
 def test_threads_read_and_write_side_by_side(store, run):
     spec, path = run
     problems = []
@@ -267,7 +276,7 @@ def test_an_abandoned_spool_is_marked_and_a_live_one_is_not(run):
     with path.open("a") as file:
         file.write('{"type":"sam')
     assert spool.end_abandoned(path, "gone")
-    last = spool.read_from(path).records[-1]
+    last = read_from(path).records[-1]
     assert (last["state"], last["reason"]) == ("failed", "gone")
     assert not spool.end_abandoned(path, "gone")
 
@@ -475,3 +484,40 @@ def test_a_database_of_the_version_before_pictures_is_brought_up_to_date(tmp_pat
         assert load_result(opened, "old").samples["total_ms"].tolist() == [5.0]
         opened.take_in_shipped()
         assert load_picture_result(opened, opened.latest("latency_distribution")) is not None
+
+
+def test_preprocessing_keeps_its_values_under_its_new_name(tmp_path):
+    path = tmp_path / "old.duckdb"
+    with duckdb.connect(str(path)) as connection:
+        connection.execute("CREATE TABLE profcore_version (version INTEGER NOT NULL)")
+        connection.execute("INSERT INTO profcore_version VALUES (6)")
+        for script in MIGRATIONS[:6]:
+            connection.execute(script)
+        connection.execute(
+            "INSERT INTO runs (id, experiment, source, state, created_at) "
+            "VALUES ('old', 'moe_topk', 'measured', 'done', '2026-01-01')"
+        )
+        connection.execute("INSERT INTO settings (run_id, setting, top_k) VALUES ('old', 0, 1)")
+        connection.execute(
+            "INSERT INTO samples (run_id, sample_id, setting, total_ms, processing_ms) VALUES ('old', 0, 0, 5.0, 42.5)"
+        )
+    with Store(path) as opened:
+        found = load_result(opened, "old").summary.set_index("metric")["median"]
+        assert (found["host_preprocessing_ms"], found["end_to_end_ms"]) == (42.5, 47.5)
+
+
+def test_a_spool_of_before_preprocessing_had_its_name(store, run):
+    spec, path = run
+    written = a_sample(1).to_dict()
+    del written["host_preprocessing_ms"]
+    with spool.SpoolWriter(path) as writer:
+        writer.write({"type": "sample", **written, "processing_ms": 42.5})
+    store.take_in(path)
+    assert store.samples(spec.id)["host_preprocessing_ms"].tolist()[1] == 42.5
+    assert spool_samples(path)["host_preprocessing_ms"].tolist()[-1] == 42.5
+
+
+def test_what_is_checked_of_a_sample_are_the_columns_of_its_table(store):
+    kinds = {"int32": "int32", "int64": "int64", "double": "number", "list<l: double>": "numbers"}
+    columns = [column for column in store.connection.schema("samples") if column.name != "run_id"]
+    assert {column.name: kinds[str(column.type)] for column in columns} == SAMPLE_COLUMNS

@@ -2,6 +2,8 @@
 
 import json
 import os
+import re
+import resource
 import signal
 import subprocess
 import sys
@@ -52,6 +54,8 @@ def test_a_run_goes_from_the_queue_to_the_store(service):
     environment = result.run["environment"]
     assert (environment["model"], environment["weights"], environment["device"]) == ("tiny", "random", "cpu")
     assert environment["engine"] == "eager"
+    assert (environment["experts"], environment["cores"]) == ("grouped_mm", "not pinned: PROFCORE_PINNING is off")
+    assert result.samples["host_preprocessing_ms"].min() > 0
     assert service.store.latest("moe_topk") == run_id
 
 
@@ -73,6 +77,7 @@ def test_the_shelf_loads_a_model_once(monkeypatch):
     assert len(loads) == 2
 
 
+@pytest.mark.long
 def test_runs_wait_their_turn_and_both_can_be_stopped(service):
     running = service.start(CPU, small_sweep(num_samples=LONG))
     waiting = service.start(CPU, small_sweep())
@@ -99,6 +104,24 @@ def test_a_worker_that_dies_leaves_a_reason_and_the_next_run_gets_another(servic
     assert len(load_result(service.store, run_id).samples) == taken > 0
     again = service.start(CPU, small_sweep())
     until(lambda: state(service, again) is State.DONE)
+
+
+def test_a_run_that_finds_no_space_keeps_its_samples_and_the_next_goes_on(service):
+    """A limit of the worker's own stands for a full disk; not even how the run ended fits then."""
+    run_id = service.start(CPU, small_sweep(num_samples=LONG))
+    until(lambda: service.store.run(run_id)["num_samples"])
+    worker = service.jobs.workers()["cpu"]
+    size = spool.spool_path(service.store.spools, run_id).stat().st_size
+    before = resource.prlimit(worker, resource.RLIMIT_FSIZE, (size + 5000, resource.RLIM_INFINITY))
+    until(lambda: state(service, run_id) is State.FAILED)
+    run = service.store.run(run_id)
+    assert run["reason"].startswith("No space left in")
+    assert len(load_result(service.store, run_id).samples) == run["num_samples"] > 0
+    assert service.store.bad_lines(run_id) == 0
+    resource.prlimit(worker, resource.RLIMIT_FSIZE, before)
+    again = service.start(CPU, small_sweep())
+    until(lambda: state(service, again) is State.DONE)
+    assert service.jobs.workers()["cpu"] == worker
 
 
 def test_a_checkpoint_that_cannot_be_loaded_fails_the_run_with_its_reason(service, tiny_molmoe, tmp_path):
@@ -151,6 +174,7 @@ def test_a_spool_that_another_process_writes_is_taken_in_as_it_grows(service):
         until(lambda: state(service, spec.id) is State.DONE)
 
 
+@pytest.mark.long
 def test_only_one_process_measures_on_a_device(service):
     """The command line waits for the dashboard's run, and says so in its spool."""
     running = service.start(CPU, small_sweep(num_samples=LONG))
@@ -161,6 +185,8 @@ def test_only_one_process_measures_on_a_device(service):
         waiting = until(lambda: _is_new(service, "context_scaling") and service.store.latest("context_scaling"))
         until(lambda: "Waiting" in (service.store.run(waiting)["phase"] or ""))
         assert service.store.run(waiting)["num_samples"] == 0
+        said = service.store.run(waiting)["phase"]
+        assert re.search(rf"process {service.jobs.workers()['cpu']} \(run {running}\) has measured since [\d-]+ ", said)
         service.stop(running)
         output, _ = other.communicate(timeout=seconds(300))
     assert other.returncode == 0
@@ -176,9 +202,10 @@ def _is_new(service, experiment):
     return (runs["source"] == "measured").any()
 
 
+@pytest.mark.long
 def test_what_a_program_that_is_gone_left_is_ended_on_the_next_start(tmp_path):
     spec = RunSpec.new(CPU, small_sweep())
-    with spool.SpoolWriter(spool.spool_path(tmp_path / "spool", spec.id)) as writer:
+    with spool.SpoolWriter(spool.spool_path(tmp_path / "data.duckdb.spool", spec.id)) as writer:
         writer.run(spec)
         writer.state(State.QUEUED)
     service = Service(tmp_path / "data.duckdb")
@@ -189,6 +216,7 @@ def test_what_a_program_that_is_gone_left_is_ended_on_the_next_start(tmp_path):
         service.close()
 
 
+@pytest.mark.long
 def test_closing_stops_what_runs_and_keeps_what_was_taken(tmp_path):
     service = Service(tmp_path / "data.duckdb")
     run_id = service.start(CPU, small_sweep(num_samples=LONG))
@@ -251,6 +279,7 @@ def test_a_worker_that_dies_over_a_question_is_told(service):
     assert "signal 9" in read_answer(asked.answer)["text"]
 
 
+@pytest.mark.long
 def test_runs_under_the_compiled_engine(service):
     run_id = service.start(Target(engine="compiled"), small_sweep())
     until(lambda: state(service, run_id).ended)

@@ -1,0 +1,140 @@
+"""Samples in the order they were taken: latency, and below it what the card said beside each."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import altair as alt
+import numpy as np
+import pandas as pd
+
+from profcore.charts.base import DIGITS, LINE, SERIES_COLOURS, STAGE_COLOURS, Stack
+from profcore.spec.stages import Stage
+from profcore.spec.throttling import reason_words
+from profcore.stats import FLAGS, has_trend
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+_HEIGHT, _STRIP = 280, 120
+_LABELS = 52
+_FEWEST_FOR_DRIFT, _WINDOWS = 20, 20
+USUAL, OUTLIER, DRIFT, NO_DRIFT = "Sample", "Outlier", "Running median, which drifts", "Running median"
+# What a sample is drawn as where it is several.
+_KINDS = {
+    USUAL: SERIES_COLOURS[5],
+    OUTLIER: SERIES_COLOURS[1],
+    FLAGS["throttled"].capitalize(): SERIES_COLOURS[4],
+    FLAGS["shared"].capitalize(): SERIES_COLOURS[3],
+}
+_OF_CARD = {
+    "sm_clock_mhz": ("Clock (MHz)", SERIES_COLOURS[0]),
+    "power_w": ("Power (W)", STAGE_COLOURS[Stage.LLM_DECODE]),
+    "temperature_c": ("Temp. (°C)", SERIES_COLOURS[2]),
+}
+
+
+def in_order(samples: pd.DataFrame, settings: pd.DataFrame) -> Stack:
+    """The totals over the samples' order, and a strip for each of clock, power and temperature that is known.
+
+    Where settings have several samples each total is drawn over its setting's median, so that the knob does not hide
+    what happened in time.
+
+    Args:
+        samples: As `MeasuredRun.samples`.
+        settings: As `MeasuredRun.settings`.
+
+    Returns:
+        Nothing where no total is known.
+    """
+    rows = samples.dropna(subset=["total_ms"]).sort_values("sample_id").reset_index(drop=True)
+    if rows.empty:
+        return Stack()
+    repeated = rows.groupby("setting").size().median() > 1
+    y, title = ("ratio", "Total / its setting's median") if repeated else ("total_ms", "Total (ms)")
+    medians = rows.groupby("setting")["total_ms"].transform("median")
+    rows = rows.assign(
+        ratio=rows["total_ms"] / medians.where(medians > 0),
+        kind=_kinds(rows),
+        reasons=_reasons(rows),
+        title=rows["setting"].map(settings.set_index("setting")["title"]),
+    )
+    strips = _strips(rows)
+    stack = Stack([_latency(rows, y, title), *(alt.layer(strip).properties(height=_STRIP) for strip in strips)])
+    # One axis has the name and the numbers of all.
+    for chart in stack[:-1]:
+        for layer in chart.layer:
+            layer.encoding.x.title = None
+            layer.encoding.x.axis.labels = False
+    return stack
+
+
+def _kinds(rows: pd.DataFrame) -> list[str]:
+    names = list(_KINDS)
+    outlier = rows["outlier"].astype(bool) if "outlier" in rows else pd.Series(False, index=rows.index)
+    tested = [rows["shared"], rows["throttled"], outlier]
+    return np.select(tested, [names[3], names[2], names[1]], names[0]).tolist()
+
+
+def _reasons(rows: pd.DataFrame) -> list[str]:
+    if "throttle_reasons" not in rows:
+        return [""] * len(rows)
+    bits = pd.to_numeric(rows["throttle_reasons"]).fillna(0).astype("int64")
+    return [", ".join(reason_words(each)) for each in bits]
+
+
+def _latency(rows: pd.DataFrame, y: str, title: str) -> alt.LayerChart:
+    running, name = _running(rows, y)
+    present = [kind for kind in _KINDS if (rows["kind"] == kind).any()]
+    names = {kind: _KINDS[kind] for kind in present} | ({name: LINE} if name else {})
+    colour = alt.Color(
+        "kind:N",
+        scale=alt.Scale(domain=list(names), range=list(names.values())),
+        legend=alt.Legend(title=None, orient="top", columns=3, labelLimit=0),
+    )
+    axis = alt.Y(f"{y}:Q", title=title, scale=alt.Scale(zero=False), axis=alt.Axis(minExtent=_LABELS, format=DIGITS))
+    columns = ["sample_id", y, "kind", "title", "total_ms", "reasons"]
+    points = alt.Chart(rows[list(dict.fromkeys(columns))]).mark_point(filled=True, size=28, opacity=0.8)
+    tooltip = [
+        alt.Tooltip("sample_id:Q", title="Sample"),
+        alt.Tooltip("title:N", title="Setting"),
+        alt.Tooltip("total_ms:Q", title="Total (ms)", format=DIGITS),
+        alt.Tooltip("kind:N", title="What it is"),
+        alt.Tooltip("reasons:N", title="Held back by"),
+    ]
+    layers = [points.encode(x=_order(), y=axis, color=colour, tooltip=tooltip)]
+    if name:
+        line = alt.Chart(running).mark_line(strokeWidth=2)
+        layers.append(line.encode(x=_order(), y=axis, color=colour))
+    return alt.layer(*layers).properties(height=_HEIGHT)
+
+
+def _running(rows: pd.DataFrame, y: str) -> tuple[pd.DataFrame, str]:
+    """The median of each sample's neighbours, and what it is called; no name where it would say nothing."""
+    if y != "ratio" or len(rows) < _FEWEST_FOR_DRIFT:
+        return rows, ""
+    window = max(len(rows) // _WINDOWS, 5)
+    running = rows["ratio"].rolling(window, center=True, min_periods=window // 2 + 1).median()
+    drifts = has_trend(rows["ratio"].dropna().to_numpy(dtype=float))
+    name = DRIFT if drifts else NO_DRIFT
+    return pd.DataFrame({"sample_id": rows["sample_id"], "ratio": running, "kind": name}).dropna(), name
+
+
+def _strips(rows: pd.DataFrame) -> Sequence[alt.Chart]:
+    found = []
+    for column, (title, colour) in _OF_CARD.items():
+        known = pd.to_numeric(rows[column]) if column in rows else pd.Series(dtype=float)
+        if not known.notna().any():
+            continue
+        table = pd.DataFrame({"sample_id": rows["sample_id"], column: known}).dropna()
+        axis = alt.Axis(minExtent=_LABELS, tickCount=3, format=DIGITS)
+        y = alt.Y(f"{column}:Q", title=title, scale=alt.Scale(zero=False), axis=axis)
+        tooltip = [alt.Tooltip("sample_id:Q", title="Sample"), alt.Tooltip(f"{column}:Q", title=title, format=DIGITS)]
+        line = alt.Chart(table).mark_line(color=colour, strokeWidth=1.5).encode(x=_order(), y=y, tooltip=tooltip)
+        found.append(line)
+    return found
+
+
+def _order() -> alt.X:
+    axis = alt.Axis(tickMinStep=1, format="d")
+    return alt.X("sample_id:Q", title="Sample, in the order taken", scale=alt.Scale(nice=False), axis=axis)

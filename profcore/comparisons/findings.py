@@ -1,0 +1,255 @@
+"""What the runs at hand say in a few figures: those measured here where there are such, else the sample results."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from profcore.comparisons.alike_pictures import alike_pictures
+from profcore.comparisons.matching import match_settings
+from profcore.comparisons.side_by_side import Group, find_groups
+from profcore.comparisons.sweep_and_pictures import compare_with_pictures
+from profcore.results.pictures import PictureResult, load_picture_result
+from profcore.results.sweep import Result, load_result
+from profcore.spec.stages import Stage, State
+from profcore.stats.digits import MISSING, written, written_interval
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from profcore.storage.store import Store
+
+_DECODE, _PREFILL = Stage.LLM_DECODE.column, Stage.LLM_PREFILL.column
+# Where a decode is looked for: the longest answers say most of a token, a sweep of top-k has the usual setting.
+_LONGEST_FIRST = ("output_tokens", "moe_topk", "transformer_blocks_mask")
+_USUAL_FIRST = ("moe_topk", "transformer_blocks_mask", "output_tokens")
+# What two runs of one comparison may differ in without anybody having asked for it.
+_SOFTWARE = ("torch", "transformers", "driver", "cuda")
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One figure of runs.
+
+    Attributes:
+        kind: Which: 'engines', 'launching', 'pictures' or 'floor'.
+        title: What is found, in a few words.
+        value: The figure with its unit.
+        detail: What it is made of.
+        source: The runs that it comes from, in words.
+        experiment: Whose sweep it is of.
+        run: The run to look at.
+        setting: The setting to look at, where it is of one.
+        differs: Whether the runs differ in more than what is compared, or it cannot be told.
+    """
+
+    kind: str
+    title: str
+    value: str
+    detail: str
+    source: str
+    experiment: str
+    run: str
+    setting: int | None = None
+    differs: bool = False
+
+
+def find_findings(store: Store) -> list[Finding]:
+    """Every finding that the runs which have ended give; one that lacks its runs is left out."""
+    ended = _Ended(store)
+    makers: tuple[Callable[[_Ended], Finding | None], ...] = (_engines, _launching, _pictures, _floor)
+    return [found for make in makers if (found := make(ended)) is not None]
+
+
+class _Ended:
+    """Runs that will have no further samples, each loaded once; figures of one under way would move with each."""
+
+    def __init__(self, store: Store) -> None:
+        self.store = store
+        self._groups: dict[str, list[Group]] = {}
+        self._sweeps: dict[str, Result | None] = {}
+
+    def groups(self, experiment: str) -> list[Group]:
+        """As `find_groups`."""
+        if experiment not in self._groups:
+            self._groups[experiment] = find_groups(self.store, experiment)
+        return self._groups[experiment]
+
+    def sweep(self, run_id: str | None) -> Result | None:
+        """A knob's sweep that has ended."""
+        if run_id is None:
+            return None
+        if run_id not in self._sweeps:
+            run = self.store.run(run_id)
+            has_ended = run is not None and State(run["state"]).ended
+            self._sweeps[run_id] = load_result(self.store, run_id) if has_ended else None
+        return self._sweeps[run_id]
+
+    def engines(self, experiment: str, *engines: str) -> list[Result]:
+        """Runs that were measured alike under each of some engines, the first such; empty where there are none."""
+        for group in self.groups(experiment):
+            found = [each for engine in engines if (each := self.sweep(group.runs.get(engine))) is not None]
+            if len(found) == len(engines):
+                return found
+        return []
+
+
+def _engines(ended: _Ended) -> Finding | None:
+    """A token's decode under eager and under compiled, at the last setting that both measured."""
+    for experiment in _LONGEST_FIRST:
+        found = ended.engines(experiment, "eager", "compiled")
+        if not found:
+            continue
+        eager, compiled = found
+        before, after = (_medians(result, "tpot_ms") for result in found)
+        known = [
+            (before[one], after[two], title)
+            for one, two, title in match_settings(eager, compiled).pairs
+            if one in before and two in after
+        ]
+        if not known:
+            continue
+        slow, fast, title = known[-1]
+        return Finding(
+            kind="engines",
+            title="Decode, compiled against eager",
+            value=f"{written(slow / fast)} ×",
+            detail=f"faster: {written(slow)} ms a token under eager, {written(fast)} ms compiled",
+            source=_source(title, eager, compiled),
+            experiment=experiment,
+            run=compiled.run["id"],
+            differs=_differ(eager, compiled),
+        )
+    return None
+
+
+def _launching(ended: _Ended) -> Finding | None:
+    """How much of eager's decode the host spends on issuing kernels, beside compiled's where there is one."""
+    for experiment in _USUAL_FIRST:
+        for group in ended.groups(experiment):
+            eager, compiled = (ended.sweep(group.runs.get(engine)) for engine in ("eager", "compiled"))
+            share, other = (_issued_share(ended.store, result) for result in (eager, compiled))
+            if eager is None or math.isnan(share):
+                continue
+            beside = "" if math.isnan(other) else f"; {_percent(other)} of compiled's"
+            return Finding(
+                kind="launching",
+                title="Launch-bound share of decode",
+                value=_percent(share),
+                detail=f"of eager's decode launches kernels{beside}",
+                source=_source(eager.experiment.title, eager),
+                experiment=experiment,
+                run=eager.run["id"],
+                setting=_usual_setting(eager),
+            )
+    return None
+
+
+def _issued_share(store: Store, result: Result | None) -> float:
+    """The host's time to issue a decode over the decode's own, all settings together; NaN where it is not known."""
+    if result is None:
+        return math.nan
+    rows = store.issue(result.run["id"])
+    issued = {row["setting"]: row["issue_ms"] for row in rows.to_dict("records") if row["metric"] == _DECODE}
+    taken = {setting: ms for setting, ms in _medians(result, _DECODE).items() if setting in issued}
+    if not taken:
+        return math.nan
+    # Two medians of the same samples, of which the host's can be the longer by a hair.
+    return min(sum(issued[setting] for setting in taken) / sum(taken.values()), 1.0)
+
+
+def _usual_setting(result: Result) -> int | None:
+    """The setting that runs the model as it is made, where the run has it."""
+    top_k = (result.run["environment"].get("shape") or {}).get("top_k")
+    rows = result.settings[result.settings["top_k"] == top_k]
+    return int(rows["setting"].iloc[-1]) if len(rows) else None
+
+
+def _pictures(ended: _Ended) -> Finding | None:
+    """How far real pictures lie from what a sweep of vision tokens says of them, until the first token."""
+    for run_id in ended.store.ranked_apart("context_scaling"):
+        sweep = ended.sweep(run_id)
+        if sweep is None:
+            continue
+        for other in alike_pictures(ended.store, sweep):
+            pictures = load_picture_result(ended.store, other)
+            if pictures is None or not pictures.state.ended:
+                continue
+            beside = compare_with_pictures(sweep, [pictures], ["ttft_ms"])
+            if beside.ratios.empty or math.isnan(beside.ratios["ratio"].iloc[0]):
+                continue
+            row = beside.ratios.iloc[0]
+            off, low, high = (100 * (float(row[name]) - 1) for name in ("ratio", "low", "high"))
+            interval = written_interval(low, high, 1)
+            known = "" if interval == MISSING else f" (95 %: {interval})"
+            return Finding(
+                kind="pictures",
+                title="Pictures against the sweep",
+                value=f"{off:+.1f} %",
+                detail=f"in TTFT at equal vision tokens{known}",
+                source=_source(f"{int(row['n']):,} pictures and the sweep", sweep, pictures),
+                experiment="context_scaling",
+                run=run_id,
+                differs=bool(beside.differences),
+            )
+    return None
+
+
+def _floor(ended: _Ended) -> Finding | None:
+    """How far the prefill is above its floor over the grids of a picture, under the fastest engine there is."""
+    for group in ended.groups("context_scaling"):
+        for engine in reversed(group.runs):
+            result = ended.sweep(group.runs[engine])
+            # With experts that were not counted the floor is that of an even router, which may be too high.
+            if result is None or not result.routing_counted:
+                continue
+            rows = _rows(result, _PREFILL).dropna(subset="over_floor").sort_values("x")
+            if rows.empty:
+                continue
+            return Finding(
+                kind="floor",
+                title="Prefill over its floor",
+                value=f"{_range(rows['over_floor'])} ×",
+                detail=f"the least the card could take, under {engine}",
+                source=_source(f"{_range(rows['x'], 0)} vision tokens", result),
+                experiment="context_scaling",
+                run=result.run["id"],
+            )
+    return None
+
+
+def _rows(result: Result, metric: str) -> pd.DataFrame:
+    """One latency's rows of a summary, of settings that have any of it."""
+    summary = result.summary
+    return summary[(summary["metric"] == metric) & (summary["median"] > 0)]
+
+
+def _medians(result: Result, metric: str) -> dict[int, float]:
+    """One latency's medians by setting."""
+    rows = _rows(result, metric)
+    return dict(zip(rows["setting"].tolist(), rows["median"].tolist(), strict=True))
+
+
+def _differ(one: Result, other: Result) -> bool:
+    """Whether two runs were measured by different software or drivers."""
+    return any(one.run["environment"].get(name) != other.run["environment"].get(name) for name in _SOFTWARE)
+
+
+def _source(what: str, *results: Result | PictureResult) -> str:
+    """Where figures come from: of what, on which card, and whose the runs are."""
+    run = results[0].run
+    shipped = all(result.run["source"] == "shipped" for result in results)
+    device = run["environment"].get("device_name") or "a device that is not named"
+    whose = "sample result" if shipped else f"measured {run['created_at']:%d %b %H:%M}"
+    return f"{what[0].upper()}{what[1:]} on {device}, {whose}"
+
+
+def _percent(share: float) -> str:
+    return f"{100 * share:.0f} %" if share >= 0.1 else f"{100 * share:.2g} %"
+
+
+def _range(values: pd.Series, places: int = 1) -> str:
+    low, high = (f"{value:,.{places}f}" for value in (values.min(), values.max()))
+    return low if low == high else f"{low} to {high}"

@@ -1,0 +1,172 @@
+"""What stands under a saved figure, and the caption beside it: where its figures come from and what its marks are."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+from profcore.export.run_figures import ENERGY, ORDER, ROOFLINE
+from profcore.results.sweep import Result
+from profcore.spec.text import counted
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from profcore.results.pictures import PictureResult
+
+_LATEX = {"\\": r"\textbackslash{}", "~": r"\textasciitilde{}", "^": r"\textasciicircum{}", "×": r"$\times$"}
+_LATEX |= {sign: f"\\{sign}" for sign in "&%$#_{}"}
+_SPECIAL = re.compile("|".join(map(re.escape, _LATEX)))
+
+_MARKS = {
+    True: "Bars: medians; whiskers: their 95 % intervals.",
+    False: "Points: medians of a picture's samples.",
+}
+
+_FIGURES = {
+    ENERGY: (
+        "joules by stage",
+        "Bars: each stage repeated by itself. Point: a whole inference; its whiskers are what the meter's step leaves "
+        "open.",
+    ),
+    ORDER: (
+        "samples in the order taken",
+        "Points: samples. Lines below: what the card said right after each.",
+    ),
+}
+"""What is drawn in figures that are no medians, and what their marks are."""
+
+
+@dataclass(frozen=True)
+class Provenance:
+    """Where the figures of a chart come from.
+
+    Attributes:
+        what: What is drawn, a sentence.
+        conditions: Card, model, weights, engine, dtype and number of samples, in a line.
+        marks: What the bars and whiskers are, a sentence or two.
+        run: The run's id.
+    """
+
+    what: str
+    conditions: str
+    marks: str
+    run: str
+
+    @property
+    def footer(self) -> list[str]:
+        """Two lines under a figure."""
+        return [self.conditions, f"{self.marks} Run {self.run}."]
+
+    @property
+    def plain(self) -> str:
+        """A caption in plain text."""
+        return f"{self.what} Measured on {self.conditions}. {self.marks} Run {self.run}.\n"
+
+    @property
+    def latex(self) -> str:
+        """The same as a LaTeX caption."""
+        return f"\\caption{{{latex_escaped(self.plain.strip())}}}\n"
+
+
+@dataclass(frozen=True)
+class SeveralSources:
+    """Where the figures of a chart come from that sets runs beside each other.
+
+    Attributes:
+        what: What is drawn, a sentence.
+        marks: What its marks are, a sentence or two.
+        runs: Of each run what the chart calls it, its conditions and its id, in a line.
+    """
+
+    what: str
+    marks: str
+    runs: tuple[str, ...]
+
+    @property
+    def footer(self) -> list[str]:
+        """A line for each run under a figure, and one of its marks."""
+        return [*self.runs, self.marks]
+
+    @property
+    def plain(self) -> str:
+        """A caption in plain text."""
+        return f"{self.what} Measured: {'; '.join(self.runs)}. {self.marks}\n"
+
+    @property
+    def latex(self) -> str:
+        """The same as a LaTeX caption."""
+        return f"\\caption{{{latex_escaped(self.plain.strip())}}}\n"
+
+
+Source = Provenance | SeveralSources
+
+
+def several_sources(
+    results: Sequence[Result | PictureResult], what: str, marks: str, names: Mapping[str, str] | None = None
+) -> SeveralSources:
+    """Where the figures of a chart of several runs come from.
+
+    Args:
+        results: The runs that it draws.
+        what: What it draws, a sentence.
+        marks: What its marks are, a sentence or two.
+        names: What it calls each run, by its id.
+    """
+    said = [(names or {}).get(each.run["id"], "") for each in results]
+    lines = [
+        f"{called}{': ' if called else ''}{of.conditions}, run {of.run}"
+        for called, of in zip(said, map(provenance, results), strict=True)
+    ]
+    return SeveralSources(what, marks, tuple(lines))
+
+
+def provenance(result: Result | PictureResult) -> Provenance:
+    """Where a run's figures come from."""
+    environment = result.run["environment"]
+    weights = f"{environment['weights']} weights" if environment.get("weights") else None
+    engine = f"{environment['engine']} engine" if environment.get("engine") else None
+    parts = [environment.get("device_name"), environment.get("model"), weights, engine, environment.get("dtype")]
+    known = [str(part) for part in parts if part] or ["a machine that the file does not name"]
+    swept = isinstance(result, Result)
+    marks = _MARKS[swept]
+    if isinstance(result, Result) and result.summary["floor_ms"].notna().any():
+        marks += " Floor: the least that FLOPs and bytes allow at the card's measured ceilings."
+    return Provenance(
+        what=f"{result.experiment.title}: medians of latency by stage." if swept else f"{result.experiment.title}.",
+        conditions=", ".join([*known, _counted(result)]),
+        marks=marks,
+        run=result.run["id"],
+    )
+
+
+def of_figure(said: Provenance, name: str) -> Provenance:
+    """What is said of one figure of a run, by its name: a roofline has other marks than latencies."""
+    title = said.what.partition(":")[0].removesuffix(".")
+    if name in _FIGURES:
+        what, marks = _FIGURES[name]
+        return replace(said, what=f"{title}: {what}.", marks=marks)
+    if name != ROOFLINE:
+        return said
+    return replace(
+        said,
+        what=f"{title}: stages under the roofline of their card.",
+        marks="Points: FLOPs and bytes by formula over the median of each stage. Line: the card's measured bandwidth "
+        "and matrix throughput.",
+    )
+
+
+def _counted(result: Result | PictureResult) -> str:
+    """How many samples there are of each setting."""
+    if result.samples.empty:
+        return "n not given"
+    counts = result.samples.groupby("setting").size()
+    least, most = int(counts.min()), int(counts.max())
+    each = f"n = {least:,}" if least == most else f"n = {least:,} to {most:,}"
+    return f"{each} per setting" if isinstance(result, Result) else f"{counted(len(counts), 'picture')}, {each} each"
+
+
+def latex_escaped(text: str) -> str:
+    """Text as LaTeX writes it, on one line: an empty one would end a caption."""
+    return _SPECIAL.sub(lambda found: _LATEX[found.group()], " ".join(text.split()))

@@ -1,0 +1,61 @@
+"""The pixels that the vision encoder sees: resized, normalised and cut on the model's own device."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+import torch
+from torch.nn.functional import interpolate
+
+from profcore.images.geometry import CROP, grid_size
+from profcore.images.processing import crop_windows, placement
+
+if TYPE_CHECKING:
+    from PIL import Image
+    from torch import Tensor
+
+CLIP_MEAN = (0.48145466, 0.4578275, 0.40821073)
+CLIP_STD = (0.26862954, 0.26130258, 0.27577711)
+
+
+def picture_pixels(picture: Image.Image, rows: int, columns: int, device: torch.device) -> Tensor:
+    """A picture's global view and its crops, normalised.
+
+    It goes to the device as bytes, a quarter of what its values take, and all that is done to each pixel happens there.
+
+    Shapes:
+        (1 + rows * columns, 3, 336, 336) float32; the global view first.
+
+    Raises:
+        ImageError: The picture is so narrow that nothing of it is left once it is resized.
+
+    Source: allenai/molmo, `MultiModalPreprocessor` with crop mode "overlap-and-resize-c2".
+    """
+    # A copy, since torch takes no array that it may not write to.
+    data = torch.from_numpy(np.array(picture.convert("RGB"))).to(device)
+    values = data.permute(2, 0, 1)[None].to(torch.float32).div_(255)
+    grid_width, grid_height = grid_size(rows, columns)
+    whole = _framed(values, grid_height, grid_width)
+    windows = [whole[:, height, width] for height, width in crop_windows(rows, columns)]
+    return _normalised(torch.stack([_framed(values, CROP, CROP), *windows]))
+
+
+def _framed(values: Tensor, height: int, width: int) -> Tensor:
+    """The picture resized into a frame and centred; what it does not reach is 0.
+
+    Shapes:
+        values: (1, 3, h, w) in 0..1. Returns (3, height, width).
+    """
+    placed = placement(values.shape[2], values.shape[3], height, width)
+    resized = interpolate(values, (placed.height, placed.width), mode="bilinear", antialias=True)[0].clamp_(0, 1)
+    if resized.shape[1:] == (height, width):
+        return resized
+    frame = values.new_zeros(3, height, width)
+    frame[:, placed.inside[0], placed.inside[1]] = resized
+    return frame
+
+
+def _normalised(crops: Tensor) -> Tensor:
+    mean, std = (torch.tensor(each, device=crops.device)[:, None, None] for each in (CLIP_MEAN, CLIP_STD))
+    return crops.sub_(mean).div_(std)

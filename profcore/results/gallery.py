@@ -1,0 +1,56 @@
+"""The pictures of a run with their questions and what each cost, as a gallery shows them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from profcore.spec.queries import Query
+from profcore.stats.digits import MISSING, decimals, written
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from profcore.results.pictures import PictureResult
+
+
+@dataclass(frozen=True)
+class Shown:
+    """One question on one picture.
+
+    Attributes:
+        query: The picture, the question, and what people answered where the data set says it.
+        lines: What it cost in words, a line each; empty where it was not measured.
+    """
+
+    query: Query
+    lines: tuple[str, ...]
+
+
+def gallery(result: PictureResult) -> list[Shown]:
+    """The run's questions in the order asked; empty where it does not say them, as a file of others."""
+    sweep = result.run["spec"].get("sweep", {})
+    queries = [Query.from_dict(each) for each in sweep.get("queries", {}).get("queries", ())]
+    of_setting = sweep.get("query_of", ())
+    points = result.points[result.points["setting"] < len(of_setting)]
+    measured = dict(list(points.groupby(points["setting"].map(lambda setting: of_setting[setting]))))
+    return [Shown(query, _lines(measured[place]) if place in measured else ()) for place, query in enumerate(queries)]
+
+
+def _lines(points: pd.DataFrame) -> tuple[str, ...]:
+    """A question's tokens and latencies, over its settings where it was measured at several."""
+    return (
+        f"{_span(points['num_vision_tokens'], 0)} vision tokens, {_span(points['num_output_tokens'], 0)} output tokens",
+        f"TTFT {_span(points['ttft_ms'])} ms, total {_span(points['total_ms'])} ms",
+    )
+
+
+def _span(values: pd.Series, places: int | None = None) -> str:
+    """The least and the most of some figures."""
+    known = values.dropna()
+    if known.empty:
+        return MISSING
+    least, most = float(known.min()), float(known.max())
+    shared = max(decimals(least), decimals(most)) if places is None else places
+    ends = list(dict.fromkeys([written(least, shared), written(most, shared)]))
+    return " to ".join(ends)

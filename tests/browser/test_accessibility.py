@@ -1,0 +1,42 @@
+"""Nothing that this project draws is hard to read or without a name, as axe-core looks at every page."""
+
+from importlib.resources import files
+
+import pytest
+from playwright.sync_api import expect
+
+from tests.support import ROOT
+
+# What is Streamlit's own, by rule: where it is, and why no page can mend it.
+STREAMLITS_OWN = {
+    "list": "[data-testid=stSidebarNav]",  # headings of the menu's groups stand between the items of its list
+    "listitem": "[data-testid=stSidebarNav]",
+}
+LOOK = """async (own) => {
+    const found = (await axe.run(document, {resultTypes: ["violations"], elementRef: true})).violations;
+    return found.filter(rule => ["serious", "critical"].includes(rule.impact)).flatMap(rule => rule.nodes
+        .filter(node => !(own[rule.id] && node.element.closest(own[rule.id])))
+        .map(node => `${rule.id}: ${rule.help}: ${node.html.slice(0, 200)}`));
+}"""
+PAGES = sorted(path.stem for path in (ROOT / "pages").glob("*.py"))
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_no_page_has_a_serious_finding_outside_streamlits_own(url, new_page, scheme):
+    axe = files("axe_playwright_python").joinpath("axe.min.js").read_text(encoding="utf-8")
+    page = new_page(color_scheme=scheme)
+    found = {}
+    for name in PAGES:
+        page.goto(f"{url}/{'' if name == 'home' else name}")
+        expect(page.get_by_role("heading", level=1)).to_be_visible()
+        expect(page.locator("[data-testid=stApp]")).to_have_attribute("data-test-script-state", "notRunning")
+        page.evaluate(axe)
+        found[name] = page.evaluate(LOOK, STREAMLITS_OWN)
+        # Who does not see a chart is told what is on its axes.
+        drawn = page.locator("[data-testid=stVegaLiteChart][role=graphics-document]")
+        for place in range(drawn.count()):
+            label = drawn.nth(place).get_attribute("aria-label") or ""
+            if "_" in label or " " not in label:
+                found[name].append(f"a chart is called {label!r}")
+    assert {name: each for name, each in found.items() if each} == {}

@@ -1,0 +1,77 @@
+"""What runs say in a few figures: each follows from samples, and one without its runs is left out."""
+
+import json
+from dataclasses import replace
+
+import pandas as pd
+import pytest
+
+from profcore.comparisons.findings import find_findings
+from profcore.spec.stages import State
+from profcore.storage.store import Store
+from tests.comparisons.stored import pictures_sweep, store_run
+from tests.support import small_sweep
+
+
+@pytest.fixture
+def store(tmp_path):
+    with Store(tmp_path / "data.duckdb") as opened:
+        yield opened
+
+
+def found_in(store):
+    return {finding.kind: finding for finding in find_findings(store)}
+
+
+def test_the_sample_results_say_all_of_them(store):
+    store.take_in_shipped()
+    found = found_in(store)
+    assert list(found) == ["engines", "launching", "pictures", "floor"]
+    assert all("H100" in each.source and each.source.endswith("sample result") for each in found.values())
+    # Decode: the ratio of medians at the longest answer.
+    samples = {
+        json.loads(run["environment"])["engine"]: store.samples(run["id"])
+        for run in store.runs("output_tokens").to_dict("records")
+    }
+    medians = {
+        engine: rows[rows["num_output_tokens"] == 200]["llm_decode_ms"].median() / 199
+        for engine, rows in samples.items()
+    }
+    assert found["engines"].value == f"{medians['eager'] / medians['compiled']:.1f} ×"
+    assert f"{medians['eager']:.1f} ms a token under eager" in found["engines"].detail
+    # Launching: what the host took to issue eager's decode, of what it took.
+    run = found["launching"].run
+    issued = store.issue(run)
+    issued = issued[issued["metric"] == "llm_decode_ms"].set_index("setting")["issue_ms"]
+    taken = store.samples(run).groupby("setting")["llm_decode_ms"].median()
+    assert found["launching"].value == f"{100 * issued.sum() / taken.sum():.0f} %"
+    assert pd.notna(found["launching"].setting)
+
+
+def test_runs_of_ones_own_come_first_and_those_under_way_are_left_out(store):
+    sweep = small_sweep("output_tokens", (2, 5))
+    store_run(store, sweep, lambda setting: 40.0)
+    assert found_in(store) == {}
+    store_run(store, sweep, lambda setting: 25.0, engine="compiled", state=State.RUNNING)
+    assert found_in(store) == {}
+    compiled = store_run(store, sweep, lambda setting: 25.0, engine="compiled", hour=1)
+    (finding,) = find_findings(store)
+    # A decode step takes a tenth of the prefill.
+    assert (finding.kind, finding.value, finding.run) == ("engines", "1.60 ×", compiled)
+    assert finding.detail == "faster: 4.00 ms a token under eager, 2.50 ms compiled"
+    assert finding.source == "5 output tokens on a card, measured 01 Jan 00:00"
+    assert not finding.differs
+    store_run(store, sweep, lambda setting: 20.0, engine="compiled", hour=2, torch="2.12")
+    assert found_in(store)["engines"].value == "2.00 ×"
+    assert found_in(store)["engines"].differs
+
+
+def test_pictures_are_set_against_a_sweep_that_was_measured_alike(store):
+    sweep = replace(small_sweep("context_scaling", (1, 2, 3), num_samples=6))
+    sweep = replace(sweep, settings=tuple(replace(each, block_mask=(True,) * 16) for each in sweep.settings))
+    run = store_run(store, sweep, lambda setting: 50.0)
+    store_run(store, pictures_sweep(), lambda setting: 55.0, hour=1)
+    finding = found_in(store)["pictures"]
+    assert finding.run == run
+    assert finding.value.startswith("+") and finding.value.endswith(" %")
+    assert "TTFT at equal vision tokens" in finding.detail
