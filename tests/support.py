@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import sys
 import time
 from dataclasses import replace
@@ -13,6 +14,7 @@ from profcore.experiments.knobs import CATALOGUE, base_setting, build_settings
 from profcore.models.config import PRESETS
 from profcore.spec.records import Ceilings
 from profcore.spec.runs import Sweep
+from profcore.storage.shipped import shipped_spools, unpacked
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -44,6 +46,12 @@ def until(condition: Callable[[], Value], usual: float = 300.0) -> Value:
         assert time.monotonic() < end, "waited too long"
         time.sleep(0.02)
     return value
+
+
+def sample_spool(run_id: str, folder: Path) -> Path:
+    """The spool of a sample result, put into a folder."""
+    with unpacked(run_id, shipped_spools()[run_id]) as spool:
+        return Path(shutil.copy(spool, folder / f"{run_id}.jsonl"))
 
 
 def small_sweep(name: str = "moe_topk", values=(1, 2), num_samples: int = 2, **changes) -> Sweep:

@@ -11,20 +11,17 @@ import pytest
 
 import profcore
 from profcore.errors import FormatError, UserError
-from profcore.paths import SHIPPED
 from profcore.storage.store import Store
-from tests.support import ROOT, seconds
+from tests.support import ROOT, sample_spool, seconds
 
-RUN = "20261124-202724-7754fe3f"
-SPOOL = SHIPPED / f"{RUN}.jsonl"
+RUN = "20261129-203616-5b199827"
 
 
 @pytest.fixture(scope="module")
 def database(tmp_path_factory):
     path = tmp_path_factory.mktemp("notebook") / "data.duckdb"
     with Store(path) as store:
-        for shipped in sorted(SHIPPED.glob("*.jsonl")):
-            store.take_in(shipped, source="shipped")
+        store.take_in_shipped()
     return path
 
 
@@ -73,7 +70,7 @@ def test_every_view_of_every_run_is_an_altair_chart(database):
 
 
 def test_a_spool_and_a_result_file_are_read_as_their_one_run(tmp_path, shared):
-    with profcore.read(SPOOL) as results:
+    with profcore.read(sample_spool(RUN, tmp_path)) as results:
         assert len(results.samples()) == 300
         results.chart().to_dict()
     file = next((shared / "motivation").glob("*.json"))

@@ -10,7 +10,7 @@ import os
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any, TypeAlias
 
-from profcore.paths import SHIPPED, default_database
+from profcore.paths import default_database
 
 if TYPE_CHECKING:
     import argparse
@@ -45,11 +45,12 @@ def words(*known: str) -> Completer:
 def runs(prefix: str, parsed_args: argparse.Namespace, **_: Any) -> list[str]:
     """The ids that begin so, newest first, by the names of spools: no database is opened for a press of Tab."""
     from profcore.storage.given import Given
+    from profcore.storage.shipped import shipped_spools
     from profcore.storage.store import spool_directory
 
     folder = spool_directory(getattr(parsed_args, "db", None) or default_database())
     known = {path.stem for path in folder.glob(f"{_literal(prefix)}*.jsonl")}
-    shipped = {path.stem for path in SHIPPED.glob(f"{_literal(prefix)}*.jsonl")}
+    shipped = {run_id for run_id in shipped_spools() if run_id.startswith(prefix)}
     return sorted(known | (shipped - Given(folder).removed), reverse=True)
 
 

@@ -31,7 +31,8 @@ from profcore.storage.hopeless import set_aside_if_hopeless
 from profcore.storage.insert import insert_records, insert_run
 from profcore.storage.lines import read_lines, split_parts
 from profcore.storage.read import Reader
-from profcore.storage.spool import end_abandoned, is_being_written, no_space_mark, spool_files, spool_path
+from profcore.storage.shipped import shipped_spools, unpacked, unpacked_size
+from profcore.storage.spool import end_abandoned, is_being_written, no_space_mark, spool_path
 from profcore.storage.trouble import store_error
 from profcore.storage.validation import BadRecordError, check_first, check_record, check_records
 from profcore.storage.whole import clear_drafts
@@ -96,7 +97,7 @@ class Store(Reader):
         cursor = self.connection.cursor
         if self.given.known:
             if not cursor.execute("SELECT id FROM runs LIMIT 1").fetchall():
-                removed = self.given.removed & {path.stem for path in spool_files(SHIPPED)}
+                removed = self.given.removed & shipped_spools(SHIPPED).keys()
                 for run_id in removed:
                     cursor.execute("INSERT OR REPLACE INTO removed VALUES (?)", [run_id])
         elif not self._in_memory:
@@ -283,9 +284,11 @@ class Store(Reader):
     def take_in_shipped(self, directory: Path | None = None) -> None:
         """Take in the sample results that come with the project, unless told others."""
         removed = self.removed()
-        for path in spool_files(directory or SHIPPED):
-            if path.stem not in removed:
-                self.try_take_in(path, source="shipped")
+        for run_id, path in shipped_spools(directory or SHIPPED).items():
+            # They never grow: one that is known to its end is not unpacked again.
+            if run_id not in removed and self._offset(self.connection.cursor, run_id) != unpacked_size(path):
+                with unpacked(run_id, path) as spool:
+                    self.try_take_in(spool, source="shipped")
 
     def _begin(self, cursor: Cursor, run_id: str, records: list[Record | None], source: str) -> list[Record | None]:
         """Store the run itself; returns what follows its first record."""

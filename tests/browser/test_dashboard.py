@@ -59,7 +59,7 @@ def test_a_first_visit_shows_a_chart_of_the_shipped_run(url, page, name):
     settled(page, PAGES[name])
     expect(page.locator(".vega-embed").first).to_be_visible()
     expect(page.get_by_role("combobox", name="Run", exact=True)).to_have_value(
-        re.compile("Sample result: .*compiled.*H100")
+        re.compile("Sample result: .*compiled.*H200")
     )
     expect(page.get_by_text("No GPU was found")).to_be_visible()
     assert errors(page) == 0
@@ -205,7 +205,7 @@ def test_the_server_listens_on_this_machine_alone(url, database):
 
 
 # The sample result of top-k under the compiled engine, which is shipped with its profiles.
-SHIPPED_RUN = "20261124-202724-7754fe3f"
+SHIPPED_RUN = "20261129-203616-5b199827"
 
 
 @pytest.mark.long

@@ -10,7 +10,7 @@ from profcore.cli import completion
 from profcore.cli.lists import fitting
 from profcore.cli.parser import build_parser, commands_of, main, parse
 from profcore.errors import UserError
-from profcore.paths import SHIPPED
+from profcore.storage.shipped import shipped_spools
 from profcore.storage.store import spool_directory
 
 COMMANDS = commands_of(build_parser())
@@ -71,7 +71,7 @@ def test_runs_are_completed_by_their_beginning_and_no_database_is_made(tmp_path)
     spool_directory(database).mkdir()
     for name in ("20260101-000000-aa", "20260102-000000-bb"):
         (spool_directory(database) / f"{name}.jsonl").touch()
-    shipped = sorted(path.stem for path in SHIPPED.glob("*.jsonl"))
+    shipped = list(shipped_spools())
     asked = argparse.Namespace(db=database)
     assert completion.runs("202601", asked) == ["20260102-000000-bb", "20260101-000000-aa"]
     assert completion.runs(shipped[0][:15], asked) == [

@@ -27,7 +27,7 @@ def test_the_sample_results_say_all_of_them(store):
     store.take_in_shipped()
     found = found_in(store)
     assert list(found) == ["engines", "launching", "pictures", "floor"]
-    assert all("H100" in each.source and each.source.endswith("sample result") for each in found.values())
+    assert all("H200" in each.source and each.source.endswith("sample result") for each in found.values())
     # Decode: the ratio of medians at the longest answer.
     samples = {
         json.loads(run["environment"])["engine"]: store.samples(run["id"])

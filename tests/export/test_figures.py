@@ -39,15 +39,20 @@ def data_of(chart):
 @pytest.mark.parametrize(
     ("experiment", "names"),
     [
-        ("context_scaling", ["exp1_vision_tokens_vs_latency_breakdown", "roofline", ORDER]),
-        ("moe_topk", ["exp2_moe_topk_vs_latency_breakdown", "flops_scaling_analysis", "roofline", ORDER]),
+        ("context_scaling", ["exp1_vision_tokens_vs_latency_breakdown", "roofline", "energy_by_stage", ORDER]),
+        (
+            "moe_topk",
+            ["exp2_moe_topk_vs_latency_breakdown", "flops_scaling_analysis", "roofline", "energy_by_stage", ORDER],
+        ),
         pytest.param(
             "transformer_blocks_mask",
-            ["exp3_transformer_blocks_mask_vs_latency_breakdown", "roofline", ORDER],
+            ["exp3_transformer_blocks_mask_vs_latency_breakdown", "roofline", "energy_by_stage", ORDER],
             marks=pytest.mark.long,
         ),
         pytest.param(
-            "output_tokens", ["exp4_output_tokens_vs_latency_breakdown", "roofline", ORDER], marks=pytest.mark.long
+            "output_tokens",
+            ["exp4_output_tokens_vs_latency_breakdown", "roofline", "energy_by_stage", ORDER],
+            marks=pytest.mark.long,
         ),
         ("latency_distribution", ["exp1_latency_distribution", ORDER]),
         pytest.param("component_profiling", ["exp2_component_profiling", ORDER], marks=pytest.mark.long),
@@ -148,7 +153,7 @@ def test_a_zip_holds_result_files_samples_and_figures(shipped):
             assert f"{runs[0]}/figures/exp2_moe_topk_vs_latency_breakdown.{ending}" in names
         lines = archive.read(f"{runs[0]}/samples.csv").decode().splitlines()
         assert len(lines) == 1 + 300
-        assert json.loads(archive.read(f"{runs[1]}/run.json"))["environment"]["device_name"].startswith("NVIDIA H100")
+        assert json.loads(archive.read(f"{runs[1]}/run.json"))["environment"]["device_name"].startswith("NVIDIA H200")
     assert told == [1, 2]
 
 
@@ -160,11 +165,9 @@ def test_file_names_are_those_of_the_published_scripts():
 
 
 def test_a_saved_figure_says_where_its_figures_come_from(shipped):
-    said = provenance(load_run(shipped, "20261124-202724-7754fe3f"))
-    assert said.conditions == (
-        "NVIDIA H100 80GB HBM3, molmoe-1b, random weights, compiled engine, bfloat16, n = 50 per setting"
-    )
-    for words in ("MoE top-k", "Bars: medians; whiskers: their 95 % intervals", "Floor:", "20261124-202724-7754fe3f"):
+    said = provenance(load_run(shipped, "20261129-203616-5b199827"))
+    assert said.conditions == ("NVIDIA H200, molmoe-1b, random weights, compiled engine, bfloat16, n = 50 per setting")
+    for words in ("MoE top-k", "Bars: medians; whiskers: their 95 % intervals", "Floor:", "20261129-203616-5b199827"):
         assert words in said.plain
     assert said.latex.startswith("\\caption{MoE top-k")
     assert of_figure(said, "flops_scaling_analysis") == said
@@ -179,7 +182,7 @@ def test_a_saved_figure_of_several_runs_says_where_each_comes_from(shipped):
     names = {runs[0].run["id"]: "A: the first"}
     said = several_sources(runs, "Runs side by side.", "Points: medians.", names)
     assert len(said.footer) == len(runs) + 1 > 2
-    assert said.footer[0].startswith("A: the first: NVIDIA H100 80GB HBM3, molmoe-1b, random weights, ")
+    assert said.footer[0].startswith("A: the first: NVIDIA H200, molmoe-1b, random weights, ")
     for line, run in zip(said.footer, runs, strict=False):
         assert run.run["environment"]["engine"] in line and run.run["id"] in line
     assert said.plain.startswith("Runs side by side. Measured: ")

@@ -11,7 +11,7 @@ from profcore.export.archive import load_run
 from profcore.export.report import report_html, report_latex, report_markdown, table_latex, table_markdown
 from profcore.storage.store import Store
 
-COMPILED = "20261124-202724-7754fe3f"
+COMPILED = "20261129-203616-5b199827"
 HOSTILE = "<script>alert(1)</script> & ![x](http://evil.example/a.png)\n\n# b"
 
 
@@ -47,10 +47,10 @@ def test_a_run_with_its_figures_tables_conditions_method_and_command(store):
     result = load_run(store, COMPILED)
     text = report_html([result])
     found = elements(text)
-    assert sum(tag == "img" for tag, _ in found) == 4
-    assert sum(tag == "table" for tag, _ in found) == 4
+    assert sum(tag == "img" for tag, _ in found) == 5
+    assert sum(tag == "table" for tag, _ in found) == 5
     for words in (
-        "NVIDIA H100 80GB HBM3",
+        "NVIDIA H200",
         "random",
         "compiled",
         "top-k 32",
@@ -98,7 +98,7 @@ def test_tables_to_copy(store):
     results = [load_run(store, COMPILED)]
     markdown, latex = report_markdown(results), report_latex(results)
     assert "| top-k 32 |" in markdown
-    assert markdown.count("### ") == latex.count("\\toprule") == 3
+    assert markdown.count("### ") == latex.count("\\toprule") == 4
     assert "top-k 32 & 50 &" in latex
 
 

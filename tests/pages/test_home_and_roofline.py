@@ -15,7 +15,7 @@ def test_home_says_what_was_found_and_draws_each_knob(app):
         *("Pictures against the sweep", "Prefill over its floor"),
     ]
     assert all(metric.value for metric in test.metric)
-    assert texts(test.caption).count("H100 80GB HBM3, sample result") == 4
+    assert texts(test.caption).count("H200, sample result") == 4
     assert len(test.get("vega_lite_chart")) == len(CATALOGUE)
 
 

@@ -13,7 +13,7 @@ from profcore.spec.until import Until
 from tests.comparisons.stored import store_run
 from tests.support import small_sweep, texts, until
 
-SHIPPED = "20261124-202724-7754fe3f"
+SHIPPED = "20261129-203616-5b199827"
 
 
 @pytest.fixture

@@ -48,7 +48,7 @@ def test_home_lists_the_shipped_runs_and_where_to_begin(app):
     table = test.dataframe[0].value
     assert len(table) == 12
     assert set(table["Source"]) == {"shipped"}
-    assert all("H100" in cell and "random weights" in cell for cell in table["Measured on"])
+    assert all("H200" in cell and "random weights" in cell for cell in table["Measured on"])
 
 
 def described(test):
@@ -62,7 +62,7 @@ def test_a_first_visit_shows_the_shipped_run(app, page):
     test = app(page)
     run = test.selectbox(key="run")
     assert run.options[0].startswith("Sample result: ")
-    assert "H100" in run.options[0]
+    assert "H200" in run.options[0]
     assert "Floor: from the model's FLOPs and bytes" in texts(test.caption)
     # On two pages the sweep stands beside real pictures.
     beside = page in ("vision_tokens", "output_tokens")
@@ -149,7 +149,7 @@ def test_a_past_run_can_be_picked_and_a_link_reproduces_it(app, service):
     assert test.slider(key="samples").value == 9
     assert test.slider(key="range").value == (3, 5)
     assert "**27 inferences**" in texts(test.markdown)
-    assert described(test)["Measured on: device's name"] == "NVIDIA H100 80GB HBM3"
+    assert described(test)["Measured on: device's name"] == "NVIDIA H200"
 
 
 @pytest.mark.parametrize(
@@ -360,7 +360,7 @@ def test_a_first_visit_shows_real_photographs(app, title, charts):
     # Four are the samples of the one run in their order, above clock, power and temperature.
     assert len(test.get("vega_lite_chart")) == charts
     said = texts(test.caption)
-    assert "NVIDIA H100" in said
+    assert "NVIDIA H200" in said
     assert "compiled engine" in said
     if title.startswith("1"):
         assert "P95" in texts(test.markdown)
@@ -669,7 +669,7 @@ def test_a_query_is_answered_on_its_page(app):
     test.selectbox(key="sql-example").set_value("What each run was measured on").run()
     test.button(key="ask-sql").click().run()
     assert not test.exception and not test.error
-    assert "NVIDIA H100 80GB HBM3" in set(test.dataframe[0].value["device"])
+    assert "NVIDIA H200" in set(test.dataframe[0].value["device"])
     assert [button.label for button in test.get("download_button")] == ["CSV"]
     test.text_area(key="sql").set_value("SELECT count(*) AS number FROM runs").run()
     assert "has been changed since" in texts(test.caption)

@@ -9,7 +9,7 @@ from streamlit.testing.v1 import AppTest
 
 from profcore.data_sets import read_data_set
 from profcore.errors import UserError
-from profcore.paths import SHIPPED, Roots
+from profcore.paths import Roots
 from profcore.results.gallery import gallery
 from profcore.results.pictures import load_picture_result
 from profcore.service import own_pictures
@@ -17,13 +17,14 @@ from profcore.service.kept_pictures import keep
 from profcore.service.own_pictures import Asked, check_asked, own_data_set, questions_file
 from profcore.spec.queries import Picture
 from profcore.storage.store import Store
+from tests.support import sample_spool
 
 
 @pytest.fixture(scope="module")
 def result(tmp_path_factory):
     with Store(tmp_path_factory.mktemp("gallery") / "data.duckdb") as store:
-        store.take_in(SHIPPED / "20261124-223716-1f8b3244.jsonl", source="shipped")
-        return load_picture_result(store, "20261124-223716-1f8b3244")
+        store.take_in(sample_spool("20261129-203829-33974985", store.path.parent), source="shipped")
+        return load_picture_result(store, "20261129-203829-33974985")
 
 
 def test_a_gallery_has_every_question_with_what_it_cost(result):
@@ -110,7 +111,7 @@ def test_the_page_draws_thumbnails_and_takes_pictures_with_questions(tmp_path, m
     for module in (controls, thumbnails):
         monkeypatch.setattr(module, "service", Kept)
     test = AppTest.from_function(_page, default_timeout=120)
-    test.session_state["spool"] = SHIPPED / "20261124-223716-1f8b3244.jsonl"
+    test.session_state["spool"] = sample_spool("20261129-203829-33974985", tmp_path)
     test.run()
     assert not test.exception
     assert 0 < len(test.get("image")) <= 12

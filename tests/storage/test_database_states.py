@@ -9,7 +9,6 @@ import duckdb
 import pytest
 
 from profcore.errors import StoreDamagedError, StoreError, StoreFullError, StoreHeldError, StoreNewerError, UserError
-from profcore.paths import SHIPPED
 from profcore.spec.runs import RunSpec, Target
 from profcore.spec.stages import State
 from profcore.storage import spool
@@ -17,6 +16,7 @@ from profcore.storage import store as stores
 from profcore.storage.connection import Connection
 from profcore.storage.migrations import MIGRATIONS
 from profcore.storage.rebuild import rebuild, rebuild_open
+from profcore.storage.shipped import shipped_spools
 from profcore.storage.store import Store, open_for_reading, spool_directory
 from profcore.storage.trouble import store_error
 from tests.storage.test_store import a_sample
@@ -39,7 +39,7 @@ def add_run(spools, samples=3):
 def two_sample_results(tmp_path_factory, monkeypatch):
     """Of all sample results two of the smallest: taking in the others shows nothing more here."""
     few = tmp_path_factory.mktemp("samples")
-    for path in sorted(SHIPPED.glob("*.jsonl"), key=lambda path: path.stat().st_size)[:2]:
+    for path in sorted(shipped_spools().values(), key=lambda path: path.stat().st_size)[:2]:
         shutil.copy(path, few)
     monkeypatch.setattr(stores, "SHIPPED", few)
 

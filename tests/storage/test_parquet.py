@@ -9,20 +9,19 @@ import pyarrow.parquet as pq
 import pytest
 
 from profcore.cli.parser import main
-from profcore.paths import SHIPPED
 from profcore.storage import store as stores
 from profcore.storage.parquet import TABLES, write_parquet
 from profcore.storage.store import Store
-from tests.support import ROOT
+from tests.support import ROOT, sample_spool
 
-RUNS = ("20261124-171442-e9fe34dd", "20261124-202724-7754fe3f")
+RUNS = ("20261129-201600-9b5321e6", "20261129-203616-5b199827")
 
 
 @pytest.fixture(scope="module")
 def store(tmp_path_factory):
     with Store(tmp_path_factory.mktemp("parquet") / "data.duckdb") as store:
         for run_id in RUNS:
-            store.take_in(SHIPPED / f"{run_id}.jsonl", source="shipped")
+            store.take_in(sample_spool(run_id, store.path.parent), source="shipped")
         yield store
 
 
@@ -97,7 +96,7 @@ def test_the_command_also_while_a_dashboard_holds_the_database(tmp_path, capsys,
 
     spools = stores.spool_directory(database)
     spools.mkdir()
-    (spools / f"{RUNS[0]}.jsonl").write_bytes((SHIPPED / f"{RUNS[0]}.jsonl").read_bytes())
+    sample_spool(RUNS[0], spools)
     opened = stores.Connection
 
     def held(path):
