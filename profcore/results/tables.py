@@ -174,7 +174,9 @@ def display_samples(result: Result, newest: int | None = None) -> pd.DataFrame:
         **{flag: words for flag, words in FLAGS.items() if samples[flag].any()},
         **_CARD,
     }
-    samples = samples.assign(**{name: pd.to_numeric(samples[name]) / _GIB for name in _CARD if name.endswith("_bytes")})
+    # As floating point, where what is missing is no number: a stage that some settings lack has no peak in theirs.
+    of_card = {name: pd.to_numeric(samples[name]).astype("float64") for name in _CARD}
+    samples = samples.assign(**{name: of_card[name] / (_GIB if name.endswith("_bytes") else 1) for name in _CARD})
     frame = samples[list(columns)].rename(columns=columns).dropna(axis="columns", how="all")
     # A clock tells microseconds apart, and so does who looks at single samples.
     least = dict.fromkeys(stages.values(), 3) | dict.fromkeys(_CARD.values(), 0)

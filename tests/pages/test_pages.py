@@ -25,8 +25,6 @@ DOWNLOADS = ["Result JSON", "Samples CSV", "Samples Parquet", "All, with figures
 LANGUAGE_MODEL = ("Prefill and decode", "All stages", "Decode step by position", "End to end")
 LACKING = {
     "Quality": "recorded no quality",
-    "End to end": "was not measured in this run",
-    "Energy": "measured no energy",
 }
 """Views that nothing of the sample results is in, and what they say instead."""
 CARD = ("Energy", "Samples in order")
@@ -277,7 +275,7 @@ def test_engines_stand_side_by_side_with_the_published_code(app):
             name: float(text.split()[0].replace(",", "")) / (1 if text.endswith(" ms") else 1e3)
             for name, text in engines["per step"].items()
         }
-        assert 0.06 < slopes["compiled"] < slopes["published code"]
+        assert 0.05 < slopes["compiled"] < slopes["published code"]
         assert float(engines["× eager"]["eager"]) == 1
         assert 1 < float(engines["× floor"]["compiled"]) < float(engines["× floor"]["eager"])
     assert "differ in more than the engine" not in texts(test.caption)
@@ -439,7 +437,7 @@ def test_the_sweep_stands_beside_real_pictures_on_a_first_visit(app):
     test = app("compare")
     assert len(test.get("vega_lite_chart")) == 4
     sentences = texts(test.markdown)
-    assert "TTFT: the sweep's slope is 0.013" in sentences
+    assert "TTFT: the sweep's slope is 0.010" in sentences
     assert "ms per vision token" in sentences
     assert "at equal tokens" in sentences
     # Both defaults were measured on the same card, model, dtype, engine and clock, and with the same knobs.
