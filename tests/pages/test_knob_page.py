@@ -83,7 +83,7 @@ def test_a_runs_settings_fill_the_controls_and_what_differs_is_said(app):
     assert test.selectbox(key="model").value == "molmoe-1b"
     assert test.selectbox(key="engine").value == "compiled"
     assert test.slider(key="samples").value == 50
-    assert "in brackets: device cpu (cuda:0)." in texts(test.caption)
+    assert "in brackets: device cpu (cuda:0), no energy measured." in texts(test.caption)
     assert "python -m profcore run moe_topk --top-k-values 1 2 4 8 16 32" in texts(test.code)
 
 

@@ -367,7 +367,7 @@ def test_a_first_visit_shows_real_photographs(app, title, charts):
         assert "7.22 billion parameters, of which one token uses 1.58" in said
     if title.startswith("4"):
         (skipped,) = [frame.value for frame in test.dataframe if "reason" in frame.value]
-        assert len(skipped) == 10
+        assert len(skipped) == 6
         assert skipped["reason"].str.contains("more than the model's context of 4096").all()
     if title.startswith("5"):
         table = test.dataframe[0].value.set_index("stage")
