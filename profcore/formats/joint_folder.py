@@ -5,10 +5,12 @@ A full campaign has more rows than memory; what is kept of it are its settings a
 
 from __future__ import annotations
 
+import gc
 import hashlib
 import json
 import math
 from collections import defaultdict
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import IO, TYPE_CHECKING, Any
 
@@ -23,7 +25,7 @@ from profcore.spec.records import now
 from profcore.spec.text import counted, parse_json, whole_text
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
 
     from profcore.formats.joint_in import JointRow, Knobs
     from profcore.formats.members import Member
@@ -128,8 +130,21 @@ def read_joint_folder(folder: JointFolder, samples: IO[bytes]) -> JointImport:
     if folder.run:
         reader.of_run(folder.run.read(), folder.run.name)
     for files in folder.settings:
-        reader.add([(member.name, reader.hashed(member.read())) for member in files])
+        with _no_collection():
+            reader.add([(member.name, reader.hashed(member.read())) for member in files])
     return reader.end()
+
+
+@contextmanager
+def _no_collection() -> Iterator[None]:
+    """Keep Python's collector from walking the rows of a file again and again while it is read; none is a circle."""
+    was = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if was:
+            gc.enable()
 
 
 def read_joint_document(document: dict[str, Any], data: bytes, name: str) -> tuple[JointImport, list[Record]]:

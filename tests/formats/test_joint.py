@@ -36,7 +36,7 @@ def taken_in(store, path):
 def imported(store, folder, files):
     """The one run of a folder of files."""
     (found,) = taken_in(store, write(folder, files))
-    return load_joint(store, found.run_id), found
+    return load_joint(store, found.run_id, steps=True), found
 
 
 def test_a_campaign_is_one_run_a_setting_for_each_file(store, tmp_path):
@@ -120,7 +120,7 @@ def comparable(result):
 @pytest.mark.parametrize("whole", [True, False], ids=["with run.json", "its files alone"])
 def test_a_run_written_and_read_again_says_the_same(store, tmp_path, whole):
     run_id = store_joint(store, made_up_sweep(output_tokens=(1, 3)), joules=lambda setting: 1.0 * setting.top_k)
-    before = load_joint(store, run_id)
+    before = load_joint(store, run_id, steps=True)
     files = run_result_files(store, before)
     assert "joint/profcore_crops1_topk1_blocks8_tokens3.json" in files
     document = json.loads(files["joint/profcore_crops1_topk1_blocks8_tokens3.json"])
