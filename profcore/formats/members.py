@@ -55,8 +55,10 @@ def folder_members(folder: Path) -> list[Member]:
         FormatError: There is none, or there are too many.
     """
     paths: list[Path] = []
-    for place, folders, names in os.walk(folder):
+    for number, (place, folders, names) in enumerate(os.walk(folder)):
         folders.sort()
+        if number > MOST_MEMBERS:
+            raise FormatError(f"{folder} holds more than {MOST_MEMBERS:,} folders: give the one with the results.")
         paths += [Path(place) / name for name in sorted(names) if name.lower().endswith(ENDINGS)]
         if len(paths) > MOST_MEMBERS:
             raise FormatError(f"{folder} holds more than {MOST_MEMBERS:,} files: give a folder of fewer.")
