@@ -38,7 +38,7 @@ _OF_CARD = {
 def in_order(samples: pd.DataFrame, settings: pd.DataFrame) -> Stack:
     """The totals over the samples' order, and a strip for each of clock, power and temperature that is known.
 
-    Of more than 10,000 samples, as campaigns of others have, every so-manieth is drawn.
+    Of more than 10,000 samples, as campaigns of others have, evenly many are drawn from first to last.
 
     Where settings have several samples each total is drawn over its setting's median, so that the knob does not hide
     what happened in time.
