@@ -47,6 +47,7 @@ def _menu() -> st.Page:
                 st.Page("pages/moe_topk.py", title="MoE top-k", icon=":material/alt_route:"),
                 st.Page("pages/active_blocks.py", title="Active blocks", icon=":material/layers:"),
                 st.Page("pages/output_tokens.py", title="Output tokens", icon=":material/notes:"),
+                st.Page("pages/joint.py", title="Joint knobs", icon=":material/tune:"),
             ],
             "Real use": [
                 st.Page("pages/motivation.py", title="Real pictures", icon=":material/photo_library:"),

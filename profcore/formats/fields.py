@@ -54,6 +54,9 @@ def whole(least: int = 0, most: int = _MOST_COUNT) -> Read:
     """Reads a whole number in a range; one written as text or as 8.0 is that number."""
 
     def read(field: str, value: Any) -> int:
+        # What nearly all are: a full campaign has millions.
+        if type(value) is int and least <= value <= most:
+            return value
         written = isinstance(value, str) and value.isascii() and value.isdecimal() and len(value) <= 20
         number = int(value) if written or (isinstance(value, float) and value.is_integer()) else value
         if type(number) is not int or not least <= number <= most:
@@ -67,6 +70,8 @@ def number(most: float, least: float = 0.0) -> Read:
     """Reads a number in a range."""
 
     def read(field: str, value: Any) -> float:
+        if type(value) is float and least <= value < most:
+            return value
         if isinstance(value, bool) or not isinstance(value, int | float) or not least <= value < most:
             raise BadValueError(f"{field} {shown(value)} is no number of {f'{least:g}'} or more that can be")
         return float(value)
@@ -140,6 +145,7 @@ PROFILING_PROMPT, MOTIVATION_PROMPT = "num_input_text_tokens", "num_language_tok
 ROW = (
     *(Field(field, column, latency) for field, column in {**LATENCIES, **MORE_LATENCIES}.items()),
     *(Field(field, column, number(_MOST_FLOPS)) for field, column in FLOPS.items()),
+    Field("T_first_token", "first_token_ms", latency),
     Field("T_other", "other_ms", number(_MOST_MS, -_MOST_MS)),
     Field("num_crops", "num_crops", count),
     Field("num_vision_tokens", "num_vision_tokens", count),
@@ -206,6 +212,31 @@ def read_knobs(row: dict[str, Any]) -> dict[str, Any]:
             raise BadValueError(f"num_active_blocks {setting['active_blocks']} is not the length of its indices")
         setting["block_mask"] = mask
     return setting
+
+
+_TIER = (Field("tier", "tier", identifier), Field("max_crops", "most_crops", at_least_one))
+
+
+def read_tier(row: dict[str, Any]) -> dict[str, Any]:
+    """What a row of joint results says of the crops that its picture may have, by its columns.
+
+    Raises:
+        BadValueError: A field holds what it cannot.
+    """
+    setting = read_fields(row, _TIER)
+    if row.get("tier_range") is not None:
+        setting["least_crops"], setting["most_crops"] = _crops_range(row["tier_range"])
+    return setting
+
+
+def _crops_range(value: Any) -> tuple[int, int]:
+    """Reads the fewest and the most crops of a tier."""
+    if not isinstance(value, dict):
+        raise BadValueError(f"tier_range {shown(value)} is no object of min_crops and max_crops")
+    least, most = (at_least_one(name, value.get(name)) for name in ("min_crops", "max_crops"))
+    if least > most:
+        raise BadValueError(f"tier_range from {least} to {most} crops is none")
+    return least, most
 
 
 def _mask(indices: Any, total: Any) -> str:
