@@ -15,6 +15,8 @@ from profcore.experiments.motivation import MOTIVATION
 from profcore.export.result_files import result_files
 from profcore.results.base import MeasuredRun
 from profcore.results.energy import display_energy, energy_failures, energy_words, has_energy
+from profcore.results.joint import JointResult, load_joint
+from profcore.results.joint_tables import display_short_joint
 from profcore.results.pictures import load_picture_result
 from profcore.results.sweep import Result, load_result
 from profcore.results.tables import display_short_summary, display_without_flagged
@@ -39,14 +41,14 @@ def report_run(options: argparse.Namespace, spec: RunSpec, path: Path, state: St
         print(f"profcore: {name} {state}: {last.get('reason')}", file=sys.stderr)
     else:
         reader, routed = SpoolReader(path), spool_routing(path)
-        result = load_result(reader, spec.id) or load_picture_result(reader, spec.id)
+        result = load_result(reader, spec.id) or load_joint(reader, spec.id) or load_picture_result(reader, spec.id)
         assert result
-        for file, text in result_files(name, samples, result.metadata, routed).items():
-            written = _write(options, name, file, text)
-            print(f"{name}: {counted(len(samples), 'sample')}, {state}, in {written}")
+        _write_all(options, result, result_files(name, samples, result.metadata, routed), state)
         if isinstance(result, Result):
             print_table(display_short_summary(result))
             print_energy(result)
+        if isinstance(result, JointResult):
+            print_table(display_short_joint(result))
         _print_flags(result)
         if options.experiment == flops_scaling.EXPERIMENT:
             shape, _ = flops_scaling.shape_of(result.run["environment"])
@@ -84,6 +86,19 @@ def report_flops(options: argparse.Namespace, paths: list[Path]) -> None:
     for file, text in result_files(FLOPS_VS_LATENCY, samples, metadata).items():
         print(f"{FLOPS_VS_LATENCY}: in {_write(options, FLOPS_VS_LATENCY, file, text)}")
     print_table(display_correlations(correlations(with_flops(samples, environment))))
+
+
+def _write_all(options: argparse.Namespace, result: MeasuredRun, files: dict[str, str], state: State) -> None:
+    """Write a run's result files, and print where; those of a joint run lie in a folder of their own."""
+    name, taken = result.run["experiment"], counted(len(result.samples), "sample")
+    if not isinstance(result, JointResult):
+        for file, text in files.items():
+            print(f"{name}: {taken}, {state}, in {_write(options, name, file, text)}")
+        return
+    places = [
+        _write(options, name, f"{name}/{result.run['id']}/{Path(file).name}", text) for file, text in files.items()
+    ]
+    print(f"{name}: {taken}, {state}, in {counted(len(places), 'file')} of {places[0].parent}")
 
 
 def _write(options: argparse.Namespace, experiment: str, file: str, text: str) -> Path:

@@ -23,14 +23,13 @@ from profcore.cli.options import (
 from profcore.cli.progress import measure
 from profcore.cli.report import FLOPS_VS_LATENCY, report_flops, report_run
 from profcore.cli.resume import resume
-from profcore.cli.sweeps import plan_sweeps
-from profcore.cli.values import make_output_directory, whole_number
+from profcore.cli.sweeps import check_joint_options, plan_sweeps
+from profcore.cli.values import grid_text, make_output_directory, whole_number
 from profcore.comparisons import flops_scaling
 from profcore.data_sets import read_data_set
 from profcore.errors import UserError
-from profcore.experiments.knobs import (
-    CATALOGUE,
-)
+from profcore.experiments.joint import MASKS, STRATEGIES, TIERS, USUAL_DRAWN
+from profcore.experiments.knobs import CATALOGUE, JOINT
 from profcore.experiments.motivation import MOTIVATION, check_open_ended
 from profcore.images.pictures import load_picture
 from profcore.measure.card import Card
@@ -61,6 +60,7 @@ def register(commands: Commands) -> None:
         "moe_topk --engine compiled --num-samples 20",
         "context_scaling --max-grid-size 6 --image cat.jpg",
         "latency_distribution --data-set folder --data pics",
+        "joint --grids 1x1 2x2 3x4 --top-k-values 2 4 8 --num-active-blocks 8 12 16 --strategy stratified",
         "moe_topk --until 1%%",
         "--resume RUN",
     )
@@ -69,10 +69,10 @@ def register(commands: Commands) -> None:
     parser.add_argument(
         "experiment",
         nargs="?",
-        choices=[*CATALOGUE, flops_scaling.EXPERIMENT, *MOTIVATION, "all"],
+        choices=[*CATALOGUE, flops_scaling.EXPERIMENT, JOINT.name, *MOTIVATION, "all"],
         metavar="EXPERIMENT",
-        help=f"one of {', '.join(CATALOGUE)}, or all of these four; {flops_scaling.EXPERIMENT}; "
-        f"or, on real pictures, one of {', '.join(MOTIVATION)}",
+        help=f"one of {', '.join(CATALOGUE)}, or all of these four; {flops_scaling.EXPERIMENT}; {JOINT.name}, several "
+        f"of these knobs at once; or, on real pictures, one of {', '.join(MOTIVATION)}",
     )
     add_run_options(parser)
     parser.set_defaults(command=run)
@@ -83,6 +83,7 @@ def add_run_options(parser: argparse.ArgumentParser) -> None:
     add_target(parser)
     _add_sampling(parser)
     _add_knobs(parser)
+    _add_joint(parser)
     add_picture(parser)
     _add_quality(parser)
     add_data_set(parser)
@@ -111,7 +112,8 @@ def _add_sampling(parser: argparse.ArgumentParser) -> None:
 def _add_knobs(parser: argparse.ArgumentParser) -> None:
     """The values of the knob that is turned, and where the others stand meanwhile."""
     parser.add_argument("--max-grid-size", type=whole_number, help="context_scaling: grids 1×1 to 1×N (12)")
-    parser.add_argument("--grids", nargs="+", type=whole_number, metavar="N", help="context_scaling: these grids 1×N")
+    text = "these image grids, such as 2x3, or N for 1×N"
+    parser.add_argument("--grids", nargs="+", type=grid_text, metavar="GRID", help=f"context_scaling: {text}")
     parser.add_argument("--top-k-values", nargs="+", metavar="K", help="moe_topk: values (1 2 4 8 16 32)")
     parser.add_argument(
         "--num-active-blocks", nargs="+", metavar="N", help="transformer_blocks_mask: first N, or masks"
@@ -124,6 +126,19 @@ def _add_knobs(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--output-tokens", type=whole_number, metavar="N", help=text)
     text = "blocks that run while another knob is turned, such as 1011"
     parser.add_argument("--block-mask", metavar="MASK", help=text)
+
+
+def _add_joint(parser: argparse.ArgumentParser) -> None:
+    """What joint sweeps alone are told."""
+    group = parser.add_argument_group("joint", "several knobs at once, by the values of each")
+    said = "; ".join(f"{name}: {text}" for name, text in STRATEGIES.items())
+    group.add_argument("--strategy", choices=list(STRATEGIES), help=f"which combinations; {said} (full)")
+    text = f"how many settings lhs draws ({USUAL_DRAWN})"
+    group.add_argument("--settings", type=whole_number, metavar="N", help=text)
+    text = "in place of grids, on real pictures: ranges of crops from which each takes its best tiling"
+    group.add_argument("--tiers", nargs="+", choices=TIERS, metavar="TIER", help=f"{text}: {', '.join(TIERS)}")
+    said = "; ".join(f"{name}: {text}" for name, text in MASKS.items())
+    group.add_argument("--masks", choices=list(MASKS), help=f"which blocks N active ones are; {said} (first)")
 
 
 def _add_quality(parser: argparse.ArgumentParser) -> None:
@@ -141,7 +156,10 @@ def run(options: argparse.Namespace) -> int:
     if options.resume is not None:
         return resume(options)
     if options.experiment is None:
-        raise UserError(f"Name what to measure: one of {', '.join(CATALOGUE)} or all, or a run with --resume RUN.")
+        raise UserError(
+            f"Name what to measure: one of {', '.join([*CATALOGUE, JOINT.name])} or all, or a run with --resume RUN."
+        )
+    check_joint_options(options)
     if until_of(options):
         check_open_ended(options.experiment)
     # All that can be known to be wrong is said before torch is loaded, and before anything is written.
@@ -202,7 +220,7 @@ def _queries(options: argparse.Namespace) -> QuerySet | None:
     """The data set's queries where the experiment or its quality needs them, with what was passed over said."""
     if options.experiment not in MOTIVATION:
         load_picture(picture_of(options.image))
-        if not options.quality:
+        if not options.quality and not options.tiers:
             return None
     queries = read_data_set(data_set_of(options))
     for skipped in queries.skipped:

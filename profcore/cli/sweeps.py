@@ -12,8 +12,19 @@ from profcore.cli.values import existing_file
 from profcore.comparisons import flops_scaling
 from profcore.errors import UserError
 from profcore.experiments.block_choice import above, most_important, read_scores
+from profcore.experiments.joint import (
+    MASKS,
+    STRATEGIES,
+    USUAL_SAMPLES,
+    JointValues,
+    chosen_masks,
+    joint_sweep,
+    joint_values,
+    parse_grid,
+)
 from profcore.experiments.knobs import (
     CATALOGUE,
+    JOINT,
     MAX_GRID,
     Experiment,
     base_setting,
@@ -35,11 +46,13 @@ if TYPE_CHECKING:
     from profcore.spec.queries import QuerySet
 
 
-def _given_values(experiment: Experiment, options: argparse.Namespace, config: MolmoConfig) -> Sequence[int | str]:
+def _given_values(
+    experiment: Experiment, options: argparse.Namespace, config: MolmoConfig
+) -> Sequence[int | str | tuple[int, int]]:
     """The knob's values as the options say, or its defaults."""
     if experiment.knob is Knob.VISION_TOKENS:
         if options.grids:
-            return options.grids
+            return [parse_grid(text) for text in options.grids]
         largest = options.max_grid_size
         if largest is not None and largest < 1:
             raise UserError(f"--max-grid-size {largest} is out of range: give 1 to 12.")
@@ -89,6 +102,8 @@ def plan_sweeps(options: argparse.Namespace, queries: QuerySet | None, config: M
     enough = until_of(options)
     if options.experiment in MOTIVATION and queries:
         sweeps = motivation_sweeps(options, queries, config)
+    elif options.experiment == JOINT.name:
+        sweeps = [planned_joint(options, queries, config)]
     else:
         sweeps = [replace(sweep, quality=queries) for sweep in profiling_sweeps(options, config)]
     return [sampled_until(sweep, *enough) for sweep in sweeps] if enough else sweeps
@@ -119,6 +134,73 @@ def profiling_sweeps(options: argparse.Namespace, config: MolmoConfig) -> list[S
             )
         )
     return sweeps
+
+
+def check_joint_options(options: argparse.Namespace) -> None:
+    """Whether options of joint sweeps are given to one.
+
+    Raises:
+        UserError: They are given to another experiment, or do not go together.
+    """
+    for name in ("strategy", "settings", "tiers", "masks"):
+        if getattr(options, name) is not None and options.experiment != JOINT.name:
+            raise UserError(f"--{name} is of joint sweeps alone: run joint, or leave it out.")
+    if options.experiment == JOINT.name and options.tiers and options.grids:
+        raise UserError("--tiers stands in place of --grids: within a tier each picture takes its own tiling.")
+
+
+def planned_joint(options: argparse.Namespace, queries: QuerySet | None, config: MolmoConfig) -> Sweep:
+    """The joint sweep that the options ask for."""
+    tiers = options.tiers or ()
+    samples = (1 if tiers else USUAL_SAMPLES) if options.num_samples is None else options.num_samples
+    usual_warmup = 1 if tiers else 2
+    return joint_sweep(
+        _joint_values(options, config),
+        strategy=options.strategy or next(iter(STRATEGIES)),
+        number=options.settings,
+        queries=queries,
+        quality=queries if options.quality else None,
+        num_samples=_repeated(samples, options),
+        warmup=usual_warmup if options.warmup is None else options.warmup,
+        seed=options.seed,
+        clock=Clock(options.clock),
+        picture=picture_of(options.image),
+        prompt=DEFAULT_PROMPT if options.prompt is None else options.prompt,
+        stop_at_eos=bool(tiers) and options.stop_at_eos,
+        energy=options.energy,
+    )
+
+
+def _joint_values(options: argparse.Namespace, config: MolmoConfig) -> JointValues:
+    """The values of each knob; one that is not given stands where it stands while another is turned."""
+    base = _base(CATALOGUE["moe_topk"], options, config)
+    given = {
+        name: parse_values(CATALOGUE[name], " ".join(words), config) if words else None
+        for name, words in (
+            ("moe_topk", options.top_k_values),
+            ("transformer_blocks_mask", options.num_active_blocks),
+            ("output_tokens", options.max_new_tokens),
+        )
+    }
+    blocks = given["transformer_blocks_mask"]
+    return joint_values(
+        config,
+        grids=[parse_grid(text) for text in options.grids] if options.grids else (base.grid,),
+        top_ks=[int(each) for each in given["moe_topk"] or (base.top_k,)],
+        masks=_joint_masks(options, blocks, config) if blocks else (base.block_mask,),
+        output_tokens=[int(each) for each in given["output_tokens"] or (base.output_tokens,)],
+        tiers=options.tiers or (),
+    )
+
+
+def _joint_masks(
+    options: argparse.Namespace, values: Sequence[int | str], config: MolmoConfig
+) -> tuple[tuple[bool, ...], ...]:
+    """The masks that numbers of blocks stand for; by importance where there is a file of it."""
+    file = options.importance_file
+    scores = read_scores(existing_file(file), str(file), config.n_layers) if file else None
+    way = options.masks or ("importance" if file else next(iter(MASKS)))
+    return chosen_masks(values, way, config.n_layers, scores=scores, seed=options.seed)
 
 
 def motivation_sweeps(options: argparse.Namespace, queries: QuerySet, config: MolmoConfig) -> list[Sweep]:

@@ -7,6 +7,7 @@ import os
 from pathlib import Path
 
 from profcore.errors import UserError
+from profcore.experiments.joint import parse_grid
 
 _LARGEST = 10**9
 _SHOWN = 60
@@ -25,6 +26,19 @@ def whole_number(text: str) -> int:
     if number is None or abs(number) > _LARGEST:
         raise argparse.ArgumentTypeError(f"{shortened(text)!r} is no whole number up to {_LARGEST:,}")
     return number
+
+
+def grid_text(text: str) -> str:
+    """An image grid as '2x3', or '6' for one row of six.
+
+    Raises:
+        argparse.ArgumentTypeError: It is none, or beyond what a model takes.
+    """
+    try:
+        rows, columns = parse_grid(text)
+    except UserError as error:
+        raise argparse.ArgumentTypeError(str(error).rstrip(".")) from None
+    return f"{rows}x{columns}"
 
 
 def share(text: str) -> float:

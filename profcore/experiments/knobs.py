@@ -156,6 +156,10 @@ CATALOGUE: dict[str, Experiment] = {
 }
 
 
+JOINT = Named(name="joint", number=7, title="Joint knobs", file="joint.zip")
+"""Several knobs at once (see `experiments.joint`); its result files are one a setting."""
+
+
 def get_experiment(name: str) -> Experiment:
     """The experiment of that name.
 
@@ -169,9 +173,14 @@ def get_experiment(name: str) -> Experiment:
 
 def setting_words(experiment: str, setting: Setting) -> str:
     """What a setting is called while it is measured, such as 'top-k 8'; empty for what turns no knob."""
+    if experiment == JOINT.name:
+        return ", ".join(_knob_words(knob, setting) for knob in Knob)
     if experiment not in CATALOGUE:
         return ""
-    knob = CATALOGUE[experiment].knob
+    return _knob_words(CATALOGUE[experiment].knob, setting)
+
+
+def _knob_words(knob: Knob, setting: Setting) -> str:
     if knob is Knob.VISION_TOKENS:
         return f"{setting.grid_label} grid"
     if knob is Knob.TOP_K:
@@ -195,12 +204,15 @@ def base_setting(experiment: Experiment, config: MolmoConfig) -> Setting:
     return Setting((1, 1), config.top_k, (True,) * config.n_layers, experiment.output_tokens)
 
 
-def build_settings(experiment: Experiment, values: Sequence[int | str], base: Setting) -> tuple[Setting, ...]:
+def build_settings(
+    experiment: Experiment, values: Sequence[int | str | tuple[int, int]], base: Setting
+) -> tuple[Setting, ...]:
     """One setting for each value of the experiment's knob.
 
     Args:
         experiment: Whose knob is turned.
-        values: Columns of a 1×N grid, top-k, number of first blocks or a block mask such as '1011', or output tokens.
+        values: Columns of a 1×N grid or its rows and columns, top-k, number of first blocks or a block mask such as
+            '1011', or output tokens.
         base: The other knobs.
 
     Raises:
@@ -212,7 +224,9 @@ def build_settings(experiment: Experiment, values: Sequence[int | str], base: Se
     return settings
 
 
-def _turn(knob: Knob, value: int | str, base: Setting) -> Setting:
+def _turn(knob: Knob, value: int | str | tuple[int, int], base: Setting) -> Setting:
+    if isinstance(value, tuple):
+        return replace(base, grid=value)
     if isinstance(value, str):
         return replace(base, block_mask=parse_mask(value))
     if knob is Knob.VISION_TOKENS:

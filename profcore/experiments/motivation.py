@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from profcore.errors import UserError
-from profcore.experiments.knobs import CATALOGUE, MAX_GRID, Named
+from profcore.experiments.knobs import CATALOGUE, JOINT, MAX_GRID, Named
 from profcore.images.processing import select_tiling
 from profcore.spec.queries import DEFAULT_PROMPT, QueryPlan, QuerySet, Skipped
 from profcore.spec.runs import Sweep
@@ -103,19 +103,20 @@ def asks_each_picture_once(name: str) -> bool:
 
 
 def find_experiment(name: str) -> Named:
-    """The experiment of that name in either catalogue.
+    """The experiment of that name: of either catalogue, or the joint one.
 
     Raises:
         UserError: There is none.
     """
-    found = CATALOGUE.get(name) or MOTIVATION.get(name)
+    found = CATALOGUE.get(name) or MOTIVATION.get(name) or (JOINT if name == JOINT.name else None)
     if found is None:
-        raise UserError(f"There is no experiment {name!r}: choose from {', '.join([*CATALOGUE, *MOTIVATION])}.")
+        names = [*CATALOGUE, JOINT.name, *MOTIVATION]
+        raise UserError(f"There is no experiment {name!r}: choose from {', '.join(names)}.")
     return found
 
 
 def experiment_title(name: str) -> str:
-    """What pages call an experiment of either catalogue."""
+    """What pages call an experiment (see `find_experiment`)."""
     return find_experiment(name).title
 
 

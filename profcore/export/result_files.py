@@ -6,10 +6,11 @@ from typing import TYPE_CHECKING, Any
 
 from profcore.comparisons.flops_latency import correlations
 from profcore.comparisons.flops_scaling import flops_scaling, shape_of
-from profcore.experiments.knobs import CATALOGUE
+from profcore.experiments.knobs import CATALOGUE, JOINT
 from profcore.experiments.motivation import MOTIVATION, Motivation
 from profcore.formats import known_scaling_json, motivation_json, profiling_json, scaling_json
 from profcore.formats.fields import LATENCIES
+from profcore.formats.joint_out import joint_files
 from profcore.formats.scaling import FILE as SCALING_FILE
 from profcore.formats.values import plain
 from profcore.roofline import floors
@@ -33,12 +34,14 @@ def result_files(
     """A run's result files by their paths below `results/profiling/` or `results/motivation/`.
 
     Args:
-        experiment: A name of either catalogue.
+        experiment: A name as of `find_experiment`.
         samples: As `Store.sample_table(run_id).to_pandas()` gives them.
         metadata: Where the figures come from: `run`, `environment` and more.
         routed: As `scaling.flops_scaling` takes it.
         summaries: As `Store.summaries`, of a run that came without samples.
     """
+    if experiment == JOINT.name:
+        return joint_files(samples, metadata)
     if experiment in MOTIVATION:
         return _motivation(MOTIVATION[experiment], samples, metadata)
     profiling = CATALOGUE[experiment]

@@ -140,6 +140,7 @@ PROFILING_PROMPT, MOTIVATION_PROMPT = "num_input_text_tokens", "num_language_tok
 ROW = (
     *(Field(field, column, latency) for field, column in {**LATENCIES, **MORE_LATENCIES}.items()),
     *(Field(field, column, number(_MOST_FLOPS)) for field, column in FLOPS.items()),
+    Field("T_first_token", "first_token_ms", latency),
     Field("T_other", "other_ms", number(_MOST_MS, -_MOST_MS)),
     Field("num_crops", "num_crops", count),
     Field("num_vision_tokens", "num_vision_tokens", count),
@@ -206,6 +207,31 @@ def read_knobs(row: dict[str, Any]) -> dict[str, Any]:
             raise BadValueError(f"num_active_blocks {setting['active_blocks']} is not the length of its indices")
         setting["block_mask"] = mask
     return setting
+
+
+_TIER = (Field("tier", "tier", identifier), Field("max_crops", "most_crops", at_least_one))
+
+
+def read_tier(row: dict[str, Any]) -> dict[str, Any]:
+    """What a row of joint results says of the crops that its picture may have, by its columns.
+
+    Raises:
+        BadValueError: A field holds what it cannot.
+    """
+    setting = read_fields(row, _TIER)
+    if row.get("tier_range") is not None:
+        setting["least_crops"], setting["most_crops"] = _crops_range(row["tier_range"])
+    return setting
+
+
+def _crops_range(value: Any) -> tuple[int, int]:
+    """Reads the fewest and the most crops of a tier."""
+    if not isinstance(value, dict):
+        raise BadValueError(f"tier_range {shown(value)} is no object of min_crops and max_crops")
+    least, most = (at_least_one(name, value.get(name)) for name in ("min_crops", "max_crops"))
+    if least > most:
+        raise BadValueError(f"tier_range from {least} to {most} crops is none")
+    return least, most
 
 
 def _mask(indices: Any, total: Any) -> str:

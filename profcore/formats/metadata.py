@@ -12,8 +12,8 @@ import numpy as np
 import pandas as pd
 
 from profcore.errors import FormatError, UserError
-from profcore.formats.fields import BadValueError, count, read_knobs
-from profcore.formats.values import mask_fields, plain, whole_or_none, with_grid
+from profcore.formats.fields import BadValueError, count, read_knobs, read_tier
+from profcore.formats.values import mask_fields, plain, tier_fields, whole_or_none, with_grid
 from profcore.spec.records import ENERGY_COLUMNS, now
 from profcore.spec.runs import RunSpec
 from profcore.spec.stages import State
@@ -64,10 +64,12 @@ def _written_setting(row: dict[Any, Any]) -> dict[str, Any]:
         "image_id": plain(row.get("image_id")),
         "query_id": plain(row.get("query_id")),
         "image_size": _size(row),
+        **tier_fields(row),
         "prefill_experts": [int(each) for each in routed] if isinstance(routed, list | np.ndarray) else None,
         "kl": plain(row.get("kl")),
         "accuracy": plain(row.get("accuracy")),
         "quality_queries": whole_or_none(row.get("quality_queries")),
+        "quality_scores": _numbers(row.get("quality_scores")),
         "quality_failed": plain(row.get("quality_failed")),
         "energy": _energy(row),
         "energy_failed": plain(row.get("energy_failed")),
@@ -83,6 +85,10 @@ def _energy(row: dict[Any, Any]) -> dict[str, Any] | None:
         return None
     found = {field: plain(row.get(column)) for field, column in ENERGY_COLUMNS.items()}
     return {field: value for field, value in found.items() if value is not None}
+
+
+def _numbers(values: Any) -> list[float] | None:
+    return [float(each) for each in values] if isinstance(values, list | np.ndarray) else None
 
 
 def _size(row: dict[Any, Any]) -> list[int] | None:
@@ -202,7 +208,7 @@ def _read_settings(given: list[Any], records: list[Record], name: str) -> list[d
         try:
             if not isinstance(each, dict):
                 raise BadValueError("it is no object")
-            settings.append(read_knobs(each))
+            settings.append(read_knobs(each) | read_tier(each))
         except BadValueError as error:
             wrong.append(f"setting {place}: {error}")
             continue
@@ -210,6 +216,8 @@ def _read_settings(given: list[Any], records: list[Record], name: str) -> list[d
             records.append({"type": "routing", "setting": place, "prefill_experts": each["prefill_experts"]})
         if "quality_queries" in each:
             quality = {"kl": each.get("kl"), "accuracy": each.get("accuracy"), "queries": each["quality_queries"]}
+            if "quality_scores" in each:
+                quality["scores"] = each["quality_scores"]
             records.append({"type": "quality", "setting": place, **quality})
         if "energy" in each:
             given_energy = each["energy"] if isinstance(each["energy"], dict) else {}

@@ -56,6 +56,20 @@ def mask_fields(row: dict[Any, Any]) -> dict[str, Any]:
     return fields
 
 
+def tier_fields(row: dict[Any, Any]) -> dict[str, Any]:
+    """How joint results name the range of crops of a setting; nothing where there is none.
+
+    A bound alone is `max_crops`, as files had it before there were tiers.
+    """
+    least, most = (whole_or_none(row.get(name)) for name in ("least_crops", "most_crops"))
+    tier = plain(row.get("tier"))
+    return {
+        "tier": tier,
+        "tier_range": None if least is None or most is None else {"min_crops": least, "max_crops": most},
+        "max_crops": most,
+    }
+
+
 def knob_fields(row: dict[Any, Any]) -> dict[str, Any]:
     """Every knob of a row, as published files name them; what is not known is left out."""
     fields = {

@@ -79,10 +79,10 @@ class Placement:
         return slice(self.top, self.top + self.height), slice(self.left, self.left + self.width)
 
 
-def select_tiling(height: int, width: int, max_crops: int) -> tuple[int, int]:
+def select_tiling(height: int, width: int, max_crops: int, min_crops: int = 1) -> tuple[int, int]:
     """Rows and columns of crops for a picture of this size.
 
-    Of all grids with at most `max_crops` crops, the one that enlarges the picture least, or, where every one
+    Of all grids with `min_crops` to `max_crops` crops, the one that enlarges the picture least, or, where every one
     shrinks it, the one that shrinks it least; smaller grids win ties.
 
     Raises:
@@ -92,8 +92,15 @@ def select_tiling(height: int, width: int, max_crops: int) -> tuple[int, int]:
         raise ImageError(f"A picture of {width}×{height} pixels is empty: both sides need at least 1.")
     if max_crops < 1:
         raise ImageError(f"{max_crops} crops cannot hold a picture: allow at least 1.")
+    if not 1 <= min_crops <= max_crops:
+        raise ImageError(f"No grid has {min_crops} to {max_crops} crops: give a range from 1 on.")
     grids = sorted(
-        ((rows, columns) for rows in range(1, max_crops + 1) for columns in range(1, max_crops // rows + 1)),
+        (
+            (rows, columns)
+            for rows in range(1, max_crops + 1)
+            for columns in range(1, max_crops // rows + 1)
+            if rows * columns >= min_crops
+        ),
         key=lambda grid: (grid[0] * grid[1], grid[0]),
     )
     sizes = np.array(grids, dtype=np.float32) * WINDOW

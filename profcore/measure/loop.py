@@ -14,7 +14,7 @@ import torch
 
 from profcore.engines.base import PreparationError, StopRequestedError
 from profcore.errors import UserError
-from profcore.experiments.knobs import setting_words
+from profcore.experiments.knobs import JOINT, setting_words
 from profcore.images.pictures import fit_to_grid, load_picture
 from profcore.measure.clock import make_clock
 from profcore.measure.energy import EnergyFailed, EnergyPass, SettingEnergy, energy_reason, energy_refusal
@@ -330,21 +330,35 @@ def _qualities(
     """What each setting costs in quality; what cannot be found fails alone, since the samples stand without it."""
     assert sweep.quality
     found: dict[Any, SettingQuality | QualityFailed] = {}
-    meter: QualityMeter | None = None
+    meter = QualityMeter(loaded, sweep.quality.queries, stop)
     for index in alive:
-        setting = sweep.settings[index]
-        knobs = (setting.top_k, setting.block_mask)
+        knobs = _judged_by(sweep, index)
         if knobs not in found:
             tell(f"Quality of {_named(sweep, index)}")
             try:
-                meter = meter or QualityMeter(loaded, sweep.quality.queries, stop)
-                found[knobs] = SettingQuality(index, meter.of(setting))
+                found[knobs] = SettingQuality(index, _quality_of(meter, sweep, index))
             except StopRequestedError:
                 raise
             except Exception as error:
                 # Whatever it is, hours of samples do not depend on it.
                 found[knobs] = QualityFailed(index, _quality_reason(error))
         yield replace(found[knobs], setting=index)
+
+
+def _judged_by(sweep: Sweep, index: int) -> Any:
+    """What a setting's quality depends on."""
+    setting = sweep.settings[index]
+    if sweep.experiment != JOINT.name:
+        return setting.top_k, setting.block_mask
+    return setting, sweep.plan.of_setting[index] if sweep.plan else None
+
+
+def _quality_of(meter: QualityMeter, sweep: Sweep, index: int) -> Quality:
+    setting = sweep.settings[index]
+    if sweep.experiment != JOINT.name:
+        return meter.of(setting)
+    # Of real pictures each setting is one of them.
+    return meter.of_joint(setting, sweep.plan.of_setting[index] if sweep.plan else None)
 
 
 def _quality_reason(error: Exception) -> str:
@@ -459,6 +473,9 @@ class Inputs:
 
     def _make(self, index: int) -> ModelInputs:
         picture, most_crops, question = self._shown(index)
+        plan, settings = self._sweep.plan, self._sweep.settings
+        if plan and plan.tiers:
+            return picture_inputs(self._loaded, picture, most_crops, question, settings[index].grid)
         return picture_inputs(self._loaded, picture, most_crops, question)
 
     def _shown(self, index: int) -> tuple[Image, int, str]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import torch
 
@@ -35,11 +35,21 @@ class Quality:
         kl: KL divergence of the next-token distribution at the prompt's end from the full model's, in nats.
         accuracy: VQA accuracy, where the queries have answers.
         queries: How many queries it rests on.
+        scores: VQA accuracy of each query that has answers, in their order; None where none has.
     """
 
     kl: float
     accuracy: float | None
     queries: int
+    scores: tuple[float, ...] | None = None
+
+
+@dataclass(frozen=True)
+class _Answer:
+    """What a query gave: its divergence, and the tokens of its answer, where it has answers to be compared with."""
+
+    kl: float
+    tokens: tuple[int, ...] | None
 
 
 class QualityMeter:
@@ -50,32 +60,68 @@ class QualityMeter:
         config = loaded.model.config
         self._full = Setting((1, 1), config.top_k, (True,) * config.n_layers, 1)
         self._reference: dict[int, Tensor] = {}
+        self._answers: dict[Any, _Answer] = {}
 
     def of(self, setting: Setting) -> Quality:
-        """A setting's quality; only its top-k and block mask matter.
+        """A setting's quality, its pictures tiled by the model's own rule; only its top-k and block mask matter.
 
         Raises:
             UserError: A picture cannot be read.
             StopRequestedError: It was asked to stop.
         """
-        divergences, scores = [], []
-        with_answers = any(query.answers for query in self._queries)
-        for index, query in enumerate(self._queries):
+        return self._judged([self._answer(index, setting, None) for index in range(len(self._queries))], ANSWER_TOKENS)
+
+    def of_joint(self, setting: Setting, only: int | None = None) -> Quality:
+        """A setting's quality with each picture in its own grid of crops, and answers as long as it generates.
+
+        A picture keeps its aspect in the grid, with margins around it; the full model sees it tiled by its own rule.
+
+        Args:
+            setting: Every knob matters.
+            only: The place of the one query that it is of; all unless given.
+
+        Raises:
+            UserError: As `of`.
+            StopRequestedError: As `of`.
+        """
+        places = range(len(self._queries)) if only is None else [only]
+        answers = [self._answer(index, setting, setting.grid) for index in places]
+        return self._judged(answers, min(ANSWER_TOKENS, setting.output_tokens), places)
+
+    def _judged(self, answers: Sequence[_Answer], length: int, places: Sequence[int] | None = None) -> Quality:
+        scores = [
+            vqa_accuracy(self._text(answer.tokens[:length]), self._queries[place].answers)
+            for place, answer in zip(places or range(len(answers)), answers, strict=True)
+            if answer.tokens is not None
+        ]
+        return Quality(
+            kl=sum(answer.kl for answer in answers) / len(answers),
+            accuracy=sum(scores) / len(scores) if scores else None,
+            queries=len(answers),
+            scores=tuple(scores) if scores else None,
+        )
+
+    def _answer(self, index: int, setting: Setting, grid: tuple[int, int] | None) -> _Answer:
+        """What a query gives; made once for settings that differ in the length of their answers alone."""
+        key = (index, grid, setting.top_k, setting.block_mask)
+        if key not in self._answers:
             if self._stop():
                 raise StopRequestedError
-            inputs = self.inputs(query)
-            if index not in self._reference:
-                self._reference[index] = self._distribution(inputs, self._full)
-            divergences.append(kl_divergence(self._reference[index], self._distribution(inputs, setting)))
-            if query.answers:
-                scores.append(vqa_accuracy(self.answer(inputs, setting), query.answers))
-        accuracy = sum(scores) / len(scores) if with_answers else None
-        return Quality(sum(divergences) / len(divergences), accuracy, len(self._queries))
+            self._answers[key] = self._answered(index, setting, grid)
+        return self._answers[key]
 
-    def inputs(self, query: Query) -> ModelInputs:
-        """A question's picture and prompt on the device."""
+    def _answered(self, index: int, setting: Setting, grid: tuple[int, int] | None) -> _Answer:
+        query = self._queries[index]
+        inputs = self.inputs(query, grid)
+        if index not in self._reference:
+            self._reference[index] = self._distribution(inputs if grid is None else self.inputs(query), self._full)
+        divergence = kl_divergence(self._reference[index], self._distribution(inputs, setting))
+        return _Answer(divergence, tuple(self._tokens(inputs, setting)) if query.answers else None)
+
+    def inputs(self, query: Query, grid: tuple[int, int] | None = None) -> ModelInputs:
+        """A question's picture and prompt on the device; tiled by the model's own rule unless a grid is given."""
         crops = self._loaded.model.config.max_crops
-        return picture_inputs(self._loaded, load_picture(query.picture), crops, query.question)
+        return picture_inputs(self._loaded, load_picture(query.picture), crops, query.question, grid)
 
     def _distribution(self, inputs: ModelInputs, setting: Setting) -> Tensor:
         """Log probabilities of the first token, in float64."""
@@ -85,15 +131,22 @@ class QualityMeter:
 
     def answer(self, inputs: ModelInputs, setting: Setting) -> str:
         """What the model answers at a setting, as text."""
+        return self._text(self._tokens(inputs, setting))
+
+    def _tokens(self, inputs: ModelInputs, setting: Setting) -> list[int]:
         config = self._loaded.model.config
         # The last token that is generated is not fed back, and takes no position.
         length = min(ANSWER_TOKENS, config.max_positions - inputs.num_input_tokens + 1)
         asked = replace(setting, output_tokens=length)
         with turned(self._loaded.model, asked):
             tokens, _ = eager.infer(self._loaded.model, inputs, length, stop=self._stop)
-        ids = tokens.tolist()
-        if config.eos_token_id in ids:
-            ids = ids[: ids.index(config.eos_token_id)]
+        return tokens.tolist()
+
+    def _text(self, tokens: Sequence[int]) -> str:
+        """Tokens up to the end of text, as text."""
+        ids, end = list(tokens), self._loaded.model.config.eos_token_id
+        if end in ids:
+            ids = ids[: ids.index(end)]
         return self._loaded.tokenizer.decode(ids).strip()
 
 

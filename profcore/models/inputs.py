@@ -67,15 +67,24 @@ def grid_inputs(loaded: LoadedModel, image: Image.Image, grid: tuple[int, int], 
     return picture_inputs(loaded, fit_to_grid(image, *grid), grid[0] * grid[1], prompt)
 
 
-def picture_inputs(loaded: LoadedModel, image: Image.Image, max_crops: int, prompt: str) -> ModelInputs:
+def picture_inputs(
+    loaded: LoadedModel, image: Image.Image, max_crops: int, prompt: str, tiling: tuple[int, int] | None = None
+) -> ModelInputs:
     """Inputs for a picture as it is, tiled by the model's own rule.
+
+    Args:
+        loaded: The model.
+        image: The picture.
+        max_crops: The most crops of its grid.
+        prompt: The question put to it.
+        tiling: Rows and columns of crops in place of the rule's; the picture keeps its aspect within them.
 
     Raises:
         UserError: As `grid_inputs`.
     """
     _warm(loaded.model.device)
     begin = time.perf_counter()
-    made = _made(loaded, image, max_crops, prompt)
+    made = _made(loaded, image, tiling or select_tiling(image.height, image.width, max_crops), prompt)
     _wait(loaded.model.device)
     made = replace(made, host_preprocessing_ms=(time.perf_counter() - begin) * 1e3)
     longest = loaded.model.config.max_positions
@@ -84,10 +93,10 @@ def picture_inputs(loaded: LoadedModel, image: Image.Image, max_crops: int, prom
     return made
 
 
-def _made(loaded: LoadedModel, image: Image.Image, max_crops: int, prompt: str) -> ModelInputs:
+def _made(loaded: LoadedModel, image: Image.Image, tiling: tuple[int, int], prompt: str) -> ModelInputs:
     config, device = loaded.model.config, loaded.model.device
     width, height = image.size
-    rows, columns = select_tiling(height, width, max_crops)
+    rows, columns = tiling
     # First what the device works on while the host goes on with the tokens.
     pixels = picture_pixels(image, rows, columns, device).to(loaded.model.dtype)
     tokens = image_tokens(rows, columns, config.image_token_ids)

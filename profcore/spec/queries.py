@@ -99,6 +99,24 @@ class QuerySet:
 
 
 @dataclass(frozen=True)
+class Tier:
+    """A range of crops from which each picture takes its best tiling.
+
+    Attributes:
+        name: Such as 'low'.
+        least, most: Crops of the grid, without the global view.
+    """
+
+    name: str
+    least: int
+    most: int
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain JSON values."""
+        return dataclasses.asdict(self)
+
+
+@dataclass(frozen=True)
 class QueryPlan:
     """Which query each setting of a sweep measures, and how its picture is cut.
 
@@ -106,13 +124,21 @@ class QueryPlan:
         queries: What is measured.
         of_setting: For each setting of the sweep, the index of its query.
         fitted: Whether a query's picture is cropped to its setting's grid; else it is tiled by the model's own rule.
+        tiers: Ranges of crops, where pictures are tiled within one: then each setting's grid is its picture's tiling.
+        tier_of: For each setting the index of its tier; none where there are no tiers.
     """
 
     queries: QuerySet
     of_setting: tuple[int, ...]
     fitted: bool = False
+    tiers: tuple[Tier, ...] = ()
+    tier_of: tuple[int, ...] = ()
 
     def __post_init__(self) -> None:
+        if len(self.tier_of) != (len(self.of_setting) if self.tiers else 0):
+            raise ValueError("the plan names a tier for each setting, or has none")
+        if not set(self.tier_of).issubset(range(len(self.tiers))):
+            raise ValueError("a setting's tier is none of the plan's")
         if not set(self.of_setting).issubset(range(len(self.queries.queries))):
             raise ValueError("a setting's query is none of the plan's")
 
@@ -120,9 +146,20 @@ class QueryPlan:
         """The query of a setting, by its index in the sweep."""
         return self.queries.queries[self.of_setting[setting]]
 
+    def tier(self, setting: int) -> Tier | None:
+        """The tier of a setting; None where there are none."""
+        return self.tiers[self.tier_of[setting]] if self.tiers else None
+
     def to_dict(self) -> dict[str, Any]:
         """Plain JSON values, as they stand among a sweep's own."""
-        return {"queries": self.queries.to_dict(), "query_of": list(self.of_setting), "fitted": self.fitted}
+        plain: dict[str, Any] = {
+            "queries": self.queries.to_dict(),
+            "query_of": list(self.of_setting),
+            "fitted": self.fitted,
+        }
+        if self.tiers:
+            plain |= {"tiers": [tier.to_dict() for tier in self.tiers], "tier_of": list(self.tier_of)}
+        return plain
 
     @classmethod
     def from_dict(cls, value: dict[str, Any]) -> QueryPlan:
@@ -131,4 +168,6 @@ class QueryPlan:
             queries=QuerySet.from_dict(value["queries"]),
             of_setting=tuple(value.get("query_of", ())),
             fitted=bool(value.get("fitted", False)),
+            tiers=tuple(Tier(**tier) for tier in value.get("tiers", ())),
+            tier_of=tuple(value.get("tier_of", ())),
         )

@@ -200,6 +200,9 @@ def is_run_id(text: str) -> bool:
 QUERY_COLUMNS = ("image_id", "query_id", "image_width", "image_height")
 """What a setting on real pictures says of its query, besides the knobs."""
 
+TIER_COLUMNS = ("tier", "least_crops", "most_crops")
+"""What a setting says of the range of crops from which its picture took its tiling."""
+
 
 def sweep_settings(sweep: Sweep) -> list[dict[str, Any]]:
     """A sweep's settings as the database keeps them, each with the query it measures."""
@@ -217,5 +220,7 @@ def sweep_settings(sweep: Sweep) -> list[dict[str, Any]]:
             query = sweep.plan.query(index)
             values = (query.image_id, query.query_id, query.width, query.height)
             row |= dict(zip(QUERY_COLUMNS, values, strict=True))
+            if tier := sweep.plan.tier(index):
+                row |= dict(zip(TIER_COLUMNS, (tier.name, tier.least, tier.most), strict=True))
         rows.append(row)
     return rows

@@ -21,6 +21,7 @@ SAMPLE_COLUMNS: dict[str, str] = {
     **dict.fromkeys(("memory_clock_mhz", "others_utilisation_percent"), "number"),
     **dict.fromkeys(("elapsed_s", "vision_encoder_ms", "projector_ms", "llm_prefill_ms", "llm_decode_ms"), "number"),
     **dict.fromkeys(("other_ms", "total_ms", "host_preprocessing_ms", "vision_total_ms", "system_total_ms"), "number"),
+    **dict.fromkeys(("first_token_ms",), "number"),
     **dict.fromkeys(("sm_clock_mhz", "temperature_c", "power_w", "step_issue_ms"), "number"),
     **dict.fromkeys((f"flops_{part}" for part in ("vision_encoder", "projector")), "number"),
     **dict.fromkeys((f"flops_{part}" for part in ("llm_prefill", "llm_decode", "total")), "number"),
@@ -88,6 +89,14 @@ def _quality(record: dict[str, Any]) -> None:
     for name in ("kl", "accuracy"):
         check_number(record[name], name)
     check_integer(record["queries"], "queries", 32)
+    scores = record.get("scores")
+    if scores is not None:
+        if not isinstance(scores, list):
+            raise BadRecordError("scores is no list")
+        for each in scores:
+            check_number(each, "a value of scores")
+            if each is None:
+                raise BadRecordError("scores lacks a value")
 
 
 def _energy(record: dict[str, Any]) -> None:

@@ -71,7 +71,8 @@ def add_derived(samples: pd.DataFrame) -> pd.DataFrame:
 
     Where the host's preprocessing is known, they have `end_to_end_ms` too, the total with it.
 
-    Files of the published scripts may lack a projector and still say what both vision stages took together.
+    Files of the published scripts may lack a projector and still say what both vision stages took together, or say
+    the time to the first token alone.
     """
     vision = samples["vision_encoder_ms"] + samples["projector_ms"]
     if "vision_total_ms" in samples:
@@ -80,8 +81,11 @@ def add_derived(samples: pd.DataFrame) -> pd.DataFrame:
         before = pd.to_numeric(samples[PREPROCESSING])
         samples = samples.assign(**{PREPROCESSING: before, END_TO_END: before + samples["total_ms"]})
     steps = (samples["num_output_tokens"] - 1).where(samples["num_output_tokens"] > 1)
+    first_token = vision + samples["llm_prefill_ms"]
+    if "first_token_ms" in samples:
+        first_token = first_token.fillna(pd.to_numeric(samples["first_token_ms"]))
     return samples.assign(
-        ttft_ms=vision + samples["llm_prefill_ms"],
+        ttft_ms=first_token,
         tpot_ms=samples["llm_decode_ms"] / steps,
     )
 

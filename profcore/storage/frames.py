@@ -100,7 +100,7 @@ class SpoolReader:
         rows = [{"setting": index, **row} for index, row in enumerate(sweep_settings(self._spec.sweep))]
         for record in self._records:
             for field, column in _OF_SETTINGS.get(record["type"], {}).items():
-                rows[record["setting"]][column] = record[field]
+                rows[record["setting"]][column] = record.get(field)
         columns = [column for fields in _OF_SETTINGS.values() for column in fields.values()]
         frame = pd.DataFrame(rows)
         return frame.reindex(columns=[*frame.columns, *(column for column in columns if column not in frame)])
@@ -109,6 +109,11 @@ class SpoolReader:
         """As `Reader.samples`."""
         del run_id
         return self._samples
+
+    def steps(self, run_id: str) -> pd.DataFrame:
+        """As `Reader.steps`."""
+        del run_id
+        return self._samples[["sample_id", "decode_steps_ms"]]
 
     def issue(self, run_id: str) -> pd.DataFrame:
         """Empty: see the class."""
@@ -133,7 +138,7 @@ class SpoolReader:
 
 _OF_SETTINGS = {
     "routing": {"prefill_experts": "prefill_experts"},
-    "quality": {"kl": "kl", "accuracy": "accuracy", "queries": "quality_queries"},
+    "quality": {"kl": "kl", "accuracy": "accuracy", "queries": "quality_queries", "scores": "quality_scores"},
     "quality_failed": {"reason": "quality_failed"},
     "energy": ENERGY_COLUMNS,
     "energy_failed": {"reason": "energy_failed"},

@@ -132,7 +132,8 @@ def _of_setting(columns: dict[str, str]) -> Any:
     """The change of a setting's columns, each from a field of the record."""
     assignments = ", ".join(f"{column} = ?" for column in columns)
     statement = f"UPDATE settings SET {assignments} WHERE run_id = ? AND setting = ?"
-    return lambda record: (statement, [record[field] for field in columns.values()])
+    # A version that did not know a field wrote none.
+    return lambda record: (statement, [record.get(field) for field in columns.values()])
 
 
 _CHANGES = {
@@ -141,7 +142,9 @@ _CHANGES = {
     "environment": _environment,
     "ceilings": _ceilings,
     "routing": _of_setting({"prefill_experts": "prefill_experts"}),
-    "quality": _of_setting({"kl": "kl", "accuracy": "accuracy", "quality_queries": "queries"}),
+    "quality": _of_setting(
+        {"kl": "kl", "accuracy": "accuracy", "quality_queries": "queries", "quality_scores": "scores"}
+    ),
     "quality_failed": _of_setting({"quality_failed": "reason"}),
     "energy": _of_setting({column: field for field, column in ENERGY_COLUMNS.items()}),
     "energy_failed": _of_setting({"energy_failed": "reason"}),

@@ -125,4 +125,11 @@ MIGRATIONS = (
     """
     ALTER TABLE settings ADD COLUMN stopped_by VARCHAR;
     """,
+    """
+    ALTER TABLE settings ADD COLUMN tier VARCHAR;
+    ALTER TABLE settings ADD COLUMN least_crops INTEGER;
+    ALTER TABLE settings ADD COLUMN most_crops INTEGER;
+    ALTER TABLE settings ADD COLUMN quality_scores DOUBLE[];
+    ALTER TABLE samples ADD COLUMN first_token_ms DOUBLE;
+    """,
 )

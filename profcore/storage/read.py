@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from profcore.roofline.flops import COLUMNS as FLOPS
 from profcore.spec.records import ENERGY_COLUMNS
-from profcore.spec.runs import QUERY_COLUMNS
+from profcore.spec.runs import QUERY_COLUMNS, TIER_COLUMNS
 from profcore.spec.stages import MODEL_STAGES, State
 from profcore.storage.trouble import damaged
 
@@ -24,11 +24,15 @@ _ISSUED = [stage.column for stage in MODEL_STAGES]
 # Launches of graphs that a device was seen to take before the host has to wait for it (H100, driver 580).
 _TAKEN_IN_ADVANCE = 512
 # Columns of samples that only pictures, or files of others, have.
-_SELDOM = ("host_preprocessing_ms", "vision_total_ms", "system_total_ms", *FLOPS, *QUERY_COLUMNS)
+_SELDOM = (
+    *("host_preprocessing_ms", "vision_total_ms", "system_total_ms", "first_token_ms"),
+    *(*FLOPS, *QUERY_COLUMNS, *TIER_COLUMNS),
+)
 # What a setting says of itself alone, and not of each of its samples.
 _NOT_OF_SAMPLES = ", ".join(
     (
         *("run_id", "setting", "failed", "prefill_experts", "kl", "accuracy", "quality_queries", "quality_failed"),
+        "quality_scores",
         *ENERGY_COLUMNS.values(),
         *("energy_failed", "stopped_by"),
     )
@@ -73,7 +77,8 @@ _MOST_CHARTED, _QUANTILES = 40, 20
 _FIGURES = """
     WITH latencies AS (
         SELECT run_id, setting, total_ms,
-            coalesce(vision_encoder_ms + projector_ms, vision_total_ms) + llm_prefill_ms AS ttft_ms,
+            coalesce(coalesce(vision_encoder_ms + projector_ms, vision_total_ms) + llm_prefill_ms, first_token_ms)
+                AS ttft_ms,
             CASE WHEN num_output_tokens > 1 THEN llm_decode_ms / (num_output_tokens - 1) END AS tpot_ms
         FROM samples WHERE run_id IN (SELECT unnest($1))
     ), settings AS (
@@ -244,6 +249,12 @@ class Reader:
             WHERE run_id = ? ORDER BY sample_id
             """,
             [run_id],
+        ).df()
+
+    def steps(self, run_id: str) -> pd.DataFrame:
+        """The decode steps of each of a run's samples: `sample_id`, `decode_steps_ms` (an array)."""
+        return self.connection.cursor.execute(
+            "SELECT sample_id, decode_steps_ms FROM samples WHERE run_id = ? ORDER BY sample_id", [run_id]
         ).df()
 
     def taken(self, run_id: str) -> pd.DataFrame:

@@ -163,9 +163,13 @@ class SpoolWriter:
         """Append how many distinct experts a setting's prefill routes to in each active block."""
         self.write({"type": "routing", "setting": setting, "prefill_experts": list(prefill_experts)})
 
-    def quality(self, setting: int, kl: float, accuracy: float | None, queries: int) -> None:
+    def quality(
+        self, setting: int, kl: float, accuracy: float | None, queries: int, scores: tuple[float, ...] | None = None
+    ) -> None:
         """Append what a setting costs in quality (see `measure.quality`)."""
-        found = {"kl": kl, "accuracy": accuracy, "queries": queries}
+        found: Record = {"kl": kl, "accuracy": accuracy, "queries": queries}
+        if scores is not None:
+            found["scores"] = list(scores)
         self.write({"type": "quality", "setting": setting, **found})
 
     def quality_failed(self, setting: int, reason: str) -> None:

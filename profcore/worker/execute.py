@@ -129,7 +129,7 @@ def write_result(writer: SpoolWriter, result: Result) -> None:
         writer.routing(result.setting, result.prefill_experts)
     elif isinstance(result, SettingQuality):
         found = result.quality
-        writer.quality(result.setting, found.kl, found.accuracy, found.queries)
+        writer.quality(result.setting, found.kl, found.accuracy, found.queries, found.scores)
     elif isinstance(result, SettingEnergy):
         writer.energy(result.setting, result.energy)
     elif isinstance(result, EnergyFailed):

@@ -8,6 +8,7 @@ from datetime import UTC, datetime, timedelta
 
 from profcore.experiments.motivation import MOTIVATION, plan
 from profcore.formats.imports import read_import, write_import
+from profcore.images.processing import PLAIN_IDS, image_tokens
 from profcore.models.config import PRESETS
 from profcore.spec.queries import Picture, Query, QuerySet
 from profcore.spec.records import Energy, Sample
@@ -51,6 +52,7 @@ def store_run(
     hour=0,
     source="measured",
     joules=None,
+    quality=None,
     held_back=(),
     series=None,
     **machine,
@@ -60,13 +62,15 @@ def store_run(
     Args:
         store: Where.
         sweep: What was asked.
-        cost: From a setting to milliseconds of prefill; other stages are constant, a decode step takes a tenth.
+        cost: From a setting to milliseconds of prefill; other stages are constant, a decode step takes a tenth. Or to
+            milliseconds of vision encoder, projector, prefill and a decode step.
         state: How it ended.
         only: How many samples it gave in all; every one unless given.
         hour: When it was asked for.
         source: As `Store.take_in`.
         joules: From a setting to joules of its decode, where energy is stored: the whole takes ten more, and what the
             meter's step leaves open is a tenth of a joule.
+        quality: From a setting to the score of each question, where quality is stored.
         held_back: The numbers of samples that were taken under a power cap.
         series: To which series of repeated runs it belongs.
         machine: What differs from `MACHINE`.
@@ -87,6 +91,9 @@ def store_run(
                         sample = replace(sample, telemetry={"throttle_reasons": 4, "sm_clock_mhz": 1200})
                     writer.sample(sample)
                 number += 1
+        for index, setting in enumerate(sweep.settings if quality else ()):
+            scores = tuple(quality(setting))
+            writer.quality(index, 1 - sum(scores) / len(scores), sum(scores) / len(scores), len(scores), scores)
         for index, setting in enumerate(sweep.settings if joules else ()):
             writer.energy(index, _energy(joules(setting)))
         writer.state(state)
@@ -100,13 +107,13 @@ def _energy(decode):
     return Energy("counter", 0.1, found, dict.fromkeys(found, 0.1))
 
 
-def _sample(number, index, round_, setting, prefill):
-    steps = setting.output_tokens - 1
-    prefill *= 1 + 0.001 * (round_ % 3 - 1)
-    crops = setting.grid[0] * setting.grid[1]
-    tokens = TOKENS[crops]
-    stages = (2.0 * (crops + 1), 1.0, prefill, steps * prefill / 10, 0.0)
-    each = (prefill / 10,) * steps
+def _sample(number, index, round_, setting, cost):
+    steps, crops = setting.output_tokens - 1, setting.grid[0] * setting.grid[1]
+    tokens = TOKENS.get(crops) or image_tokens(*setting.grid, PLAIN_IDS).num_vision_tokens
+    vision, projector, prefill, step = cost if isinstance(cost, tuple) else (2.0 * (crops + 1), 1.0, cost, cost / 10)
+    varied = 1 + 0.001 * (round_ % 3 - 1)
+    stages = (vision, projector, prefill * varied, steps * step * varied, 0.0)
+    each = (step * varied,) * steps
     return Sample(
         number, index, round_, float(number), *stages, sum(stages), each, crops + 1, tokens, tokens + 60, steps + 1
     )
