@@ -97,6 +97,17 @@ def load_joint(store: Reader | SpoolReader, run_id: str) -> JointResult | None:
     )
 
 
+def load_points(store: Reader, run_id: str) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """The settings and points of a joint run, as `JointResult` has them, without its samples."""
+    counts = store.counts(run_id)
+    settings = _named(store.settings(run_id), counts)
+    of_setting = settings.set_index("setting")["point"]
+    counts = counts.assign(point=counts["setting"].map(of_setting))
+    points = _points(settings, counts)
+    taken = counts.groupby("point")["samples"].sum().reindex(points.index).fillna(0).astype(int)
+    return settings, points.assign(samples=taken)
+
+
 def _named(settings: pd.DataFrame, samples: pd.DataFrame) -> pd.DataFrame:
     """The settings with `point`, and with `label` and `title`, what points and settings are called."""
     columns = (*OF_POINT, "grid_rows", "grid_columns", "least_crops", "most_crops", "image_id", "query_id")

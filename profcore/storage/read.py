@@ -14,6 +14,7 @@ from profcore.storage.trouble import damaged
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
+    import numpy as np
     import pandas as pd
     import pyarrow as pa
 
@@ -256,6 +257,27 @@ class Reader:
         return self.connection.cursor.execute(
             "SELECT sample_id, decode_steps_ms FROM samples WHERE run_id = ? ORDER BY sample_id", [run_id]
         ).df()
+
+    def columns(self, run_id: str, names: Iterable[str]) -> dict[str, np.ndarray]:
+        """Columns of numbers of a run's samples, by name and with `setting`, in no order; NaN where missing.
+
+        For a million samples at once, which as a frame of all that is known of them would take seconds.
+        """
+        numbers = ", ".join(f"coalesce(CAST({name} AS DOUBLE), 'nan') AS {name}" for name in names)
+        query = f"SELECT setting, {numbers} FROM samples WHERE run_id = ?"
+        return self.connection.cursor.execute(query, [run_id]).numpy()
+
+    def counts(self, run_id: str) -> pd.DataFrame:
+        """Of each setting with samples how many, as `samples`, and medians of what they had to do.
+
+        Those are `num_crops`, `num_vision_tokens` and `num_input_tokens`.
+        """
+        query = """
+            SELECT setting, count(*) AS samples, median(num_crops) AS num_crops,
+                median(num_vision_tokens) AS num_vision_tokens, median(num_input_tokens) AS num_input_tokens
+            FROM samples WHERE run_id = ? GROUP BY setting ORDER BY setting
+        """
+        return self.connection.cursor.execute(query, [run_id]).df()
 
     def taken(self, run_id: str) -> pd.DataFrame:
         """What a run has of each setting, by `setting`: `size`, its samples; of their totals in ms `median`, `iqr`."""

@@ -26,7 +26,7 @@ METRICS = {
 }
 """What quality is weighed against: latencies in milliseconds, and joules of an inference."""
 
-NEEDED = (*(stage.column for stage in Stage), "total_ms", "num_output_tokens")
+NEEDED = (*(stage.column for stage in Stage), "total_ms", "num_output_tokens", "vision_total_ms", "first_token_ms")
 """Columns of samples that all of these follow from."""
 
 
@@ -58,10 +58,11 @@ class Latencies:
             KeyError: It is no metric of samples.
         """
         known = self.columns
+        # Files of others may say only what both vision stages took together, or all up to the first token.
         if metric == VISION:
-            return known["vision_encoder_ms"] + known["projector_ms"]
+            return _first(known["vision_encoder_ms"] + known["projector_ms"], known["vision_total_ms"])
         if metric == "ttft_ms":
-            return self.values(VISION) + known["llm_prefill_ms"]
+            return _first(self.values(VISION) + known["llm_prefill_ms"], known["first_token_ms"])
         if metric == "tpot_ms":
             steps = known["num_output_tokens"] - 1
             with np.errstate(invalid="ignore", divide="ignore"):
@@ -89,3 +90,8 @@ class Latencies:
         return [
             each[: each.size - np.isnan(each[-1:]).any() * int(np.isnan(each).sum())] for each in map(np.sort, groups)
         ]
+
+
+def _first(values: np.ndarray, others: np.ndarray) -> np.ndarray:
+    """The values, and others where they are missing."""
+    return np.where(np.isnan(values), others, values)

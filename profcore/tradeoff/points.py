@@ -3,19 +3,21 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
 
 from profcore.errors import UserError
+from profcore.experiments.knobs import JOINT
+from profcore.results.joint import load_points
 from profcore.spec.text import counted
 from profcore.tradeoff.latencies import NEEDED, Latencies
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
-    from profcore.results.joint import JointResult
+    from profcore.storage.read import Reader
 
 KNOBS = {
     "tier": "Tier of crops",
@@ -59,12 +61,24 @@ class JointPoints:
         latencies: Of the same points, in the same order.
         environment: What it was measured on.
         run_id: The run's.
+        asked: How many points the run was asked for.
     """
 
     table: pd.DataFrame
     latencies: Latencies
-    environment: Mapping[str, object]
+    environment: Mapping[str, Any]
     run_id: str
+    asked: int
+
+    @property
+    def missing(self) -> str:
+        """What to know of a run that has not measured all that was asked for, a sentence; empty where it has."""
+        if len(self.table) >= self.asked:
+            return ""
+        return (
+            f"This run has samples of {len(self.table)} of {counted(self.asked, 'setting')}: what the others would do "
+            "is not known, so resume it for them."
+        )
 
     @property
     def qualities(self) -> list[str]:
@@ -89,11 +103,12 @@ class JointPoints:
         kept = codes >= 0
         columns = {name: values[kept] for name, values in self.latencies.columns.items()}
         table = self.table[np.asarray(chosen)].reset_index(drop=True)
-        return JointPoints(table, Latencies(codes[kept], columns, places.size), self.environment, self.run_id)
+        latencies = Latencies(codes[kept], columns, places.size)
+        return JointPoints(table, latencies, self.environment, self.run_id, places.size)
 
 
 def joint_points(
-    points: pd.DataFrame, columns: Mapping[str, np.ndarray], environment: Mapping[str, object], run_id: str
+    points: pd.DataFrame, columns: Mapping[str, np.ndarray], environment: Mapping[str, Any], run_id: str
 ) -> JointPoints:
     """The points of a run that have samples, with `work_kept`.
 
@@ -118,10 +133,10 @@ def joint_points(
             "This run has no sample yet, so there is nothing to weigh: wait for its first, or resume it with "
             "`profcore run --resume`."
         )
-    whole = JointPoints(points, Latencies(codes, known, len(points)), environment, run_id)
+    whole = JointPoints(points, Latencies(codes, known, len(points)), environment, run_id, len(points))
     found = whole.where(there)
     table = found.table.assign(**{WORK_KEPT: work_kept(found.table)})
-    return JointPoints(table, found.latencies, environment, run_id)
+    return JointPoints(table, found.latencies, environment, run_id, len(points))
 
 
 def pooled(several: Sequence[JointPoints]) -> JointPoints:
@@ -145,30 +160,28 @@ def pooled(several: Sequence[JointPoints]) -> JointPoints:
     table = pd.concat([each.table for each in several], ignore_index=True)
     table = table.assign(**{WORK_KEPT: work_kept(table)})
     run_id = "+".join(each.run_id for each in several)
-    return JointPoints(table, Latencies(codes, columns, int(starts[-1])), first.environment, run_id)
+    latencies = Latencies(codes, columns, int(starts[-1]))
+    return JointPoints(table, latencies, first.environment, run_id, sum(each.asked for each in several))
 
 
-def points_of(result: JointResult) -> JointPoints:
-    """The points of a run as it is loaded.
+def load_joint_points(store: Reader, run_id: str) -> JointPoints:
+    """The points of a joint run that is stored.
 
     Raises:
-        UserError: As `joint_points`.
+        UserError: It is of another experiment, or as `joint_points`.
     """
-    samples = result.samples
-    names = [name for name in ("point", *NEEDED) if name in samples]
-    columns = {name: samples[name].to_numpy(dtype=float, na_value=np.nan) for name in names} or {"point": np.array([])}
-    return joint_points(result.points, columns, result.run["environment"], result.run["id"])
-
-
-def interrupted(result: JointResult) -> str:
-    """What to know of a run that did not measure all that was asked for, a sentence; empty where it did."""
-    asked, there = len(result.points), int((result.points["samples"] > 0).sum())
-    if there == asked or not result.state.ended:
-        return ""
-    return (
-        f"This run has samples of {there} of {counted(asked, 'setting')}: a frontier over the others is not known, so "
-        "resume it for all of them."
-    )
+    run = store.run(run_id)
+    if run is None or run["experiment"] != JOINT.name:
+        raise UserError(
+            f"{run_id} is no joint run, which turns several knobs: measure one with `profcore run joint`, or name "
+            "another."
+        )
+    settings, points = load_points(store, run_id)
+    columns = store.columns(run_id, NEEDED)
+    of_setting = settings.set_index("setting")["point"]
+    number = np.zeros(int(settings["setting"].max(skipna=True)) + 1 if len(settings) else 0, dtype=np.int64)
+    number[of_setting.index] = of_setting.to_numpy()
+    return joint_points(points, {**columns, "point": number[columns["setting"]]}, run["environment"], run_id)
 
 
 def work_kept(points: pd.DataFrame, largest: pd.DataFrame | None = None) -> np.ndarray:
