@@ -52,6 +52,9 @@ def _menu() -> st.Page:
                 st.Page("pages/motivation.py", title="Real pictures", icon=":material/photo_library:"),
                 st.Page("pages/compare.py", title="Sweep and pictures", icon=":material/stacked_line_chart:"),
             ],
+            "Weigh": [
+                st.Page("pages/trade_off.py", title="Trade-off", icon=":material/balance:"),
+            ],
             "Explain": [
                 st.Page("pages/engines.py", title="Engines side by side", icon=":material/compare_arrows:"),
                 st.Page("pages/roofline.py", title="Roofline", icon=":material/roofing:"),

@@ -162,8 +162,10 @@ def _points(settings: pd.DataFrame, samples: pd.DataFrame) -> pd.DataFrame:
     columns += ["accuracy", "kl", "quality_queries", "quality_scores", "total_j", "prefill_experts", "failed"]
     given = settings.reindex(columns=["setting", "point", *columns])
     given = given.astype(object).where(given.notna(), None)
-    rows = [_point(group.to_dict("records")) for _, group in given.groupby("point", sort=True)]
-    points = pd.DataFrame(rows, columns=_POINT_COLUMNS)
+    by_point: dict[int, list[dict[Any, Any]]] = {}
+    for row in given.to_dict("records"):
+        by_point.setdefault(row["point"], []).append(row)
+    points = pd.DataFrame([_point(by_point[point]) for point in sorted(by_point)], columns=_POINT_COLUMNS)
     if samples.empty:
         return points.assign(samples=0, **dict.fromkeys(_COUNTS, np.nan))
     grouped = samples.groupby("point")

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from profcore.errors import UserError
+from profcore.spec.text import some
 from profcore.tradeoff.draws import interval
 from profcore.tradeoff.frontier import find_frontier
 from profcore.tradeoff.points import matched
@@ -115,3 +116,15 @@ def _mask(points: JointPoints, places: tuple[int, ...]) -> np.ndarray:
     chosen = np.zeros(len(points.table), dtype=bool)
     chosen[list(places)] = True
     return chosen
+
+
+def overlap_sentences(found: Overlap) -> list[str]:
+    """How far two frontiers agree, and where they do not, a sentence each."""
+    said = [
+        f"The frontiers share {found.value:.0%} of their settings (Jaccard; 95 %: {found.low:.0%} to "
+        f"{found.high:.0%}), among the {found.compared} that both runs measured."
+    ]
+    for names, which in ((found.first, "first"), (found.second, "second")):
+        if names:
+            said.append(f"On the {which} alone: {some(names)}.")
+    return said
