@@ -22,6 +22,7 @@ from profcore.formats.imports import LARGEST_IMPORT, read_import, write_import
 from profcore.paths import default_database, read_regular
 from profcore.results.base import run_titles
 from profcore.results.named import find_run
+from profcore.results.pictures import PictureResult
 from profcore.results.sweep import Result
 from profcore.spec.text import counted
 from profcore.storage.store import Store, open_for_reading, spool_directory
@@ -78,7 +79,7 @@ class Results:
             UserError: There is no such run.
         """
         result = self._result(run)
-        return result.summary if isinstance(result, Result) else result.points
+        return result.points if isinstance(result, PictureResult) else result.summary
 
     def environment(self, run: str | None = None) -> dict[str, Any]:
         """What a run was asked and what it was measured on, as a result file's metadata says it.

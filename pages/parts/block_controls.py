@@ -58,7 +58,7 @@ def choose(config: MolmoConfig) -> Sequence[int | str]:
             raise UserError("The block mask has no active block: at least one must run.")
         return ["".join("1" if block in chosen else "0" for block in range(total))]
     if way in (_IMPORTANT, _THRESHOLD):
-        scores = _scores(config)
+        scores = choose_scores(config)
         if way == _THRESHOLD:
             ordered = sorted(scores.values())
             threshold = st.number_input(
@@ -74,7 +74,7 @@ def choose(config: MolmoConfig) -> Sequence[int | str]:
     return range(first, last + 1)
 
 
-def _scores(config: MolmoConfig) -> Scores:
+def choose_scores(config: MolmoConfig) -> Scores:
     """Draw where scores come from, and give them.
 
     Raises:

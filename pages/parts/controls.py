@@ -138,9 +138,9 @@ def _choose_held(experiment: Experiment, config: MolmoConfig) -> _Held:
     quality = None
     if experiment.knob in (Knob.TOP_K, Knob.ACTIVE_BLOCKS):
         with st.expander("Quality"):
-            quality = _quality()
+            quality = choose_quality()
     with st.expander("Energy"):
-        energy = _energy()
+        energy = choose_energy()
     return _Held(base, picture, prompt, warmup, int(seed), quality, energy)
 
 
@@ -244,23 +244,28 @@ def _base(experiment: Experiment, config: MolmoConfig) -> Setting:
     return Setting((1, grid), top_k, first_blocks(blocks, config.n_layers), tokens)
 
 
-def _quality() -> DataSet | None:
-    """Draw whether quality is recorded, and on what; None where it is not."""
+def choose_quality(key: str = "quality", more: str = "") -> DataSet | None:
+    """Draw whether quality is recorded, and on what; None where it is not.
+
+    Args:
+        key: The switch's.
+        more: What else is said of it.
+    """
     asked = st.toggle(
         "Record what each setting costs in quality",
-        key="quality",
+        key=key,
         help="After the samples: the KL divergence of the next-token distribution from the full model's, and VQA "
-        "accuracy where the questions have answers.",
+        f"accuracy where the questions have answers. {more}".strip(),
     )
-    return data_set_controls.choose("quality-", 8) if asked else None
+    return data_set_controls.choose(f"{key}-", 8) if asked else None
 
 
-def _energy() -> bool:
-    """Draw whether joules are measured."""
+def choose_energy(key: str = "energy") -> bool:
+    """Draw whether joules are measured; the switch's key is its name in the link."""
     on_cpu = bar.device() == "cpu"
     asked = st.toggle(
         "Measure energy after the samples",
-        key="energy",
+        key=key,
         bind="query-params",
         disabled=on_cpu,
         help="Joules per inference, stage and output token, each stage repeated by itself for up to four seconds, in a "

@@ -17,6 +17,7 @@ _PAGES = {
     "moe_topk": "moe_topk",
     "transformer_blocks_mask": "active_blocks",
     "output_tokens": "output_tokens",
+    "joint": "joint",
 }
 _PICTURES = "motivation"
 _FIRST = next(iter(MOTIVATION))

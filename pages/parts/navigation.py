@@ -47,13 +47,12 @@ def _menu() -> st.Page:
                 st.Page("pages/moe_topk.py", title="MoE top-k", icon=":material/alt_route:"),
                 st.Page("pages/active_blocks.py", title="Active blocks", icon=":material/layers:"),
                 st.Page("pages/output_tokens.py", title="Output tokens", icon=":material/notes:"),
+                st.Page("pages/joint.py", title="Joint knobs", icon=":material/tune:"),
+                st.Page("pages/trade_off.py", title="Trade-off", icon=":material/balance:"),
             ],
             "Real use": [
                 st.Page("pages/motivation.py", title="Real pictures", icon=":material/photo_library:"),
                 st.Page("pages/compare.py", title="Sweep and pictures", icon=":material/stacked_line_chart:"),
-            ],
-            "Weigh": [
-                st.Page("pages/trade_off.py", title="Trade-off", icon=":material/balance:"),
             ],
             "Explain": [
                 st.Page("pages/engines.py", title="Engines side by side", icon=":material/compare_arrows:"),

@@ -242,9 +242,8 @@ def downloads(result: MeasuredRun) -> None:
             raise UserError(f"Run {run_id} has been deleted.")
         return found
 
-    name = asked.result_name(result)
     files: tuple[tuple[str, Callable[[], str | bytes], str, str], ...] = (
-        ("Result JSON", lambda: asked.result_json(stored()), name, "application/json"),
+        _result_file(result, stored),
         ("Samples CSV", lambda: asked.samples_csv(stored()), f"{run_id}.csv", "text/csv"),
         (
             "Samples Parquet",
@@ -260,6 +259,17 @@ def downloads(result: MeasuredRun) -> None:
             label, make, file, kind, key=f"get-{label}", icon=icon, on_click="ignore", width="stretch"
         )
     hand_over.show([run_id], "run")
+
+
+def _result_file(
+    result: MeasuredRun, stored: Callable[[], MeasuredRun]
+) -> tuple[str, Callable[[], str | bytes], str, str]:
+    """What the button of a run's result files says, makes and is called: one file, or a zip of several."""
+    asked = service().downloads
+    name = asked.result_name(result)
+    if name.endswith(".zip"):
+        return "Result files", lambda: asked.result_zip(stored()), name, "application/zip"
+    return "Result JSON", lambda: asked.result_json(stored()), name, "application/json"
 
 
 def run_name(run: dict) -> str:

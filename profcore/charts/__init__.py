@@ -5,6 +5,7 @@ from profcore.charts.beside import beside
 from profcore.charts.blocks import importance, masks, quality
 from profcore.charts.energy import energy
 from profcore.charts.engines import engines
+from profcore.charts.heat_map import heat_maps
 from profcore.charts.inspection import pooling, routing
 from profcore.charts.order import in_order
 from profcore.charts.pictures import (
@@ -52,6 +53,7 @@ __all__ = [
     "errors_over_settings",
     "flops_points",
     "frontier",
+    "heat_maps",
     "histogram",
     "importance",
     "in_order",

@@ -8,7 +8,7 @@ import altair as alt
 import numpy as np
 import pandas as pd
 
-from profcore.charts.base import CLICK, DIGITS, ERROR, HEIGHT, SERIES_COLOURS, STAGE_COLOURS
+from profcore.charts.base import CLICK, CLICKED, DIGITS, ERROR, HEIGHT, SERIES_COLOURS, STAGE_COLOURS
 from profcore.spec.stages import Stage
 from profcore.stats.digits import written, written_interval
 from profcore.tradeoff.latencies import METRICS, unit_of
@@ -66,7 +66,6 @@ def frontier(found: Frontier) -> alt.LayerChart:
             ("samples", "Samples"),
         )
     ]
-    base = alt.Chart(rows)
     across = rows.dropna(subset=["latency_low", "latency_high"])
     up = rows.dropna(subset=["quality_low", "quality_high"])
     up = up[up["quality_high"] > up["quality_low"]]
@@ -81,7 +80,9 @@ def frontier(found: Frontier) -> alt.LayerChart:
         alt.Chart(rows[rows["on_frontier"]])
         .mark_line(interpolate="step-after", strokeWidth=2, color=SERIES_COLOURS[1])
         .encode(x=x, y=y, order="latency:Q"),
-        base.mark_circle(size=90, name="points").encode(x=x, y=y, color=colour, opacity=opacity, tooltip=tooltip),
+        alt.Chart(rows, name=CLICKED)
+        .mark_circle(size=90)
+        .encode(x=x, y=y, color=colour, opacity=opacity, tooltip=tooltip),
     ]
     layers[-1] = layers[-1].add_params(alt.selection_point(name=CLICK, fields=["point"], toggle=False))
     return alt.layer(*layers).properties(height=HEIGHT + 60)

@@ -76,7 +76,8 @@ def beside(options: argparse.Namespace) -> int:
         sweep = load_named_run(store, options.sweep)
         pictures = [load_named_run(store, text) for text in options.pictures]
     if not isinstance(sweep, Result):
-        raise UserError(f"{sweep.run['id']} is of real pictures: name a sweep first.")
+        what = "of real pictures" if isinstance(sweep, PictureResult) else "a joint run"
+        raise UserError(f"{sweep.run['id']} is {what}: name a sweep of one knob first.")
     of_pictures = [each for each in pictures if isinstance(each, PictureResult)]
     if len(of_pictures) < len(pictures):
         other = next(each for each in pictures if not isinstance(each, PictureResult))

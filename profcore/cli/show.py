@@ -37,6 +37,8 @@ def show(options: argparse.Namespace) -> int:
         print(json_text(_plain(result), indent=2))
         return 0
     from profcore.cli.report import print_energy
+    from profcore.results.joint import JointResult
+    from profcore.results.joint_tables import display_short_joint
     from profcore.results.sweep import Result
     from profcore.results.tables import display_points, display_short_summary, display_without_flagged
     from profcore.service.words import environment_line
@@ -44,7 +46,10 @@ def show(options: argparse.Namespace) -> int:
     run = result.run
     print(f"{run['id']}: {run['experiment']}, {run['state']}, {counted(run['num_samples'], 'sample')}, {run['source']}")
     print(environment_line(run["environment"], result.state))
-    print_table(display_short_summary(result) if isinstance(result, Result) else display_points(result))
+    if isinstance(result, JointResult):
+        print_table(display_short_joint(result))
+    else:
+        print_table(display_short_summary(result) if isinstance(result, Result) else display_points(result))
     if isinstance(result, Result):
         print_energy(result)
     for caution in result.cautions:

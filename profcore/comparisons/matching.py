@@ -10,7 +10,7 @@ import pandas as pd
 if TYPE_CHECKING:
     from profcore.results.base import MeasuredRun
 
-_KNOBS = ("grid_rows", "grid_columns", "top_k", "active_blocks", "block_mask", "output_tokens")
+_KNOBS = ("grid_rows", "grid_columns", "top_k", "active_blocks", "block_mask", "output_tokens", "tier")
 _QUERY = ("image_id", "query_id", "image_width", "image_height", "question")
 _MEASURED = ("num_vision_tokens",)
 # Rows that share none of these say nothing of each other.

@@ -13,11 +13,13 @@ from profcore.export.result_files import result_files
 from profcore.export.run_figures import run_figures
 from profcore.formats import samples_csv, samples_parquet
 from profcore.formats.text_files import csv_text, json_text
+from profcore.results.joint import JointResult, load_joint
+from profcore.results.joint_tables import display_joint
 from profcore.results.pictures import PictureResult, load_picture_result
 from profcore.results.sweep import Result, load_result
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
     from profcore.results.base import MeasuredRun
     from profcore.storage.read import Reader
@@ -25,12 +27,12 @@ if TYPE_CHECKING:
 _FIGURES = ("png", "svg", "pdf")
 
 
-AnyResult = Result | PictureResult
+AnyResult = Result | JointResult | PictureResult
 
 
 def load_run(store: Reader, run_id: str) -> AnyResult | None:
-    """A run of either kind as a page shows it."""
-    return load_result(store, run_id) or load_picture_result(store, run_id)
+    """A run of any kind as a page shows it."""
+    return load_result(store, run_id) or load_joint(store, run_id) or load_picture_result(store, run_id)
 
 
 def run_result_files(store: Reader, result: MeasuredRun) -> dict[str, str]:
@@ -42,6 +44,15 @@ def run_result_files(store: Reader, result: MeasuredRun) -> dict[str, str]:
         return {}
     routed = routed_experts(result.settings)
     return result_files(result.run["experiment"], samples, result.metadata, routed, summaries)
+
+
+def zip_files(files: Mapping[str, str]) -> bytes:
+    """Texts as a zip, by their paths in it."""
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(buffer, "w", zipfile.ZIP_DEFLATED) as archive:
+        for path, text in files.items():
+            archive.writestr(path, text)
+    return buffer.getvalue()
 
 
 def zip_runs(store: Reader, run_ids: Sequence[str], tell: Callable[[int], None] = lambda done: None) -> bytes:
@@ -62,12 +73,14 @@ def zip_runs(store: Reader, run_ids: Sequence[str], tell: Callable[[int], None] 
     return buffer.getvalue()
 
 
-def _add(archive: zipfile.ZipFile, store: Reader, result: Result | PictureResult) -> None:
+def _add(archive: zipfile.ZipFile, store: Reader, result: AnyResult) -> None:
     run_id = result.run["id"]
     metadata: dict[str, Any] = result.metadata
     archive.writestr(f"{run_id}/run.json", json_text(metadata, indent=2))
     if isinstance(result, Result) and not result.summary.empty:
         archive.writestr(f"{run_id}/summary.csv", csv_text(result.summary))
+    if isinstance(result, JointResult):
+        archive.writestr(f"{run_id}/points.csv", csv_text(display_joint(result)))
     for name, text in run_result_files(store, result).items():
         archive.writestr(f"{run_id}/{name}", text)
     if not result.samples.empty:

@@ -6,14 +6,15 @@ import re
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
-from profcore.export.run_figures import ENERGY, ORDER, ROOFLINE
+from profcore.export.run_figures import ENERGY, HEAT_MAP, ORDER, ROOFLINE
+from profcore.results.pictures import PictureResult
 from profcore.results.sweep import Result
 from profcore.spec.text import counted
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from profcore.results.pictures import PictureResult
+    from profcore.results.joint import JointResult
 
 _LATEX = {"\\": r"\textbackslash{}", "~": r"\textasciitilde{}", "^": r"\textasciicircum{}", "×": r"$\times$"}
 _LATEX |= {sign: f"\\{sign}" for sign in "&%$#_{}"}
@@ -104,7 +105,10 @@ Source = Provenance | SeveralSources
 
 
 def several_sources(
-    results: Sequence[Result | PictureResult], what: str, marks: str, names: Mapping[str, str] | None = None
+    results: Sequence[Result | JointResult | PictureResult],
+    what: str,
+    marks: str,
+    names: Mapping[str, str] | None = None,
 ) -> SeveralSources:
     """Where the figures of a chart of several runs come from.
 
@@ -135,10 +139,10 @@ def run_provenance(run: Mapping[str, Any], what: str, marks: str) -> Provenance:
     )
 
 
-def provenance(result: Result | PictureResult) -> Provenance:
+def provenance(result: Result | JointResult | PictureResult) -> Provenance:
     """Where a run's figures come from."""
     known = _conditions(result.run)
-    swept = isinstance(result, Result)
+    swept = not isinstance(result, PictureResult)
     marks = _MARKS[swept]
     if isinstance(result, Result) and result.summary["floor_ms"].notna().any():
         marks += " Floor: the least that FLOPs and bytes allow at the card's measured ceilings."
@@ -165,6 +169,8 @@ def of_figure(said: Provenance, name: str) -> Provenance:
     if name in _FIGURES:
         what, marks = _FIGURES[name]
         return replace(said, what=f"{title}: {what}.", marks=marks)
+    if name.startswith(HEAT_MAP):
+        return replace(said, what=f"{title}: two knobs against each other.", marks=_CELLS)
     if name != ROOFLINE:
         return said
     return replace(
@@ -175,14 +181,21 @@ def of_figure(said: Provenance, name: str) -> Provenance:
     )
 
 
-def _counted(result: Result | PictureResult) -> str:
+_CELLS = "Cells: the median of each setting; a dashed one has no sample, or was not among the settings."
+
+
+def _counted(result: Result | JointResult | PictureResult) -> str:
     """How many samples there are of each setting."""
     if result.samples.empty:
         return "n not given"
     counts = result.samples.groupby("setting").size()
     least, most = int(counts.min()), int(counts.max())
     each = f"n = {least:,}" if least == most else f"n = {least:,} to {most:,}"
-    return f"{each} per setting" if isinstance(result, Result) else f"{counted(len(counts), 'picture')}, {each} each"
+    return (
+        f"{each} per setting"
+        if not isinstance(result, PictureResult)
+        else f"{counted(len(counts), 'picture')}, {each} each"
+    )
 
 
 def latex_escaped(text: str) -> str:

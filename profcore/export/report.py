@@ -21,6 +21,8 @@ from profcore.export.figure_files import figure
 from profcore.export.run_figures import run_figures
 from profcore.results.command import repeat_command
 from profcore.results.energy import display_energy, has_energy
+from profcore.results.joint import JointResult
+from profcore.results.joint_tables import display_joint
 from profcore.results.pictures import PictureResult
 from profcore.results.sweep import Result
 from profcore.results.tables import display_points, display_summary
@@ -33,7 +35,7 @@ if TYPE_CHECKING:
 
     from profcore.comparisons.between import Spreads
 
-    AnyResult = Result | PictureResult
+    AnyResult = Result | JointResult | PictureResult
 
 _MOST_POINTS = 200
 _MARKDOWN = re.compile(r"[\\`*_\[\]<>|~$&!]")
@@ -159,7 +161,7 @@ def _check(results: Sequence[AnyResult]) -> None:
         raise UserError("A report needs a run: name one or more.")
     for result in results:
         if (isinstance(result, Result) and result.summary.empty) or (
-            isinstance(result, PictureResult) and result.points.empty
+            not isinstance(result, Result) and result.samples.empty
         ):
             raise UserError(f"Run {result.run['id']} has no samples to report.")
 
@@ -204,9 +206,14 @@ def _tables(result: AnyResult) -> list[tuple[str, pd.DataFrame]]:
         named = {"Median": "Medians (ms)", "95 % interval": "95 % intervals of the medians (ms)", "× floor": "× floor"}
         found = [(named[statistic], display_summary(result, statistic)) for statistic in shown]
         return [*found, ("Energy", display_energy(result))] if has_energy(result) else found
-    points = display_points(result)
+    points = display_joint(result) if isinstance(result, JointResult) else display_points(result)
     cut = f", the first {_MOST_POINTS} of {len(points):,}" if len(points) > _MOST_POINTS else ""
-    return [(f"Medians by picture (ms){cut}", points.head(_MOST_POINTS))]
+    return [
+        (
+            f"{'Settings' if isinstance(result, JointResult) else 'Medians by picture (ms)'}{cut}",
+            points.head(_MOST_POINTS),
+        )
+    ]
 
 
 _CLOCKS = {

@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING
 from profcore import charts
 from profcore.comparisons import flops_scaling
 from profcore.results.energy import has_energy
+from profcore.results.joint import JointResult
+from profcore.results.joint_cells import heat_cells, joint_knobs, measures_of
 from profcore.results.points import THIS_RUN, result_points
 from profcore.results.sweep import Result
 from profcore.spec.records import Ceilings
@@ -33,13 +35,36 @@ ENERGY, ORDER = "energy_by_stage", "samples_in_order"
 """What the figures of a run's joules, and of its samples in their order, are called."""
 
 
-def run_figures(result: Result | PictureResult) -> dict[str, list[alt.LayerChart]]:
+def run_figures(result: Result | JointResult | PictureResult) -> dict[str, list[alt.LayerChart]]:
     """A run's figures by their names without ending; each is one chart or several side by side."""
-    found = _sweep_figures(result) if isinstance(result, Result) else _picture_figures(result)
+    if isinstance(result, JointResult):
+        found = _joint_figures(result)
+    else:
+        found = _sweep_figures(result) if isinstance(result, Result) else _picture_figures(result)
     if isinstance(result, Result) and found and has_energy(result):
         found[ENERGY] = [charts.energy(result)]
     if found and not result.samples.empty and (order := charts.in_order(result.samples, result.settings)):
         found[ORDER] = order
+    return found
+
+
+HEAT_MAP = "heat_map"
+"""What the names of figures of two knobs against each other begin with."""
+
+
+def _joint_figures(result: JointResult) -> dict[str, list[alt.LayerChart]]:
+    """The first two knobs that vary against each other, the others at their last value: each latency, accuracy."""
+    knobs = {name: knob for name, knob in joint_knobs(result.points).items() if knob.varies}
+    if len(knobs) < 2 or result.samples.empty:
+        return {}
+    (across, x), (up, y), *others = knobs.items()
+    held = {name: knob.order[-1] for name, knob in others}
+    words = ", ".join(f"{knob.title.lower()} {knob.order[-1]}" for _, knob in others)
+    found = {}
+    for measure, title in measures_of(result).items():
+        cells = heat_cells(result, across, up, measure, held)
+        titles = (f"{x.title} ({words})" if words else x.title, y.title, title)
+        found[f"{HEAT_MAP}_{measure}"] = charts.heat_maps({"": cells}, titles, (x.order, y.order))
     return found
 
 

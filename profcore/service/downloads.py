@@ -9,8 +9,7 @@ from typing import TYPE_CHECKING
 from profcore import formats
 from profcore.comparisons.between import load_series, spreads_of
 from profcore.errors import UserError
-from profcore.experiments.knobs import CATALOGUE
-from profcore.experiments.motivation import MOTIVATION
+from profcore.experiments.motivation import find_experiment
 from profcore.export import archive
 from profcore.export.report import report_html, report_latex, report_markdown
 from profcore.spec.stages import State
@@ -31,12 +30,15 @@ class Downloads:
 
     def result_name(self, result: MeasuredRun) -> str:
         """What a run's result file is called."""
-        name = result.run["experiment"]
-        return CATALOGUE[name].file if name in CATALOGUE else MOTIVATION[name].file
+        return find_experiment(result.run["experiment"]).file
 
     def result_json(self, result: MeasuredRun) -> str:
         """A run in the published format of its experiment."""
         return next(iter(archive.run_result_files(self._store, result).values()))
+
+    def result_zip(self, result: MeasuredRun) -> bytes:
+        """A run's result files as a zip, where it has several: a file for each point of a joint run."""
+        return archive.zip_files(archive.run_result_files(self._store, result))
 
     def samples_csv(self, result: MeasuredRun) -> str:
         """A run's samples as CSV."""

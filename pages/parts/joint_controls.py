@@ -1,0 +1,241 @@
+"""The controls of joint sweeps: values of every knob, which of their combinations, how often, and Run."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+import streamlit as st
+
+from pages.parts import bar, block_controls, clone, controls, data_set_controls, how_often, several
+from pages.parts.pressed import pressed
+from pages.parts.state import service
+from pages.parts.text import plain, say_error
+from profcore.data_sets import DataSet, read_data_set
+from profcore.errors import UserError
+from profcore.experiments.joint import (
+    LATIN,
+    MASKS,
+    STRATEGIES,
+    TIERS,
+    USUAL_DRAWN,
+    USUAL_SAMPLES,
+    JointValues,
+    chosen_masks,
+    combinations,
+    joint_sweep,
+    joint_values,
+    parse_grid,
+)
+from profcore.experiments.knobs import CATALOGUE, parse_values
+from profcore.models.knobs import check_setting
+from profcore.spec.queries import DEFAULT_PROMPT, Picture
+from profcore.spec.text import counted
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from profcore.models.config import MolmoConfig
+    from profcore.spec.queries import QuerySet
+    from profcore.spec.runs import Sweep
+
+_GRIDS, _TIERS = "grids", "tiers"
+_KNOBS = {"topks": "moe_topk", "blocks": "transformer_blocks_mask", "lengths": "output_tokens"}
+
+
+@dataclass(frozen=True)
+class _Asked:
+    """What was chosen.
+
+    Attributes:
+        values: Of each knob.
+        strategy: Which combinations.
+        number: How many a Latin hypercube draws.
+        pictures: Those that are tiled by tiers; None where grids are measured.
+        quality: On what quality is recorded; with tiers it is on the pictures themselves.
+        judged: Whether quality is recorded.
+    """
+
+    values: JointValues
+    strategy: str
+    number: int | None
+    pictures: DataSet | None
+    quality: DataSet | None
+    judged: bool
+
+
+def choose(config: MolmoConfig) -> None:
+    """Draw the controls, ending in Run."""
+    crops = st.segmented_control(
+        "Crops", [_GRIDS, _TIERS], default=_GRIDS, required=True, key="joint-crops", bind="query-params"
+    )
+    tiered = crops == _TIERS
+    texts = _choose_values(config, tiered)
+    way = st.selectbox(
+        "Which blocks", list(MASKS), key="joint-masks", bind="query-params", format_func=lambda name: MASKS[name]
+    )
+    strategy = st.selectbox(
+        "Strategy",
+        list(STRATEGIES),
+        key="strategy",
+        bind="query-params",
+        format_func=lambda name: f"{name}: {STRATEGIES[name]}",
+    )
+    number = None
+    if strategy == LATIN:
+        number = int(st.number_input("Settings drawn", 2, 10_000, USUAL_DRAWN, key="drawn-settings"))
+    often = how_often.choose(
+        "Samples per picture and setting" if tiered else "Samples per setting",
+        clone.MOST_SAMPLES,
+        1 if tiered else USUAL_SAMPLES,
+        "joint-pictures" if tiered else "joint-samples",
+    )
+    run = st.container()
+    seed = _seed()
+    pictures, quality, judged = _choose_pictures(tiered)
+    picture, prompt = (Picture(), DEFAULT_PROMPT) if tiered else _choose_shown()
+    with st.expander("Energy"):
+        energy = controls.choose_energy("joint-energy")
+    try:
+        scores = block_controls.choose_scores(config) if way == "importance" else None
+        masks = chosen_masks(_numbers(config, "blocks", texts), way, config.n_layers, scores=scores, seed=seed)
+        values = _values(config, texts, masks)
+        asked = _Asked(values, strategy, number, pictures, quality, judged)
+        chosen = combinations(values, strategy, number, seed)
+        if picture is None:
+            raise UserError("Upload a picture, or choose another kind.")
+        fixed = {"clock": bar.clock(), "picture": picture, "prompt": prompt, "energy": energy, "seed": seed}
+        fixed["warmup"] = 1 if tiered else 2
+        sweep = None if tiered else _sweep(asked, None, fixed, often, config)
+    except UserError as error:
+        with run:
+            _offer_nothing(str(error))
+        return
+    with run:
+        _say(asked, len(chosen), sweep, often)
+        if bar.problem():
+            st.caption(":material/error: The model cannot be measured: the bar on the left says why.")
+        if pressed(
+            "Run",
+            "run-joint",
+            type="primary",
+            icon=":material/play_arrow:",
+            width="stretch",
+            disabled=bool(bar.problem()),
+        ):
+            _start(asked, fixed, often, config)
+
+
+def _choose_values(config: MolmoConfig, tiered: bool) -> dict[str, str]:
+    """Draw the values of each knob, as a person writes them."""
+    texts = {}
+    if tiered:
+        names = st.pills("Tiers of crops", TIERS, default=TIERS[:2], selection_mode="multi", key="joint-tiers")
+        texts["crops"] = " ".join(names)
+        st.caption(f"low: 1 to 3 crops, medium: 4 to 8, high: 9 to {config.max_crops}.")
+    else:
+        texts["crops"] = st.text_input(
+            "Image grids", "1x1 2x2 3x4", key="joint-grids", bind="query-params", help="Rows x columns, or N for 1xN."
+        )
+    powers = [power for power in (2, 4, 8) if power <= config.num_experts]
+    usual = {
+        "topks": ("Top-k", " ".join(map(str, powers))),
+        "blocks": ("Active blocks", " ".join(map(str, sorted({-(-config.n_layers // 2), config.n_layers})))),
+        "lengths": ("Output tokens", "10"),
+    }
+    for key, (label, value) in usual.items():
+        texts[key] = st.text_input(label, value, key=f"joint-{key}", bind="query-params")
+    return texts
+
+
+def _numbers(config: MolmoConfig, key: str, texts: dict[str, str]) -> Sequence[int | str]:
+    return parse_values(CATALOGUE[_KNOBS[key]], texts[key], config)
+
+
+def _values(config: MolmoConfig, texts: dict[str, str], masks: Sequence[tuple[bool, ...]]) -> JointValues:
+    """The values that were written.
+
+    Raises:
+        UserError: One cannot be, or fewer than two knobs vary.
+    """
+    words = texts["crops"].replace(",", " ").split()
+    if not words:
+        raise UserError("Image grid has no value: give at least one.")
+    tiers = words if set(words) <= set(TIERS) else []
+    return joint_values(
+        config,
+        grids=[] if tiers else [parse_grid(word) for word in words],
+        top_ks=[int(each) for each in _numbers(config, "topks", texts)],
+        masks=masks,
+        output_tokens=[int(each) for each in _numbers(config, "lengths", texts)],
+        tiers=tiers,
+    )
+
+
+def _seed() -> int:
+    with st.expander("Seed"):
+        return int(st.number_input("Of what is drawn, and of the visiting order", 0, 2**31, 0, key="joint-seed"))
+
+
+def _choose_pictures(tiered: bool) -> tuple[DataSet | None, DataSet | None, bool]:
+    """Draw the pictures of tiers, whether quality is recorded, and on what."""
+    if tiered:
+        with st.expander("Pictures", expanded=True):
+            pictures = data_set_controls.choose("tiers-", 8)
+            judged = st.toggle("Record whether each answer is right", key="tiers-quality")
+        return pictures, None, judged
+    with st.expander("Quality"):
+        quality = controls.choose_quality("joint-quality", "Each picture is put into the setting's own grid of crops.")
+    return None, quality, quality is not None
+
+
+def _choose_shown() -> tuple[Picture | None, str]:
+    with st.expander("Picture and prompt"):
+        return controls.choose_picture("joint-"), st.text_input("Prompt", DEFAULT_PROMPT, key="joint-prompt")
+
+
+def _sweep(
+    asked: _Asked, queries: QuerySet | None, fixed: dict, often: how_often.HowOften, config: MolmoConfig
+) -> Sweep:
+    """The sweep that was chosen.
+
+    Raises:
+        UserError: It cannot be measured.
+    """
+    sweep = joint_sweep(asked.values, strategy=asked.strategy, number=asked.number, queries=queries, **fixed)
+    for setting in sweep.settings:
+        check_setting(setting, config)
+    return often.of(sweep)
+
+
+def _say(asked: _Asked, chosen: int, sweep: Sweep | None, often: how_often.HowOften) -> None:
+    """What Run would measure, and about how long it takes."""
+    st.markdown(f"**{chosen:,} of {counted(asked.values.combinations, 'combination')}**")
+    if sweep is None:
+        st.caption(
+            f"Each on every picture, × {often.num_samples}. How many pictures there are is known once they are read."
+        )
+        return
+    st.caption(f"{plain(how_often.inferences(sweep).capitalize())}: {plain(how_often.each_setting(sweep))}.")
+    if not bar.problem():
+        st.caption(plain(several.estimate([(bar.target(), sweep)])))
+    if note := service().space_note([sweep]):
+        st.warning(plain(note))
+    controls.busy_notes()
+
+
+def _offer_nothing(problem: str) -> None:
+    say_error(problem)
+    st.button("Run", key="run-joint-not", type="primary", icon=":material/play_arrow:", width="stretch", disabled=True)
+
+
+def _start(asked: _Asked, fixed: dict, often: how_often.HowOften, config: MolmoConfig) -> None:
+    """Read the pictures and questions, and queue the run."""
+    try:
+        queries = read_data_set(asked.pictures) if asked.pictures else None
+        sweep = _sweep(asked, queries, fixed, often, config)
+        if asked.judged:
+            sweep = replace(sweep, quality=queries if asked.quality is None else read_data_set(asked.quality))
+        st.session_state["run"] = service().start(bar.target(), sweep)
+    except UserError as error:
+        say_error(error)

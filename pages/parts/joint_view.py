@@ -1,0 +1,167 @@
+"""A joint run on its page: heat maps of any two knobs, its settings as a table, and its files."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, NamedTuple
+
+import streamlit as st
+
+from pages.parts import figure_view, flags_view, run_parts, tables
+from pages.parts.state import fragment, service
+from pages.parts.text import plain
+from profcore import charts
+from profcore.export.captions import of_figure, provenance
+from profcore.export.run_figures import HEAT_MAP, ORDER
+from profcore.results.joint import load_joint
+from profcore.results.joint_cells import heat_cells, joint_knobs, measures_of
+from profcore.results.joint_tables import display_joint, word_columns
+from profcore.service.words import environment_line
+from profcore.spec.text import counted
+
+if TYPE_CHECKING:
+    from profcore.results.joint import JointResult
+    from profcore.results.joint_cells import JointKnob
+
+_NAME = "joint"
+_EACH = "each beside the other"
+_A_ROW = 3
+_USUAL = "total_ms"
+
+
+class _Look(NamedTuple):
+    """What of a run is drawn: two knobs, a measure, the values of the others, and the knob that has a map each."""
+
+    across: str
+    up: str
+    measure: str
+    held: dict[str, str]
+    each: str | None
+
+
+def show() -> None:
+    """Draw the chosen run, or the latest."""
+    run_id = run_parts.pick(_NAME)
+    result = load_joint(service().store, run_id) if run_id else None
+    if result is None or run_id is None:
+        return
+    look = _choose(result)
+    if not result.state.ended:
+        fragment(run_every=run_parts.LIVE_S)(_follow)(run_id, look)
+        return
+    _draw(result, look)
+    run_parts.downloads(result)
+    if run_parts.is_latest():
+        run_parts.watch(_NAME, run_id)
+
+
+def _follow(run_id: str, look: _Look | None) -> None:
+    store = service().store
+    result = run_parts.followed((run_id, "joint"), lambda: load_joint(store, run_id))
+    if result is None or result.state.ended:
+        st.rerun()
+    else:
+        _draw(result, look)
+
+
+def _choose(result: JointResult) -> _Look | None:
+    """Draw which knobs stand along the axes, what is shown, and where the others stand; None where too few vary."""
+    knobs = {name: knob for name, knob in joint_knobs(result.points).items() if knob.varies}
+    measures = measures_of(result)
+    if len(knobs) < 2:
+        return None
+    titles = {knob.title: name for name, knob in knobs.items()}
+    left, middle, right = st.columns(3)
+    across = titles[left.selectbox("Across", list(titles), key="joint-x", bind="query-params")]
+    rest = {title: name for title, name in titles.items() if name != across}
+    up = rest[middle.selectbox("Up", list(rest), key=f"joint-y-{across}")]
+    shown = {title: name for name, title in measures.items()} or {"Total (ms)": _USUAL}
+    usual = list(shown.values()).index(_USUAL) if _USUAL in shown.values() else 0
+    measure = shown[right.selectbox("Shown", list(shown), index=usual, key=f"joint-shown-{len(shown)}")]
+    others = {name: knob for name, knob in knobs.items() if name not in (across, up)}
+    held, each = _hold(others)
+    return _Look(across, up, measure, held, each)
+
+
+def _hold(others: dict[str, JointKnob]) -> tuple[dict[str, str], str | None]:
+    """Draw where each other knob that varies stands; one of them may have a map for each of its values."""
+    held: dict[str, str] = {}
+    each = None
+    for column, (name, knob) in zip(st.columns(max(len(others), 1)), others.items(), strict=False):
+        offered = [*knob.order, *([] if each else [_EACH])]
+        chosen = column.selectbox(
+            knob.title, offered, index=len(knob.order) - 1, key=f"joint-held-{name}-{len(offered)}"
+        )
+        if chosen == _EACH:
+            each = name
+        else:
+            held[name] = chosen
+    return held, each
+
+
+def _draw(result: JointResult, look: _Look | None) -> None:
+    st.caption(plain(environment_line(result.run["environment"], result.state)))
+    for note in result.notes:
+        st.caption(f":material/info: {plain(note)}")
+    run_parts.progress(result)
+    if result.samples.empty and not result.state.ended:
+        st.caption("The first cell appears with the first sample.")
+    if look is None:
+        st.info("Fewer than two knobs vary in this run: the table has what was measured.")
+    elif not result.summary.empty or result.points["accuracy"].notna().any():
+        _maps(result, look)
+        flags_view.show(result)
+    for caution in result.cautions:
+        st.caption(f":material/warning: {plain(caution.text)}")
+    _failures(result)
+    _tables(result)
+
+
+def _maps(result: JointResult, look: _Look) -> None:
+    knobs, measures = joint_knobs(result.points), measures_of(result)
+    if look.measure not in measures:
+        st.caption("Nothing is known of it yet.")
+        return
+    values = knobs[look.each].order if look.each else [""]
+    panels = {
+        f"{knobs[look.each].title} {value}" if look.each else "": heat_cells(
+            result, look.across, look.up, look.measure, {**look.held, **({look.each: value} if look.each else {})}
+        )
+        for value in values
+    }
+    x, y = knobs[look.across], knobs[look.up]
+    drawn = charts.heat_maps(panels, (x.title, y.title, measures[look.measure]), (x.order, y.order))
+    source = of_figure(provenance(result), HEAT_MAP)
+    for start in range(0, len(drawn), _A_ROW):
+        row = drawn[start : start + _A_ROW]
+        for place, (column, chart) in enumerate(zip(st.columns(len(row)), row, strict=True), start):
+            with column:
+                name = f"{HEAT_MAP}_{look.measure}_{look.across}_{look.up}_{place + 1}"
+                figure_view.draw(chart, name, f"heat-{place}", source=source)
+    empty = sum(int(cells["value"].isna().sum()) for cells in panels.values())
+    if empty:
+        st.caption(f"{counted(empty, 'dashed cell')}: not among the settings, or without a sample.")
+
+
+def _failures(result: JointResult) -> None:
+    failed = result.points.dropna(subset="failed")
+    for reason, points in failed.groupby("failed", sort=False):
+        st.warning(plain(f"{'; '.join(points['label'].head(5))}: {reason}"))
+    judged = result.settings["quality_failed"].dropna()
+    if len(judged):
+        reason = judged.iloc[0]
+        st.warning(f"No quality could be found of {counted(len(judged), 'setting')}: {plain(reason)}")
+
+
+def _tables(result: JointResult) -> None:
+    points, order, environment = st.tabs(["Settings", "Samples in order", "Settings and environment"])
+    with points:
+        tables.figures(display_joint(result), *word_columns())
+        st.caption("Medians in milliseconds. Accuracy and KL are means over questions, where quality was recorded.")
+        if result.run["environment"].get("weights") == "random" and result.points["kl"].notna().any():
+            st.warning("The weights are random, so quality means nothing here: it shows how the tool works.")
+    with order:
+        if not result.samples.empty:
+            stack = charts.in_order(result.samples, result.settings)
+            figure_view.draw_stack(stack, ORDER, "order", of_figure(provenance(result), ORDER))
+    with environment:
+        run_parts.environment(result)

@@ -1,0 +1,75 @@
+"""The page of joint knobs: what Run would measure, heat maps of two knobs, and what an unfinished run shows."""
+
+from __future__ import annotations
+
+import io
+import zipfile
+
+import pytest
+
+from profcore.results.joint import load_joint
+from profcore.spec.stages import State
+from tests.results.stored_joint import made_up_sweep, store_joint
+from tests.support import texts, until
+
+
+@pytest.fixture
+def service(feigned):
+    return feigned
+
+
+def press(test, key):
+    test.button(key=key).click().run()
+    assert not test.exception, test.exception
+
+
+def test_the_page_says_what_run_would_measure_and_starts_it(app, service):
+    test = app("joint", **{"joint-grids": "1x1 1x2", "joint-topks": "1 2", "joint-blocks": "4", "joint-lengths": "1"})
+    assert "4 of 4 combinations" in texts(test.markdown)
+    assert "Nothing has been measured here yet" in texts(test.info)
+    test.slider(key="joint-samples").set_value(1).run()
+    before = set(service.store.runs()["id"])
+    press(test, "run-joint")
+    (run_id,) = set(service.store.runs()["id"]) - before
+    until(lambda: State(service.store.run(run_id)["state"]).ended)
+    sweep = service.store.run(run_id)["spec"]["sweep"]
+    assert (sweep["experiment"], len(sweep["settings"]), sweep["num_samples"]) == ("joint", 4, 1)
+    assert {setting["block_mask"].count("1") for setting in sweep["settings"]} == {4}
+
+
+@pytest.mark.parametrize(
+    ("query", "said"),
+    [
+        ({"joint-grids": "9x9"}, "Image grid 9×9 is out of range"),
+        ({"joint-grids": "cat"}, "is no image grid"),
+        ({"joint-grids": "1", "joint-topks": "1", "joint-blocks": "2"}, "turns two knobs or more"),
+        ({"joint-topks": "1 1"}, "some are given twice"),
+    ],
+)
+def test_what_is_no_joint_sweep_is_said_and_cannot_be_run(app, query, said):
+    test = app("joint", **query)
+    assert said in texts(test.error)
+    assert test.button(key="run-joint-not").disabled
+
+
+def test_a_run_is_drawn_as_heat_maps_of_two_knobs_the_others_held(app, service):
+    run_id = store_joint(service.store, made_up_sweep(output_tokens=(1, 3)))
+    test = app("joint", run=run_id)
+    assert len(test.get("vega_lite_chart")) == 2  # the map, and the samples in their order
+    assert test.selectbox(key="joint-x").options == ["Image grid", "Top-k", "Active blocks", "Output tokens"]
+    assert test.dataframe[0].value.shape[0] == 36
+    each = next(box for box in test.selectbox if (box.key or "").startswith("joint-held-blocks"))
+    each.set_value("each beside the other").run()
+    assert not test.exception, test.exception
+    assert len(test.get("vega_lite_chart")) == 3
+    result = load_joint(service.store, run_id)
+    with zipfile.ZipFile(io.BytesIO(service.downloads.result_zip(result))) as files:
+        assert len([name for name in files.namelist() if "_topk" in name]) == 36
+
+
+def test_an_unfinished_run_draws_what_is_there(app, service):
+    run_id = store_joint(service.store, quality=None, state=State.STOPPED, only=5)
+    test = app("joint", run=run_id)
+    assert "13 dashed cells" not in texts(test.caption)
+    assert "dashed cell" in texts(test.caption)
+    assert "5 samples were taken" in texts(test.warning)
