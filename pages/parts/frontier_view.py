@@ -105,7 +105,8 @@ def _overlap(run_id: str, points: JointPoints, found: Frontier) -> None:
     others = runs[(runs["id"] != run_id) & (runs["num_samples"] > 0)]
     if others.empty:
         return
-    names = tell_apart({row["id"]: row["title"] for row in others.to_dict("records")})
+    rows = {str(row["id"]): row for row in others.to_dict("records")}
+    names = tell_apart({run: row["title"] for run, row in rows.items()})
     other = st.selectbox(
         "Overlap with the frontier of",
         list(names),
@@ -116,7 +117,7 @@ def _overlap(run_id: str, points: JointPoints, found: Frontier) -> None:
     )
     if other is None:
         return
-    samples = int(others.set_index("id").loc[other, "num_samples"])
+    samples = int(rows[other]["num_samples"])
     try:
         compared = frontier_overlap(
             points, trade_off_data.points(other, samples), found.metric, found.percentile, found.quality
