@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 
 _NONE = "none"
 _USUAL = "total_ms"
+_OF_LENGTH = ("llm_decode_ms", "total_ms", ENERGY)
 _PERCENTILES = {"P50": 50.0, "P95": 95.0}
 
 
@@ -68,6 +69,11 @@ def show(run: dict[str, Any], samples: int, quality: str) -> None:
         "Intervals of latency come from drawing samples anew, those of accuracy from drawing questions anew, the same "
         "for every setting. A faint point is on the frontier in few of the draws. A click on a point shows its setting."
     )
+    if metric in _OF_LENGTH and found.table["output_tokens"].nunique(dropna=True) > 1:
+        st.caption(
+            ":material/warning: Answers of several lengths are weighed here, and shorter ones take less: hold the "
+            "output tokens to compare the other knobs."
+        )
     _setting(found, selected.get(charts.CLICK) or [])
     with st.expander("The frontier as a table", icon=":material/table:"):
         tables.figures(display_frontier(found), "setting")

@@ -36,7 +36,9 @@ def frontier(found: Frontier) -> alt.LayerChart:
     # Percentages of a share: an axis in shares would be read as a figure of its own.
     shares = found.quality != "kl"
     axis = alt.Axis(format="~%") if shares else alt.Axis()
-    y = alt.Y("quality:Q", title=QUALITIES[found.quality], axis=axis, scale=alt.Scale(zero=False, padding=14))
+    y = alt.Y(
+        "quality:Q", title=QUALITIES[found.quality], axis=axis, scale=alt.Scale(zero=False, nice=False, padding=14)
+    )
     colour = alt.Color(
         "where:N",
         scale=alt.Scale(domain=[_ON, _OFF], range=[SERIES_COLOURS[1], SERIES_COLOURS[0]]),
@@ -139,7 +141,7 @@ def setting_bar(medians: dict[str, float], label: str) -> alt.LayerChart:
             tooltip=tooltip,
         )
     )
-    return alt.layer(bars).properties(height=70)
+    return alt.layer(bars).properties(height=140)
 
 
 def predicted(model: LatencyModel, metric: str) -> alt.LayerChart:

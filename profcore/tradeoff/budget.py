@@ -84,14 +84,15 @@ def choose_setting(
     meets = np.all([rows[metric].to_numpy() <= limit for metric, limit in limits.items()], axis=0)
     if not meets.any():
         raise UserError(_least_possible(rows, limits, percentile))
-    order = _better_first(rows, quality)
+    value, over = _value(rows, quality), _over(rows, limits)
+    # The best first; of equals those measured, then those farthest within the budget.
+    order = np.lexsort((over, ~rows["measured"].to_numpy(), -value)).tolist()
     first = next(place for place in order if meets[place])
-    tightest = _tightest(rows.iloc[first], limits)
-    better = _value(rows, quality) > _value(rows, quality)[first]
-    over = np.max([rows[metric].to_numpy() - limit for metric, limit in limits.items()], axis=0)
+    better = value > value[first]
     dearer = int(np.nanargmin(np.where(better, over, np.inf))) if better.any() else None
-    allowed = meets & (rows[tightest].to_numpy() < rows[tightest].iloc[first])
-    cheaper = next((place for place in order if allowed[place]), None)
+    # Of as good a quality only the fastest is of interest, and that is the best itself.
+    below = (value < value[first]) & (over < over[first])
+    cheaper = next((place for place in order if below[place]), None)
     return Choice(
         limits,
         percentile,
@@ -228,13 +229,9 @@ def _value(rows: pd.DataFrame, quality: str) -> np.ndarray:
     return rows["value"].to_numpy() * (-1.0 if quality == "kl" else 1.0)
 
 
-def _better_first(rows: pd.DataFrame, quality: str) -> list[int]:
-    """The places of settings, the best first; of equals those measured, then the fastest."""
-    return np.lexsort((rows["total_ms"].to_numpy(), ~rows["measured"].to_numpy(), -_value(rows, quality))).tolist()
-
-
-def _tightest(row: pd.Series, limits: Mapping[str, float]) -> str:
-    return max(limits, key=lambda metric: row[metric] / limits[metric])
+def _over(rows: pd.DataFrame, limits: Mapping[str, float]) -> np.ndarray:
+    """By how many milliseconds each setting exceeds the limit that it exceeds most; below 0 within all of them."""
+    return np.max([rows[metric].to_numpy(dtype=float) - limit for metric, limit in limits.items()], axis=0)
 
 
 def _described(points: JointPoints, row: pd.Series, limits: Mapping[str, float]) -> dict[str, Any]:

@@ -47,8 +47,8 @@ CONDITIONS = {
 """What must not differ between runs that are put together, and what a sentence calls it."""
 
 NO_QUALITY = (
-    "This run recorded no quality: measure it again with `--quality` and a trained checkpoint, or weigh latency "
-    "against work kept, which is no quality."
+    "This run recorded no quality: measure it again with a trained checkpoint and quality asked for (--quality), or "
+    "weigh latency against work kept, which is no quality."
 )
 
 
