@@ -92,7 +92,7 @@ def _offer_to_measure(run: dict[str, Any], best: dict[str, Any]) -> None:
         icon=":material/play_arrow:",
         key="measure-predicted",
         on_click=_measure,
-        args=(run["spec"], setting),
+        args=(run["id"], run["spec"], setting),
         disabled=bool(bar.problem()),
         help="Measures this setting as its run was, on what the bar on the left says. It is a run of its own.",
     )
@@ -108,10 +108,12 @@ def _setting(best: dict[str, Any]) -> Setting | None:
     return Setting((int(rows), int(columns)), int(best["top_k"]), parse_mask(mask), int(best["output_tokens"]))
 
 
-def _measure(spec: dict[str, Any], setting: Setting) -> None:
+def _measure(run_id: str, spec: dict[str, Any], setting: Setting) -> None:
     try:
         sweep = replace(RunSpec.from_dict(spec).sweep, settings=(setting,), plan=None, clock=bar.clock())
         st.session_state[_ASKED] = service().start(bar.target(), sweep)
+        # The run that is shown stays, although there is a later one now.
+        st.session_state["run"] = run_id
     except UserError as error:
         st.session_state[_PROBLEM] = str(error)
 

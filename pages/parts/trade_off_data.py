@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from pages.parts.state import service
 from profcore.errors import UserError
+from profcore.tradeoff.answer_length import length_sentence, over_length
 from profcore.tradeoff.budget import competing
 from profcore.tradeoff.frontier import find_frontier, fixed
 from profcore.tradeoff.latency_model import errors_by_number, fit_latency_model
@@ -60,6 +61,20 @@ def model_if_any(run_id: str, samples: int) -> LatencyModel | None:
         return model(run_id, samples)
     except UserError:
         return None
+
+
+def answers(run_id: str, samples: int) -> dict[tuple[float, float], pd.DataFrame]:
+    """Decode over the length of the answer, by top-k and active blocks, where lengths differ; as `over_length`."""
+    store = service().store
+
+    def make() -> dict[tuple[float, float], pd.DataFrame]:
+        found = store.answers(run_id).merge(store.settings(run_id)[["setting", "top_k", "active_blocks"]], on="setting")
+        groups = {key: over_length(rows) for key, rows in found.groupby(["top_k", "active_blocks"])}
+        # Those with most answers first.
+        known = sorted(groups.items(), key=lambda item: -item[1]["n"].sum())
+        return {(float(key[0]), float(key[1])): rows for key, rows in known if length_sentence(rows)}
+
+    return service().shared.get(("answers", run_id, samples), make, _KEPT_S)
 
 
 def errors(run_id: str, samples: int) -> pd.DataFrame:

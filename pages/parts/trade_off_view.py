@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import streamlit as st
 
-from pages.parts import budget_view, frontier_view, latency_model_view, run_parts, trade_off_data
+from pages.parts import answer_length_view, budget_view, frontier_view, latency_model_view, run_parts, trade_off_data
 from pages.parts.state import service
 from pages.parts.text import plain, say_error
 from profcore.errors import UserError
@@ -13,7 +13,12 @@ from profcore.service.words import environment_line
 from profcore.spec.stages import State
 from profcore.tradeoff.points import NO_QUALITY, QUALITIES, WORK_KEPT
 
-_LOOKS = {"Frontier": frontier_view.show, "Budget": budget_view.show, "Latency model": latency_model_view.show}
+_LOOKS = {
+    "Frontier": frontier_view.show,
+    "Budget": budget_view.show,
+    "Latency model": latency_model_view.show,
+    "Length of the answer": answer_length_view.show,
+}
 
 
 def show() -> None:

@@ -267,6 +267,21 @@ class Reader:
         query = f"SELECT setting, {numbers} FROM samples WHERE run_id = ?"
         return self.connection.cursor.execute(query, [run_id]).numpy()
 
+    def answers(self, run_id: str) -> pd.DataFrame:
+        """Of each of a run's samples `setting`, `num_output_tokens`, `steps` and `llm_decode_ms`.
+
+        Those are the decode's steps and their sum where each was timed, else one fewer than tokens, and the decode.
+        """
+        return self.connection.cursor.execute(
+            """
+            SELECT setting, num_output_tokens,
+                CASE WHEN len(decode_steps_ms) > 0 THEN len(decode_steps_ms) ELSE num_output_tokens - 1 END AS steps,
+                coalesce(llm_decode_ms, list_sum(decode_steps_ms)) AS llm_decode_ms
+            FROM samples WHERE run_id = ?
+            """,
+            [run_id],
+        ).df()
+
     def counts(self, run_id: str) -> pd.DataFrame:
         """Of each setting with samples how many, as `samples`, and medians of what they had to do.
 

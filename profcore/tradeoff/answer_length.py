@@ -21,20 +21,22 @@ def over_length(samples: pd.DataFrame) -> pd.DataFrame:
     The first token comes from the prefill, and takes no step of the decode.
 
     Args:
-        samples: `num_output_tokens` and `llm_decode_ms`; a decode of 0, which files of others write for one that they
-            did not measure, is left out, and so are answers of one token.
+        samples: `num_output_tokens` and `llm_decode_ms`, and `steps` where it is known how many were timed; a decode of
+            0, which files of others write for one that they did not measure, is left out, and so are answers of one
+            token.
 
     Returns:
         A row for each length and way of dividing: `tokens`, `name`, `median`, `low`, `high` (95 %), `n`.
     """
     tokens, decode = (samples[name].to_numpy(dtype=float) for name in ("num_output_tokens", "llm_decode_ms"))
-    known = (tokens > 1) & (decode > 0)
-    tokens, decode = tokens[known], decode[known]
+    steps = samples["steps"].to_numpy(dtype=float) if "steps" in samples else tokens - 1
+    known = (tokens > 1) & (decode > 0) & (steps > 0)
+    tokens, decode, steps = tokens[known], decode[known], steps[known]
     rows = []
     for length in np.unique(tokens):
-        values = decode[tokens == length]
-        for name, divisor in ((PER_TOKEN, length), (PER_STEP, length - 1)):
-            middle = median_interval(values / divisor)
+        own = tokens == length
+        for name, divisor in ((PER_TOKEN, tokens[own]), (PER_STEP, steps[own])):
+            middle = median_interval(decode[own] / divisor)
             rows.append([int(length), name, middle.value, middle.low, middle.high, middle.n])
     return pd.DataFrame(rows, columns=["tokens", "name", "median", "low", "high", "n"])
 

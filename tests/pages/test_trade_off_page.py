@@ -8,7 +8,7 @@ from profcore.spec.stages import State
 from tests.results.stored_joint import made_up_sweep, store_joint
 from tests.support import texts
 
-LOOKS = ("Frontier", "Budget", "Latency model")
+LOOKS = ("Frontier", "Budget", "Latency model", "Length of the answer")
 
 
 @pytest.fixture
@@ -87,6 +87,16 @@ def test_a_run_of_few_settings_has_no_model_but_a_frontier(app, service):
         assert "samples of 5 of 18 settings" in texts(test.caption)
         said = texts(test.error)
         assert ("measure at least 8" in said) == (look == "Latency model")
+
+
+def test_decode_per_token_and_per_step_of_a_joint_run(app, service, joint):
+    sweep = made_up_sweep(output_tokens=(2, 4, 9), top_ks=(1, 2))
+    run_id = store_joint(service.store, sweep)
+    test = app("trade_off", look="Length of the answer", run=run_id)
+    assert test.selectbox(key=f"answers-{run_id}").options[0] == "top-1, 8 blocks"
+    assert "n tokens take n-1 steps" in texts(test.markdown).replace("\\", "")
+    test = app("trade_off", look="Length of the answer", run=joint)
+    assert "No two answers" in texts(test.info)
 
 
 def test_output_tokens_says_that_n_tokens_take_one_step_fewer(app):
