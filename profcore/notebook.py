@@ -18,8 +18,8 @@ from profcore.charts.views import sweep_views
 from profcore.errors import UserError
 from profcore.export.archive import AnyResult, load_run
 from profcore.export.run_figures import run_figures
-from profcore.formats.imports import LARGEST_IMPORT, read_import, write_import
-from profcore.paths import default_database, read_regular
+from profcore.formats.imports import reading_path, write_imports
+from profcore.paths import default_database
 from profcore.results.base import run_titles
 from profcore.results.named import find_run
 from profcore.results.pictures import PictureResult
@@ -176,18 +176,18 @@ def open_database(path: str | Path | None = None) -> Results:
 
 
 def read_file(path: str | Path) -> Results:
-    """Read a spool or a result file, ours or published, as the one run that it holds.
+    """Read a spool, a result file, ours or published, or a zip or folder of them, with the runs that it holds.
 
     Raises:
-        FormatError: It is no file that this project reads.
+        FormatError: It is nothing that this project reads.
         OSError: It cannot be read, or is no regular file.
     """
-    data = read_regular(path, LARGEST_IMPORT)
     with ExitStack() as opening:
         held = opening.enter_context(ExitStack())
         directory = Path(held.enter_context(tempfile.TemporaryDirectory(prefix="profcore-")))
         store = held.enter_context(Store(directory / "read.duckdb"))
-        write_import(read_import(data, str(path), store.spools), store.spools)
+        with reading_path(Path(path), store.spools) as found:
+            write_imports(found, store.spools)
         store.take_in_all()
         opening.pop_all()
     return Results(store, held)

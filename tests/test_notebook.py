@@ -97,7 +97,7 @@ def test_what_the_documentation_shows_runs(database, monkeypatch):
     assert len(names["samples"]) == summary.loc[summary["metric"] == "total_ms", "n"].sum() > 0
 
 
-@pytest.mark.parametrize("path", ["/dev/zero", "/proc/self", "pipe"])
+@pytest.mark.parametrize("path", ["/dev/zero", "pipe"])
 def test_what_has_no_end_is_not_read(tmp_path, path):
     os.mkfifo(tmp_path / "pipe")
     with pytest.raises(OSError):

@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import streamlit as st
 
 from pages.parts.state import service
 from pages.parts.text import plain
 from profcore.errors import UserError
+
+if TYPE_CHECKING:
+    from profcore.formats.imports import Import
 
 _KNOWN = "imported"
 
@@ -15,7 +20,7 @@ def show() -> None:
     """Draw the upload, and say what became of the files given."""
     with st.expander("Import a spool or result files", icon=":material/upload:"):
         files = st.file_uploader(
-            "Result JSON (profiling or Motivation, published or ours) or spool",
+            "Result JSON (profiling, Motivation or joint, published or ours), a spool, or a zip of them",
             accept_multiple_files=True,
             key="result-file",
         )
@@ -34,5 +39,10 @@ def _import(data: bytes, name: str) -> tuple[bool, str]:
         imported = service().import_file(data, name)
     except UserError as error:
         return False, str(error)
+    return True, " ".join(_said(each) for each in imported)
+
+
+def _said(imported: Import) -> str:
+    """What became of one run."""
     was = "is in" if imported.new else "was here before"
-    return True, f"{name}: run {imported.run_id} {was}. {imported.note}"
+    return f"{imported.name}: run {imported.run_id} {was}. {imported.note}".strip()

@@ -41,7 +41,7 @@ class _Look(NamedTuple):
 def show() -> None:
     """Draw the chosen run, or the latest."""
     run_id = run_parts.pick(_NAME)
-    result = load_joint(service().store, run_id) if run_id else None
+    result = _loaded(run_id) if run_id else None
     if result is None or run_id is None:
         return
     look = _choose(result)
@@ -52,6 +52,12 @@ def show() -> None:
     run_parts.downloads(result)
     if run_parts.is_latest():
         run_parts.watch(_NAME, run_id)
+
+
+def _loaded(run_id: str) -> JointResult | None:
+    """A run, which may have a million samples, read once for all who look at it as long as it does not change."""
+    store = service().store
+    return service().shared.get(("joint", run_id), lambda: load_joint(store, run_id))
 
 
 def _follow(run_id: str, look: _Look | None) -> None:

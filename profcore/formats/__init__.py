@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from profcore.errors import FormatError
+from profcore.formats.joint_folder import read_joint_document
+from profcore.formats.joint_in import holds_joint
+from profcore.formats.metadata import Imported
 from profcore.formats.motivation import holds_motivation, motivation_json, read_motivation
 from profcore.formats.profiling import profiling_json, read_profiling
 from profcore.formats.samples import samples_csv, samples_parquet
@@ -12,9 +13,6 @@ from profcore.formats.scaling import holds_scaling, known_scaling_json, read_sca
 from profcore.formats.values import zeros_note
 from profcore.spec.limits import most_result_values
 from profcore.spec.text import parse_json
-
-if TYPE_CHECKING:
-    from profcore.formats.metadata import Imported
 
 __all__ = [
     "known_scaling_json",
@@ -39,12 +37,15 @@ def read_result(data: bytes, name: str) -> Imported:
         FormatError: It is none, or rows of it cannot be read.
     """
     if data[:4] == b"PK\x03\x04":
-        raise FormatError(f"{name} is a zip, not JSON: unpack it and give the result files in it.")
+        raise FormatError(f"{name} is a zip, which may hold several runs: import it, or give one of the files in it.")
     try:
         document = parse_json(data, most_result_values())
     except ValueError as error:
         reason = f" ({error})" if str(error).startswith("it is") else ""
         raise FormatError(f"{name} is not JSON{reason}: give a result file or a spool.") from None
+    if holds_joint(document):
+        found, samples = read_joint_document(document, data, name)
+        return Imported(found.run_id, [found.first, *samples, *found.rest], found.zeros, tuple(found.notes))
     if holds_motivation(document):
         return read_motivation(document, data, name)
     if holds_scaling(document):

@@ -54,6 +54,9 @@ def whole(least: int = 0, most: int = _MOST_COUNT) -> Read:
     """Reads a whole number in a range; one written as text or as 8.0 is that number."""
 
     def read(field: str, value: Any) -> int:
+        # What nearly all are: a full campaign has millions.
+        if type(value) is int and least <= value <= most:
+            return value
         written = isinstance(value, str) and value.isascii() and value.isdecimal() and len(value) <= 20
         number = int(value) if written or (isinstance(value, float) and value.is_integer()) else value
         if type(number) is not int or not least <= number <= most:
@@ -67,6 +70,8 @@ def number(most: float, least: float = 0.0) -> Read:
     """Reads a number in a range."""
 
     def read(field: str, value: Any) -> float:
+        if type(value) is float and least <= value < most:
+            return value
         if isinstance(value, bool) or not isinstance(value, int | float) or not least <= value < most:
             raise BadValueError(f"{field} {shown(value)} is no number of {f'{least:g}'} or more that can be")
         return float(value)

@@ -6,30 +6,43 @@ is imported here the store can hold: both ask `storage.validation`.
 
 from __future__ import annotations
 
+import io
+import itertools
 import json
+import os
 import re
-from contextlib import ExitStack
+import shutil
+import tempfile
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from profcore.errors import FormatError
 from profcore.formats import read_result, zeros_note
-from profcore.paths import open_regular
+from profcore.formats.joint_folder import joint_folders, read_joint_folder
+from profcore.formats.joint_out import RUN_FILE
+from profcore.formats.members import folder_members, is_zip, zip_members
+from profcore.paths import open_regular, read_regular
 from profcore.spec.text import parse_json
 from profcore.storage.spool import is_being_written, spool_path
 from profcore.storage.store import check_spool, check_storable, take_in_on_trial
 from profcore.storage.whole import draft
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-    from pathlib import Path
+    from collections.abc import Iterator, Sequence
 
+    from profcore.formats.joint_folder import JointFolder
+    from profcore.formats.members import Member
+    from profcore.storage.lines import Record
     from profcore.storage.store import CheckedSpool
 
 LARGEST_IMPORT = 50_000_000_000
 """Bytes of a file that a command or a notebook takes in; a pipe or a device has no end to wait for."""
 
 _SHORT_LINE = 1_000_000
+_COPIED = 4_000_000
+_TRIED = 1000
 _FIRST_LINE = re.compile(rb'\s*\{\s*"type"\s*:\s*"(run|import)"')
 
 
@@ -39,20 +52,22 @@ class Import:
 
     Attributes:
         run_id: The run it holds.
-        spool: What its spool will hold; None where that is there already.
+        spool: What its spool will hold; None where that is there already, or lies in a draft.
         name: What the file is called.
         note: What a person should know of it, or nothing.
+        draft: A file beside its spool's place with what that will hold, of what is too large for memory.
     """
 
     run_id: str
     spool: bytes | None
     name: str
     note: str = ""
+    draft: Path | None = None
 
     @property
     def new(self) -> bool:
         """Whether anything in it was not there before."""
-        return self.spool is not None
+        return self.spool is not None or self.draft is not None
 
 
 def read_import(data: bytes, name: str, spools: Path) -> Import:
@@ -71,15 +86,99 @@ def read_import(data: bytes, name: str, spools: Path) -> Import:
         return _read_spool(data, name, spools)
     found = read_result(data, name)
     check_storable(found.records, name)
-    note = zeros_note(found.zeros)
+    note = " ".join(filter(None, (zeros_note(found.zeros), *found.notes)))
     if spool_path(spools, found.run_id).exists():
         return Import(found.run_id, None, name, note)
     lines = [json.dumps(record, ensure_ascii=False, separators=(",", ":")) for record in found.records]
     return Import(found.run_id, ("\n".join(lines) + "\n").encode(), name, note)
 
 
+@contextmanager
+def reading_path(path: Path, spools: Path) -> Iterator[list[Import]]:
+    """What a file, a zip of files or a folder of them holds; drafts that were not written are gone at the end.
+
+    Raises:
+        FormatError: As `read_import`; of several files nothing is given if one cannot be read.
+        OSError: It cannot be read.
+    """
+    with ExitStack() as held:
+        if path.is_dir():
+            yield _read_members(folder_members(path), str(path), spools, held)
+            return
+        with open_regular(path) as file:
+            zipped = is_zip(file.read(4))
+            if zipped:
+                file.seek(0)
+                yield _read_members(zip_members(file, str(path)), str(path), spools, held)
+        if not zipped:
+            yield [read_import(read_regular(path, LARGEST_IMPORT), str(path), spools)]
+
+
+@contextmanager
+def reading_data(data: bytes, name: str, spools: Path) -> Iterator[list[Import]]:
+    """As `reading_path`, of what was given as content: a file, or a zip of files.
+
+    Raises:
+        FormatError: As `reading_path`.
+    """
+    with ExitStack() as held:
+        if is_zip(data[:4]):
+            yield _read_members(zip_members(io.BytesIO(data), name), name, spools, held)
+        else:
+            yield [read_import(data, name, spools)]
+
+
+def _read_members(members: list[Member], name: str, spools: Path, held: ExitStack) -> list[Import]:
+    """What some files hold: each campaign of joint results as one run, and every other file by itself."""
+    folders, others = joint_folders(members, name)
+    found = [_read_folder(folder, spools, held) for folder in folders]
+    for member in others:
+        # What a zip of this project says of each of its runs beside the files that hold it.
+        if member.name.rpartition("/")[2] != RUN_FILE:
+            found.append(read_import(member.read(), f"{name}: {member.name}", spools))
+    if not found:
+        raise FormatError(f"{name} holds no result: it needs result files or spools.")
+    return list({each.run_id: each for each in found}.values())
+
+
+def _read_folder(folder: JointFolder, spools: Path, held: ExitStack) -> Import:
+    """A campaign as a draft of its spool."""
+    samples, whole = _part(spools, held), _part(spools, held)
+    with samples.open("wb") as file:
+        made = read_joint_folder(folder, file)
+    note = " ".join(filter(None, (zeros_note(made.zeros), *made.notes)))
+    if spool_path(spools, made.run_id).exists():
+        return Import(made.run_id, None, folder.name, note)
+    check_storable([made.first, *made.rest], folder.name)
+    with whole.open("wb") as file:
+        file.write(_line(made.first))
+        with samples.open("rb") as written:
+            shutil.copyfileobj(written, file, _COPIED)
+        file.writelines(map(_line, made.rest))
+        file.flush()
+        os.fsync(file.fileno())
+    samples.unlink()
+    return Import(made.run_id, None, folder.name, note, whole)
+
+
+def _part(spools: Path, held: ExitStack) -> Path:
+    """An empty file beside the spools, which is gone at the end unless it was moved."""
+    spools.mkdir(parents=True, exist_ok=True)
+    number, name = tempfile.mkstemp(dir=spools, prefix="import.", suffix=".part")
+    os.close(number)
+    held.callback(Path(name).unlink, missing_ok=True)
+    return Path(name)
+
+
+def _line(record: Record) -> bytes:
+    return json.dumps(record, ensure_ascii=False, separators=(",", ":")).encode() + b"\n"
+
+
 def write_imports(found: Sequence[Import], spools: Path) -> None:
     """Write imports into the spool directory, all or none, once a database has taken each in on trial.
+
+    A draft is tried by its first lines alone: each of its samples was read by the rules by which they are stored, and
+    a database of all of them would take as much memory as they do.
 
     Raises:
         FormatError: No database takes one in; nothing is left behind.
@@ -88,13 +187,24 @@ def write_imports(found: Sequence[Import], spools: Path) -> None:
     with ExitStack() as drafts:
         places = []
         for each in found:
+            place = spool_path(spools, each.run_id)
             if each.spool is not None:
-                place = spool_path(spools, each.run_id)
                 part = drafts.enter_context(draft(place, each.spool))
                 take_in_on_trial(part, each.run_id, each.name)
                 places.append((part, place))
+            elif each.draft is not None:
+                head = drafts.enter_context(draft(place, _head(each.draft)))
+                take_in_on_trial(head, each.run_id, each.name)
+                places.append((each.draft, place))
         for part, place in places:
             part.replace(place)
+
+
+def _head(path: Path) -> bytes:
+    """The first lines of a draft, whole."""
+    with path.open("rb") as file:
+        first = file.readline()
+        return first + b"".join(itertools.islice(file, _TRIED))
 
 
 def write_import(found: Import, spools: Path) -> None:

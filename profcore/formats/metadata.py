@@ -25,7 +25,17 @@ if TYPE_CHECKING:
 
 _REASONS = {"quality_failed": "quality_failed", "energy_failed": "energy_failed", "setting_failed": "failed"}
 _LEAST = {"P95": SMALLEST_FOR_P95, "P99": SMALLEST_FOR_P99}
-_KEPT = ("zeros", "scaling", "means", "parameters", "average_latencies", "use_eos_token", "correlation", "r_squared")
+_KEPT = (
+    "zeros",
+    "scaling",
+    "means",
+    "parameters",
+    "average_latencies",
+    "use_eos_token",
+    "correlation",
+    "r_squared",
+    "notes",
+)
 
 
 @dataclass(frozen=True)
@@ -35,11 +45,13 @@ class Imported:
     Attributes:
         run_id: Follows from the file's content, so that a file imported twice is one run.
         zeros: Zeros that are missing values by the published method (see `rows.drop_zeros`).
+        notes: What else a person should know of it, in sentences.
     """
 
     run_id: str
     records: list[Record]
     zeros: int
+    notes: tuple[str, ...] = ()
 
 
 # Out
@@ -179,6 +191,10 @@ def read_details(given: dict[str, Any], name: str) -> dict[str, Any]:
         for key in ("scaling", "means", "use_eos_token"):
             if type(details.get(key, True)) is not bool:
                 raise BadValueError(f"{key} is neither true nor false")
+        if not isinstance(details.get("notes", []), list) or not all(
+            isinstance(note, str) for note in details.get("notes", [])
+        ):
+            raise BadValueError("notes is no list of texts")
         json.dumps(details, allow_nan=False)
     except BadValueError as error:
         raise FormatError(f"{name}: {error}.") from None

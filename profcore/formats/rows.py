@@ -80,7 +80,7 @@ def read_rows(
             if place == len(found.settings):
                 found.settings.append(knobs)
         found.zeros += drop_zeros(sample)
-        _drop_known_sum(sample)
+        drop_known_sum(sample)
         found.samples.append({"type": "sample", "sample_id": number - 1, "setting": place, **sample})
     if wrong:
         raise wrong_rows(name, where, wrong)
@@ -133,7 +133,7 @@ def drop_zeros(sample: Record) -> int:
     return len(zeros)
 
 
-def _drop_known_sum(sample: Record) -> None:
+def drop_known_sum(sample: Record) -> None:
     """Take out a vision total that says no more than its two stages do."""
     if "vision_encoder_ms" in sample and "projector_ms" in sample:
         total = sample["vision_encoder_ms"] + sample["projector_ms"]

@@ -33,7 +33,7 @@ class JointResult(MeasuredRun):
 
     Attributes:
         settings: With `point`, `label` and `title`.
-        samples: With `point` and `decode_steps_ms`.
+        samples: With `point`, and `decode_steps_ms` where these were asked for; without their settings' knobs.
         points: A row for each point in the order of the sweep, numbered by its index: `label`, `tier`, `grid` ('1×6'),
             `least_crops`, `most_crops`, `num_crops`, `num_vision_tokens`, `num_input_tokens` (medians over samples,
             the global view included), `top_k`, `active_blocks`, `block_mask`, `output_tokens` (asked for), `samples`,
@@ -72,16 +72,22 @@ class JointResult(MeasuredRun):
         return [note for note in found if note]
 
 
-def load_joint(store: Reader | SpoolReader, run_id: str) -> JointResult | None:
-    """Everything a page shows of a joint run, or None where there is no such run."""
+def load_joint(store: Reader | SpoolReader, run_id: str, steps: bool = False) -> JointResult | None:
+    """Everything a page shows of a joint run, or None where there is no such run.
+
+    Args:
+        store: Where it is.
+        run_id: Its id.
+        steps: Whether samples have their `decode_steps_ms` too, which of a million samples takes seconds.
+    """
     run = store.run(run_id)
     if run is None or run["experiment"] != JOINT.name:
         return None
     environment = run["environment"]
-    samples = store.samples(run_id)
+    samples = store.measured(run_id)
     settings = _named(store.settings(run_id), samples)
     if not samples.empty:
-        if "decode_steps_ms" not in samples:
+        if steps:
             samples = samples.merge(store.steps(run_id), on="sample_id", how="left")
         point = samples["setting"].map(settings.set_index("setting")["point"])
         samples = stats.with_flags(samples.assign(point=point, outlier=stats.label_outliers(samples)))

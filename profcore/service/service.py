@@ -16,7 +16,7 @@ from profcore.data_sets.files import PICTURE_ENDINGS
 from profcore.engines.names import check_engine
 from profcore.errors import FormatError, ImageError, UserError
 from profcore.experiments.motivation import asks_each_picture_once, experiment_title, plan_all, sampled_until
-from profcore.formats.imports import Import, read_import, write_import
+from profcore.formats.imports import Import, reading_data, write_imports
 from profcore.images.pictures import load_picture, open_picture
 from profcore.models.config import check_model_path, model_shape
 from profcore.models.knobs import check_setting
@@ -255,8 +255,8 @@ class Service:
         """As `Reader.latest`."""
         return self.shared.get(("latest", experiment), lambda: self.store.latest(experiment))
 
-    def import_file(self, data: bytes, name: str) -> Import:
-        """Take in a file that a person gives.
+    def import_file(self, data: bytes, name: str) -> list[Import]:
+        """Take in a file that a person gives, and give each run that it holds: a zip may hold several.
 
         Raises:
             FormatError: It is no file this project reads, or too large; nothing is stored then.
@@ -265,9 +265,8 @@ class Service:
             raise FormatError(
                 f"{name} has {len(data) / 1e6:,.0f} MB: at most {LARGEST_UPLOAD / 1e6:,.0f} are taken in."
             )
-        imported = read_import(data, name, self.store.spools)
-        with _writing(self.store.spools):
-            write_import(imported, self.store.spools)
+        with _writing(self.store.spools), reading_data(data, name, self.store.spools) as imported:
+            write_imports(imported, self.store.spools)
         self.intake.look()
         return imported
 

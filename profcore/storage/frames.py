@@ -110,6 +110,12 @@ class SpoolReader:
         del run_id
         return self._samples
 
+    def measured(self, run_id: str) -> pd.DataFrame:
+        """As `Reader.measured`."""
+        del run_id
+        knobs = [name for row in sweep_settings(self._spec.sweep)[:1] for name in row]
+        return self._samples.drop(columns=["decode_steps_ms", "issue_ms", *knobs], errors="ignore")
+
     def steps(self, run_id: str) -> pd.DataFrame:
         """As `Reader.steps`."""
         del run_id

@@ -38,6 +38,7 @@ _NOT_OF_SAMPLES = ", ".join(
         *("energy_failed", "stopped_by"),
     )
 )
+_NOT_MEASURED = ("run_id", "decode_steps_ms", "issue_ms", "step_issue_ms")
 
 # Conditions of a run that lists name, as its environment says them, else its spec, which is there before any
 # measurement. A text that is no JSON, as a file of others may have left, says nothing and spoils no list.
@@ -251,6 +252,21 @@ class Reader:
             """,
             [run_id],
         ).df()
+
+    def measured(self, run_id: str) -> pd.DataFrame:
+        """As `samples`, without their settings' knobs: several times as fast where a run has a million of them.
+
+        What no sample has is NaN; to fetch as many missing values takes longer than all that there is.
+        """
+        names = [name for name in self.connection.schema("samples").names if name not in _NOT_MEASURED]
+        counts = self.connection.cursor.execute(
+            f"SELECT {', '.join(f'count({name})' for name in names)} FROM samples WHERE run_id = ?", [run_id]
+        ).fetchall()[0]
+        known = [name for name, count in zip(names, counts, strict=True) if count] or ["sample_id", "setting"]
+        found = self.connection.cursor.execute(
+            f"SELECT {', '.join(known)} FROM samples WHERE run_id = ? ORDER BY sample_id", [run_id]
+        ).df()
+        return found.reindex(columns=names)
 
     def steps(self, run_id: str) -> pd.DataFrame:
         """The decode steps of each of a run's samples: `sample_id`, `decode_steps_ms` (an array)."""

@@ -154,7 +154,7 @@ ROW = {"sample_id": 0, "top_k": 1, "T_LLM_prefill": 1.0, "T_total": 3.0, "num_ou
     ("document", "says"),
     [
         (b"no json", "not JSON"),
-        (b"PK\x03\x04 a zip", "is a zip, not JSON"),
+        (b"PK\x03\x04 a zip", "is a zip, which may hold several runs"),
         ({"a": 1}, "list called summary or results"),
         (3, "list called summary"),
         ({"results": []}, "holds no result"),

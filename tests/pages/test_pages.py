@@ -457,7 +457,7 @@ def test_the_sweep_stands_beside_real_pictures_on_a_first_visit(app):
 
 def test_what_differs_is_named_beside_the_comparison(app, service, shared):
     data = (shared / "motivation/exp3_vision_tokens_vs_latency.json").read_bytes()
-    published = service.import_file(data, "published.json").run_id
+    published = service.import_file(data, "published.json")[0].run_id
     test = app("compare")
     (choice,) = test.multiselect
     eager = next(option for option in choice.options if "eager" in option)
@@ -474,7 +474,7 @@ def test_what_differs_is_named_beside_the_comparison(app, service, shared):
 def test_an_imported_file_is_shown_and_compared_only_when_it_is_chosen(app, service):
     """Also one that says it was measured on the same card and is newer than every run of one's own."""
     result = load_picture_result(service.store, service.store.latest("vision_tokens_vs_latency"))
-    imported = service.import_file(service.downloads.result_json(result).encode(), "results.json").run_id
+    imported = service.import_file(service.downloads.result_json(result).encode(), "results.json")[0].run_id
     try:
         assert not any("results.json" in option for option in app("compare").multiselect[0].value)
         flops = app("motivation")
@@ -493,7 +493,7 @@ def test_where_there_are_imports_alone_none_is_shown_until_it_is_chosen(tmp_path
     monkeypatch.setenv("PROFCORE_DB", str(tmp_path / "data.duckdb"))
     try:
         data = (shared / "motivation" / "exp2_moe_topk_results.json").read_bytes()
-        imported = page_state.service().import_file(data, "published.json").run_id
+        imported = page_state.service().import_file(data, "published.json")[0].run_id
         test = AppTest.from_file(str(ROOT / "app.py"), default_timeout=60).run()
         test.switch_page("pages/moe_topk.py").run()
         assert not test.exception

@@ -27,7 +27,7 @@ def store(tmp_path):
 
 def test_a_point_is_a_setting_with_its_knobs_medians_and_scores(store):
     sweep = made_up_sweep()
-    result = load_joint(store, store_joint(store, sweep, joules=lambda setting: 2.0 * setting.top_k))
+    result = load_joint(store, store_joint(store, sweep, joules=lambda setting: 2.0 * setting.top_k), steps=True)
     points = result.points
     assert len(points) == len(sweep.settings) == 3 * 3 * 2
     for (_, point), setting in zip(points.iterrows(), sweep.settings, strict=True):
