@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+import numpy as np
+
 from pages.parts.state import service
 from profcore.errors import UserError
 from profcore.tradeoff.answer_length import length_sentence, over_length
@@ -69,10 +71,14 @@ def answers(run_id: str, samples: int) -> dict[tuple[float, float], pd.DataFrame
 
     def make() -> dict[tuple[float, float], pd.DataFrame]:
         found = store.answers(run_id).merge(store.settings(run_id)[["setting", "top_k", "active_blocks"]], on="setting")
-        groups = {key: over_length(rows) for key, rows in found.groupby(["top_k", "active_blocks"])}
+        knobs = found[["top_k", "active_blocks"]].to_numpy(dtype=float)
         # Those with most answers first.
-        known = sorted(groups.items(), key=lambda item: -item[1]["n"].sum())
-        return {(float(key[0]), float(key[1])): rows for key, rows in known if length_sentence(rows)}
+        kinds, counts = np.unique(knobs[~np.isnan(knobs).any(axis=1)], axis=0, return_counts=True)
+        groups = {
+            (float(top_k), float(blocks)): over_length(found[(knobs == (top_k, blocks)).all(axis=1)])
+            for top_k, blocks in kinds[np.argsort(-counts, kind="stable")]
+        }
+        return {kind: rows for kind, rows in groups.items() if length_sentence(rows)}
 
     return service().shared.get(("answers", run_id, samples), make, _KEPT_S)
 

@@ -12,7 +12,7 @@ from profcore.spec.stages import MODEL_STAGES, State
 from profcore.storage.trouble import damaged
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Sequence
 
     import numpy as np
     import pandas as pd
@@ -274,13 +274,19 @@ class Reader:
             "SELECT sample_id, decode_steps_ms FROM samples WHERE run_id = ? ORDER BY sample_id", [run_id]
         ).df()
 
-    def columns(self, run_id: str, names: Iterable[str]) -> dict[str, np.ndarray]:
+    def columns(self, run_id: str, names: Sequence[str]) -> dict[str, np.ndarray]:
         """Columns of numbers of a run's samples, by name and with `setting`, in no order; NaN where missing.
 
-        For a million samples at once, which as a frame of all that is known of them would take seconds.
+        What no sample has is left out. For a million samples at once, which as a frame of all that is known of them
+        would take seconds.
         """
-        numbers = ", ".join(f"coalesce(CAST({name} AS DOUBLE), 'nan') AS {name}" for name in names)
-        query = f"SELECT setting, {numbers} FROM samples WHERE run_id = ?"
+        counted = ", ".join(f"count({name}) AS {name}" for name in names)
+        counts = self.connection.cursor.execute(f"SELECT {counted} FROM samples WHERE run_id = ?", [run_id]).fetchall()[
+            0
+        ]
+        known = [name for name, count in zip(names, counts, strict=True) if count]
+        numbers = ", ".join(f"coalesce(CAST({name} AS DOUBLE), 'nan') AS {name}" for name in known)
+        query = f"SELECT {', '.join(filter(None, ('setting', numbers)))} FROM samples WHERE run_id = ?"
         return self.connection.cursor.execute(query, [run_id]).numpy()
 
     def answers(self, run_id: str) -> pd.DataFrame:
