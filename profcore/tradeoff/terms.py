@@ -23,7 +23,7 @@ Term = tuple[str, ...]
 OTHER, STEP = "other_ms", "tpot_ms"
 
 TERMS: dict[str, tuple[Term, ...]] = {
-    VISION: ((), ("crops",), ("vision rounds",), ("vision attention rounds",)),
+    VISION: ((), ("crops",), ("vision rounds",), ("vision MLP rounds",), ("vision attention rounds",)),
     "llm_prefill_ms": (
         (),
         ("blocks",),
@@ -37,8 +37,7 @@ TERMS: dict[str, tuple[Term, ...]] = {
         (),
         ("blocks",),
         ("blocks", "top-k"),
-        # Steps of latency after 16 and 32 experts, seen under `compiled` on an H200; no kernel explains them yet.
-        ("blocks", "sixteens of top-k"),
+        ("blocks", "steps of top-k"),
         ("blocks", "context"),
         ("blocks", "attention rounds"),
     ),
