@@ -74,13 +74,8 @@ def choose(config: MolmoConfig) -> None:
     way = st.selectbox(
         "Which blocks", list(MASKS), key="joint-masks", bind="query-params", format_func=lambda name: MASKS[name]
     )
-    strategy = st.selectbox(
-        "Strategy",
-        list(STRATEGIES),
-        key="strategy",
-        bind="query-params",
-        format_func=lambda name: f"{name}: {STRATEGIES[name]}",
-    )
+    strategy = st.selectbox("Strategy", list(STRATEGIES), key="strategy", bind="query-params")
+    st.caption(STRATEGIES[strategy][0].upper() + STRATEGIES[strategy][1:] + ".")
     number = None
     if strategy == LATIN:
         number = int(st.number_input("Settings drawn", 2, 10_000, USUAL_DRAWN, key="drawn-settings"))

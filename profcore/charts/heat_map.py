@@ -8,13 +8,14 @@ import altair as alt
 import pandas as pd
 
 from profcore.charts.base import DIGITS, ERROR, INK
-from profcore.stats.digits import decimals, written, written_interval
+from profcore.stats.digits import common_decimals, written, written_interval
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-_ROW = 44
-_LEAST = 180
+_ROW, _BESIDE = 40, 150
+"""Pixels of a row of cells, and of what stands around them: a chart's height on a page holds legend and axis too."""
+
 _MOST_WRITTEN = 120
 """Cells up to which each has its figure written in it."""
 
@@ -76,7 +77,7 @@ def _heat_map(
             .encode(x=x, y=y, text="said:N", color=alt.Color("ink:N", scale=None), tooltip=tooltip)
         )
         layers.append(alt.Chart(empty).mark_text(fontSize=11, color=INK).encode(x=x, y=y, text=alt.value("–")))
-    height = max(_LEAST, _ROW * len(orders[1]))
+    height = _BESIDE + _ROW * max(len(orders[1]), 2)
     return alt.layer(*layers).resolve_scale(color="independent").properties(height=height)
 
 
@@ -88,11 +89,11 @@ def _axis(field: str, order: Sequence[str], title: str, channel: Any) -> Any:
 def _with_words(cells: pd.DataFrame, domain: list[float]) -> pd.DataFrame:
     """The cells with what is written in them, and in which ink: the scale begins dark and ends light."""
     rows = cells.to_dict("records")
-    places = [decimals(row["value"], row["low"], row["high"]) for row in rows]
+    places = common_decimals(cells["value"], zip(cells["low"], cells["high"], strict=True))
     extent = (domain[1] - domain[0]) or 1.0
     return cells.assign(
-        said=[written(row["value"], place) for row, place in zip(rows, places, strict=True)],
-        interval=[written_interval(row["low"], row["high"], place) for row, place in zip(rows, places, strict=True)],
+        said=[written(row["value"], places) for row in rows],
+        interval=[written_interval(row["low"], row["high"], places) for row in rows],
         samples=[written(row["n"], 0) for row in rows],
         ink=["black" if (row["value"] - domain[0]) / extent > 0.55 else "white" for row in rows],
     )

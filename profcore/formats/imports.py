@@ -22,7 +22,7 @@ from profcore.errors import FormatError
 from profcore.formats import read_result, zeros_note
 from profcore.formats.joint_folder import joint_folders, read_joint_folder
 from profcore.formats.joint_out import RUN_FILE
-from profcore.formats.members import folder_members, is_zip, zip_members
+from profcore.formats.members import LARGEST_UNPACKED, folder_members, is_zip, zip_members
 from profcore.paths import open_regular, read_regular
 from profcore.spec.text import parse_json
 from profcore.storage.spool import is_being_written, spool_path
@@ -115,15 +115,15 @@ def reading_path(path: Path, spools: Path) -> Iterator[list[Import]]:
 
 
 @contextmanager
-def reading_data(data: bytes, name: str, spools: Path) -> Iterator[list[Import]]:
-    """As `reading_path`, of what was given as content: a file, or a zip of files.
+def reading_data(data: bytes, name: str, spools: Path, largest: int = LARGEST_UNPACKED) -> Iterator[list[Import]]:
+    """As `reading_path`, of what was given as content: a file, or a zip of files of at most so many bytes.
 
     Raises:
         FormatError: As `reading_path`.
     """
     with ExitStack() as held:
         if is_zip(data[:4]):
-            yield _read_members(zip_members(io.BytesIO(data), name), name, spools, held)
+            yield _read_members(zip_members(io.BytesIO(data), name, largest), name, spools, held)
         else:
             yield [read_import(data, name, spools)]
 

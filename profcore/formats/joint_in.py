@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from profcore.errors import FormatError
+from profcore.experiments.knobs import JOINT
 from profcore.formats.fields import (
     LATENCIES,
     MEASURED,
@@ -127,8 +128,9 @@ def read_joint_file(document: dict[str, Any], name: str) -> JointFile:
     except BadValueError as error:
         raise FormatError(f"{name}: {error}.") from None
     found = JointFile(knobs, [], accuracy, questions)
-    found.metadata = document["metadata"] if isinstance(document.get("metadata"), dict) else {}
-    own = bool(found.metadata)
+    given = document.get("metadata")
+    own = isinstance(given, dict) and given.get("experiment") == JOINT.name
+    found.metadata = given if isinstance(given, dict) and own else {}
     wrong: dict[str, list[int]] = {}
     for place, row in enumerate(rows, start=1):
         try:

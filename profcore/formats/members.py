@@ -23,6 +23,8 @@ ENDINGS = (".json", ".jsonl")
 
 MOST_MEMBERS = 20_000
 LARGEST_UNPACKED = 20_000_000_000
+"""Bytes of all files of a zip that a command takes in."""
+
 LARGEST_RATIO = 200
 """How many times its size in a zip a file may have; results of a few digits shrink to a twentieth."""
 
@@ -55,8 +57,10 @@ def folder_members(folder: Path) -> list[Member]:
         FormatError: There is none, or there are too many.
     """
     paths: list[Path] = []
-    for place, folders, names in os.walk(folder):
+    for number, (place, folders, names) in enumerate(os.walk(folder)):
         folders.sort()
+        if number > MOST_MEMBERS:
+            raise FormatError(f"{folder} holds more than {MOST_MEMBERS:,} folders: give the one with the results.")
         paths += [Path(place) / name for name in sorted(names) if name.lower().endswith(ENDINGS)]
         if len(paths) > MOST_MEMBERS:
             raise FormatError(f"{folder} holds more than {MOST_MEMBERS:,} files: give a folder of fewer.")
@@ -76,12 +80,13 @@ def _reader(path: Path) -> Callable[[], bytes]:
     return read
 
 
-def zip_members(file: IO[bytes], name: str) -> list[Member]:
+def zip_members(file: IO[bytes], name: str, largest: int = LARGEST_UNPACKED) -> list[Member]:
     """The result files of a zip, in the order of their names.
 
     Args:
         file: The zip, open as long as its files are read.
         name: What it is called.
+        largest: Bytes of all its files.
 
     Raises:
         FormatError: It is no zip, holds no result file, or what it says of its files is beyond the bounds.
@@ -93,8 +98,8 @@ def zip_members(file: IO[bytes], name: str) -> list[Member]:
         raise FormatError(f"{name} is a zip that cannot be read: pack it again.") from None
     if len(entries) > MOST_MEMBERS:
         raise FormatError(f"{name} holds more than {MOST_MEMBERS:,} files: pack fewer.")
-    if sum(entry.file_size for entry in entries) > LARGEST_UNPACKED:
-        raise FormatError(f"{name} unpacks to more than {LARGEST_UNPACKED / 1e9:,.0f} GB: pack fewer files.")
+    if sum(entry.file_size for entry in entries) > largest:
+        raise FormatError(f"{name} unpacks to more than {largest / 1e9:,.3g} GB: pack fewer files.")
     files = [entry for entry in entries if not entry.is_dir()]
     for entry in files:
         _check_entry(entry, name)

@@ -35,7 +35,7 @@ def display_joint(result: JointResult) -> pd.DataFrame:
     points = result.points
     frame = pd.DataFrame({"setting": points["label"]})
     for name, called in _KNOBS.items():
-        frame[called] = points[name] if name in _WORDS else padded(pd.to_numeric(points[name]))
+        frame[called] = points[name] if name in _WORDS else _counted(points[name])
     frame["samples"] = padded(points["samples"], 0)
     medians = result.summary.pivot_table(index="point", columns="metric", values="median").reindex(points.index)
     for metric in SHOWN:
@@ -47,6 +47,12 @@ def display_joint(result: JointResult) -> pd.DataFrame:
     known = points.assign(setting=points["label"])
     empty = [called for name, called in {**_KNOBS, **_QUALITY, "failed": "failed"}.items() if known[name].isna().all()]
     return frame.drop(columns=empty)
+
+
+def _counted(values: pd.Series) -> list[str]:
+    """Numbers of things, which a median over pictures may leave between two."""
+    known = pd.to_numeric(values)
+    return padded(known, 0 if (known.dropna() % 1 == 0).all() else 1)
 
 
 def display_short_joint(result: JointResult) -> pd.DataFrame:

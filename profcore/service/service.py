@@ -58,6 +58,9 @@ if TYPE_CHECKING:
 LARGEST_UPLOAD = 200_000_000
 """Bytes of a file that is taken in at once; a longer spool is one for the command line."""
 
+LARGEST_UNPACKED = 4_000_000_000
+"""Bytes that an uploaded zip may unpack to: a full campaign twice over."""
+
 # For how long a list of what is under way serves all who look.
 _UNDER_WAY_S = 1.0
 # For how long what earlier runs took does, while another is measured.
@@ -265,7 +268,7 @@ class Service:
             raise FormatError(
                 f"{name} has {len(data) / 1e6:,.0f} MB: at most {LARGEST_UPLOAD / 1e6:,.0f} are taken in."
             )
-        with _writing(self.store.spools), reading_data(data, name, self.store.spools) as imported:
+        with _writing(self.store.spools), reading_data(data, name, self.store.spools, LARGEST_UNPACKED) as imported:
             write_imports(imported, self.store.spools)
         self.intake.look()
         return imported

@@ -57,7 +57,7 @@ RUN = ("run", "moe_topk", "--device", "cpu")
         (("tokens", "--width", "640", "--height", "9" * 400), "is no whole number"),
         (("import", LONG), "cannot be read"),
         (("import", HOMELESS), "cannot be read"),
-        (("import", "."), "cannot be read"),
+        (("import", "."), "holds no result file"),
         (("why", "--device", "cpu", "--trace", "missing/trace.json.gz"), "There is no folder 'missing'"),
         (("importance", "--device", "cpu", "--output", "missing/scores.json"), "There is no folder 'missing'"),
         (("importance", "--device", "cpu", "--output", "."), "is a folder"),

@@ -9,11 +9,11 @@ import pytest
 from profcore.errors import FormatError
 from profcore.export import archive
 from profcore.formats.imports import read_import, write_import
-from profcore.results.pictures import load_picture_result
 from profcore.results.sweep import load_result
 from profcore.spec.runs import RunSpec, Target
 from profcore.storage import spool
 from profcore.storage.store import Store
+from tests.formats.joint_made import latency_file, layout_a
 from tests.storage.test_database_states import add_run
 from tests.storage.test_unread import SPEC, WHOLE, mutated
 from tests.support import small_sweep
@@ -37,7 +37,8 @@ def documents(tmp_path_factory):
         store.take_in_all()
         files = archive.run_result_files(store, load_result(store, run_id))
     ours = [text.encode() for text in files.values()]
-    return [*ours, json.dumps(PICTURES).encode(), json.dumps(BARE).encode(), WHOLE]
+    others = [PICTURES, BARE, layout_a(4, 8), latency_file(4, 8)]
+    return [*ours, *(json.dumps(document).encode() for document in others), WHOLE]
 
 
 @pytest.fixture(scope="module")
@@ -59,7 +60,7 @@ def check(store, number, document):
     store.take_in_all()
     assert not store.unread, number
     assert store.run(found.run_id), number
-    assert load_result(store, found.run_id) or load_picture_result(store, found.run_id), number
+    assert archive.load_run(store, found.run_id), number
     store.remove(found.run_id)
     return True
 

@@ -195,8 +195,10 @@ def test_a_zip_of_too_many_or_too_large_files(tmp_path, monkeypatch):
         reading_data(zipped(dict.fromkeys("abc", "")), "a", tmp_path),
     ):
         pass
-    monkeypatch.setattr(members, "LARGEST_UNPACKED", 10)
-    with pytest.raises(FormatError, match="unpacks to more than"), reading_data(zipped({"a": " " * 11}), "a", tmp_path):
+    with (
+        pytest.raises(FormatError, match="unpacks to more than"),
+        reading_data(zipped({"a": " " * 11}), "a", tmp_path, 10),
+    ):
         pass
 
 
