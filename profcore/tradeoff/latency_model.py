@@ -119,7 +119,7 @@ def fit_latency_model(points: JointPoints, seed: int = 0) -> LatencyModel:
     measured = measured_medians(points)
     enough = measured[["llm_prefill_ms", VISION]].notna().all(axis=1).to_numpy()
     points, measured = points.where(enough), measured[enough].reset_index(drop=True)
-    table = points.table
+    table = _with_lengths(points)
     if len(table) < FEWEST:
         raise UserError(
             f"A latency model has up to {FEWEST - 1} coefficients for a stage, and this run has "
@@ -130,6 +130,11 @@ def fit_latency_model(points: JointPoints, seed: int = 0) -> LatencyModel:
         raise UserError("No knob varies in this run, so nothing says what one costs: measure several values of each.")
     around = Surroundings.of(points.environment)
     found, generator = setting_quantities(table, around), np.random.default_rng(seed)
+    if np.isfinite(found["blocks"]).sum() < FEWEST:
+        raise UserError(
+            "This run does not say the crops, prompt, top-k and blocks of its settings, of which a latency model is "
+            "made: fit one to a run measured here."
+        )
     stages, guessed = {}, {}
     for metric in TERMS:
         columns, latencies = columns_of(metric, found), measured[metric].to_numpy()
@@ -159,14 +164,14 @@ def recalibrated(model: LatencyModel, points: JointPoints, seed: int = 0) -> Lat
     Raises:
         UserError: There are fewer than five settings.
     """
-    measured = measured_medians(points)
-    if len(points.table) < FEWEST_TO_RECALIBRATE:
+    measured, table = measured_medians(points), _with_lengths(points)
+    if len(table) < FEWEST_TO_RECALIBRATE:
         raise UserError(
-            f"{counted(len(points.table), 'setting')} cannot recalibrate a latency model: measure at least "
+            f"{counted(len(table), 'setting')} cannot recalibrate a latency model: measure at least "
             f"{FEWEST_TO_RECALIBRATE}, better 10, over the range of each knob."
         )
     around = Surroundings.of(points.environment)
-    found, stages, guessed = setting_quantities(points.table, around), {}, {}
+    found, stages, guessed = setting_quantities(table, around), {}, {}
     for metric, known in model.stages.items():
         columns, latencies = columns_of(metric, found), measured[metric].to_numpy()
         there = np.isfinite(latencies) & (latencies > 0) & np.isfinite(columns).all(axis=1)
@@ -182,11 +187,18 @@ def recalibrated(model: LatencyModel, points: JointPoints, seed: int = 0) -> Lat
         for left in np.array_split(np.random.default_rng(seed).permutation(len(places)), min(10, len(places))):
             seen = np.setdiff1d(np.arange(len(places)), left)
             guessed[metric][places[left]] = columns[left] @ nearest(columns[seen], latencies[seen], known.coefficients)
-    predicted = combined(guessed, points.table["output_tokens"].to_numpy(dtype=float))
-    left_out = _left_out(points.table, measured, predicted)
+    predicted = combined(guessed, table["output_tokens"].to_numpy(dtype=float))
+    left_out = _left_out(table, measured, predicted)
     reaches = _reaches(left_out)
     environment = dict(points.environment)
-    return LatencyModel(stages, around, environment, len(points.table), model.held, left_out, reaches, points.table)
+    return LatencyModel(stages, around, environment, len(table), model.held, left_out, reaches, table)
+
+
+def _with_lengths(points: JointPoints) -> pd.DataFrame:
+    """The points with the median length of their answers where they were not asked for one, but ended by themselves."""
+    asked = points.table["output_tokens"].to_numpy(dtype=float)
+    answered = points.latencies.percentiles("num_output_tokens", 50)
+    return points.table.assign(output_tokens=np.where(np.isnan(asked), answered, asked))
 
 
 def measured_medians(points: JointPoints) -> pd.DataFrame:

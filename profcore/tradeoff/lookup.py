@@ -72,7 +72,9 @@ def _entry(points: JointPoints, row: pd.Series, metric: str, latency: float) -> 
     scores, accuracy = row.get("scores"), row["accuracy"]
     values = points.latencies.of(metric)[place]
     # Before there were tiers the source system's files said the crops in their place.
-    picture = {"tier": row["tier"]} if isinstance(row["tier"], str) else {"max_crops": _whole(row["num_crops"], 1)}
+    bounded = not pd.isna(row["most_crops"])
+    crops = _whole(row["most_crops"]) if bounded else _whole(row["num_crops"], 1)
+    picture = {"tier": row["tier"]} if isinstance(row["tier"], str) else {"max_crops": crops}
     return {
         **picture,
         "top_k": _whole(row["top_k"]),

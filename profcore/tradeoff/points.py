@@ -21,12 +21,15 @@ if TYPE_CHECKING:
 
 KNOBS = {
     "tier": "Tier of crops",
+    "most_crops": "Crops at most",
     "num_crops": "Crops",
     "top_k": "Top-k",
     "active_blocks": "Active blocks",
     "output_tokens": "Output tokens",
 }
 """The knobs of a point, and what a page calls them."""
+
+_CROPS = ("tier", "most_crops", "num_crops")
 
 WORK_KEPT = "work_kept"
 QUALITIES = {
@@ -88,7 +91,10 @@ class JointPoints:
     @property
     def varied(self) -> list[str]:
         """The knobs that take more than one value."""
-        return [knob for knob in KNOBS if knob in self.table and self.table[knob].nunique(dropna=True) > 1]
+        # Of one picture in several grids the crops are the knob, else what bounds them, by its name where it has one.
+        crops = next(knob for knob in _CROPS if knob == "num_crops" or self.table[knob].notna().any())
+        known = [knob for knob in KNOBS if knob == crops or knob not in _CROPS]
+        return [knob for knob in known if self.table[knob].nunique(dropna=True) > 1]
 
     def where(self, chosen: np.ndarray) -> JointPoints:
         """Some of the points, numbered anew.
@@ -229,10 +235,14 @@ def matched(first: JointPoints, second: JointPoints) -> Iterator[tuple[int, int]
             yield places[0], other[key][0]
 
 
+_APART = 1000
+"""What keeps a number of crops apart from a bound of them."""
+
+
 def _by_knobs(table: pd.DataFrame, masks: bool) -> dict[tuple[object, ...], list[int]]:
     """The numbers of the points at each combination of knobs, in a form that another run's compare with."""
-    # Within a tier each picture has crops of its own, and their median says nothing of the knob.
-    crops = table["num_crops"].where(table["tier"].isna())
+    # Where crops are only bounded each picture has its own, and their median says nothing of the knob.
+    crops = table["most_crops"].fillna(table["num_crops"] + _APART)
     columns = [table["tier"], crops, table["top_k"], table["block_mask" if masks else "active_blocks"]]
     found: dict[tuple[object, ...], list[int]] = {}
     for place, row in enumerate(zip(*(column.tolist() for column in [*columns, table["output_tokens"]]), strict=True)):

@@ -18,6 +18,7 @@ MACHINE = {
 EMPTY = {
     "tier": None,
     "grid": None,
+    "most_crops": np.nan,
     "num_vision_tokens": 288.0,
     "num_input_tokens": 355.0,
     "block_mask": None,

@@ -1,15 +1,23 @@
 """The points of a stored joint run, and those of two runs that are the same."""
 
+import json
+
 import numpy as np
 import pytest
 
 from profcore.errors import UserError
+from profcore.formats.imports import reading_path, write_imports
 from profcore.results.joint import load_joint
 from profcore.spec.stages import State
 from profcore.storage.store import Store
+from profcore.tradeoff.answer_length import over_length
+from profcore.tradeoff.budget import choose_setting
 from profcore.tradeoff.frontier import find_frontier
+from profcore.tradeoff.latency_model import fit_latency_model
+from profcore.tradeoff.lookup import budgets_over, lookup_json, lookup_table
 from profcore.tradeoff.points import load_joint_points, matched
 from tests.comparisons.stored import store_run
+from tests.formats.joint_made import campaign, write
 from tests.results.stored_joint import store_joint
 from tests.support import small_sweep
 
@@ -50,6 +58,24 @@ def test_a_run_that_was_stopped_says_what_is_missing(store):
     assert len(points.table) == 4
     assert "samples of 4 of 18 settings" in points.missing
     assert points.qualities == ["work_kept"]
+
+
+def test_a_published_campaign_is_weighed_like_a_run_of_ours(store, tmp_path):
+    files = campaign(tiers=("low", "medium", "high"))
+    with reading_path(write(tmp_path / "campaign", files), store.spools) as found:
+        write_imports(found, store.spools)
+    store.take_in_all()
+    run_id = store.runs("joint")["id"].iloc[0]
+    points = load_joint_points(store, run_id)
+    assert points.varied == ["tier", "top_k", "active_blocks"]
+    assert find_frontier(points, "ttft_ms").quality == "accuracy"
+    best = choose_setting(points, {"total_ms": 1000.0}).best
+    assert best["tier"] in ("low", "medium", "high")
+    entry = json.loads(lookup_json(lookup_table(points, budgets_over(points))))[0]
+    assert (entry["tier"], entry["top_k"], entry["num_active_blocks"]) == ("low", 4, 8)
+    assert fit_latency_model(points).settings == len(files)
+    rows = over_length(store.answers(run_id))
+    assert set(rows["tokens"]) == {2, 3}
 
 
 def test_another_experiment_is_no_joint_run(store):
