@@ -2,8 +2,9 @@
 
 import streamlit as st
 
-from pages.parts import beside_view, clone, controls, run_view
+from pages.parts import answer_length_view, beside_view, clone, controls, run_view
 from profcore.experiments.knobs import CATALOGUE
+from profcore.results.sweep import Result
 
 EXPERIMENT = CATALOGUE["output_tokens"]
 config = controls.shape()
@@ -17,6 +18,11 @@ def lengths() -> list[int]:
     return [length for length in clone.LENGTHS if first <= length <= last]
 
 
+def _below(result: Result) -> None:
+    answer_length_view.section(result)
+    beside_view.section(result)
+
+
 st.title("Output tokens")
 st.markdown(
     "What does a longer answer cost? Exactly as many tokens are generated as asked for: "
@@ -26,4 +32,4 @@ left, right = st.columns([1, 2.6], gap="large")
 with left:
     controls.choose_sweep(EXPERIMENT, config, lengths)
 with right:
-    run_view.show(EXPERIMENT, below=beside_view.section)
+    run_view.show(EXPERIMENT, below=_below)

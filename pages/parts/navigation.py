@@ -48,6 +48,7 @@ def _menu() -> st.Page:
                 st.Page("pages/active_blocks.py", title="Active blocks", icon=":material/layers:"),
                 st.Page("pages/output_tokens.py", title="Output tokens", icon=":material/notes:"),
                 st.Page("pages/joint.py", title="Joint knobs", icon=":material/tune:"),
+                st.Page("pages/trade_off.py", title="Trade-off", icon=":material/balance:"),
             ],
             "Real use": [
                 st.Page("pages/motivation.py", title="Real pictures", icon=":material/photo_library:"),

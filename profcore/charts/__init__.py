@@ -23,6 +23,14 @@ from profcore.charts.scaling import scaling
 from profcore.charts.small import small
 from profcore.charts.sweep import breakdown, decode_steps, panel, stage_lines
 from profcore.charts.tiling import PAGE_WIDTH, bounds, tiling
+from profcore.charts.tradeoff import (
+    answer_length,
+    errors_over_settings,
+    frontier,
+    predicted,
+    residuals,
+    setting_bar,
+)
 from profcore.charts.vega import vega_lite
 from profcore.charts.words import chart_words
 
@@ -32,6 +40,7 @@ __all__ = [
     "PAGE_WIDTH",
     "STAGE_COLOURS",
     "Stack",
+    "answer_length",
     "beside",
     "bounds",
     "breakdown",
@@ -41,7 +50,9 @@ __all__ = [
     "decode_steps",
     "energy",
     "engines",
+    "errors_over_settings",
     "flops_points",
+    "frontier",
     "heat_maps",
     "histogram",
     "importance",
@@ -54,11 +65,14 @@ __all__ = [
     "parameter_bars",
     "parts",
     "pooling",
+    "predicted",
     "quality",
     "ratios_over",
+    "residuals",
     "roofline",
     "routing",
     "scaling",
+    "setting_bar",
     "small",
     "stage_lines",
     "tiling",

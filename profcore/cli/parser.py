@@ -28,6 +28,7 @@ from profcore.cli import (
     show,
     sql,
     tokens,
+    tradeoff,
     unread,
     why,
 )
@@ -41,6 +42,7 @@ if TYPE_CHECKING:
 
 COMMANDS = (
     *(run, repeat, import_files, runs, show, compare, sql, export, hand_over, change, plot, compare_engines, why),
+    tradeoff,
     *(unread, rebuild),
     *(check, inspect, importance, tokens, ceilings, bench),
 )

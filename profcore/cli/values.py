@@ -56,6 +56,37 @@ def share(text: str) -> float:
     return value
 
 
+def milliseconds(text: str) -> float:
+    """A length of time in milliseconds.
+
+    Raises:
+        argparse.ArgumentTypeError: It is none above 0.
+    """
+    value = _number(text)
+    if not 0 < value < _LARGEST:
+        raise argparse.ArgumentTypeError(f"{shortened(text)!r} is no number of milliseconds above 0")
+    return value
+
+
+def percentile(text: str) -> float:
+    """A percentile, such as 95.
+
+    Raises:
+        argparse.ArgumentTypeError: It is not between 0 and 100.
+    """
+    value = _number(text.removeprefix("P").removeprefix("p"))
+    if not 0 < value < 100:
+        raise argparse.ArgumentTypeError(f"{shortened(text)!r} is no percentile above 0 and below 100, such as 95")
+    return value
+
+
+def _number(text: str) -> float:
+    try:
+        return float(text)
+    except ValueError:
+        return -1.0
+
+
 def seconds(text: str) -> float:
     """A length of time in seconds.
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from profcore.export.run_figures import ENERGY, HEAT_MAP, ORDER, ROOFLINE
 from profcore.results.pictures import PictureResult
@@ -126,13 +126,22 @@ def several_sources(
     return SeveralSources(what, marks, tuple(lines))
 
 
+def run_provenance(run: Mapping[str, Any], what: str, marks: str) -> Provenance:
+    """Where the figures of a chart come from that is worked out from a run's samples.
+
+    Args:
+        run: As `Reader.run`.
+        what: What is drawn, a sentence.
+        marks: What its marks are, a sentence or two.
+    """
+    return Provenance(
+        what, ", ".join([*_conditions(run), counted(int(run["num_samples"]), "sample")]), marks, run["id"]
+    )
+
+
 def provenance(result: Result | JointResult | PictureResult) -> Provenance:
     """Where a run's figures come from."""
-    environment = result.run["environment"]
-    weights = f"{environment['weights']} weights" if environment.get("weights") else None
-    engine = f"{environment['engine']} engine" if environment.get("engine") else None
-    parts = [environment.get("device_name"), environment.get("model"), weights, engine, environment.get("dtype")]
-    known = [str(part) for part in parts if part] or ["a machine that the file does not name"]
+    known = _conditions(result.run)
     swept = not isinstance(result, PictureResult)
     marks = _MARKS[swept]
     if isinstance(result, Result) and result.summary["floor_ms"].notna().any():
@@ -143,6 +152,15 @@ def provenance(result: Result | JointResult | PictureResult) -> Provenance:
         marks=marks,
         run=result.run["id"],
     )
+
+
+def _conditions(run: Mapping[str, Any]) -> list[str]:
+    """What a run was measured on, part by part."""
+    environment = run["environment"]
+    weights = f"{environment['weights']} weights" if environment.get("weights") else None
+    engine = f"{environment['engine']} engine" if environment.get("engine") else None
+    parts = [environment.get("device_name"), environment.get("model"), weights, engine, environment.get("dtype")]
+    return [str(part) for part in parts if part] or ["a machine that the file does not name"]
 
 
 def of_figure(said: Provenance, name: str) -> Provenance:

@@ -103,6 +103,17 @@ def load_joint(store: Reader | SpoolReader, run_id: str, steps: bool = False) ->
     )
 
 
+def load_points(store: Reader, run_id: str) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """The settings and points of a joint run, as `JointResult` has them, without its samples."""
+    counts = store.counts(run_id)
+    settings = _named(store.settings(run_id), counts)
+    of_setting = settings.set_index("setting")["point"]
+    counts = counts.assign(point=counts["setting"].map(of_setting))
+    points = _points(settings, counts)
+    taken = counts.groupby("point")["samples"].sum().reindex(points.index).fillna(0).astype(int)
+    return settings, points.assign(samples=taken)
+
+
 def _named(settings: pd.DataFrame, samples: pd.DataFrame) -> pd.DataFrame:
     """The settings with `point`, and with `label` and `title`, what points and settings are called."""
     columns = (*OF_POINT, "grid_rows", "grid_columns", "least_crops", "most_crops", "image_id", "query_id")
@@ -157,8 +168,10 @@ def _points(settings: pd.DataFrame, samples: pd.DataFrame) -> pd.DataFrame:
     columns += ["accuracy", "kl", "quality_queries", "quality_scores", "total_j", "prefill_experts", "failed"]
     given = settings.reindex(columns=["setting", "point", *columns])
     given = given.astype(object).where(given.notna(), None)
-    rows = [_point(group.to_dict("records")) for _, group in given.groupby("point", sort=True)]
-    points = pd.DataFrame(rows, columns=_POINT_COLUMNS)
+    by_point: dict[int, list[dict[Any, Any]]] = {}
+    for row in given.to_dict("records"):
+        by_point.setdefault(row["point"], []).append(row)
+    points = pd.DataFrame([_point(by_point[point]) for point in sorted(by_point)], columns=_POINT_COLUMNS)
     if samples.empty:
         return points.assign(samples=0, **dict.fromkeys(_COUNTS, np.nan))
     grouped = samples.groupby("point")

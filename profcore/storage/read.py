@@ -12,8 +12,9 @@ from profcore.spec.stages import MODEL_STAGES, State
 from profcore.storage.trouble import damaged
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Sequence
 
+    import numpy as np
     import pandas as pd
     import pyarrow as pa
 
@@ -272,6 +273,56 @@ class Reader:
         return self.connection.cursor.execute(
             "SELECT sample_id, decode_steps_ms FROM samples WHERE run_id = ? ORDER BY sample_id", [run_id]
         ).df()
+
+    def columns(self, run_id: str, names: Sequence[str]) -> dict[str, np.ndarray]:
+        """Columns of numbers of a run's samples, by name and with `setting`, in no order; NaN where missing.
+
+        What no sample has is left out. For a million samples at once, which as a frame of all that is known of them
+        would take seconds.
+        """
+        counted = ", ".join(f"count({name}) AS {name}" for name in names)
+        counts = self.connection.cursor.execute(f"SELECT {counted} FROM samples WHERE run_id = ?", [run_id]).fetchall()[
+            0
+        ]
+        known = [name for name, count in zip(names, counts, strict=True) if count]
+        numbers = ", ".join(f"coalesce(CAST({name} AS DOUBLE), 'nan') AS {name}" for name in known)
+        query = f"SELECT {', '.join(filter(None, ('setting', numbers)))} FROM samples WHERE run_id = ?"
+        return self.connection.cursor.execute(query, [run_id]).numpy()
+
+    def answers(self, run_id: str) -> pd.DataFrame:
+        """Of each of a run's samples `setting`, `num_output_tokens`, `steps` and `llm_decode_ms`.
+
+        Those are the decode's steps and their sum where each was timed, else one fewer than tokens, and the decode.
+        """
+        return self.connection.cursor.execute(
+            """
+            SELECT setting, num_output_tokens,
+                CASE WHEN len(decode_steps_ms) > 0 THEN len(decode_steps_ms) ELSE num_output_tokens - 1 END AS steps,
+                coalesce(llm_decode_ms, list_sum(decode_steps_ms)) AS llm_decode_ms
+            FROM samples WHERE run_id = ?
+            """,
+            [run_id],
+        ).df()
+
+    def counts(self, run_id: str) -> pd.DataFrame:
+        """Of each setting with samples how many, as `samples`, and medians of what they had to do.
+
+        Those are `num_crops`, `num_vision_tokens` and `num_input_tokens`.
+        """
+        names = ("num_crops", "num_vision_tokens", "num_input_tokens")
+        # A median takes several times as long as an end, and of one picture all samples are alike.
+        ends = ", ".join(
+            f"min({name}) AS {name}, max({name}) IS DISTINCT FROM min({name}) AS {name}_vary" for name in names
+        )
+        medians = ", ".join(f"median({name}) AS {name}" for name in names)
+        query = (
+            "SELECT setting, count(*) AS samples, {} FROM samples WHERE run_id = ? GROUP BY setting ORDER BY setting"
+        )
+        found = self.connection.cursor.execute(query.format(ends), [run_id]).df()
+        vary = [f"{name}_vary" for name in names]
+        if found[vary].to_numpy().any():
+            return self.connection.cursor.execute(query.format(medians), [run_id]).df()
+        return found.drop(columns=vary)
 
     def taken(self, run_id: str) -> pd.DataFrame:
         """What a run has of each setting, by `setting`: `size`, its samples; of their totals in ms `median`, `iqr`."""

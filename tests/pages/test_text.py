@@ -43,6 +43,7 @@ OWN_IN = {
     "home": ("text",),
     "how_often": ("label",),
     "inspect_view": ("each.script", "each.text", "said[0]", "sentence"),
+    "latency_model_view": ("label", "model.settings"),
     "marks_view": ("label",),
     "motivation": ("experiment.text",),
     "motivation_controls": ("label", "number", "skipped"),

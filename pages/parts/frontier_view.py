@@ -1,0 +1,134 @@
+"""The frontier of a joint run: chart, what a click chose, one knob held, and its overlap with another run's."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import streamlit as st
+
+from pages.parts import figure_view, leads, tables, trade_off_data
+from pages.parts.state import service
+from pages.parts.text import plain, say_error
+from profcore import charts
+from profcore.errors import UserError
+from profcore.experiments.knobs import JOINT
+from profcore.export.captions import run_provenance
+from profcore.results.base import tell_apart
+from profcore.spec.stages import Stage
+from profcore.tradeoff.frontier import frontier_sentences
+from profcore.tradeoff.latencies import ENERGY, METRICS
+from profcore.tradeoff.overlap import frontier_overlap, overlap_sentences
+from profcore.tradeoff.points import KNOBS
+from profcore.tradeoff.tables import display_frontier
+
+if TYPE_CHECKING:
+    from profcore.tradeoff.frontier import Frontier
+    from profcore.tradeoff.points import JointPoints
+
+_NONE = "none"
+_USUAL = "total_ms"
+_OF_LENGTH = ("llm_decode_ms", "total_ms", ENERGY)
+_PERCENTILES = {"P50": 50.0, "P95": 95.0}
+
+
+def show(run: dict[str, Any], samples: int, quality: str) -> None:
+    """Draw the frontier of a run.
+
+    Args:
+        run: As `Reader.run`.
+        samples: How many it has.
+        quality: Of `points.QUALITIES`.
+    """
+    run_id = run["id"]
+    points = trade_off_data.points(run_id, samples)
+    first, second, third, fourth = st.columns([1.4, 1, 1.2, 1.2])
+    metrics = [name for name in METRICS if name != ENERGY or points.table[ENERGY].notna().any()]
+    metric = first.selectbox(
+        "Latency", metrics, format_func=METRICS.__getitem__, index=metrics.index(_USUAL), key=f"metric-{len(metrics)}"
+    )
+    percentile = _PERCENTILES[
+        second.segmented_control("Percentile", list(_PERCENTILES), default="P50", required=True, key="percentile")
+        or "P50"
+    ]
+    with third:
+        knob = st.selectbox(
+            "Hold a knob", [_NONE, *points.varied], format_func=lambda name: KNOBS.get(name, name), key=f"hold-{run_id}"
+        )
+    held = None
+    if knob != _NONE:
+        values = sorted(points.table[knob].dropna().unique().tolist())
+        with fourth:
+            held = (knob, st.selectbox("At", values, format_func=_value, key=f"held-{run_id}-{knob}"))
+    found = trade_off_data.frontier(run_id, samples, metric, percentile, quality, held)
+    source = run_provenance(run, "Quality against latency: the frontier.", "Points: settings. Lines: 95 % intervals.")
+    selected = figure_view.draw(
+        charts.frontier(found), "frontier", f"frontier-{run_id}-{metric}", selection=charts.CLICK, source=source
+    )
+    st.markdown("\n".join(f"- {plain(sentence)}" for sentence in frontier_sentences(found)))
+    st.caption(
+        "Intervals of latency come from drawing samples anew, those of accuracy from drawing questions anew, the same "
+        "for every setting. A faint point is on the frontier in few of the draws. A click on a point shows its setting."
+    )
+    if metric in _OF_LENGTH and found.table["output_tokens"].nunique(dropna=True) > 1:
+        st.caption(
+            ":material/warning: Answers of several lengths are weighed here, and shorter ones take less: hold the "
+            "output tokens to compare the other knobs."
+        )
+    _setting(found, selected.get(charts.CLICK) or [])
+    with st.expander("The frontier as a table", icon=":material/table:"):
+        tables.figures(display_frontier(found), "setting")
+    _overlap(run_id, points, found)
+
+
+def _value(value: Any) -> str:
+    return f"{value:g}" if isinstance(value, float) else str(value)
+
+
+def _setting(found: Frontier, selected: list[dict[str, Any]]) -> None:
+    """What was clicked: the setting's stages, and where its run is."""
+    rows = found.table
+    chosen = [int(each["point"]) for each in selected if 0 <= int(each.get("point", -1)) < len(rows)]
+    titles = rows["label"].tolist()
+    members = found.members
+    usual = chosen[0] if chosen else int(members.index[0]) if len(members) else 0
+    # Whoever cannot click chooses here; a click is another choice.
+    place = st.selectbox(
+        "Setting",
+        range(len(titles)),
+        index=usual,
+        format_func=titles.__getitem__,
+        key=f"setting-of-{found.points.run_id}-{len(titles)}-{usual}",
+    )
+    medians = {stage.column: found.points.latencies.percentiles(stage.column, 50)[place] for stage in Stage}
+    figure_view.draw(charts.setting_bar(medians, titles[place]), "setting", "setting-bar")
+    page, query = leads.lead(JOINT.name, found.points.run_id)
+    st.page_link(page, label="Its run", icon=":material/open_in_new:", query_params=query)
+
+
+def _overlap(run_id: str, points: JointPoints, found: Frontier) -> None:
+    """The choice of another run, and how far its frontier is the same."""
+    runs = service().runs(JOINT.name)
+    others = runs[(runs["id"] != run_id) & (runs["num_samples"] > 0)]
+    if others.empty:
+        return
+    rows = {str(row["id"]): row for row in others.to_dict("records")}
+    names = tell_apart({run: row["title"] for run, row in rows.items()})
+    other = st.selectbox(
+        "Overlap with the frontier of",
+        list(names),
+        format_func=lambda id: names[id],
+        index=None,
+        placeholder="Choose another run",
+        key=f"overlap-{run_id}",
+    )
+    if other is None:
+        return
+    samples = int(rows[other]["num_samples"])
+    try:
+        compared = frontier_overlap(
+            points, trade_off_data.points(other, samples), found.metric, found.percentile, found.quality
+        )
+    except UserError as error:
+        say_error(error)
+        return
+    st.markdown("\n".join(f"- {plain(sentence)}" for sentence in overlap_sentences(compared)))

@@ -1,0 +1,188 @@
+"""`frontier`, `budget` and `latency-model`: joint settings weighed against each other."""
+
+from __future__ import annotations
+
+import argparse
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from profcore.cli.command_parser import Commands, add_command
+from profcore.cli.common import print_table
+from profcore.cli.options import add_database, add_json, add_run
+from profcore.cli.reading import reading
+from profcore.cli.values import check_output_file, milliseconds, percentile, whole_number
+from profcore.formats.text_files import json_text
+
+if TYPE_CHECKING:
+    from profcore.storage.store import Store
+    from profcore.tradeoff.points import JointPoints
+
+_METRICS = {
+    "prefill": "llm_prefill_ms",
+    "decode": "llm_decode_ms",
+    "tpot": "tpot_ms",
+    "vision": "vision_ms",
+    "ttft": "ttft_ms",
+    "total": "total_ms",
+    "energy": "total_j",
+}
+_QUALITIES = {"accuracy": "accuracy", "kl": "kl", "work-kept": "work_kept"}
+
+
+def register(commands: Commands) -> None:
+    """Add `frontier`, `budget` and `latency-model`."""
+    weighing = add_command(
+        commands,
+        "frontier",
+        "the settings of a joint run that no other is both faster and better than, and how sure that is",
+        "RUN --latency ttft --percentile 95",
+        "RUN --with OTHER",
+    )
+    add_run(weighing)
+    weighing.add_argument("--latency", choices=list(_METRICS), default="total", help="what quality costs (total)")
+    weighing.add_argument("--with", dest="other", metavar="RUN", help="another run: how far both frontiers overlap")
+    _add_weighing(weighing)
+    weighing.set_defaults(command=frontier)
+    choosing = add_command(
+        commands,
+        "budget",
+        "the best setting of a joint run within a budget of milliseconds",
+        "RUN --ttft-ms 40 --percentile 95",
+        "RUN --total-ms 200 --output-tokens 20 --json",
+    )
+    add_run(choosing)
+    for option, text in (("--ttft-ms", "to the first token"), ("--total-ms", "in all"), ("--tpot-ms", "a decode step")):
+        choosing.add_argument(option, type=milliseconds, metavar="MS", help=f"at most so long {text}")
+    choosing.add_argument(
+        "--output-tokens", type=whole_number, metavar="N", help="with --total-ms: of answers so long (the longest)"
+    )
+    choosing.add_argument("--measured", action="store_true", help="leave out settings that are only predicted")
+    choosing.add_argument("--lookup", action="store_true", help="the best setting for each of eight budgets, as JSON")
+    _add_weighing(choosing)
+    choosing.set_defaults(command=budget)
+    modelling = add_command(
+        commands,
+        "latency-model",
+        "what each stage takes as a formula, fitted to joint runs, and how far it is off on settings left out",
+        "RUN",
+        "RUN --python model.py",
+        "RUN --recalibrate OTHER",
+    )
+    add_run(modelling, "runs", "RUN", nargs="+")
+    modelling.add_argument(
+        "--recalibrate", metavar="RUN", help="for the card or engine of another run, of few settings"
+    )
+    modelling.add_argument("--python", type=Path, metavar="FILE", help="write it as a Python function")
+    add_json(modelling)
+    add_database(modelling)
+    modelling.set_defaults(command=latency_model)
+
+
+def _add_weighing(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--percentile", type=percentile, default=50.0, help="of the latency (50)")
+    text = "what counts as better (accuracy where it was recorded, else KL divergence, else work kept)"
+    parser.add_argument("--quality", choices=list(_QUALITIES), help=text)
+    add_json(parser)
+    add_database(parser)
+
+
+def frontier(options: argparse.Namespace) -> int:
+    """Print a frontier, or how far those of two runs overlap."""
+    from profcore.tradeoff.frontier import find_frontier, frontier_sentences
+    from profcore.tradeoff.overlap import frontier_overlap, overlap_sentences
+    from profcore.tradeoff.tables import display_frontier
+
+    metric, quality = _METRICS[options.latency], _QUALITIES.get(options.quality)
+    with reading(options) as store:
+        points = _load(store, options.run)
+        other = _load(store, options.other) if options.other else None
+    if other is not None:
+        overlap = frontier_overlap(points, other, metric, options.percentile, quality)
+        if options.json:
+            print(json_text(vars(overlap), indent=2))
+        else:
+            print("\n".join(overlap_sentences(overlap)))
+        return 0
+    found = find_frontier(points, metric, options.percentile, quality)
+    table = display_frontier(found)
+    if options.json:
+        print(json_text(_plain(found.table.drop(columns=["scores", "prefill_experts"])), indent=2))
+        return 0
+    print_table(table)
+    print("\n".join([*frontier_sentences(found), *filter(None, [points.missing])]))
+    return 0
+
+
+def budget(options: argparse.Namespace) -> int:
+    """Print the best setting within a budget."""
+    from profcore.errors import UserError
+    from profcore.tradeoff.budget import at_length, choice_dict, choice_sentences, choose_setting
+    from profcore.tradeoff.latency_model import fit_latency_model
+    from profcore.tradeoff.lookup import budgets_over, lookup_json, lookup_table
+
+    given = {"ttft_ms": options.ttft_ms, "total_ms": options.total_ms, "tpot_ms": options.tpot_ms}
+    limits = {metric: value for metric, value in given.items() if value is not None}
+    quality = _QUALITIES.get(options.quality)
+    with reading(options) as store:
+        points = _load(store, options.run)
+    if options.lookup:
+        metric = next(iter(limits), "total_ms")
+        points = at_length(points, {metric: 0.0}, options.output_tokens)
+        budgets = budgets_over(points, metric, options.percentile)
+        print(lookup_json(lookup_table(points, budgets, metric, options.percentile, quality)))
+        return 0
+    whole, points = points, at_length(points, limits, options.output_tokens)
+    model = None
+    if not options.measured:
+        try:
+            model = fit_latency_model(whole)
+        except UserError:
+            # Too few settings for a model: those that were measured answer alone.
+            model = None
+    choice = choose_setting(points, limits, options.percentile, quality, model)
+    if options.json:
+        print(json.dumps(choice_dict(choice), indent=2, ensure_ascii=False))
+        return 0
+    print("\n".join([*choice_sentences(choice), *filter(None, [points.missing])]))
+    return 0
+
+
+def latency_model(options: argparse.Namespace) -> int:
+    """Print a latency model and how good it is; write it where a file is named."""
+    from profcore.tradeoff.latency_model import fit_latency_model, model_sentences, recalibrated
+    from profcore.tradeoff.points import pooled
+    from profcore.tradeoff.tables import display_coefficients, display_extrapolation
+    from profcore.tradeoff.written_model import formulas, model_json, model_python
+
+    check_output_file(options.python)
+    with reading(options) as store:
+        points = pooled([_load(store, text) for text in options.runs])
+        other = _load(store, options.recalibrate) if options.recalibrate else None
+    model = fit_latency_model(points)
+    if other is not None:
+        model = recalibrated(model, other)
+    if options.python:
+        options.python.write_text(model_python(model), encoding="utf-8")
+    if options.json:
+        print(model_json(model))
+        return 0
+    print("\n".join(formulas(model)))
+    print_table(display_coefficients(model))
+    print("\n".join(model_sentences(model)))
+    beyond = display_extrapolation(model)
+    if len(beyond):
+        print("Beyond what was measured: fitted without a knob's largest value, judged on it.")
+        print_table(beyond)
+    return 0
+
+
+def _load(store: Store, text: str) -> JointPoints:
+    from profcore.results.named import find_run
+    from profcore.tradeoff.points import load_joint_points
+
+    return load_joint_points(store, find_run(store, text))
+
+
+def _plain(table: Any) -> list[dict[str, Any]]:
+    return json.loads(table.to_json(orient="records"))
