@@ -31,6 +31,9 @@ _LIVE_S = 1.0
 
 def measure(experiment: Experiment, config: MolmoConfig) -> None:
     """Draw what starts the same sweep under each engine, on what the bar says."""
+    if not bar.has_devices():
+        st.caption(plain(bar.problem()))
+        return
     try:
         target = bar.target()
     except UserError as error:

@@ -200,7 +200,7 @@ class Service:
         Raises:
             UserError: The worker that names the devices did not come up.
         """
-        machines = {device["id"]: device["machine"] for device in self.jobs.devices()}
+        machines = {device["id"]: device["machine"] for device in self.jobs.seen().devices}
         device = machines.get(target.device, {}).get("device_name")
         if device is None:
             return None
