@@ -16,7 +16,6 @@ from pages.parts.text import plain, say_error
 from profcore import charts
 from profcore.errors import UserError
 from profcore.experiments.knobs import CATALOGUE
-from profcore.results.sweep import load_result
 from profcore.results.tables import display_profile_kernels, display_profile_stages
 from profcore.service.words import environment_line
 from profcore.spec.runs import Target
@@ -45,7 +44,7 @@ def choose() -> ProfileKey:
     if st.session_state["why-run"] not in names:
         st.session_state["why-run"] = next(iter(names))
     run_id = st.selectbox("Run", list(names), format_func=lambda id: names[id], key="why-run")
-    result = load_result(service().store, run_id)
+    result = service().results.sweep(run_id)
     assert result
     titles = dict(zip(result.settings["setting"].tolist(), result.settings["title"].tolist(), strict=True))
     given = st.query_params.get("setting", "")

@@ -31,6 +31,7 @@ from profcore.service.kept_pictures import keep
 from profcore.service.key_figures import KeyFigures
 from profcore.service.own_pictures import LARGEST_BYTES, Asked, check_asked, own_data_set, questions_file
 from profcore.service.questions import Questions, check_pictures
+from profcore.service.results import Results
 from profcore.service.resuming import resumable, resume
 from profcore.service.shared import Shared
 from profcore.service.under_way import UnderWay, runs_under_way
@@ -76,6 +77,7 @@ class Service:
         roots: What pages may open.
         sql: Answers queries in SQL over what is kept.
         shared: What follows from what is kept, worked out once for all sessions.
+        results: Runs as pages show them, and what follows from them.
     """
 
     def __init__(self, database: Path, roots: Roots = ANYWHERE, worker: Sequence[str] = WORKER) -> None:
@@ -104,6 +106,7 @@ class Service:
         self.downloads = Downloads(self.store)
         self.sql = Questioner(self.store)
         self.shared = Shared(lambda: self.store.connection.changes)
+        self.results = Results(self.store, self.runs)
         self._figures = KeyFigures(self.store)
         self._busy = Busy(self.jobs)
         self._stopping: set[str] = set()
@@ -122,6 +125,7 @@ class Service:
         self._keeper.close()
         self.intake.close()
         self.shared.close()
+        self.results.close()
         self.sql.close()
         self.store.close()
 
