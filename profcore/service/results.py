@@ -54,6 +54,10 @@ class Results:
         """A run of either kind."""
         return self.sweep(run_id) or self.pictures(run_id)
 
+    def state(self, run_id: str) -> Hashable | None:
+        """What is another once anything of a run has changed; None of one under way, and where there is none."""
+        return self._states([run_id])
+
     def follows(self, what: Hashable, run_ids: Iterable[str], make: Callable[[], Value]) -> Value:
         """What follows from some runs alone, worked out again once anything of them has changed.
 
