@@ -16,7 +16,7 @@ from profcore.experiments.motivation import FLOPS_SOURCES, MOTIVATION, Motivatio
 from profcore.export.captions import of_figure, provenance, several_sources
 from profcore.export.run_figures import ORDER
 from profcore.results.base import tell_apart
-from profcore.results.pictures import distribution_line, load_picture_result
+from profcore.results.pictures import distribution_line
 from profcore.results.tables import display_points
 from profcore.service.words import environment_line
 from profcore.spec.stages import TTFT_STAGES, Stage
@@ -41,10 +41,11 @@ def show(experiment: Motivation) -> None:
         _show_flops()
         return
     run_id = run_parts.pick(experiment.name)
-    result = service().results.pictures(run_id) if run_id else None
+    result = service().results.pictures(run_id, run_parts.LIVE_S) if run_id else None
     if result is None or run_id is None:
         return
     if not result.state.ended:
+        run_parts.begin_to_follow()
         fragment(run_every=run_parts.LIVE_S)(_follow)(run_id)
         return
     _draw(result)
@@ -54,8 +55,8 @@ def show(experiment: Motivation) -> None:
 
 
 def _follow(run_id: str) -> None:
-    store = service().store
-    result = run_parts.followed((run_id, "pictures"), lambda: load_picture_result(store, run_id))
+    results = service().results
+    result = run_parts.followed(run_id, ("pictures",), lambda: results.pictures(run_id), lambda found: found)
     if result is None or result.state.ended:
         st.rerun()
     else:

@@ -12,11 +12,10 @@ from pages.parts import run_parts
 from pages.parts.state import service
 from profcore import charts
 from profcore.export.captions import provenance
-from profcore.results.sweep import load_result
-from profcore.results.tables import STATISTICS, display_samples, display_summary
+from profcore.results.tables import display_samples, display_summary
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
     import altair as alt
     import pandas as pd
@@ -27,47 +26,45 @@ if TYPE_CHECKING:
     from profcore.storage.read import Reader
 
 _MOST_LIVE_SAMPLES = 200
-_FIRST = next(iter(STATISTICS))
 
 
 @dataclass(frozen=True)
 class Drawing:
-    """A run and its charts.
+    """A run and its charts; its tables are made when somebody looks at them, for all who do.
 
     Attributes:
         result: The run.
         charts: Of the view that was asked for.
         specs: The same as Vega-Lite.
         source: Where their figures come from.
-        newest: The newest samples as a table; None of a run that has ended, whose samples are all shown.
-        described: What it was measured on.
-        summaries: The summary under each statistic that somebody chose.
+        tables: What was made by now, by its name.
     """
 
     result: Result
     charts: list[alt.LayerChart]
     specs: list[dict[str, Any]]
     source: Provenance
-    newest: pa.Table | None
-    described: pd.DataFrame
-    summaries: dict[str, pa.Table] = field(default_factory=dict)
+    tables: dict[str, Any] = field(default_factory=dict)
 
     def summary(self, statistic: str) -> pa.Table:
         """The summary under a statistic."""
-        if statistic not in self.summaries:
-            frame = display_summary(self.result, statistic)
-            self.summaries[statistic] = pa.Table.from_pandas(frame, preserve_index=False)
-        return self.summaries[statistic]
+        return self._made(f"summary {statistic}", lambda: _arrow(display_summary(self.result, statistic)))
 
     def samples(self) -> pa.Table:
         """A row for each sample; the newest alone while more come, since all are sent to whoever watches each time."""
-        if self.newest is not None:
-            return self.newest
-        return service().results.follows(
-            "table of samples",
-            [self.result.run["id"]],
-            lambda: pa.Table.from_pandas(display_samples(self.result), preserve_index=False),
-        )
+        if not self.result.state.ended:
+            return self._made("samples", lambda: _arrow(display_samples(self.result, _MOST_LIVE_SAMPLES)))
+        own = [self.result.run["id"]]
+        return service().results.follows("samples", own, lambda: _arrow(display_samples(self.result)))
+
+    def described(self) -> pd.DataFrame:
+        """What was asked for and what it was measured on."""
+        return self._made("described", lambda: run_parts.described(self.result))
+
+    def _made(self, name: str, make: Callable[[], Any]) -> Any:
+        if name not in self.tables:
+            self.tables[name] = make()
+        return self.tables[name]
 
 
 def ended(result: Result, view: View, name: str, laid_over: Sequence[str] = ()) -> Drawing:
@@ -81,30 +78,27 @@ def ended(result: Result, view: View, name: str, laid_over: Sequence[str] = ()) 
     """
     store = service().store
     runs = [result.run["id"], *laid_over]
-    return service().results.follows(("drawing", name), runs, lambda: _drawn(store, result, view, None))
+    return service().results.follows(("drawing", name), runs, lambda: _drawn(store, result, view))
 
 
 def followed(run_id: str, view: View, name: str) -> Drawing | None:
-    """A run under way; None where it was deleted."""
-    store = service().store
+    """A run under way as it is now; None where it was deleted."""
+    store, results = service().store, service().results
 
     def make() -> Drawing | None:
         # In no session, of which nothing is known here.
-        result = load_result(store, run_id)
-        return None if result is None else _drawn(store, result, view, _MOST_LIVE_SAMPLES)
+        result = results.sweep(run_id)
+        return None if result is None else _drawn(store, result, view)
 
-    return run_parts.followed((run_id, "drawing", name), make)
+    return run_parts.followed(run_id, ("drawing", name), make, lambda drawing: drawing.result)
 
 
-def _drawn(store: Reader, result: Result, view: View, most: int | None) -> Drawing:
+def _drawn(store: Reader, result: Result, view: View) -> Drawing:
     drawn: list[alt.LayerChart] = []
     if not result.summary.empty:
         drawn = view(result, partial(store.decode_steps, result.run["id"]))
-    newest = None
-    if most is not None and not result.samples.empty:
-        newest = pa.Table.from_pandas(display_samples(result, most), preserve_index=False)
-    specs = [charts.vega_lite(chart) for chart in drawn]
-    drawing = Drawing(result, drawn, specs, provenance(result), newest, run_parts.described(result))
-    if not result.summary.empty:
-        drawing.summary(_FIRST)
-    return drawing
+    return Drawing(result, drawn, [charts.vega_lite(chart) for chart in drawn], provenance(result))
+
+
+def _arrow(frame: pd.DataFrame) -> pa.Table:
+    return pa.Table.from_pandas(frame, preserve_index=False)

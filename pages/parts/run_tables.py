@@ -33,7 +33,7 @@ def show(drawing: Drawing) -> None:
                 _samples(drawing)
     if environment.open:
         with environment:
-            run_parts.environment(result, drawing.described)
+            run_parts.environment(result, drawing.described())
 
 
 def _summary(drawing: Drawing) -> None:

@@ -75,13 +75,14 @@ def show(
         ORDER: flags_view.explain_order,
     }
     explain = {**own, **(explained or {})}.get(name)
-    result = service().results.sweep(run_id)
+    result = service().results.sweep(run_id, run_parts.LIVE_S)
     if result is None:
         return
     drawn = baseline.laid_over(views[name], result)
     again.lead(result)
     key = baseline.key(name, experiment.name)
     if not result.state.ended:
+        run_parts.begin_to_follow()
         fragment(run_every=run_parts.LIVE_S)(_follow)(run_id, key, drawn, explain)
         return
     # What has ended is drawn once: looking again and again would take time from a run that is being measured.

@@ -22,6 +22,9 @@ Value = TypeVar("Value")
 MOST_SAMPLES = 300_000
 """Of all runs that are kept together; a sample takes about half a kilobyte."""
 
+MOST_BYTES = 200_000_000
+"""Of all tables that are kept together."""
+
 
 class Results:
     """Runs of a store; what is given is every session's, so that none of it may be changed."""
@@ -35,20 +38,25 @@ class Results:
         """
         self._store, self._runs = store, runs
         self._loaded = Shared(self._changes, weigh=_samples, most=MOST_SAMPLES)
-        self._derived = Shared(self._changes)
+        self._derived = Shared(self._changes, weigh=lambda value: getattr(value, "nbytes", 0), most=MOST_BYTES)
 
     def close(self) -> None:
         """Let go of all that is known."""
         self._loaded.close()
         self._derived.close()
 
-    def sweep(self, run_id: str) -> Result | None:
-        """As `load_result`; of a run that has ended, what was loaded before as long as nothing of it has changed."""
-        return self._load("sweep", run_id, load_result)
+    def sweep(self, run_id: str, lasts_s: float = 0.0) -> Result | None:
+        """As `load_result`, and what was loaded before as long as nothing of the run has changed.
 
-    def pictures(self, run_id: str) -> PictureResult | None:
+        Args:
+            run_id: The run.
+            lasts_s: For how long what was loaded of a run under way may be given though it has changed since.
+        """
+        return self._load("sweep", run_id, load_result, lasts_s)
+
+    def pictures(self, run_id: str, lasts_s: float = 0.0) -> PictureResult | None:
         """As `load_picture_result`, kept as `sweep` is."""
-        return self._load("pictures", run_id, load_picture_result)
+        return self._load("pictures", run_id, load_picture_result, lasts_s)
 
     def any(self, run_id: str) -> Result | PictureResult | None:
         """A run of either kind."""
@@ -90,10 +98,10 @@ class Results:
         there = tuple(runs[list(_RANKED_BY)].itertuples(index=False, name=None))
         return self._derived.get((what, states, there), make, math.inf)
 
-    def _load(self, kind: str, run_id: str, load: Callable[[Reader, str], Value]) -> Value:
+    def _load(self, kind: str, run_id: str, load: Callable[[Reader, str], Value], lasts_s: float) -> Value:
         states = self._states([run_id])
         if states is None:
-            return load(self._store, run_id)
+            return self._loaded.get((kind, run_id), lambda: load(self._store, run_id), lasts_s)
         return self._loaded.get((kind, states), lambda: load(self._store, run_id), math.inf)
 
     def _states(self, run_ids: Iterable[str]) -> Hashable | None:
