@@ -5,7 +5,6 @@ import streamlit as st
 from pages.parts import beside_view, navigation, run_parts
 from pages.parts.state import service
 from profcore.experiments.knobs import CATALOGUE
-from profcore.results.sweep import load_result
 
 navigation.require_app()
 st.title("Sweep and pictures")
@@ -18,6 +17,6 @@ chosen = st.segmented_control(
     "Knob", list(knobs), default="Vision tokens", required=True, key="compared", bind="query-params"
 )
 run_id = run_parts.pick(knobs[chosen or "Vision tokens"].name)
-result = load_result(service().store, run_id) if run_id else None
+result = service().results.sweep(run_id) if run_id else None
 if result is not None:
     beside_view.show(result, whole=True)

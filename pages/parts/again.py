@@ -81,8 +81,8 @@ def _clone(spec: dict[str, Any]) -> None:
         config = model_shape(run.target.model)
         for setting in run.sweep.settings:
             check_setting(setting, config)
-        devices = [device["id"] for device in service().jobs.devices()]
-        held = clone.controls_of(run, devices, st.session_state["device"])
+        devices = [device["id"] for device in service().jobs.seen().devices]
+        held = clone.controls_of(run, devices, bar.device())
     except UserError as error:
         st.session_state[_PROBLEM] = f"This run's settings cannot be used here: {error}"
         return

@@ -7,13 +7,14 @@ from typing import TYPE_CHECKING
 import streamlit as st
 
 from pages.parts import under_way
-from pages.parts.state import service
+from pages.parts.state import fragment, service
 from pages.parts.text import plain, say_error
 from profcore.engines.names import ENGINES, engines_of
 from profcore.errors import UserError
 from profcore.models.config import PRESETS, check_model_path, model_shape
 from profcore.spec.runs import Target
 from profcore.spec.stages import Clock
+from profcore.worker.seen import Seen
 
 _OTHER_MODEL = "checkpoint"
 if TYPE_CHECKING:
@@ -23,8 +24,10 @@ _NO_GPU = (
     "No GPU was found: what is measured here is the CPU, with the tiny model unless you choose another. It shows how "
     "the dashboard works, not what MolmoE-1B costs."
 )
+_NO_DEVICES = "Nothing can be measured until this machine's devices are known."
 _FIRST_PAGE = "first page"
-_SHAPE, _PROBLEM = "model shape", "model problem"
+_SHAPE, _PROBLEM, _HAS_DEVICES = "model shape", "model problem", "has devices"
+_LOOK_S = 0.5
 _MODELS = ("molmoe-1b", "tiny", _OTHER_MODEL)
 
 
@@ -34,9 +37,9 @@ def show(page: str) -> None:
     Args:
         page: What the page is called.
     """
-    devices = _devices()
+    seen = _seen()
+    devices = {device["id"]: device["name"] for device in seen.devices}
     gpu = any(device != "cpu" for device in devices)
-    # Options are plain words, since a link to a page holds them as they are written.
     # On the page that a visit begins with it is said in full; what every page repeats is a word.
     first = st.session_state.setdefault(_FIRST_PAGE, page) == page
     if not first:
@@ -44,29 +47,57 @@ def show(page: str) -> None:
     with st.sidebar:
         under_way.show(page)
         st.subheader("Measured on")
-        if not gpu and not first:
-            st.badge("No GPU was found", icon=":material/memory:", color="gray", help=_NO_GPU)
-        device = st.selectbox("Device", list(devices), key="device", bind="query-params")
-        st.caption(plain(devices[device]))
-        _choose_model("molmoe-1b" if gpu else "tiny")
-        _look_at_model()
-        engine = st.selectbox("Engine", engines_of(device), key="engine", bind="query-params", help=_engine_help())
-        st.caption(ENGINES[engine])
+        if not seen.now:
+            _look_for_devices(known=bool(devices))
+        if devices:
+            _choose_target(devices, say_no_gpu=not gpu and not first)
+        else:
+            st.session_state[_SHAPE], st.session_state[_PROBLEM] = PRESETS["molmoe-1b"], _NO_DEVICES
+        st.session_state[_HAS_DEVICES] = bool(devices)
         with st.expander("Precision, experts and clock"):
             _choose_execution()
-    if not gpu and first:
+    if devices and not gpu and first:
         st.info(_NO_GPU, icon=":material/memory:")
 
 
-def _devices() -> dict[str, str]:
-    """The names of this machine's devices; a page that cannot have them says why and ends."""
-    jobs = service().jobs
+def _seen() -> Seen:
+    """This machine's devices as far as they are known by now: what is stored is drawn, whatever the worker does."""
     try:
-        with st.spinner("Starting the worker, which looks for GPUs: some seconds, once…"):
-            return {device["id"]: device["name"] for device in jobs.devices()}
+        return service().jobs.seen()
     except UserError as error:
         say_error(error)
-        st.stop()
+        return Seen([], now=True)
+
+
+def _look_for_devices(known: bool) -> None:
+    """Say that a worker looks for devices, and draw the page anew once it has named them."""
+
+    @fragment(run_every=_LOOK_S)
+    def look() -> None:
+        try:
+            found = service().jobs.seen().now
+        except UserError:
+            # The whole page says why.
+            found = True
+        if found:
+            st.rerun()
+        if not known:
+            st.caption(":material/hourglass_top: The worker starts and looks for devices: some seconds, once.")
+
+    look()
+
+
+def _choose_target(devices: dict[str, str], say_no_gpu: bool) -> None:
+    """Draw the choice of device, model and engine."""
+    if say_no_gpu:
+        st.badge("No GPU was found", icon=":material/memory:", color="gray", help=_NO_GPU)
+    # Options are plain words, since a link to a page holds them as they are written.
+    device = st.selectbox("Device", list(devices), key="device", bind="query-params")
+    st.caption(plain(devices[device]))
+    _choose_model("tiny" if set(devices) == {"cpu"} else "molmoe-1b")
+    _look_at_model()
+    engine = st.selectbox("Engine", engines_of(device), key="engine", bind="query-params", help=_engine_help())
+    st.caption(ENGINES[engine])
 
 
 def _choose_model(default: str) -> None:
@@ -106,8 +137,13 @@ def shape() -> MolmoConfig:
 
 
 def problem() -> str:
-    """Why the chosen model cannot be measured, which is said at its field; empty where it can."""
+    """Why nothing can be measured, which the bar says; empty where it can."""
     return st.session_state[_PROBLEM]
+
+
+def has_devices() -> bool:
+    """Whether it is known what can be measured on; a page draws what is stored all the same."""
+    return st.session_state[_HAS_DEVICES]
 
 
 def _choose_execution() -> None:
@@ -144,15 +180,17 @@ def target() -> Target:
     """What the bar says to measure on.
 
     Raises:
-        UserError: A checkpoint was chosen but not named, or lies where no page may look.
+        UserError: No device is known yet, or a checkpoint was chosen but not named, or lies where no page may look.
     """
+    if not has_devices():
+        raise UserError(_NO_DEVICES)
     state = st.session_state
     return Target(_model(), state["device"], state["dtype"], state["engine"], state["experts"])
 
 
 def device() -> str:
-    """The device that is chosen, whatever is chosen beside it."""
-    return st.session_state["device"]
+    """The device that is chosen, whatever is chosen beside it; the CPU until one is known."""
+    return st.session_state["device"] if has_devices() else "cpu"
 
 
 def _model() -> str:

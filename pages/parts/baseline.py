@@ -14,7 +14,6 @@ from pages.parts.text import plain
 from profcore.charts.baseline import lay_over
 from profcore.charts.views import metrics_of
 from profcore.comparisons.conditions import find_differences, result_conditions
-from profcore.results.sweep import load_result
 
 if TYPE_CHECKING:
     import altair as alt
@@ -31,7 +30,7 @@ def laid_over(view: View, result: Result) -> View:
     """Draw what pins the shown run, or lets go of the baseline; the view with the baseline laid over it, if any."""
     experiment = result.experiment.name
     pinned = _settle(experiment)
-    baseline = load_result(service().store, pinned) if pinned and pinned != result.run["id"] else None
+    baseline = service().results.sweep(pinned) if pinned and pinned != result.run["id"] else None
     if pinned and pinned != result.run["id"] and (baseline is None or baseline.experiment.name != experiment):
         # Deleted since, or another knob's.
         _pin(experiment, "")
@@ -50,6 +49,11 @@ def laid_over(view: View, result: Result) -> View:
 def key(name: str, experiment: str) -> str:
     """What tells drawings of a view apart: the view, and what is laid over it."""
     return f"{name} {_known().get(experiment, '')}"
+
+
+def run_ids(experiment: str) -> list[str]:
+    """The run that is laid over an experiment's charts, if any."""
+    return [pinned] if (pinned := _known().get(experiment)) else []
 
 
 def noted(source: Provenance, result: Result) -> Provenance:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING
 
 import pandas as pd
@@ -18,7 +19,6 @@ from profcore.comparisons.sweep_and_pictures import OFFERED, compare_with_pictur
 from profcore.experiments.motivation import MOTIVATION
 from profcore.export.captions import several_sources
 from profcore.results.base import tell_apart
-from profcore.results.pictures import load_picture_result
 from profcore.spec.stages import Knob
 from profcore.spec.text import counted
 from profcore.stats import METRIC_LABELS, SMALLEST_FOR_POINTS_SLOPE, SMALLEST_FOR_SLOPE
@@ -59,7 +59,7 @@ def show(result: Result, whole: bool) -> None:
         st.info("This run came as a summary: without samples it cannot be compared.")
         return
     chosen = _choose(result, rows)
-    found = [each for run_id in chosen if (each := load_picture_result(service().store, run_id)) is not None]
+    found = [each for run_id in chosen if (each := service().results.pictures(run_id)) is not None]
     if not found:
         st.info("Choose a run of real pictures above.")
         return
@@ -69,7 +69,12 @@ def show(result: Result, whole: bool) -> None:
     metrics = compared_metrics(experiment) if whole else (_choose_metric(experiment),)
     names = {each.run["id"]: _series_name(rows[each.run["id"]]) for each in found}
     names[result.run["id"]] = f"sweep, {pd.Timestamp(result.run['created_at']).strftime('%d %b %H:%M:%S')}"
-    beside = compare_with_pictures(result, found, metrics, names)
+    ids = [each.run["id"] for each in (result, *found)]
+    beside = service().results.follows(
+        ("beside", tuple(metrics), tuple(names.items())),
+        ids,
+        lambda: compare_with_pictures(result, found, metrics, names),
+    )
     for run_id, refused in beside.refused.items():
         for sentence in refused:
             st.warning(f"{plain(beside.names[run_id])}: {plain(sentence)}", icon=":material/block:")
@@ -124,8 +129,12 @@ def _draw_charts(beside: Beside, experiment: Experiment, metrics: Sequence[str],
         for column, metric in zip(st.columns(len(row)), row, strict=True):
             with column:
                 name = f"{experiment.name}_beside_pictures_{metric.removesuffix('_ms')}"
-                chart = charts.beside(beside, experiment, metric, log)
-                figure_view.draw(chart, name, f"beside-{metric}", source=source)
+                chart, spec = figure_view.drawn_once(
+                    ("beside", metric, log, tuple(beside.names.items())),
+                    list(beside.names),
+                    partial(charts.beside, beside, experiment, metric, log),
+                )
+                figure_view.draw(chart, name, f"beside-{metric}", source=source, spec=spec)
     if beside.left_out:
         st.caption(f"{counted(beside.left_out, 'point')} not drawn; slopes and ratios rest on all.")
 
@@ -141,7 +150,9 @@ def _choose(result: Result, rows: dict[str, dict]) -> list[str]:
     """The Motivation runs to stand beside a sweep; those measured alike unless others are chosen."""
     names = {run_id: f"{MOTIVATION[row['experiment']].title}: {run_name(row)}" for run_id, row in rows.items()}
     names = tell_apart(names)
-    default = [run_id for run_id in alike_pictures(service().store, result) if run_id in rows][:2]
+    store, offered = service().store, OFFERED[result.experiment.knob]
+    alike = service().results.among("alike", offered, lambda: alike_pictures(store, result), [result.run["id"]])
+    default = [run_id for run_id in alike if run_id in rows][:2]
     # The key holds the run, since what is alike depends on it.
     key = f"beside-{result.run['id']}"
     given = [run_id for run_id in address.several("pictures") if run_id in names]

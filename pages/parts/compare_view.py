@@ -15,7 +15,6 @@ from profcore import charts
 from profcore.comparisons import overlay
 from profcore.comparisons.energy import display_energy_comparison
 from profcore.comparisons.runs import MARGIN, compare_all, display_comparison
-from profcore.export.archive import load_run
 from profcore.export.captions import several_sources
 from profcore.results.base import tell_apart
 from profcore.results.sweep import Result
@@ -65,7 +64,7 @@ def show(run_ids: list[str]) -> None:
 
 def _load(run_ids: list[str]) -> tuple[dict[str, Result | PictureResult], dict[str, str]]:
     """The runs with samples in their order, and what each is called; what is left out is said."""
-    loaded = {run_id: load_run(service().store, run_id) for run_id in run_ids}
+    loaded = {run_id: service().results.any(run_id) for run_id in run_ids}
     listed = service().runs()
     rows = {run["id"]: run for run in listed[listed["id"].isin(run_ids)].to_dict("records")}
     called = tell_apart({run_id: _short_name(rows[run_id]) for run_id in loaded if run_id in rows})

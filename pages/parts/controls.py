@@ -183,7 +183,8 @@ def _offer_run(sweep: Sweep | None, problem: str, quality: DataSet | None) -> No
             st.warning(plain(note))
         busy_notes()
     if bar.problem():
-        st.caption(":material/error: The model cannot be measured: the bar on the left says why.")
+        what = "The model cannot be measured" if bar.has_devices() else "Nothing can be measured yet"
+        st.caption(f":material/error: {plain(what)}: the bar on the left says why.")
     elif problem:
         say_error(problem)
     icon = ":material/play_arrow:"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from functools import partial
 from typing import TYPE_CHECKING
 
 import streamlit as st
@@ -31,6 +32,9 @@ _LIVE_S = 1.0
 
 def measure(experiment: Experiment, config: MolmoConfig) -> None:
     """Draw what starts the same sweep under each engine, on what the bar says."""
+    if not bar.has_devices():
+        st.caption(plain(bar.problem()))
+        return
     try:
         target = bar.target()
     except UserError as error:
@@ -69,7 +73,8 @@ def _start(sweep: Sweep, engines: list[str]) -> None:
 def show(experiment: Experiment) -> None:
     """Draw runs that were measured alike under each engine, and what is still being measured."""
     _under_way(experiment.name)
-    groups = find_groups(service().store, experiment.name)
+    store = service().store
+    groups = service().results.among("groups", [experiment.name], lambda: find_groups(store, experiment.name))
     if not groups:
         st.info("Nothing has been measured here yet. Press **Measure under each** on the left.")
         return
@@ -85,7 +90,8 @@ def show(experiment: Experiment) -> None:
     address.keep(group=None if group is groups[0] else first)
     with linking:
         address.offer_link(group=first)
-    found = load_side_by_side(service().store, experiment.name, group)
+    ids = list(group.runs.values())
+    found = service().results.follows("engines", ids, lambda: load_side_by_side(store, experiment.name, group))
     log = st.toggle("Log scale", value=True, key="log", bind="query-params")
     metrics = engines.compared_metrics(experiment)
     source = several_sources(
@@ -96,10 +102,14 @@ def show(experiment: Experiment) -> None:
     )
     for start in range(0, len(metrics), 2):
         for column, metric in zip(st.columns(2), metrics[start : start + 2], strict=False):
-            chart = charts.engines(found.rows, experiment, metric, log)
             with column:
                 name = f"engines_{experiment.name}_{metric.removesuffix('_ms')}"
-                figure_view.draw(chart, name, f"engines-{metric}", source=source)
+                chart, spec = figure_view.drawn_once(
+                    ("engines", metric, log),
+                    ids,
+                    partial(charts.engines, found.rows, experiment, metric, log),
+                )
+                figure_view.draw(chart, name, f"engines-{metric}", source=source, spec=spec)
     if len(group.runs) == 1:
         (engine,) = group.runs
         st.caption(f":material/info: Only {plain(engine)} was measured here; the others would stand beside it.")

@@ -7,16 +7,35 @@ from typing import TYPE_CHECKING, Any
 
 import streamlit as st
 
+from pages.parts.state import service
 from profcore.charts import chart_words, vega_lite
 from profcore.export.figure_files import DPI, KINDS, figure
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Hashable, Sequence
 
     import altair as alt
 
     from profcore.charts import Stack
     from profcore.export.captions import Source
+
+
+def drawn_once(
+    what: Hashable, run_ids: Sequence[str], make: Callable[[], alt.LayerChart]
+) -> tuple[alt.LayerChart, dict[str, Any]]:
+    """A chart of some runs, also as `charts.vega_lite` gives it; drawn again once anything of them has changed.
+
+    Args:
+        what: Which chart of theirs.
+        run_ids: The runs.
+        make: Draws it.
+    """
+
+    def both() -> tuple[alt.LayerChart, dict[str, Any]]:
+        chart = make()
+        return chart, vega_lite(chart)
+
+    return service().results.follows(("chart", what), run_ids, both)
 
 
 def draw_stack(

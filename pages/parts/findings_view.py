@@ -13,7 +13,6 @@ from pages.parts.text import plain
 from profcore import charts
 from profcore.comparisons.findings import find_findings
 from profcore.experiments.knobs import CATALOGUE
-from profcore.results.sweep import load_result
 from profcore.spec.stages import State
 
 if TYPE_CHECKING:
@@ -97,7 +96,7 @@ def _knob(name: str, ended: set[str]) -> None:
 
 def _small(run_id: str) -> tuple[dict[str, Any], str] | None:
     """A run's small chart, and what it was measured on; None where there is nothing to draw."""
-    result = load_result(service().store, run_id)
+    result = service().results.sweep(run_id)
     if result is None or result.summary.empty:
         return None
     environment = result.run["environment"]

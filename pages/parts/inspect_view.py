@@ -44,6 +44,9 @@ def show() -> None:
 
 
 def _tool(name: str) -> None:
+    if not bar.has_devices():
+        st.caption(plain(bar.problem()))
+        return
     left, right = st.columns([1, 2.6], gap="large")
     with left:
         try:

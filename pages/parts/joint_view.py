@@ -12,7 +12,6 @@ from pages.parts.text import plain
 from profcore import charts
 from profcore.export.captions import of_figure, provenance
 from profcore.export.run_figures import HEAT_MAP, ORDER
-from profcore.results.joint import load_joint
 from profcore.results.joint_cells import heat_cells, joint_knobs, measures_of
 from profcore.results.joint_tables import display_joint, word_columns
 from profcore.service.words import environment_line
@@ -41,11 +40,13 @@ class _Look(NamedTuple):
 def show() -> None:
     """Draw the chosen run, or the latest."""
     run_id = run_parts.pick(_NAME)
-    result = _loaded(run_id) if run_id else None
+    # It may have a million samples: read once for all who look at it as long as it does not change.
+    result = service().results.joint(run_id) if run_id else None
     if result is None or run_id is None:
         return
     look = _choose(result)
     if not result.state.ended:
+        run_parts.begin_to_follow()
         fragment(run_every=run_parts.LIVE_S)(_follow)(run_id, look)
         return
     _draw(result, look)
@@ -54,15 +55,9 @@ def show() -> None:
         run_parts.watch(_NAME, run_id)
 
 
-def _loaded(run_id: str) -> JointResult | None:
-    """A run, which may have a million samples, read once for all who look at it as long as it does not change."""
-    store = service().store
-    return service().shared.get(("joint", run_id), lambda: load_joint(store, run_id))
-
-
 def _follow(run_id: str, look: _Look | None) -> None:
-    store = service().store
-    result = run_parts.followed((run_id, "joint"), lambda: load_joint(store, run_id))
+    results = service().results
+    result = run_parts.followed(run_id, ("joint",), lambda: results.joint(run_id), lambda found: found)
     if result is None or result.state.ended:
         st.rerun()
     else:

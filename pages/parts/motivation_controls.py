@@ -72,7 +72,7 @@ def choose(experiment: Motivation, config: MolmoConfig) -> None:
                 type="primary",
                 icon=":material/play_arrow:",
                 width="stretch",
-                disabled=bool(problem) or data_set is None,
+                disabled=bool(problem) or data_set is None or not bar.has_devices(),
             )
             and data_set
         ):

@@ -16,7 +16,7 @@ from profcore.experiments.motivation import FLOPS_SOURCES, MOTIVATION, Motivatio
 from profcore.export.captions import of_figure, provenance, several_sources
 from profcore.export.run_figures import ORDER
 from profcore.results.base import tell_apart
-from profcore.results.pictures import distribution_line, load_picture_result
+from profcore.results.pictures import distribution_line
 from profcore.results.tables import display_points
 from profcore.service.words import environment_line
 from profcore.spec.stages import TTFT_STAGES, Stage
@@ -24,6 +24,10 @@ from profcore.spec.text import counted
 from profcore.stats import END_TO_END, METRIC_LABELS, PREPROCESSING, SMALLEST_FOR_CORRELATION, SMALLEST_FOR_MEDIAN
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Hashable, Sequence
+
+    import altair as alt
+
     from profcore.export.captions import Source
     from profcore.results.pictures import PictureResult
 
@@ -37,10 +41,11 @@ def show(experiment: Motivation) -> None:
         _show_flops()
         return
     run_id = run_parts.pick(experiment.name)
-    result = load_picture_result(service().store, run_id) if run_id else None
+    result = service().results.pictures(run_id, run_parts.LIVE_S) if run_id else None
     if result is None or run_id is None:
         return
     if not result.state.ended:
+        run_parts.begin_to_follow()
         fragment(run_every=run_parts.LIVE_S)(_follow)(run_id)
         return
     _draw(result)
@@ -50,8 +55,8 @@ def show(experiment: Motivation) -> None:
 
 
 def _follow(run_id: str) -> None:
-    store = service().store
-    result = run_parts.followed((run_id, "pictures"), lambda: load_picture_result(store, run_id))
+    results = service().results
+    result = run_parts.followed(run_id, ("pictures",), lambda: results.pictures(run_id), lambda found: found)
     if result is None or result.state.ended:
         st.rerun()
     else:
@@ -71,11 +76,12 @@ def _draw(result: PictureResult) -> None:
     for caution in result.cautions:
         st.caption(f":material/warning: {plain(caution.text)}")
     _skipped(result)
-    _tables(result)
+    # By itself where nothing else follows from it: another tab draws no chart again.
+    (fragment()(_tables) if result.state.ended else _tables)(result)
 
 
 def _charts(result: PictureResult) -> None:
-    name, points, source = result.experiment.name, result.points, provenance(result)
+    name, points = result.experiment.name, result.points
     file = result.experiment.file.removesuffix(".json")
     if name == "latency_distribution":
         _distribution(result, file)
@@ -83,21 +89,19 @@ def _charts(result: PictureResult) -> None:
         left, right = st.columns(2)
         with left:
             if result.parameters:
-                figure_view.draw(
-                    charts.parameter_bars(result.parameters), f"{file}_parameters", "parameters", source=source
-                )
+                _figure(result, "parameters", f"{file}_parameters", lambda: charts.parameter_bars(result.parameters))
                 total, active = (sum(getattr(each, key) for each in result.parameters) for key in ("total", "active"))
                 st.caption(f"{total / 1e9:,.2f} billion parameters, of which one token uses {active / 1e9:,.2f}.")
             else:
                 st.info("This file says nothing of the model, so its parameters are not known.")
         with right:
-            figure_view.draw(charts.component_bars(points), f"{file}_latency", "components", source=source)
+            _figure(result, "components", f"{file}_latency", lambda: charts.component_bars(points))
             st.caption(
                 "Host preprocessing: crops, their resizing and the tokens, before the clock of an inference starts. "
                 "Reading the picture from its file is not in it."
             )
     elif name == "vision_tokens_vs_latency":
-        figure_view.draw(charts.over_tokens(points, "num_vision_tokens", _TTFT), file, "tokens", source=source)
+        _figure(result, "tokens", file, lambda: charts.over_tokens(points, "num_vision_tokens", _TTFT))
         st.caption(
             "A point is one picture at one grid; lines join the medians of the pictures with equal tokens, with their "
             f"95 % interval from {SMALLEST_FOR_MEDIAN} pictures on."
@@ -105,11 +109,19 @@ def _charts(result: PictureResult) -> None:
     elif name == "language_tokens_vs_latency":
         log = st.toggle("Log scale", value=True, key="log-pictures", bind="query-params")
         metrics = [Stage.LLM_DECODE.column, "total_ms"]
-        figure_view.draw(charts.over_tokens(points, "num_output_tokens", metrics, log), file, "tokens", source=source)
+        _figure(result, "tokens", file, lambda: charts.over_tokens(points, "num_output_tokens", metrics, log), log)
         ended = "Answers end at the end-of-text token" if result.stops_at_eos else "Answers do not stop at end of text"
         st.caption(f"{ended}. A point is one picture; lines join the medians.")
     else:
-        _flops(points, file, source)
+        _flops(points, [result.run["id"]], file, provenance(result))
+
+
+def _figure(
+    result: PictureResult, key: str, name: str, make: Callable[[], alt.LayerChart], variant: Hashable = None
+) -> None:
+    """Draw a chart of a run, as it was drawn before where nothing of the run has changed."""
+    chart, spec = figure_view.drawn_once((key, variant), [result.run["id"]], make)
+    figure_view.draw(chart, name, key, source=provenance(result), spec=spec)
 
 
 def _distribution(result: PictureResult, file: str) -> None:
@@ -121,13 +133,13 @@ def _distribution(result: PictureResult, file: str) -> None:
     chosen = st.segmented_control(
         "Latency", present, default=present[0], required=True, key="distribution", bind="query-params"
     )
-    values, source = result.samples[metrics[chosen or present[0]]].to_numpy(dtype=float), provenance(result)
+    values = result.samples[metrics[chosen or present[0]]].to_numpy(dtype=float)
     what = f"{chosen or present[0]} (ms)"
     left, right = st.columns(2)
     with left:
-        figure_view.draw(charts.histogram(values, what), f"{file}_histogram", "histogram", source=source)
+        _figure(result, "histogram", f"{file}_histogram", lambda: charts.histogram(values, what), what)
     with right:
-        figure_view.draw(charts.cumulative(values, what), f"{file}_cdf", "cdf", source=source)
+        _figure(result, "cdf", f"{file}_cdf", lambda: charts.cumulative(values, what), what)
     st.markdown(distribution_line(values))
     questions, pictures = len(result.points), result.points["picture"].nunique()
     st.caption(
@@ -155,13 +167,14 @@ def _show_flops() -> None:
     address.keep(runs=None if chosen == default else address.joined(chosen))
     with linking:
         address.offer_link(runs=address.joined(chosen))
-    results = [found for run_id in chosen if (found := load_picture_result(service().store, run_id)) is not None]
+    results = [found for run_id in chosen if (found := service().results.pictures(run_id)) is not None]
     if not results:
         st.info("Choose a run above.")
         return
     for line in dict.fromkeys(environment_line(each.run["environment"], each.state) for each in results):
         st.caption(plain(line))
-    pools = pool_alike(results, names)
+    ids = [each.run["id"] for each in results]
+    pools = service().results.follows(("pools", tuple(names.items())), ids, lambda: pool_alike(results, names))
     if len(pools) > 1:
         st.info("These runs were not measured alike, or do not say so: each kind has its own points.")
     for place, pool in enumerate(pools):
@@ -171,15 +184,16 @@ def _show_flops() -> None:
             st.caption(f":material/warning: {plain(difference)}.")
         drawn = [each for each in results if each.run["id"] in pool.runs]
         source = several_sources(drawn, "FLOPs against latency.", "Points: medians of a picture's samples.", names)
-        _flops(pool.points, "exp5_flops_vs_latency", source, f"flops-{place}")
+        _flops(pool.points, pool.runs, "exp5_flops_vs_latency", source, f"flops-{place}")
     for result in results:
         for note in result.notes:
             st.caption(f":material/info: {plain(note)}")
 
 
-def _flops(points: pd.DataFrame, file: str, source: Source, key: str = "flops") -> None:
-    figure_view.draw(charts.flops_points(points), file, key, source=source)
-    found = correlations(points)
+def _flops(points: pd.DataFrame, run_ids: Sequence[str], file: str, source: Source, key: str = "flops") -> None:
+    chart, spec = figure_view.drawn_once(key, run_ids, lambda: charts.flops_points(points))
+    figure_view.draw(chart, file, key, source=source, spec=spec)
+    found = service().results.follows("correlations", run_ids, lambda: correlations(points))
     if found.empty:
         st.info("These runs say nothing of FLOPs or of the model's shape.")
         return
@@ -201,22 +215,26 @@ def _skipped(result: PictureResult) -> None:
 
 
 def _tables(result: PictureResult) -> None:
+    """Draw the tab that is open."""
     gallery, pictures, order, environment = st.tabs(
-        ["Pictures", "What each cost", "Samples in order", "Settings and environment"]
+        ["Pictures", "What each cost", "Samples in order", "Settings and environment"],
+        key="picture-tables",
+        on_change="rerun",
     )
-    with gallery:
-        gallery_view.show(result)
-    with pictures:
-        if result.points.empty:
-            st.caption("No samples.")
-        else:
-            tables.figures(display_points(result).head(_MOST_LISTED), "picture and setting")
-            if len(result.points) > _MOST_LISTED:
-                st.caption(f"The first {_MOST_LISTED:,} of {len(result.points):,}; downloads have all.")
-    with order:
-        _order(result)
-    with environment:
-        run_parts.environment(result)
+    for tab, draw in ((gallery, gallery_view.show), (pictures, _costs), (order, _order), (environment, _environment)):
+        if tab.open:
+            with tab:
+                draw(result)
+
+
+def _costs(result: PictureResult) -> None:
+    """A row for each picture at each of its settings."""
+    if result.points.empty:
+        st.caption("No samples.")
+        return
+    tables.figures(display_points(result).head(_MOST_LISTED), "picture and setting")
+    if len(result.points) > _MOST_LISTED:
+        st.caption(f"The first {_MOST_LISTED:,} of {len(result.points):,}; downloads have all.")
 
 
 def _order(result: PictureResult) -> None:
@@ -226,3 +244,7 @@ def _order(result: PictureResult) -> None:
     stack = charts.in_order(result.samples, result.settings)
     figure_view.draw_stack(stack, ORDER, "order", of_figure(provenance(result), ORDER))
     flags_view.explain_order(result)
+
+
+def _environment(result: PictureResult) -> None:
+    run_parts.environment(result)

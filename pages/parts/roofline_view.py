@@ -15,11 +15,12 @@ from profcore.comparisons.side_by_side import find_groups
 from profcore.experiments.knobs import CATALOGUE
 from profcore.results.base import tell_apart
 from profcore.results.points import display_roofline, result_points
-from profcore.results.sweep import load_result
 from profcore.roofline.points import NEAR, conclusions
 from profcore.spec.records import Ceilings
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from profcore.experiments.knobs import Experiment
     from profcore.results.sweep import Result
 
@@ -40,9 +41,9 @@ def show() -> None:
         st.info("Nothing has been measured here yet: choose values on the knob's page and press **Run**.")
         return
     picked = _choose(experiment, rows)
-    results = [found for run_id in picked if (found := load_result(service().store, run_id)) is not None]
+    results = [found for run_id in picked if (found := service().results.sweep(run_id)) is not None]
     called = tell_apart({each.run["id"]: _short_name(rows[each.run["id"]]) for each in results})
-    points = {each.run["id"]: result_points(each, called[each.run["id"]]) for each in results}
+    points = {each.run["id"]: _points(each).assign(run=called[each.run["id"]]) for each in results}
     for each in results:
         if points[each.run["id"]].empty:
             st.info(f"{plain(called[each.run['id']])}: its card's ceilings or its model's shape are not known.")
@@ -55,7 +56,7 @@ def show() -> None:
         "Setting", [_ALL, *whole["title"].drop_duplicates()], key=f"roofline-setting-{experiment.name}"
     )
     ceilings = {called[each.run["id"]]: Ceilings(**each.ceilings) for each in known}
-    _draw(experiment, whole if setting == _ALL else whole[whole["title"] == setting], ceilings)
+    _draw(experiment, whole if setting == _ALL else whole[whole["title"] == setting], ceilings, picked)
 
 
 def _choose(experiment: Experiment, rows: dict[str, dict]) -> list[str]:
@@ -84,16 +85,21 @@ def _choose(experiment: Experiment, rows: dict[str, dict]) -> list[str]:
 
 def _usual(experiment: Experiment, rows: dict[str, dict]) -> list[str]:
     """Runs that were measured alike under each engine, else the latest."""
-    for group in find_groups(service().store, experiment.name):
+    store = service().store
+    groups = service().results.among("groups", [experiment.name], lambda: find_groups(store, experiment.name))
+    for group in groups:
         return [run_id for run_id in group.runs.values() if run_id in rows]
     latest = service().latest(experiment.name)
     return [latest] if latest in rows else [next(iter(rows))]
 
 
-def _draw(experiment: Experiment, shown: pd.DataFrame, ceilings: dict[str, Ceilings]) -> None:
+def _draw(experiment: Experiment, shown: pd.DataFrame, ceilings: dict[str, Ceilings], run_ids: Sequence[str]) -> None:
     names = shown["run"].drop_duplicates().tolist()
-    drawn = charts.roofline(shown, {name: ceilings[name] for name in names})
-    figure_view.draw(drawn, f"{experiment.name}_roofline", "roofline")
+    what = ("roofline", tuple(names), tuple(shown["title"].drop_duplicates()))
+    drawn, spec = figure_view.drawn_once(
+        what, run_ids, lambda: charts.roofline(shown, {name: ceilings[name] for name in names})
+    )
+    figure_view.draw(drawn, f"{experiment.name}_roofline", "roofline", spec=spec)
     for name in names:
         if len(names) > 1:
             st.markdown(f"**{plain(name)}**")
@@ -104,12 +110,17 @@ def _draw(experiment: Experiment, shown: pd.DataFrame, ceilings: dict[str, Ceili
 
 def explain(result: Result) -> None:
     """What follows from one run's points, under its chart on a knob's page."""
-    points = result_points(result)
+    points = _points(result)
     if points.empty:
         st.caption("The card's ceilings or the model's shape are not known, or nothing was measured yet.")
         return
     _say(points)
     _explain_points()
+
+
+def _points(result: Result) -> pd.DataFrame:
+    """As `result_points`, worked out once."""
+    return service().results.follows("points", [result.run["id"]], lambda: result_points(result))
 
 
 def _say(points: pd.DataFrame) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from typing import TYPE_CHECKING, TypeVar
 
 import pandas as pd
@@ -30,6 +31,8 @@ LIVE_S = 0.5
 # A look that has waited so long for news shows what the last one did; the next is half a second away.
 _WAITS_S = 0.1
 _IDLE_S = 2.0
+_LOOK_S = 0.02
+_EMPTY, _CHANGES = "followed without samples", "changes seen"
 _PROBLEM = "resume-problem"
 LATEST = "latest"
 
@@ -110,9 +113,44 @@ def watch(experiment: str, known: str | None) -> None:
     look()
 
 
-def followed(key: tuple[str, ...], make: Callable[[], Value]) -> Value:
-    """What is shown of a run under way, worked out once for all who watch it, in no session of theirs."""
-    return service().shared.follow(key, make, LIVE_S, _WAITS_S)
+def followed(
+    run_id: str,
+    what: tuple[str, ...],
+    make: Callable[[], Value | None],
+    result_of: Callable[[Value], MeasuredRun],
+) -> Value | None:
+    """What is shown of a run under way, worked out once for all who watch it, in no session of theirs.
+
+    Args:
+        run_id: The run.
+        what: What of it.
+        make: Works it out; None where there is no such run.
+        result_of: The run in what was worked out.
+    """
+    key = (run_id, *what)
+    # What everybody waits for is the first sample: it is shown as soon as it is there.
+    if st.session_state.get(_EMPTY) == key:
+        _await_news()
+        shown = service().shared.follow(key, make, 0.0, LIVE_S)
+    else:
+        shown = service().shared.follow(key, make, LIVE_S, _WAITS_S)
+    empty = shown is not None and result_of(shown).samples.empty
+    st.session_state[_EMPTY] = key if empty else None
+    return shown
+
+
+def begin_to_follow() -> None:
+    """Have the next look at a run under way wait for nothing, since the whole page is drawn with it."""
+    st.session_state.pop(_EMPTY, None)
+
+
+def _await_news() -> None:
+    """Wait until anything that is stored has changed, for as long as until the next look."""
+    connection = service().store.connection
+    known, end = st.session_state.get(_CHANGES), time.monotonic() + LIVE_S - _LOOK_S
+    while connection.changes == known and time.monotonic() < end:
+        time.sleep(_LOOK_S)
+    st.session_state[_CHANGES] = connection.changes
 
 
 def progress(result: MeasuredRun) -> None:

@@ -1,13 +1,10 @@
-"""A sweep on a knob page: its charts, tables and downloads."""
+"""A sweep on a knob page: its charts, tables and downloads; while it is under way, drawn anew as it grows."""
 
 from __future__ import annotations
 
 import threading
-from dataclasses import dataclass, field, replace
-from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-import pyarrow as pa
 import streamlit as st
 
 from pages.parts import (
@@ -20,8 +17,9 @@ from pages.parts import (
     figure_view,
     flags_view,
     roofline_view,
+    run_drawing,
     run_parts,
-    tables,
+    run_tables,
     why_button,
 )
 from pages.parts.state import fragment, service
@@ -29,50 +27,25 @@ from pages.parts.text import plain
 from profcore import charts
 from profcore.charts.views import END_TO_END_VIEW, ENERGY, ORDER, ROOFLINE, sweep_views
 from profcore.export import run_figures
-from profcore.export.captions import of_figure, provenance
+from profcore.export.captions import of_figure
 from profcore.formats import zeros_note
-from profcore.results.sweep import Result, load_result
-from profcore.results.tables import STATISTICS, display_samples, display_summary, enough_line
 from profcore.service.words import environment_line
 from profcore.spec.records import Ceilings
 from profcore.spec.text import with_article
-from profcore.stats import FLAGS, SMALLEST_FOR_MEDIAN, SMALLEST_FOR_P95, SMALLEST_FOR_P99
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-    import altair as alt
-    import pandas as pd
-
+    from pages.parts.run_drawing import Drawing
     from profcore.charts.views import View
     from profcore.experiments.knobs import Experiment
-    from profcore.export.captions import Provenance
-    from profcore.storage.read import Reader
+    from profcore.results.sweep import Result
 
-_MOST_LIVE_SAMPLES = 200
 # Sessions that draw at the same time take the interpreter from each other, and all from what sends; one after the
 # other each is done sooner.
 _TURN = threading.Lock()
-_FIRST = next(iter(STATISTICS))
 _FIGURES = {ENERGY: run_figures.ENERGY, ORDER: run_figures.ORDER}
 """The views whose marks are no medians, and what their figures are called."""
-
-
-@dataclass(frozen=True)
-class _Drawing:
-    """A run and its charts; while it is under way also what serves all who watch.
-
-    That is the charts as Vega-Lite, the newest samples, the summary under each statistic that somebody chose, and what
-    it was measured on.
-    """
-
-    result: Result
-    charts: list[alt.LayerChart]
-    source: Provenance
-    specs: list[dict[str, Any]] | None = None
-    newest: pa.Table | None = None
-    summaries: dict[str, pa.Table] = field(default_factory=dict)
-    described: pd.DataFrame | None = None
 
 
 def show(
@@ -102,18 +75,18 @@ def show(
         ORDER: flags_view.explain_order,
     }
     explain = {**own, **(explained or {})}.get(name)
-    result = load_result(service().store, run_id)
+    result = service().results.sweep(run_id, run_parts.LIVE_S)
     if result is None:
         return
     drawn = baseline.laid_over(views[name], result)
+    again.lead(result)
+    key = baseline.key(name, experiment.name)
     if not result.state.ended:
-        again.lead(result)
-        key = baseline.key(name, experiment.name)
+        run_parts.begin_to_follow()
         fragment(run_every=run_parts.LIVE_S)(_follow)(run_id, key, drawn, explain)
         return
     # What has ended is drawn once: looking again and again would take time from a run that is being measured.
-    again.lead(result)
-    _draw(_drawing(result, drawn), explain, clickable=True)
+    _draw(run_drawing.ended(result, drawn, key, baseline.run_ids(experiment.name)), explain, clickable=True)
     run_parts.downloads(result)
     if below:
         below(result)
@@ -123,13 +96,7 @@ def show(
 
 def _follow(run_id: str, name: str, view: View, explain: Callable[[Result], None] | None) -> None:
     """The part of the page that follows a run; on its end the whole page is drawn once more."""
-    store = service().store
-
-    def make() -> _Drawing | None:
-        result = load_result(store, run_id)
-        return None if result is None else _live(store, result, view)
-
-    drawing = run_parts.followed((run_id, "drawing", name), make)
+    drawing = run_drawing.followed(run_id, view, name)
     if drawing is None or drawing.result.state.ended:
         st.rerun()
     else:
@@ -137,25 +104,7 @@ def _follow(run_id: str, name: str, view: View, explain: Callable[[Result], None
             _draw(drawing, explain)
 
 
-def _drawing(result: Result, view: View) -> _Drawing:
-    return _Drawing(result, _drawn(service().store, result, view), provenance(result))
-
-
-def _live(store: Reader, result: Result, view: View) -> _Drawing:
-    """A run under way; this is worked out in no session, of which nothing is known here."""
-    drawing = _Drawing(result, _drawn(store, result, view), provenance(result), described=run_parts.described(result))
-    if result.samples.empty:
-        return drawing
-    newest = pa.Table.from_pandas(display_samples(result, _MOST_LIVE_SAMPLES), preserve_index=False)
-    specs = [charts.vega_lite(chart) for chart in drawing.charts]
-    return replace(drawing, specs=specs, newest=newest, summaries={_FIRST: _summary_of(result, _FIRST)})
-
-
-def _drawn(store: Reader, result: Result, view: View) -> list[alt.LayerChart]:
-    return [] if result.summary.empty else view(result, partial(store.decode_steps, result.run["id"]))
-
-
-def _draw(drawing: _Drawing, explain: Callable[[Result], None] | None = None, clickable: bool = False) -> None:
+def _draw(drawing: Drawing, explain: Callable[[Result], None] | None = None, clickable: bool = False) -> None:
     result = drawing.result
     if note := zeros_note(int(result.run["details"].get("zeros", 0))):
         st.caption(f":material/info: {plain(note)}")
@@ -179,7 +128,8 @@ def _draw(drawing: _Drawing, explain: Callable[[Result], None] | None = None, cl
     if result.settings["failed"].notna().any():
         for reason, failed in result.settings.dropna(subset="failed").groupby("failed", sort=False):
             st.warning(plain(f"{'; '.join(failed['title'])}: {reason}"))
-    _tables(drawing)
+    # By itself where nothing else follows from it: another tab draws no chart again.
+    (fragment()(run_tables.show) if result.state.ended else run_tables.show)(drawing)
 
 
 def _measured_on(result: Result) -> None:
@@ -204,7 +154,7 @@ def _floor_line(result: Result) -> str:
     )
 
 
-def _charts(drawing: _Drawing, explained: str | None) -> None:
+def _charts(drawing: Drawing, explained: str | None) -> None:
     """Draw charts side by side; where a run is given, a click on one of its bars leads to why it is so long."""
     drawn, result = drawing.charts, drawing.result
     source = baseline.noted(drawing.source, result)
@@ -219,56 +169,14 @@ def _charts(drawing: _Drawing, explained: str | None) -> None:
     for place, (column, chart) in enumerate(zip(st.columns(len(drawn)), drawn, strict=True)):
         name = f"{result.experiment.name}_{view or 'chart'}_{place + 1}".lower().replace(" ", "_")
         with column:
+            spec = drawing.specs[place]
             if explained is None or not charts.is_clickable(chart):
-                spec = drawing.specs[place] if drawing.specs else None
                 figure_view.draw(chart, name, f"chart-{place}", source=source, spec=spec)
                 continue
             # The run is in the key, so that no click on another run's chart is taken for one on this.
             key = f"chart-{place}-{explained}"
-            clicked = figure_view.draw(chart, name, key, charts.CLICK, source=source).get(charts.CLICK) or []
+            drawn_chart = figure_view.draw(chart, name, key, charts.CLICK, source=source, spec=spec)
+            clicked = drawn_chart.get(charts.CLICK) or []
         if clicked:
             query = address.with_all(run=explained, setting=str(clicked[0]["setting"]))
             st.switch_page("pages/why.py", query_params=query)
-
-
-def _tables(drawing: _Drawing) -> None:
-    result = drawing.result
-    summary, samples, environment = st.tabs(["Summary", "Samples", "Settings and environment"])
-    with summary:
-        if not result.summary.empty:
-            _summary(drawing)
-    with samples:
-        if result.samples.empty:
-            st.caption("No samples.")
-        else:
-            _samples(drawing)
-    with environment:
-        run_parts.environment(result, drawing.described)
-
-
-def _summary(drawing: _Drawing) -> None:
-    """A row for each setting, with a switch for what is said of each latency."""
-    statistic = st.selectbox("Statistic", list(STATISTICS), key="statistic", width=240, bind="query-params")
-    if statistic not in drawing.summaries:
-        drawing.summaries[statistic] = _summary_of(drawing.result, statistic)
-    tables.figures(drawing.summaries[statistic], "setting")
-    st.caption(
-        f"Milliseconds, but for ×, GFLOP and GB. The interval is the median's at 95 % confidence and needs "
-        f"{SMALLEST_FOR_MEDIAN} samples; P95 needs {SMALLEST_FOR_P95} and P99 needs {SMALLEST_FOR_P99}."
-        + plain(enough_line(drawing.result))
-    )
-
-
-def _summary_of(result: Result, statistic: str) -> pa.Table:
-    return pa.Table.from_pandas(display_summary(result, statistic), preserve_index=False)
-
-
-def _samples(drawing: _Drawing) -> None:
-    """A row for each sample; the newest alone while more come, since all are sent to whoever watches each time."""
-    result, newest = drawing.result, drawing.newest
-    if newest is None:
-        tables.figures(display_samples(result), "setting", "outlier", *FLAGS.values())
-        return
-    tables.figures(newest, "setting", "outlier", *FLAGS.values())
-    if len(result.samples) > len(newest):
-        st.caption(f"The newest {len(newest)} of {len(result.samples):,} samples; all of them once the run has ended.")

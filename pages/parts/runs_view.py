@@ -7,7 +7,7 @@ from typing import Any
 import pandas as pd
 import streamlit as st
 
-from pages.parts import address, compare_view, import_view, leads, marks_view, runs_table
+from pages.parts import address, compare_view, import_view, leads, marks_view, runs_table, zip_view
 from pages.parts.marks_view import PROBLEM
 from pages.parts.pressed import pressed
 from pages.parts.run_parts import run_name
@@ -174,7 +174,8 @@ def _whole() -> None:
     """What can be done with all of them: download everything, bring sample results back."""
     first, second, third, fourth = st.columns(4)
     if not service().runs().empty:
-        _all_zip(first)
+        with first:
+            zip_view.show()
     second.download_button(
         "DuckDB snapshot",
         lambda: service().downloads.snapshot(),
@@ -197,27 +198,3 @@ def _whole() -> None:
             width="stretch",
             on_click=_restore,
         )
-
-
-def _all_zip(place: Any) -> None:
-    """A zip of all runs: it takes about a second each, so it is made first and downloaded then."""
-    ready = st.session_state.get("all-zip")
-    if ready is not None:
-        place.download_button(
-            f"Download the zip ({len(ready) / 1e6:,.0f} MB)",
-            ready,
-            "profcore-runs.zip",
-            "application/zip",
-            icon=":material/download:",
-            type="primary",
-            width="stretch",
-            on_click=lambda: st.session_state.pop("all-zip", None),
-        )
-        return
-    number = len(service().downloads.ended_runs())
-    if place.button(f"Make a zip of all {number} runs", icon=":material/folder_zip:", width="stretch", key="make-zip"):
-        bar = place.progress(0.0, "Drawing figures…")
-        st.session_state["all-zip"] = service().downloads.all_zip(
-            lambda done: bar.progress(done / number, f"{done} of {number} runs")
-        )
-        st.rerun()

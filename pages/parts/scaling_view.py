@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 import streamlit as st
 
+from pages.parts.state import service
 from pages.parts.text import plain
 from profcore.comparisons import flops_scaling
 from profcore.stats import SMALLEST_FOR_RATIO
@@ -18,7 +19,7 @@ def explain(result: Result) -> None:
     """What the growth means, up to top-k 8 as published where that was measured, and every stage's in a table."""
     if mixed := flops_scaling.mixed_knobs(result.samples):
         st.info(plain(mixed))
-    rows = flops_scaling.run_scaling(result)
+    rows = service().results.follows("scaling", [result.run["id"]], lambda: flops_scaling.run_scaling(result))
     if rows.empty:
         return
     values = set(rows["top_k"])

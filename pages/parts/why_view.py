@@ -16,7 +16,6 @@ from pages.parts.text import plain, say_error
 from profcore import charts
 from profcore.errors import UserError
 from profcore.experiments.knobs import CATALOGUE
-from profcore.results.sweep import load_result
 from profcore.results.tables import display_profile_kernels, display_profile_stages
 from profcore.service.words import environment_line
 from profcore.spec.runs import Target
@@ -45,7 +44,7 @@ def choose() -> ProfileKey:
     if st.session_state["why-run"] not in names:
         st.session_state["why-run"] = next(iter(names))
     run_id = st.selectbox("Run", list(names), format_func=lambda id: names[id], key="why-run")
-    result = load_result(service().store, run_id)
+    result = service().results.sweep(run_id)
     assert result
     titles = dict(zip(result.settings["setting"].tolist(), result.settings["title"].tolist(), strict=True))
     given = st.query_params.get("setting", "")
@@ -58,10 +57,9 @@ def choose() -> ProfileKey:
 
     own = Target(**result.run["spec"]["target"])
     st.caption(plain(environment_line(result.run["environment"], result.state)))
-    devices = {device["id"]: device["name"] for device in service().jobs.devices()}
-    here = devices.get(own.device) == result.run["environment"].get("device_name")
+    here = _name_of(own.device) == result.run["environment"].get("device_name")
     key = ProfileKey(run_id, setting, own)
-    if not here:
+    if not here and bar.has_devices():
         # A sample result may come with its profile; else only what is here can be profiled.
         options = ["as the run was measured", "as the bar says"]
         if (
@@ -72,6 +70,15 @@ def choose() -> ProfileKey:
             st.caption("The run's own device is not on this machine, so a pass is made on what the bar says.")
     _start_button(key, possible=here or key.target != own)
     return key
+
+
+def _name_of(device: str) -> str | None:
+    """What a device of this machine is called; None where there is none such, or it is not known yet."""
+    try:
+        return next((each["name"] for each in service().jobs.seen().devices if each["id"] == device), None)
+    except UserError:
+        # The bar says why.
+        return None
 
 
 def _bar_target() -> Target:

@@ -10,7 +10,7 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from profcore.bench.base import Figure
+from profcore.bench.base import Figure, at_most
 from profcore.experiments.knobs import CATALOGUE, base_setting, build_settings
 from profcore.spec.runs import Sweep, Target
 from profcore.worker.shelf import ModelShelf
@@ -65,7 +65,7 @@ def first_sample(target: Target, shelf: ModelShelf) -> list[Figure]:
         finally:
             service.close()
     how = "asked for to first bar, warm worker, median of 5; a page adds up to 0.5 s"
-    return [Figure("first-sample", statistics.median(times), "s", "at most 2", how)]
+    return [Figure("first-sample", statistics.median(times), "s", how, at_most(1.5), at_most(1.0))]
 
 
 def page_data(target: Target, shelf: ModelShelf) -> list[Figure]:
@@ -82,9 +82,9 @@ def page_data(target: Target, shelf: ModelShelf) -> list[Figure]:
         huge = fill(store, runs=1, samples=_MILLION, experiment="output_tokens")[0]
         whole = _median_ms(lambda: load_result(store, huge))
     return [
-        Figure("page", one, "ms", "at most 100", "a run of 5,000 samples, 200 runs and 1,000,000 samples stored"),
-        Figure("page-list", listed, "ms", "at most 100", "the list of those 200 runs"),
-        Figure("page-huge", whole, "ms", "no target", "one run of 1,000,000 samples"),
+        Figure("page", one, "ms", "a run of 5,000 samples, 200 runs and 1,000,000 samples stored", at_most(100)),
+        Figure("page-list", listed, "ms", "the list of those 200 runs", at_most(100)),
+        Figure("page-huge", whole, "ms", "one run of 1,000,000 samples"),
     ]
 
 
@@ -114,8 +114,8 @@ def run_list(target: Target, shelf: ModelShelf) -> list[Figure]:
             service.close()
     many = f"{_MANY_RUNS:,} runs and {_MANY_RUNS * 100:,} samples stored"
     return [
-        Figure("runs-changed", anew, "ms", "at most 300", f"the list of all runs after a change, {many}"),
-        Figure("runs-again", again, "ms", "at most 300", "the same while nothing changes"),
+        Figure("runs-changed", anew, "ms", f"the list of all runs after a change, {many}", at_most(300)),
+        Figure("runs-again", again, "ms", "the same while nothing changes", at_most(300)),
     ]
 
 
@@ -166,7 +166,7 @@ def watching(target: Target, shelf: ModelShelf) -> list[Figure]:
             thread.join()
         shared.close()
     how = f"95th percentile of {len(taken)} looks of {_WATCHERS} sessions at one growing run"
-    return [Figure("watch", statistics.quantiles(taken, n=20)[-1], "ms", "at most 500", how)]
+    return [Figure("watch", statistics.quantiles(taken, n=20)[-1], "ms", how, at_most(500))]
 
 
 def take_in(target: Target, shelf: ModelShelf) -> list[Figure]:
@@ -186,7 +186,7 @@ def take_in(target: Target, shelf: ModelShelf) -> list[Figure]:
             assert store.take_in_all() == _MANY_ROWS
 
     seconds = _median_ms(once, times=3) / 1e3
-    return [Figure("import", seconds, "s", "at most 5", f"{_MANY_ROWS:,} rows of a Motivation file, median of 3")]
+    return [Figure("import", seconds, "s", f"{_MANY_ROWS:,} rows of a Motivation file, median of 3", at_most(5))]
 
 
 def figures(target: Target, shelf: ModelShelf) -> list[Figure]:
@@ -204,7 +204,7 @@ def figures(target: Target, shelf: ModelShelf) -> list[Figure]:
         figure(drawn[0], "png")
         times = [_median_ms(lambda charts=charts: figure(charts, "png"), times=3) / 1e3 for charts in drawn]  # type: ignore[misc]
     how = f"PNG at 300 DPI, the slowest of the {len(times)} figures of the sample results"
-    return [Figure("figure", max(times), "s", "at most 1", how)]
+    return [Figure("figure", max(times), "s", how, at_most(1))]
 
 
 def _median_ms(call: Callable[[], object], times: int = 9) -> float:

@@ -6,7 +6,7 @@ import statistics
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from profcore.bench.base import Figure
+from profcore.bench.base import Figure, at_most
 from profcore.experiments.knobs import CATALOGUE, base_setting
 from profcore.images.pictures import load_picture
 from profcore.measure.clock import make_clock
@@ -44,10 +44,10 @@ def against_generate(target: Target, shelf: ModelShelf) -> list[Figure]:
     # The median of the pairs' ratios: neighbours share what the machine is doing at the time.
     ratio = statistics.median(ours / theirs for ours, theirs in zip(*taken.values(), strict=True))
     how = f"eager / generate, decode per token, experts: {model.experts}, median of {_PAIRS} pairs"
-    figures = [Figure("generate", ratio, "ratio", "at most 1.03", how)]
+    figures = [Figure("generate", ratio, "ratio", how, at_most(1.03))]
     for name, values in taken.items():
         how = f"decode per token at top-{setting.top_k}, {setting.output_tokens} tokens"
-        figures.append(Figure(f"generate {name}", statistics.median(values), "ms", "no target", how))
+        figures.append(Figure(f"generate {name}", statistics.median(values), "ms", how))
     return figures
 
 

@@ -6,13 +6,12 @@ Nothing here is asserted: a machine's noise belongs beside the figure, not in a 
 from __future__ import annotations
 
 import json
-from dataclasses import asdict
 from typing import TYPE_CHECKING
 
-from profcore.bench.base import Figure
 from profcore.bench.dashboard import figures, first_sample, page_data, run_list, take_in, watching
 from profcore.bench.generate import against_generate
 from profcore.bench.model import duty, load_time, memory, overhead, speed, suite
+from profcore.bench.prefill import experts, preprocessing
 from profcore.bench.truth import truth
 from profcore.errors import UserError
 from profcore.measure.environment import describe
@@ -21,7 +20,9 @@ from profcore.spec.stages import Clock
 from profcore.worker.shelf import ModelShelf
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
+
+    from profcore.bench.base import Figure
 
 
 def run_benchmarks(target: Target, only: list[str] | None, as_json: bool) -> int:
@@ -44,16 +45,42 @@ def run_benchmarks(target: Target, only: list[str] | None, as_json: bool) -> int
     loaded = shelf.get(target)
     environment = describe(target, loaded, shelf.engine(target), Clock.EVENTS)
     if as_json:
-        rows = [asdict(figure) for figure in figures]
+        rows = [figure.to_dict() for figure in figures]
         print(json.dumps({"environment": environment.to_dict(), "figures": rows}, indent=2))
         return 0
     model = f"{environment.model} ({environment.weights} weights, {environment.dtype})"
     engine = f"{environment.engine} engine, experts: {environment.experts}"
     versions = f"torch {environment.torch} · transformers {environment.transformers}"
     print(f"{environment.device_name} · {model} · {engine} · {versions}")
-    for figure in figures:
-        print(f"{figure.benchmark:<16} {figure.value:10.4g} {figure.unit:<8} ({figure.target})  {figure.how}")
+    print("\n".join(lines(figures)))
     return 0
+
+
+def lines(figures: Sequence[Figure]) -> list[str]:
+    """Figures as a table with what was asked of each, and what missed it in words at the end."""
+    rows = [
+        (
+            figure.benchmark,
+            f"{figure.value:.4g} {figure.unit}",
+            figure.must.words if figure.must else "—",
+            figure.aim.words if figure.aim else "—",
+            figure.verdict,
+            figure.how,
+        )
+        for figure in figures
+    ]
+    heads = ("benchmark", "measured", "must", "aim", "", "how")
+    widths = [max(len(row[place]) for row in (heads, *rows)) for place in range(len(heads) - 1)]
+    table = [
+        "  ".join([*(cell.ljust(width) for cell, width in zip(row, widths, strict=False)), row[-1]])
+        for row in (heads, *rows)
+    ]
+    asked = [figure for figure in figures if figure.must]
+    missed = [figure.benchmark for figure in figures if figure.missed]
+    if not asked:
+        return table
+    said = f"{len(missed)} of {len(asked)} miss their must: {', '.join(missed)}." if missed else "Every must is met."
+    return [*table, said]
 
 
 BENCHMARKS: dict[str, Callable[[Target, ModelShelf], list[Figure]]] = {
@@ -63,6 +90,8 @@ BENCHMARKS: dict[str, Callable[[Target, ModelShelf], list[Figure]]] = {
     "generate": against_generate,
     "duty": duty,
     "speed": speed,
+    "preprocessing": preprocessing,
+    "experts": experts,
     "suite": suite,
     "memory": memory,
     "first-sample": first_sample,

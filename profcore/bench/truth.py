@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import torch
 
-from profcore.bench.base import Figure
+from profcore.bench.base import Bound, Figure
 from profcore.engines.known import KnownEngine, Work
 from profcore.experiments.knobs import CATALOGUE, base_setting, build_settings
 from profcore.images.pictures import load_picture
@@ -40,6 +40,7 @@ WORKS = {
 
 _STEPS = 9
 _SAMPLES, _PAIRS = 20, 30
+_WITHIN, _NEARLY = Bound(0.99, 1.01), Bound(0.97, 1.03)
 
 
 def truth(target: Target, shelf: ModelShelf) -> list[Figure]:
@@ -80,7 +81,7 @@ def known(inputs: ModelInputs, setting: Setting) -> list[Figure]:
     for label, asked, values in recovered(inputs, replace(setting, output_tokens=_STEPS + 1)):
         found = median_interval(np.array(values))
         how = f"{label}: {asked:g} ms known, median {found.value:.4f} ms, 95 % {found.low:.4f} to {found.high:.4f}"
-        figures.append(Figure("truth known", found.value / asked, "ratio", "0.99 to 1.01", how))
+        figures.append(Figure("truth known", found.value / asked, "ratio", how, _WITHIN))
     return figures
 
 
@@ -108,7 +109,7 @@ def against_bare(loaded: LoadedModel, engine: Engine, inputs: ModelInputs, setti
         pairs.append((first, second) if number % 2 == 0 else (second, first))
     ratio = statistics.median(instrumented / plain for instrumented, plain in pairs)
     how = f"total / bare inference at {setting.grid_label}, one token, median of {_PAIRS} pairs"
-    return [Figure("truth total", ratio, "ratio", "0.99 to 1.01", how)]
+    return [Figure("truth total", ratio, "ratio", how, _WITHIN)]
 
 
 def against_profiler(loaded: LoadedModel, engine: Engine, inputs: ModelInputs, setting: Setting) -> list[Figure]:
@@ -122,7 +123,7 @@ def against_profiler(loaded: LoadedModel, engine: Engine, inputs: ModelInputs, s
     stages = statistics.median(sum(timing.stages.values()) for timing in timings)
     span = statistics.median(device_span_ms(loaded.model, engine, inputs, setting) for _ in range(3))
     how = f"stages' sum {stages:.3f} ms / kernels' span {span:.3f} ms by torch.profiler at {setting.grid_label}"
-    return [Figure("truth stages", stages / span, "ratio", "0.97 to 1.03", how)]
+    return [Figure("truth stages", stages / span, "ratio", how, _NEARLY)]
 
 
 def _timed(engine: Engine, inputs: ModelInputs, setting: Setting, clock: StageClock) -> Timing:

@@ -54,6 +54,8 @@ PART_COLOURS = {
     "router": "#CC79A7",
     "experts": "#D55E00",
     "mlp": "#E69F00",
+    "matrix products": "#8C564B",
+    "activation": "#F0E442",
     "norms": "#009E73",
     "other": "#56B4E9",
     "waiting": "#bdbdbd",

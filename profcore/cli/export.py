@@ -59,14 +59,14 @@ def _tables(store: Store, options: argparse.Namespace) -> list[Path]:
 def _files(store: Store, options: argparse.Namespace) -> Iterator[Path]:
     """What the zips of what was asked for hold, as files."""
     try:
-        from profcore.export.archive import zip_runs
+        from profcore.export.archive import figure_files, load_run, zip_runs
         from profcore.results.named import find_run
     except ImportError as error:
         raise UserError(f"{error.name} is not installed here: export where requirements.txt is.") from None
     run_ids = store.runs()["id"].tolist() if options.all else [find_run(store, options.run)]
     make_output_directory(options.output_dir)
     for run_id in run_ids:
-        with zipfile.ZipFile(io.BytesIO(zip_runs(store, [run_id]))) as archive:
+        with zipfile.ZipFile(io.BytesIO(zip_runs([load_run(store, run_id)], store, figure_files))) as archive:
             archive.extractall(options.output_dir)
             for name in archive.namelist():
                 yield options.output_dir / name

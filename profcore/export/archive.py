@@ -19,7 +19,7 @@ from profcore.results.pictures import PictureResult, load_picture_result
 from profcore.results.sweep import Result, load_result
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Mapping
 
     from profcore.results.base import MeasuredRun
     from profcore.storage.read import Reader
@@ -55,41 +55,56 @@ def zip_files(files: Mapping[str, str]) -> bytes:
     return buffer.getvalue()
 
 
-def zip_runs(store: Reader, run_ids: Sequence[str], tell: Callable[[int], None] = lambda done: None) -> bytes:
+def zip_runs(
+    runs: Iterable[AnyResult | None],
+    store: Reader,
+    figures: Callable[[AnyResult], Mapping[str, bytes]] = lambda result: {},
+    tell: Callable[[int], None] = lambda done: None,
+) -> bytes:
     """Runs as a zip, each in a folder of its own.
 
     Args:
+        runs: As `load_run` gives them; one that is none is passed over.
         store: Where they are.
-        run_ids: Which.
+        figures: Gives a run's figures, such as `figure_files`; none unless given, since they take most of the time.
         tell: Told how many are done.
     """
     buffer = io.BytesIO()
     with zipfile.ZipFile(buffer, "w", zipfile.ZIP_DEFLATED) as archive:
-        for done, run_id in enumerate(run_ids, start=1):
-            result = load_run(store, run_id)
+        for done, result in enumerate(runs, start=1):
             if result is not None:
-                _add(archive, store, result)
+                folder = result.run["id"]
+                for name, data in _data_files(store, result):
+                    archive.writestr(f"{folder}/{name}", data)
+                for name, data in figures(result).items():
+                    # A PNG is compressed already; the PDFs are not.
+                    kept = zipfile.ZIP_STORED if name.endswith(".png") else zipfile.ZIP_DEFLATED
+                    archive.writestr(f"{folder}/{name}", data, kept)
             tell(done)
     return buffer.getvalue()
 
 
-def _add(archive: zipfile.ZipFile, store: Reader, result: AnyResult) -> None:
-    run_id = result.run["id"]
+def _data_files(store: Reader, result: AnyResult) -> Iterator[tuple[str, str | bytes]]:
     metadata: dict[str, Any] = result.metadata
-    archive.writestr(f"{run_id}/run.json", json_text(metadata, indent=2))
+    yield "run.json", json_text(metadata, indent=2)
     if isinstance(result, Result) and not result.summary.empty:
-        archive.writestr(f"{run_id}/summary.csv", csv_text(result.summary))
+        yield "summary.csv", csv_text(result.summary)
     if isinstance(result, JointResult):
-        archive.writestr(f"{run_id}/points.csv", csv_text(display_joint(result)))
-    for name, text in run_result_files(store, result).items():
-        archive.writestr(f"{run_id}/{name}", text)
+        yield "points.csv", csv_text(display_joint(result))
+    yield from run_result_files(store, result).items()
     if not result.samples.empty:
-        table = store.sample_table(run_id)
-        archive.writestr(f"{run_id}/samples.csv", samples_csv(table))
-        archive.writestr(f"{run_id}/samples.parquet", samples_parquet(table, metadata))
+        table = store.sample_table(result.run["id"])
+        yield "samples.csv", samples_csv(table)
+        yield "samples.parquet", samples_parquet(table, metadata)
+
+
+def figure_files(result: AnyResult) -> dict[str, bytes]:
+    """A run's figures as files of every kind, with their captions, by their paths below the run's folder."""
+    files = {}
     for name, drawn in run_figures(result).items():
         said = of_figure(provenance(result), name)
         for kind in _FIGURES:
-            archive.writestr(f"{run_id}/figures/{name}.{kind}", figure(drawn, kind, said.footer))
-        archive.writestr(f"{run_id}/figures/{name}.txt", said.plain)
-        archive.writestr(f"{run_id}/figures/{name}.tex", said.latex)
+            files[f"figures/{name}.{kind}"] = figure(drawn, kind, said.footer)
+        files[f"figures/{name}.txt"] = said.plain.encode()
+        files[f"figures/{name}.tex"] = said.latex.encode()
+    return files

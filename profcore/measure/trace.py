@@ -15,10 +15,27 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 OTHER = "other"
-PARTS = ("attention", "router", "experts", "mlp", "norms", OTHER)
+PARTS = ("attention", "router", "experts", "mlp", "matrix products", "activation", "norms", OTHER)
+"""What time is told of; matrix products and activation alone are those of no other part.
+
+So where a whole block is one compiled function, as the vision encoder's under `compiled`, and the names of its kernels
+are all that tells them apart.
+"""
+
 _GPU_WORK = ("kernel", "gpu_memcpy", "gpu_memset")
-_ATTENTION = re.compile(r"attention|sdpa|flash|fmha|_attend", re.IGNORECASE)
 _NORM = re.compile(r"(rms|layer|batch)_?norm", re.IGNORECASE)
+_BY_NAME = {
+    "attention": re.compile(r"attention|sdpa|flash|fmha|_attend|softmax", re.IGNORECASE),
+    "norms": _NORM,
+    # Inductor names what it fuses after all of that, so that a pointwise kernel may name a product that it follows.
+    "matrix products": re.compile(
+        r"^(?!triton_(poi|per|red)_).*(nvjet|cutlass|xmma|gemm|gemv|cublas|splitk"
+        r"|(^|::|_)(mm|bmm|addmm|baddbmm|matmul|linear)(_|$))",
+        re.IGNORECASE,
+    ),
+    "activation": re.compile(r"sigmoid|silu|gelu|relu", re.IGNORECASE),
+}
+"""How kernels are called that do most of one thing; the first that fits, since a fused one does several."""
 
 
 @dataclass(frozen=True)
@@ -159,10 +176,10 @@ def top_kernels(found: Sequence[Kernel], most: int = 20) -> list[dict[str, Any]]
 
 
 def _part(name: str, part: str) -> str:
-    """What a kernel's name says where its range does not."""
-    if _ATTENTION.search(name):
-        return "attention" if part == OTHER else part
-    return "norms" if _NORM.search(name) else part
+    """The part that a range says, or, where none does, the kernel's name; a norm by itself is one in any range."""
+    if part != OTHER:
+        return "norms" if _NORM.search(name) and not _BY_NAME["attention"].search(name) else part
+    return next((named for named, pattern in _BY_NAME.items() if pattern.search(name)), OTHER)
 
 
 def _own_time(events: list[dict[str, Any]]) -> list[dict[str, Any]]:

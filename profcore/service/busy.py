@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from profcore.errors import UserError
 from profcore.measure.card import Card
@@ -42,17 +42,18 @@ class Busy:
             return said
 
     def _of_card(self, device: str) -> str:
-        if device not in self._cards:
-            self._cards[device] = Card.find(self._uuid(device))
-        card = self._cards[device]
+        if device not in self._cards and (machine := self._machine(device)) is not None:
+            self._cards[device] = Card.find(machine.get("card"))
+        card = self._cards.get(device)
         if card is None:
             return ""
         own = frozenset(self._jobs.workers().values())
         return card_note(card.other_processes(own, computes=False), card.utilisation_percent())
 
-    def _uuid(self, device: str) -> str | None:
+    def _machine(self, device: str) -> dict[str, Any] | None:
+        """What is known of a device; None as long as nothing is."""
         try:
-            machines = {each["id"]: each.get("machine", {}) for each in self._jobs.devices(0)}
+            machines = {each["id"]: each.get("machine", {}) for each in self._jobs.seen().devices}
         except UserError:
             return None
-        return machines.get(device, {}).get("card")
+        return machines.get(device)

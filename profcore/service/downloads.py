@@ -12,21 +12,38 @@ from profcore.errors import UserError
 from profcore.experiments.motivation import find_experiment
 from profcore.export import archive
 from profcore.export.report import report_html, report_latex, report_markdown
+from profcore.service.figures import Figures
 from profcore.spec.stages import State
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Sequence
 
     from profcore.comparisons.between import Spreads
     from profcore.results.base import MeasuredRun
+    from profcore.service.results import Results
     from profcore.storage.store import Store
 
 
 class Downloads:
-    """Runs of a store as files' contents."""
+    """Runs of a store as files' contents.
 
-    def __init__(self, store: Store) -> None:
-        self._store = store
+    Attributes:
+        figures: What draws and keeps figures.
+    """
+
+    def __init__(self, store: Store, results: Results) -> None:
+        """Begin.
+
+        Args:
+            store: Where runs are.
+            results: The same as pages show them.
+        """
+        self._store, self._results = store, results
+        self.figures = Figures(results)
+
+    def close(self) -> None:
+        """Draw no more figures."""
+        self.figures.close()
 
     def result_name(self, result: MeasuredRun) -> str:
         """What a run's result file is called."""
@@ -80,12 +97,28 @@ class Downloads:
         return loaded
 
     def run_zip(self, run_id: str) -> bytes:
-        """A run's result files, samples and figures as a zip."""
-        return archive.zip_runs(self._store, [run_id])
+        """A run's result files, samples and figures as a zip.
 
-    def all_zip(self, tell: Callable[[int], None]) -> bytes:
-        """Every run that has ended, as a zip; `tell` is told how many are done."""
-        return archive.zip_runs(self._store, self.ended_runs(), tell)
+        Raises:
+            UserError: Its figures cannot be drawn.
+        """
+        return archive.zip_runs([self._results.any(run_id)], self._store, lambda _: self.figures.of(run_id))
+
+    def all_zip(self, figures: bool = False) -> bytes:
+        """Every run that has ended as a zip, data alone or with figures; those that cannot be drawn are left out.
+
+        Args:
+            figures: Whether figures are in it; they are waited for (see `Figures.ask`).
+        """
+        runs = (self._results.any(run_id) for run_id in self.ended_runs())
+        return archive.zip_runs(runs, self._store, self._figures_of) if figures else archive.zip_runs(runs, self._store)
+
+    def _figures_of(self, result: MeasuredRun) -> dict[str, bytes]:
+        try:
+            return self.figures.of(result.run["id"])
+        except UserError:
+            # The page names them.
+            return {}
 
     def ended_runs(self) -> list[str]:
         """The ids of the runs that have ended."""

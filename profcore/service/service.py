@@ -31,6 +31,7 @@ from profcore.service.kept_pictures import keep
 from profcore.service.key_figures import KeyFigures
 from profcore.service.own_pictures import LARGEST_BYTES, Asked, check_asked, own_data_set, questions_file
 from profcore.service.questions import Questions, check_pictures
+from profcore.service.results import Results
 from profcore.service.resuming import resumable, resume
 from profcore.service.shared import Shared
 from profcore.service.under_way import UnderWay, runs_under_way
@@ -79,6 +80,7 @@ class Service:
         roots: What pages may open.
         sql: Answers queries in SQL over what is kept.
         shared: What follows from what is kept, worked out once for all sessions.
+        results: Runs as pages show them, and what follows from them.
     """
 
     def __init__(self, database: Path, roots: Roots = ANYWHERE, worker: Sequence[str] = WORKER) -> None:
@@ -104,9 +106,10 @@ class Service:
             raise
         self.intake = Intake(self.store)
         self.questions = Questions(self.store, self.jobs, self.roots)
-        self.downloads = Downloads(self.store)
         self.sql = Questioner(self.store)
         self.shared = Shared(lambda: self.store.connection.changes)
+        self.results = Results(self.store, self.runs)
+        self.downloads = Downloads(self.store, self.results)
         self._figures = KeyFigures(self.store)
         self._busy = Busy(self.jobs)
         self._stopping: set[str] = set()
@@ -124,7 +127,9 @@ class Service:
         self.jobs.close()
         self._keeper.close()
         self.intake.close()
+        self.downloads.close()
         self.shared.close()
+        self.results.close()
         self.sql.close()
         self.store.close()
 
@@ -203,7 +208,7 @@ class Service:
         Raises:
             UserError: The worker that names the devices did not come up.
         """
-        machines = {device["id"]: device["machine"] for device in self.jobs.devices()}
+        machines = {device["id"]: device["machine"] for device in self.jobs.seen().devices}
         device = machines.get(target.device, {}).get("device_name")
         if device is None:
             return None

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 Value = TypeVar("Value")
 
-_KEPT = 32
+_KEPT = 256
 # What is followed is given at most so old, however long the work takes.
 _OLDEST_S = 3.0
 
@@ -27,6 +27,7 @@ class _Entry:
     working: threading.Lock = field(default_factory=threading.Lock)
     changes: int | None = None
     at: float = 0.0
+    weight: int = 0
     value: Any = None
     coming: Future[Any] | None = None
 
@@ -37,9 +38,23 @@ class Shared:
     Values are handed to every session that asks, so none may be changed.
     """
 
-    def __init__(self, changes: Callable[[], int], now: Callable[[], float] = time.monotonic) -> None:
-        """Follow a store by the number of its changes, and a clock in seconds."""
+    def __init__(
+        self,
+        changes: Callable[[], int],
+        now: Callable[[], float] = time.monotonic,
+        weigh: Callable[[Any], int] = lambda value: 0,
+        most: int = 0,
+    ) -> None:
+        """Begin without any value.
+
+        Args:
+            changes: The number of changes of the store that is followed.
+            now: A clock in seconds.
+            weigh: How much memory a value takes, in some unit.
+            most: How much all of them may take together; the one that was asked for last is kept whatever it takes.
+        """
         self._changes, self._now = changes, now
+        self._weigh, self._most = weigh, most
         self._entries: OrderedDict[Hashable, _Entry] = OrderedDict()
         self._lock = threading.Lock()
         # One at a time: several would only take the interpreter from each other.
@@ -104,12 +119,20 @@ class Shared:
         # At once: whoever finds nothing coming finds the new value, and is given no work that is done already.
         with self._lock:
             entry.value, entry.changes, entry.at, entry.coming = value, changes, self._now(), None
+            entry.weight = self._weigh(value)
+            self._forget()
         return value
 
     def _entry(self, key: Hashable) -> _Entry:
         with self._lock:
             entry = self._entries.setdefault(key, _Entry())
             self._entries.move_to_end(key)
-            while len(self._entries) > _KEPT:
-                self._entries.popitem(last=False)
+            self._forget()
             return entry
+
+    def _forget(self) -> None:
+        """Let go of what was asked for longest ago, as long as there is too much."""
+        whole = sum(entry.weight for entry in self._entries.values())
+        while len(self._entries) > 1 and (len(self._entries) > _KEPT or whole > self._most):
+            _, oldest = self._entries.popitem(last=False)
+            whole -= oldest.weight

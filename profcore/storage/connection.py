@@ -69,10 +69,25 @@ class Cursor:
 
     def append(self, table: str, rows: pa.Table) -> None:
         """Append rows to a table of the database, by the names of its columns."""
+        self._with_rows(rows, f"INSERT INTO {table} BY NAME SELECT * FROM new_rows")
+
+    def change(self, table: str, rows: pa.Table, by: Sequence[str]) -> None:
+        """Give the rows of a table the values of other rows.
+
+        Args:
+            table: Of the database.
+            rows: Columns of that table, of those to change and of what tells rows apart.
+            by: The columns that tell them apart.
+        """
+        values = ", ".join(f"{name} = new_rows.{name}" for name in rows.column_names if name not in by)
+        same = " AND ".join(f"{table}.{name} = new_rows.{name}" for name in by)
+        self._with_rows(rows, f"UPDATE {table} SET {values} FROM new_rows WHERE {same}")
+
+    def _with_rows(self, rows: pa.Table, statement: str) -> None:
         with said(self._path):
             self._inner.register("new_rows", rows)
             try:
-                self._inner.execute(f"INSERT INTO {table} BY NAME SELECT * FROM new_rows")
+                self._inner.execute(statement)
             finally:
                 self._inner.unregister("new_rows")
 

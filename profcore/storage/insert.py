@@ -67,7 +67,9 @@ def insert_run(cursor: Cursor, run_id: str, first: Record, source: str, schema: 
     cursor.append("settings", pa.Table.from_pylist(rows, schema=schema))
 
 
-def insert_records(cursor: Cursor, run_id: str, records: list[Record], schema: pa.Schema) -> int:
+def insert_records(
+    cursor: Cursor, run_id: str, records: list[Record], schema: pa.Schema, of_settings: pa.Schema
+) -> int:
     """Store what follows the first record; returns the number of samples that were not there before.
 
     Args:
@@ -75,6 +77,7 @@ def insert_records(cursor: Cursor, run_id: str, records: list[Record], schema: p
         run_id: The run's id.
         records: Checked.
         schema: The columns of the table of samples.
+        of_settings: Those of the table of settings.
     """
     new = _insert_samples(cursor, run_id, [each for each in records if each["type"] == "sample"], schema)
     summaries = [record for record in records if record["type"] == "summary"]
@@ -84,11 +87,36 @@ def insert_records(cursor: Cursor, run_id: str, records: list[Record], schema: p
             [[run_id, each["setting"], each["metric"], *(each.get(key) for key in _STATISTICS)] for each in summaries],
         )
     for record in _that_last(records):
-        change = _CHANGES.get(record["type"])
-        if change:
+        if change := _OF_RUN.get(record["type"]):
             statement, values = change(record)
-            cursor.execute(statement, [*values, run_id, *([record["setting"]] if "setting" in record else [])])
+            cursor.execute(statement, [*values, run_id])
+    for kind, columns in _OF_SETTINGS.items():
+        _change_settings(cursor, run_id, columns, [each for each in records if each["type"] == kind], of_settings)
     return new
+
+
+def _change_settings(
+    cursor: Cursor, run_id: str, columns: dict[str, str], records: list[Record], schema: pa.Schema
+) -> None:
+    """Give settings what records of one kind say of them, all at once: one by one takes half of a first start.
+
+    Args:
+        cursor: In a transaction.
+        run_id: The run's id.
+        columns: From which field of a record each column comes.
+        records: Of several on one setting the last holds.
+        schema: The columns of the table of settings.
+    """
+    if not records:
+        return
+    last = {record["setting"]: record for record in records}
+    rows = [
+        # A version that did not know a field wrote none.
+        {"run_id": run_id, "setting": setting, **{column: record.get(field) for column, field in columns.items()}}
+        for setting, record in last.items()
+    ]
+    own = pa.schema([schema.field(name) for name in ("run_id", "setting", *columns)])
+    cursor.change("settings", pa.Table.from_pylist(rows, schema=own), by=("run_id", "setting"))
 
 
 def _that_last(records: list[Record]) -> list[Record]:
@@ -128,30 +156,24 @@ def _ceilings(record: Record) -> tuple[str, list[Any]]:
     return "UPDATE runs SET ceilings = ? WHERE id = ?", [json.dumps(values)]
 
 
-def _of_setting(columns: dict[str, str]) -> Any:
-    """The change of a setting's columns, each from a field of the record."""
-    assignments = ", ".join(f"{column} = ?" for column in columns)
-    statement = f"UPDATE settings SET {assignments} WHERE run_id = ? AND setting = ?"
-    # A version that did not know a field wrote none.
-    return lambda record: (statement, [record.get(field) for field in columns.values()])
-
-
-_CHANGES = {
+_OF_RUN = {
     "state": _state,
     "phase": lambda record: ("UPDATE runs SET phase = ? WHERE id = ?", [record["text"]]),
     "environment": _environment,
     "ceilings": _ceilings,
-    "routing": _of_setting({"prefill_experts": "prefill_experts"}),
-    "quality": _of_setting(
-        {"kl": "kl", "accuracy": "accuracy", "quality_queries": "queries", "quality_scores": "scores"}
-    ),
-    "quality_failed": _of_setting({"quality_failed": "reason"}),
-    "energy": _of_setting({column: field for field, column in ENERGY_COLUMNS.items()}),
-    "energy_failed": _of_setting({"energy_failed": "reason"}),
-    "setting_failed": _of_setting({"failed": "reason"}),
-    "setting_ended": _of_setting({"stopped_by": "by"}),
 }
-"""What each kind of record changes: a statement and its first values; the run, and the setting it names, follow."""
+"""What each kind of record changes of the run: a statement and its first values, which the run's id follows."""
+
+_OF_SETTINGS = {
+    "routing": {"prefill_experts": "prefill_experts"},
+    "quality": {"kl": "kl", "accuracy": "accuracy", "quality_queries": "queries", "quality_scores": "scores"},
+    "quality_failed": {"quality_failed": "reason"},
+    "energy": {column: field for field, column in ENERGY_COLUMNS.items()},
+    "energy_failed": {"energy_failed": "reason"},
+    "setting_failed": {"failed": "reason"},
+    "setting_ended": {"stopped_by": "by"},
+}
+"""What each kind of record changes of the setting that it names: columns, each from a field of the record."""
 
 
 def _sample_columns(run_id: str, records: list[Record], schema: pa.Schema) -> pa.Table:

@@ -225,6 +225,24 @@ class Reader:
             run[name] = self._object(run[name], f"{name} of run {run_id}")
         return {**run, "left_out": self.bad_lines(run_id)}
 
+    def fingerprint(self, run_id: str) -> tuple[Any, bool] | None:
+        """What is another once anything of a run has changed, and whether it has ended; None where there is no run.
+
+        A run without ceilings of its own is judged by another's, so that any change may be one of it.
+        """
+        rows = self.connection.cursor.execute(
+            """
+            SELECT hash(runs), state, ceilings IS NOT NULL, byte_offset, bad_lines
+            FROM runs LEFT JOIN spools ON run_id = id WHERE id = ?
+            """,
+            [run_id],
+        ).fetchall()
+        if not rows:
+            return None
+        hashed, state, has_ceilings, *taken_in = rows[0]
+        others = None if has_ceilings else self.connection.changes
+        return (run_id, hashed, *taken_in, others), State(state).ended
+
     def _object(self, text: str | None, what: str) -> dict[str, Any]:
         """A JSON object that the database holds; an empty one where it holds nothing."""
         try:

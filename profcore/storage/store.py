@@ -305,13 +305,13 @@ class Store(Reader):
 
     def _store(self, cursor: Cursor, run_id: str, records: list[Record | None]) -> _Stored:
         """Store the records that can be; each of the others is left out."""
-        schema = self.connection.schema("samples")
+        schema, of_settings = self.connection.schema("samples"), self.connection.schema("settings")
         (number,) = cursor.execute("SELECT count(*) FROM settings WHERE run_id = ?", [run_id]).fetchall()[0]
         good = []
         for record in records:
             if record is not None and _is_good(record, number):
                 good.append(record)
-        return _Stored(insert_records(cursor, run_id, good, schema), len(good))
+        return _Stored(insert_records(cursor, run_id, good, schema, of_settings), len(good))
 
     # Changing
 

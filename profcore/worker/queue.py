@@ -19,6 +19,7 @@ from profcore.worker.cores import CPU
 from profcore.worker.device_queue import DeviceQueue, Question, Run
 from profcore.worker.limits import START_S, no_sign_limit
 from profcore.worker.link import WORKER, WorkerProcess, first_event
+from profcore.worker.seen import Seen, remember, remembered
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -72,6 +73,18 @@ class Jobs:
         except TimeoutError:
             raise UserError(f"The worker process says nothing yet; {self._log} says what it does.") from None
 
+    def seen(self) -> Seen:
+        """As `devices`, without waiting: as long as the worker has not named them, those that were there last.
+
+        Raises:
+            UserError: The worker did not come up; another is started for whoever asks next.
+        """
+        with self._lock:
+            greeting = self._greeting
+            if greeting.done() and greeting.exception() and not self._closed:
+                self._greeting = self._greet()
+        return Seen(greeting.result(), True) if greeting.done() else Seen(remembered(self._spools), False)
+
     def _greet(self) -> Future[list[dict[str, Any]]]:
         """Start a worker and have it name the devices; at once, and waited for by nobody."""
         greeting: Future[list[dict[str, Any]]] = Future()
@@ -84,6 +97,7 @@ class Jobs:
                 event = first_event(worker, START_S)
                 if event is None:
                     raise UserError(worker.ending())
+                remember(self._spools, event["devices"])
                 greeting.set_result(event["devices"])
             except TimeoutError:
                 worker.end()

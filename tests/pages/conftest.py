@@ -35,6 +35,8 @@ def dashboard(database, tmp_path_factory):
         patch.setenv("PROFCORE_DB", str(database))
         # Pages may open what tests put into their temporary directories, and what they share.
         patch.setenv("PROFCORE_ROOTS", os.pathsep.join(map(str, (tmp_path_factory.getbasetemp(), ROOT, SHARED))))
+        # A page does not wait for them, but most tests are about what it offers once they are known.
+        page_state.service().jobs.devices()
         yield page_state.service()
         page_state.service().close()
         page_state._service.clear()
@@ -47,6 +49,8 @@ def feigned(database):
         patch.setenv("PROFCORE_DB", str(database))
         patch.setenv("PYTHONPATH", str(ROOT))
         patch.setattr(page_state, "Service", lambda database, roots: Service(database, roots, FAKE))
+        # A page does not wait for them, but most tests are about what it offers once they are known.
+        page_state.service().jobs.devices()
         yield page_state.service()
         page_state.service().close()
         page_state._service.clear()

@@ -2,7 +2,7 @@
 
 import pytest
 
-from pages.parts import leads, run_view
+from pages.parts import leads
 from profcore.errors import StoreError
 from profcore.experiments.knobs import CATALOGUE
 from profcore.experiments.motivation import MOTIVATION
@@ -174,7 +174,7 @@ def test_a_page_that_was_left_before_it_was_drawn_to_its_end_leaves_no_link_to_t
         raise StoreError("The database is away.")
 
     with monkeypatch.context() as patch:
-        patch.setattr(run_view, "load_result", fail)
+        patch.setattr(service.results, "sweep", fail)
         test = app("moe_topk")
     assert "The database is away" in texts(test.error)
     test.query_params["motivation"] = "6 Tiling"

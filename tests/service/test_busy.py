@@ -2,20 +2,21 @@
 
 import pytest
 
-from profcore.errors import UserError
 from profcore.measure.card import Card
 from profcore.service.busy import Busy
 from profcore.worker.busy import HostLoad
+from profcore.worker.seen import Seen
 from tests.measure.fake_nvml import FakeNvml
 
 
 class Jobs:
     """Workers of which one, 77, is on the card."""
 
-    def devices(self, wait_s):
-        if wait_s:
-            raise UserError("The worker process says nothing yet.")
-        return [{"id": "cuda:0", "machine": {"card": "GPU-1"}}, {"id": "cpu", "machine": {"card": None}}]
+    known = True
+
+    def seen(self):
+        devices = [{"id": "cuda:0", "machine": {"card": "GPU-1"}}, {"id": "cpu", "machine": {"card": None}}]
+        return Seen(devices if self.known else [], self.known)
 
     def workers(self):
         return {"cuda:0": 77}
@@ -52,3 +53,13 @@ def test_a_worker_by_its_number_outside_of_a_container_is_no_other(said):
 
 def test_a_cpu_has_no_card(said):
     assert said("cpu", pids=[5]) == []
+
+
+def test_a_card_is_looked_at_once_its_device_is_known(tmp_path, monkeypatch):
+    jobs, find, nvml = Jobs(), Card.find, FakeNvml(pids=[77, 5])
+    monkeypatch.setattr("profcore.service.busy.Card.find", lambda uuid: find(uuid, nvml))
+    monkeypatch.setattr("profcore.service.busy._FOR_S", 0.0)
+    jobs.known, busy = False, Busy(jobs, HostLoad(tmp_path / "none"))
+    assert busy.notes("cuda:0") == []
+    jobs.known = True
+    assert "The card is in use" in busy.notes("cuda:0")[0]

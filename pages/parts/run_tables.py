@@ -1,0 +1,54 @@
+"""The tables of a knob's run, a tab each: its summary, its samples, what was asked for and what it was measured on."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import streamlit as st
+
+from pages.parts import run_parts, tables
+from pages.parts.text import plain
+from profcore.results.tables import STATISTICS, enough_line
+from profcore.stats import FLAGS, SMALLEST_FOR_MEDIAN, SMALLEST_FOR_P95, SMALLEST_FOR_P99
+
+if TYPE_CHECKING:
+    from pages.parts.run_drawing import Drawing
+
+
+def show(drawing: Drawing) -> None:
+    """Draw the tab that is open."""
+    result = drawing.result
+    summary, samples, environment = st.tabs(
+        ["Summary", "Samples", "Settings and environment"], key="run-tables", on_change="rerun"
+    )
+    if summary.open:
+        with summary:
+            if not result.summary.empty:
+                _summary(drawing)
+    if samples.open:
+        with samples:
+            if result.samples.empty:
+                st.caption("No samples.")
+            else:
+                _samples(drawing)
+    if environment.open:
+        with environment:
+            run_parts.environment(result, drawing.described())
+
+
+def _summary(drawing: Drawing) -> None:
+    """A row for each setting, with a switch for what is said of each latency."""
+    statistic = st.selectbox("Statistic", list(STATISTICS), key="statistic", width=240, bind="query-params")
+    tables.figures(drawing.summary(statistic), "setting")
+    st.caption(
+        f"Milliseconds, but for ×, GFLOP and GB. The interval is the median's at 95 % confidence and needs "
+        f"{SMALLEST_FOR_MEDIAN} samples; P95 needs {SMALLEST_FOR_P95} and P99 needs {SMALLEST_FOR_P99}."
+        + plain(enough_line(drawing.result))
+    )
+
+
+def _samples(drawing: Drawing) -> None:
+    shown, number = drawing.samples(), len(drawing.result.samples)
+    tables.figures(shown, "setting", "outlier", *FLAGS.values())
+    if number > len(shown):
+        st.caption(f"The newest {len(shown)} of {number:,} samples; all of them once the run has ended.")
