@@ -35,8 +35,15 @@ def show(result: PictureResult) -> None:
                 _draw(each)
     st.caption(
         f"{first + 1:,} to {first + len(here):,} of {counted(len(shown), 'question')}. Medians; a range where one "
-        "was measured at several settings. The words that the model answered are not kept."
+        f"was measured at several settings. {_lacking(result, shown)}"
     )
+
+
+def _lacking(result: PictureResult, shown: list[Shown]) -> str:
+    """Why there is no answer of the model's, where there is none."""
+    if result.run["environment"].get("weights") == "random":
+        return "The weights are random: what such a model answers means nothing and is not kept."
+    return "" if any(each.answers for each in shown) else "This run did not keep what the model answered."
 
 
 def _draw(shown: Shown) -> None:
@@ -44,5 +51,7 @@ def _draw(shown: Shown) -> None:
     st.markdown(f"**{plain(brief(shown.query.question))}**")
     if shown.query.answers:
         st.caption(f"People answered: {plain(brief(some(list(dict.fromkeys(shown.query.answers)), 3)))}")
+    if shown.answers:
+        st.markdown(f"The model: {plain(brief(some(list(shown.answers), 3)))}")
     for line in shown.lines or ("Not measured.",):
         st.caption(plain(line))

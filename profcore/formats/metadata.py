@@ -87,6 +87,7 @@ def _written_setting(row: dict[Any, Any]) -> dict[str, Any]:
         "energy_failed": plain(row.get("energy_failed")),
         "failed": plain(row.get("failed")),
         "stopped_by": plain(row.get("stopped_by")),
+        "answer": plain(row.get("answer")),
     }
     return {name: value for name, value in fields.items() if value is not None}
 
@@ -245,6 +246,8 @@ def _read_settings(given: list[Any], records: list[Record], name: str) -> list[d
                 records.append({"type": kind, "setting": place, "reason": each[key]})
         if "stopped_by" in each:
             records.append({"type": "setting_ended", "setting": place, "by": each["stopped_by"]})
+        if "answer" in each:
+            records.append({"type": "answer", "setting": place, "text": each["answer"]})
     if wrong:
         raise FormatError(f"{name}: the settings in its metadata cannot be: {'; '.join(wrong[:3])}.")
     return settings

@@ -16,6 +16,7 @@ from profcore.engines.base import PreparationError, StopRequestedError
 from profcore.errors import UserError
 from profcore.experiments.knobs import JOINT, setting_words
 from profcore.images.pictures import fit_to_grid, load_picture
+from profcore.measure.answer import answer_text
 from profcore.measure.clock import make_clock
 from profcore.measure.energy import EnergyFailed, EnergyPass, SettingEnergy, energy_reason, energy_refusal
 from profcore.measure.enough import Enough
@@ -36,11 +37,14 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     from PIL.Image import Image
+    from torch import Tensor
 
     from profcore.engines.base import Engine
     from profcore.models.load import LoadedModel
 
 _MOST_INPUTS = 64
+LONGEST_ANSWER = 1_000
+"""Letters of an answer that are kept."""
 NOTHING_BEGUN = Begun()
 
 
@@ -58,6 +62,14 @@ class SettingEnded:
 
     setting: int
     by: StoppedBy
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What the model answered at a setting, as text."""
+
+    setting: int
+    text: str
 
 
 @dataclass(frozen=True)
@@ -84,7 +96,17 @@ class Routing:
     prefill_experts: tuple[int, ...]
 
 
-Result = Sample | SettingFailed | SettingEnded | Routing | SettingQuality | QualityFailed | SettingEnergy | EnergyFailed
+Result = (
+    Sample
+    | SettingFailed
+    | SettingEnded
+    | Answer
+    | Routing
+    | SettingQuality
+    | QualityFailed
+    | SettingEnergy
+    | EnergyFailed
+)
 """What measuring a sweep gives, one after another."""
 
 
@@ -165,7 +187,7 @@ class _Sampling:
         begun: Begun,
         at: Callable[[int, bool], None],
     ) -> None:
-        self._model, self._engine, self._sweep = loaded.model, engine, sweep
+        self._loaded, self._model, self._engine, self._sweep = loaded, loaded.model, engine, sweep
         self._telemetry, self._stop, self._tell, self._at = telemetry, stop, tell, at
         self._clock = make_clock(sweep.clock, loaded.model.device)
         self._inputs = Inputs(loaded, sweep)
@@ -176,6 +198,7 @@ class _Sampling:
         self._stage_peaks: dict[int, StagePeaks] = {}
         self._routed: dict[Any, tuple[int, ...]] = {}
         self._counted = set(begun.routed)
+        self._answered: set[int] = set()
         self._begin = time.perf_counter() - begun.elapsed_s
         self._enough = Enough(sweep)
         self._begun = begun
@@ -183,8 +206,8 @@ class _Sampling:
         self.open = list(self.alive)
         self.taken, self.reason = begun.next_sample, next(iter(begun.failed.values()), "")
 
-    def visit(self, index: int, visit: int) -> Iterator[Sample | SettingFailed | Routing]:
-        """Measure a setting once; the first time here, get it ready before, and count its experts after."""
+    def visit(self, index: int, visit: int) -> Iterator[Sample | SettingFailed | Answer | Routing]:
+        """Measure a setting once; the first time here, get it ready before, and look at what else is asked after."""
         try:
             given = self._inputs.of(index)
             check_context(given.num_input_tokens, self._measured[index], self._model.config.max_positions)
@@ -195,7 +218,7 @@ class _Sampling:
             if self._stop():
                 raise StopRequestedError
             preprocessing_ms = self._inputs.preprocessing_ms(index)
-            elapsed = self._infer(index, given)
+            elapsed, tokens = self._infer(index, given)
         except (torch.cuda.OutOfMemoryError, PreparationError, UserError) as error:
             self.reason = failure_reason(error, self._model.device)
             self.drop(index)
@@ -206,6 +229,7 @@ class _Sampling:
         self._enough.add(index, sample.total_ms)
         yield sample
         # After the first sample, which is not to wait for it, and before any other of this setting.
+        yield from self._answer(index, tokens)
         yield from self._count_experts(index, given)
 
     def drop(self, index: int) -> None:
@@ -250,6 +274,12 @@ class _Sampling:
                 # Whatever it is, hours of samples do not depend on it.
                 yield EnergyFailed(index, energy_reason(error))
 
+    def _answer(self, index: int, tokens: Tensor) -> Iterator[Answer]:
+        """What was answered to a question of a setting's own; random weights answer nothing that means anything."""
+        if self._sweep.plan and self._loaded.weights == "real" and index not in self._answered:
+            self._answered.add(index)
+            yield Answer(index, answer_text(self._loaded, tokens.tolist())[:LONGEST_ANSWER])
+
     def _count_experts(self, index: int, given: ModelInputs) -> Iterator[Routing]:
         if index in self._counted:
             return
@@ -280,12 +310,12 @@ class _Sampling:
         if said:
             self._tell("Measuring")
 
-    def _infer(self, index: int, given: ModelInputs) -> float:
-        """One timed inference; returns the seconds from the run's beginning to its own."""
+    def _infer(self, index: int, given: ModelInputs) -> tuple[float, Tensor]:
+        """One timed inference; returns the seconds from the run's beginning to its own, and its tokens."""
         elapsed = time.perf_counter() - self._begin
         _reset_peak_memory(self._model.device)
-        self._engine.infer(given, self._measured[index], self._clock, self._stop)
-        return elapsed
+        tokens, _ = self._engine.infer(given, self._measured[index], self._clock, self._stop)
+        return elapsed, tokens
 
     def _sample(self, index: int, visit: int, given: ModelInputs, elapsed: float, preprocessing_ms: float) -> Sample:
         """What the clock, the device and the inputs say of the inference that has just ended."""

@@ -10,6 +10,7 @@ import torch
 from profcore.engines import eager
 from profcore.engines.base import StopRequestedError
 from profcore.images.pictures import load_picture
+from profcore.measure.answer import answer_text
 from profcore.measure.vqa_accuracy import vqa_accuracy
 from profcore.models.inputs import ModelInputs, picture_inputs
 from profcore.models.knobs import turned
@@ -90,7 +91,7 @@ class QualityMeter:
 
     def _judged(self, answers: Sequence[_Answer], length: int, places: Sequence[int] | None = None) -> Quality:
         scores = [
-            vqa_accuracy(self._text(answer.tokens[:length]), self._queries[place].answers)
+            vqa_accuracy(answer_text(self._loaded, answer.tokens[:length]), self._queries[place].answers)
             for place, answer in zip(places or range(len(answers)), answers, strict=True)
             if answer.tokens is not None
         ]
@@ -131,7 +132,7 @@ class QualityMeter:
 
     def answer(self, inputs: ModelInputs, setting: Setting) -> str:
         """What the model answers at a setting, as text."""
-        return self._text(self._tokens(inputs, setting))
+        return answer_text(self._loaded, self._tokens(inputs, setting))
 
     def _tokens(self, inputs: ModelInputs, setting: Setting) -> list[int]:
         config = self._loaded.model.config
@@ -141,13 +142,6 @@ class QualityMeter:
         with turned(self._loaded.model, asked):
             tokens, _ = eager.infer(self._loaded.model, inputs, length, stop=self._stop)
         return tokens.tolist()
-
-    def _text(self, tokens: Sequence[int]) -> str:
-        """Tokens up to the end of text, as text."""
-        ids, end = list(tokens), self._loaded.model.config.eos_token_id
-        if end in ids:
-            ids = ids[: ids.index(end)]
-        return self._loaded.tokenizer.decode(ids).strip()
 
 
 def kl_divergence(full: Tensor, other: Tensor) -> float:

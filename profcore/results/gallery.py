@@ -9,6 +9,8 @@ from profcore.spec.queries import Query
 from profcore.stats.digits import MISSING, decimals, written
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     import pandas as pd
 
     from profcore.results.pictures import PictureResult
@@ -21,10 +23,12 @@ class Shown:
     Attributes:
         query: The picture, the question, and what people answered where the data set says it.
         lines: What it cost in words, a line each; empty where it was not measured.
+        answers: What the model answered, each answer once; empty where its weights are random or nothing was kept.
     """
 
     query: Query
     lines: tuple[str, ...]
+    answers: tuple[str, ...] = ()
 
 
 def gallery(result: PictureResult) -> list[Shown]:
@@ -34,7 +38,23 @@ def gallery(result: PictureResult) -> list[Shown]:
     of_setting = sweep.get("query_of", ())
     points = result.points[result.points["setting"] < len(of_setting)]
     measured = dict(list(points.groupby(points["setting"].map(lambda setting: of_setting[setting]))))
-    return [Shown(query, _lines(measured[place]) if place in measured else ()) for place, query in enumerate(queries)]
+    answered = _answers(result.settings, of_setting)
+    return [
+        Shown(query, _lines(measured[place]) if place in measured else (), tuple(answered.get(place, ())))
+        for place, query in enumerate(queries)
+    ]
+
+
+def _answers(settings: pd.DataFrame, of_setting: Sequence[int]) -> dict[int, list[str]]:
+    """What was answered to each query, each answer once, in the order of the settings."""
+    found: dict[int, list[str]] = {}
+    if "answer" not in settings:
+        return found
+    for setting, text in settings.dropna(subset="answer").sort_values("setting")[["setting", "answer"]].to_numpy():
+        if setting < len(of_setting):
+            answers = found.setdefault(of_setting[setting], [])
+            answers += [] if text in answers else [text]
+    return found
 
 
 def _lines(points: pd.DataFrame) -> tuple[str, ...]:

@@ -116,6 +116,10 @@ def _ended(record: dict[str, Any]) -> None:
         raise BadRecordError(f"{shown(record['by'])} is nothing that ends a setting")
 
 
+def _answer(record: dict[str, Any]) -> None:
+    check_text(record["text"], "text")
+
+
 def _summary(record: dict[str, Any]) -> None:
     check_text(record["metric"], "metric")
     for name in ("P50", "P95", "P99", "mean", "std", "min", "max"):
@@ -131,6 +135,7 @@ OF_SETTINGS: dict[str, Callable[[dict[str, Any]], None]] = {
     "energy_failed": _failed,
     "setting_failed": _failed,
     "setting_ended": _ended,
+    "answer": _answer,
     "summary": _summary,
 }
 """The kinds of record that say something of a setting, and what each must be."""

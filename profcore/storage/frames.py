@@ -150,6 +150,7 @@ _OF_SETTINGS = {
     "energy_failed": {"reason": "energy_failed"},
     "setting_failed": {"reason": "failed"},
     "setting_ended": {"by": "stopped_by"},
+    "answer": {"text": "answer"},
 }
 """The records that say something of a setting: their fields and the setting's columns."""
 

@@ -172,6 +172,7 @@ _OF_SETTINGS = {
     "energy_failed": {"energy_failed": "reason"},
     "setting_failed": {"failed": "reason"},
     "setting_ended": {"stopped_by": "by"},
+    "answer": {"answer": "text"},
 }
 """What each kind of record changes of the setting that it names: columns, each from a field of the record."""
 

@@ -132,4 +132,7 @@ MIGRATIONS = (
     ALTER TABLE settings ADD COLUMN quality_scores DOUBLE[];
     ALTER TABLE samples ADD COLUMN first_token_ms DOUBLE;
     """,
+    """
+    ALTER TABLE settings ADD COLUMN answer VARCHAR;
+    """,
 )

@@ -35,7 +35,7 @@ _NOT_OF_SAMPLES = ", ".join(
         *("run_id", "setting", "failed", "prefill_experts", "kl", "accuracy", "quality_queries", "quality_failed"),
         "quality_scores",
         *ENERGY_COLUMNS.values(),
-        *("energy_failed", "stopped_by"),
+        *("energy_failed", "stopped_by", "answer"),
     )
 )
 _NOT_MEASURED = ("run_id", "decode_steps_ms", "issue_ms", "step_issue_ms")

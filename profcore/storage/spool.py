@@ -188,6 +188,10 @@ class SpoolWriter:
         """Append that a setting gives no further sample, and why."""
         self.write({"type": "setting_failed", "setting": setting, "reason": reason})
 
+    def answer(self, setting: int, text: str) -> None:
+        """Append what the model answered at a setting."""
+        self.write({"type": "answer", "setting": setting, "text": text})
+
     def setting_ended(self, setting: int, by: str) -> None:
         """Append that a setting has enough samples, and by which rule."""
         self.write({"type": "setting_ended", "setting": setting, "by": by})

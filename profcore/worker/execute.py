@@ -10,7 +10,7 @@ from profcore.errors import NoSpaceError, UserError
 from profcore.measure.ceilings import device_ceilings
 from profcore.measure.energy import EnergyFailed, SettingEnergy
 from profcore.measure.environment import describe
-from profcore.measure.loop import QualityFailed, Result, Routing, SettingEnded, SettingQuality, run_sweep
+from profcore.measure.loop import Answer, QualityFailed, Result, Routing, SettingEnded, SettingQuality, run_sweep
 from profcore.measure.telemetry import Telemetry
 from profcore.models.load import resolve_device
 from profcore.spec.begun import Begun, begun_of, differences, extended
@@ -127,6 +127,8 @@ def write_result(writer: SpoolWriter, result: Result) -> None:
         writer.sample(result)
     elif isinstance(result, Routing):
         writer.routing(result.setting, result.prefill_experts)
+    elif isinstance(result, Answer):
+        writer.answer(result.setting, result.text)
     elif isinstance(result, SettingQuality):
         found = result.quality
         writer.quality(result.setting, found.kl, found.accuracy, found.queries, found.scores)
