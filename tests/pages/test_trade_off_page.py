@@ -51,6 +51,18 @@ def test_a_budget_is_answered_in_words(app, joint):
     assert "More milliseconds buy nothing" in texts(test.markdown)
 
 
+def test_a_link_holds_the_latency_and_the_budget(app, joint):
+    test = app("trade_off", look="Budget", run=joint, budget="Total", **{"met-at": "P50", "total-ms": "11"})
+    assert test.slider[0].value == 11
+    assert "Within 11 ms of Total at P50" in texts(test.markdown)
+    test = app("trade_off", run=joint, latency="TTFT", percentile="P95")
+    assert test.selectbox(key="latency").value == "TTFT"
+    assert "TTFT (ms, P95)" in test.get("vega_lite_chart")[0].proto.spec
+    # Beyond what there is, the nearest end is taken.
+    test = app("trade_off", look="Budget", run=joint, **{"ttft-ms": "100000"})
+    assert not test.exception
+
+
 def test_the_latency_model_shows_its_errors_and_formulas(app, joint):
     test = app("trade_off", look="Latency model")
     assert "on settings left out" in texts(test.markdown)
