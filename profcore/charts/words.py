@@ -42,5 +42,8 @@ def _titles(encodings: list[dict[str, Any]], axis: str) -> Iterator[str]:
 def _series(encodings: list[dict[str, Any]]) -> Iterator[list[str]]:
     for encoding in encodings:
         scale = encoding.get("color", {}).get("scale") or {}
-        if isinstance(scale.get("domain"), list):
+        if encoding.get("color", {}).get("type") == "quantitative" and isinstance(scale.get("domain"), list):
+            least, most = scale["domain"]
+            yield [f"{encoding['color'].get('title')} from {least:,.4g} to {most:,.4g}"]
+        elif isinstance(scale.get("domain"), list):
             yield [str(name) for name in scale["domain"]]

@@ -103,13 +103,13 @@ def reading_path(path: Path, spools: Path) -> Iterator[list[Import]]:
     """
     with ExitStack() as held:
         if path.is_dir():
-            yield _read_members(folder_members(path), str(path), spools, held)
+            yield _read_members(folder_members(path), path.resolve().name or str(path), spools, held)
             return
         with open_regular(path) as file:
             zipped = is_zip(file.read(4))
             if zipped:
                 file.seek(0)
-                yield _read_members(zip_members(file, str(path)), str(path), spools, held)
+                yield _read_members(zip_members(file, str(path)), path.name, spools, held)
         if not zipped:
             yield [read_import(read_regular(path, LARGEST_IMPORT), str(path), spools)]
 

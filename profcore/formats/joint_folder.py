@@ -190,6 +190,8 @@ class _Reader:
         if not isinstance(document, dict) or document.get("experiment") != JOINT.name:
             return
         found = read_metadata({"metadata": document}, name)
+        if found.experiment not in (None, JOINT.name):
+            raise FormatError(f"{name} says that it is of joint knobs, but its spec is of {found.experiment}.")
         if found.settings is not None:
             self._run, self._settings = found, list(found.settings)
             self._records += found.records

@@ -21,7 +21,7 @@ from profcore.formats.values import (
     whole_or_none,
 )
 from profcore.images.geometry import CROP_TOKENS
-from profcore.spec.points import OF_POINT, is_picture
+from profcore.spec.points import OF_POINT, point_key
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -64,8 +64,7 @@ def _groups(samples: pd.DataFrame) -> list[pd.DataFrame]:
     points: dict[Any, int] = {}
     of_setting = {}
     for row in given.to_dict("records"):
-        key = tuple(row[name] for name in OF_POINT) if is_picture(row) else row["setting"]
-        of_setting[row["setting"]] = points.setdefault(key, len(points))
+        of_setting[row["setting"]] = points.setdefault(point_key(row), len(points))
     ordered = samples.sort_values(["setting", "sample_id"], kind="stable")
     return [group for _, group in ordered.groupby(ordered["setting"].map(of_setting), sort=True)]
 

@@ -67,7 +67,7 @@ def folder_members(folder: Path) -> list[Member]:
     files = [path for path in paths if path.is_file()]
     if not files:
         raise FormatError(f"{folder} holds no result file: it needs files that end in {' or '.join(ENDINGS)}.")
-    return [Member(path.relative_to(folder).as_posix(), _reader(path)) for path in files]
+    return [Member(whole_text(path.relative_to(folder).as_posix()), _reader(path)) for path in files]
 
 
 def _reader(path: Path) -> Callable[[], bytes]:
@@ -75,7 +75,7 @@ def _reader(path: Path) -> Callable[[], bytes]:
         try:
             return read_regular(path, largest_file())
         except OSError as error:
-            raise FormatError(f"{path} cannot be read: {error.strerror}.") from None
+            raise FormatError(f"{whole_text(str(path))} cannot be read: {error.strerror}.") from None
 
     return read
 

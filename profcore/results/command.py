@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
+import math
 import shlex
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-from profcore.experiments.knobs import CATALOGUE
+from profcore.experiments.knobs import CATALOGUE, JOINT
 from profcore.spec.queries import DEFAULT_PROMPT, Picture
 from profcore.spec.runs import RunSpec, Sweep, Target
 from profcore.spec.stages import Clock, Knob
 
 if TYPE_CHECKING:
-    from typing import Any
-
     from profcore.spec.settings import Setting
 
 
@@ -20,7 +19,7 @@ def repeat_command(spec: dict[str, Any]) -> str | None:
     """The command that asks for the same sweep on the same target.
 
     None where a line cannot say it all: on real pictures, with quality recorded on a data set, with grids of several
-    rows, or with a picture that was uploaded.
+    rows, with a picture that was uploaded, or of a joint run that has not every combination of its knobs' values.
 
     Args:
         spec: As `RunSpec.to_dict`; empty for a run that says nothing of how it was measured.
@@ -28,6 +27,8 @@ def repeat_command(spec: dict[str, Any]) -> str | None:
     if not spec:
         return None
     sweep, target = RunSpec.from_dict(spec).sweep, RunSpec.from_dict(spec).target
+    if sweep.experiment == JOINT.name:
+        return _joint_command(sweep, target)
     experiment = CATALOGUE.get(sweep.experiment)
     if experiment is None or sweep.quality or any(setting.grid[0] != 1 for setting in sweep.settings):
         return None
@@ -35,6 +36,24 @@ def repeat_command(spec: dict[str, Any]) -> str | None:
     words += _values(experiment.knob, sweep.settings) + _held(experiment.knob, sweep.settings[0])
     words += _sampling(sweep) + _target(target)
     return shlex.join(words)
+
+
+def _joint_command(sweep: Sweep, target: Target) -> str | None:
+    """The command of a joint sweep of every combination; a sparse one is no line's to say."""
+    settings = sweep.settings
+    axes: tuple[dict[Any, str], ...] = (
+        {each.grid: f"{each.grid[0]}x{each.grid[1]}" for each in settings},
+        {each.top_k: str(each.top_k) for each in settings},
+        {each.block_mask: _blocks(each) for each in settings},
+        {each.output_tokens: str(each.output_tokens) for each in settings},
+    )
+    if sweep.plan or sweep.quality or math.prod(map(len, axes)) != len(settings):
+        return None
+    words = ["python", "-m", "profcore", "run", JOINT.name]
+    options = ("--grids", "--top-k-values", "--num-active-blocks", "--max-new-tokens")
+    for option, axis in zip(options, axes, strict=True):
+        words += [option, *axis.values()]
+    return shlex.join([*words, *_sampling(sweep), *_target(target)])
 
 
 def _values(knob: Knob, settings: tuple[Setting, ...]) -> list[str]:

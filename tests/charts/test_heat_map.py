@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pandas as pd
 import pytest
 
 from profcore import charts
@@ -64,6 +65,7 @@ def test_panels_share_a_scale_whose_legend_has_the_unit(store):
     colours = [chart["layer"][1]["encoding"]["color"] for chart in drawn]
     assert colours[0]["title"] == "LLM prefill (ms)"
     assert colours[0]["scale"] == colours[1]["scale"]
+    assert charts.chart_words(drawn[0]).startswith("Chart: Top-k over Image grid; LLM prefill (ms) from ")
     axis = drawn[0]["layer"][1]["encoding"]["x"]
     assert (axis["title"], axis["scale"]["domain"]) == ("Image grid", ["1×1", "1×2", "2×2"])
 
@@ -76,3 +78,14 @@ def test_the_figures_of_a_run_are_saved_with_where_they_come_from(store):
     assert "two knobs against each other" in said.what
     assert "n = 6 per setting" in said.conditions
     assert figure(figures["heat_map_total_ms"], "svg", said.footer).startswith(b"<svg")
+
+
+def test_of_a_million_samples_a_few_thousand_are_drawn_in_their_order():
+    number = 50_001
+    samples = pd.DataFrame(
+        {"sample_id": range(number), "setting": 0, "total_ms": 1.0, "shared": False, "throttled": False}
+    )
+    (drawn,) = charts.in_order(samples, pd.DataFrame({"setting": [0], "title": ["one"]}))
+    rows = drawn.layer[0].data
+    assert 5_000 < len(rows) <= 10_000
+    assert rows["sample_id"].is_monotonic_increasing

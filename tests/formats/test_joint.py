@@ -51,7 +51,7 @@ def test_a_campaign_is_one_run_a_setting_for_each_file(store, tmp_path):
     assert (first["vision_total_ms"], first["num_input_tokens"], first["num_output_tokens"]) == (20.0, 364, 3)
     assert first["decode_steps_ms"].tolist() == [8.0, 8.0]
     assert set(result.summary["metric"]) >= {"ttft_ms", "tpot_ms", "total_ms", "llm_prefill_ms"}
-    assert (found.note, result.run["source"], result.run["name"]) == ("", "imported", str(tmp_path / "campaign"))
+    assert (found.note, result.run["source"], result.run["name"]) == ("", "imported", "campaign")
     (again,) = taken_in(store, tmp_path / "campaign")
     assert (again.run_id, again.new) == (found.run_id, False)
 

@@ -7,6 +7,7 @@ import pytest
 
 from profcore.cli.parser import build_parser
 from profcore.cli.sweeps import plan_sweeps
+from profcore.experiments.joint import chosen_masks, joint_sweep, joint_values
 from profcore.experiments.knobs import CATALOGUE, base_setting, build_settings
 from profcore.models.config import PRESETS
 from profcore.results.command import repeat_command
@@ -88,3 +89,12 @@ def test_what_a_line_cannot_say_has_none():
     tall = Sweep(experiment.name, (replace(settings[0], grid=(2, 1)),))
     assert repeat_command(RunSpec.new(Target(), tall).to_dict()) is None
     assert repeat_command({}) is None
+
+
+def test_a_joint_run_of_every_combination_and_of_a_sparse_choice():
+    masks = chosen_masks([4, 8, 12], "random", CONFIG.n_layers, seed=3)
+    values = joint_values(CONFIG, grids=((1, 1), (2, 3)), top_ks=(2, 8), masks=masks, output_tokens=(1, 5))
+    sweep = joint_sweep(values, num_samples=3, seed=7)
+    assert asked_again(RunSpec.new(Target(), sweep)) == (Target(), sweep)
+    sparse = joint_sweep(values, strategy="lhs", number=7)
+    assert repeat_command(RunSpec.new(Target(), sparse).to_dict()) is None
