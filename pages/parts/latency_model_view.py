@@ -47,7 +47,13 @@ def show(run: dict[str, Any], samples: int, quality: str) -> None:
     knobs = [knob for knob in _KNOBS if knob not in model.held]
     with right:
         knob = st.segmented_control(
-            "Over", knobs, format_func=KNOBS.__getitem__, default=knobs[0], required=True, key=f"over-{len(knobs)}"
+            "Over",
+            knobs,
+            format_func=KNOBS.__getitem__,
+            default=knobs[0],
+            required=True,
+            key=f"over-{len(knobs)}",
+            wrap=True,
         )
     source = run_provenance(run, "Predicted against measured.", "Points: settings left out of the fit.")
     left, right = st.columns(2)

@@ -8,7 +8,7 @@ import altair as alt
 import numpy as np
 import pandas as pd
 
-from profcore.charts.base import CLICK, CLICKED, DIGITS, ERROR, HEIGHT, SERIES_COLOURS, STAGE_COLOURS
+from profcore.charts.base import CLICK, CLICKED, DIGITS, ERROR, HEIGHT, INK, SERIES_COLOURS, STAGE_COLOURS
 from profcore.spec.stages import Stage
 from profcore.stats.digits import written, written_interval
 from profcore.tradeoff.latencies import METRICS, unit_of
@@ -137,7 +137,7 @@ def setting_bar(medians: dict[str, float], label: str) -> alt.LayerChart:
         alt.Chart(rows)
         .mark_bar(size=26)
         .encode(
-            x=alt.X("start:Q", title="Latency (ms)"),
+            x=alt.X("start:Q", title="Latency (ms)", axis=alt.Axis(tickCount=8)),
             x2="end:Q",
             y=alt.Y("setting:N", title=None, axis=alt.Axis(labels=False, ticks=False)),
             color=colour,
@@ -212,6 +212,7 @@ def errors_over_settings(rows: pd.DataFrame) -> alt.LayerChart:
         ]
     ).assign(stage=lambda found: found["metric"].map(STAGE_NAMES))
     legend = alt.Legend(title=None, orient="top", symbolType="stroke", symbolStrokeWidth=3)
+    dashes = alt.Legend(title=None, orient="top", symbolType="stroke", symbolStrokeWidth=2, symbolStrokeColor=INK)
     values = sorted(rows["settings"].unique().tolist())
     x = alt.X(
         "settings:Q",
@@ -230,7 +231,7 @@ def errors_over_settings(rows: pd.DataFrame) -> alt.LayerChart:
                 "stage:N", scale=alt.Scale(domain=stages, range=SERIES_COLOURS[: len(stages)]), legend=legend
             ),
             strokeDash=alt.StrokeDash(
-                "kind:N", scale=alt.Scale(domain=list(kinds.values()), range=[[1, 0], [5, 3]]), legend=legend
+                "kind:N", scale=alt.Scale(domain=list(kinds.values()), range=[[1, 0], [5, 3]]), legend=dashes
             ),
             tooltip=[
                 alt.Tooltip("stage:N", title="Stage"),
