@@ -6,14 +6,12 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import streamlit as st
 
-from pages.parts import figure_view, leads, tables, trade_off_data
-from pages.parts.state import service
+from pages.parts import figure_view, leads, other_run, tables, trade_off_data
 from pages.parts.text import plain, say_error
 from profcore import charts
 from profcore.errors import UserError
 from profcore.experiments.knobs import JOINT
 from profcore.export.captions import run_provenance
-from profcore.results.base import tell_apart
 from profcore.spec.stages import Stage
 from profcore.tradeoff.frontier import frontier_sentences
 from profcore.tradeoff.latencies import ENERGY, METRICS
@@ -119,26 +117,12 @@ def _setting(found: Frontier, selected: list[dict[str, Any]]) -> None:
 
 def _overlap(run_id: str, points: JointPoints, found: Frontier) -> None:
     """The choice of another run, and how far its frontier is the same."""
-    runs = service().runs(JOINT.name)
-    others = runs[(runs["id"] != run_id) & (runs["num_samples"] > 0)]
-    if others.empty:
-        return
-    rows = {str(row["id"]): row for row in others.to_dict("records")}
-    names = tell_apart({run: row["title"] for run, row in rows.items()})
-    other = st.selectbox(
-        "Overlap with the frontier of",
-        list(names),
-        format_func=lambda id: names[id],
-        index=None,
-        placeholder="Choose another run",
-        key=f"overlap-{run_id}",
-    )
+    other = other_run.choose(run_id, "Overlap with the frontier of")
     if other is None:
         return
-    samples = int(rows[other]["num_samples"])
     try:
         compared = frontier_overlap(
-            points, trade_off_data.points(other, samples), found.metric, found.percentile, found.quality
+            points, trade_off_data.points(*other), found.metric, found.percentile, found.quality
         )
     except UserError as error:
         say_error(error)

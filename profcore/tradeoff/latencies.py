@@ -96,9 +96,7 @@ class Latencies:
         ends = np.cumsum(np.bincount(self.codes, minlength=self.number))[:-1]
         groups = np.split(values[self._order], ends)
         # Missing values are sorted behind all others.
-        return [
-            each[: each.size - np.isnan(each[-1:]).any() * int(np.isnan(each).sum())] for each in map(np.sort, groups)
-        ]
+        return [each[: np.searchsorted(each, np.nan)] for each in map(np.sort, groups)]
 
 
 def _first(values: np.ndarray, others: np.ndarray) -> np.ndarray:

@@ -92,6 +92,21 @@ def test_without_quality_work_kept_is_named_as_none_and_predicted_settings_are_m
     assert button(test, "Measure it")
 
 
+def test_a_model_is_recalibrated_and_a_frontier_compared_with_another_run(app, service, joint):
+    few = store_joint(
+        service.store, made_up_sweep(top_ks=(1, 2, 4, 8), blocks=(4, 8, 16), strategy="lhs", number=6), hour=1
+    )
+    test = app("trade_off", look="Latency model", run=few)
+    assert "measure at least 8" in texts(test.error)
+    test.selectbox(key=f"Recalibrate the model of-{few}").set_value(joint).run()
+    assert "Fitted to 6 settings: each coefficient drawn towards" in texts(test.caption)
+    assert "LLM prefill = " in texts(test.code)
+    assert not test.error
+    test = app("trade_off", run=few)
+    test.selectbox(key=f"Overlap with the frontier of-{few}").set_value(joint).run()
+    assert "among the 6 that both runs measured" in texts(test.markdown)
+
+
 def test_a_run_of_few_settings_has_no_model_but_a_frontier(app, service):
     run_id = store_joint(service.store, made_up_sweep(), state=State.STOPPED, only=5)
     for look in LOOKS:
