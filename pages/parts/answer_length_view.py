@@ -46,6 +46,7 @@ def show(run: dict[str, Any], samples: int, quality: str) -> None:
         return
     chosen = st.selectbox("At", list(titles), key=f"answers-{run['id']}")
     _draw(answers[titles[chosen]], run)
+    st.caption("Over all crops, which a step hardly depends on.")
 
 
 def _draw(rows: pd.DataFrame, run: dict[str, Any]) -> None:

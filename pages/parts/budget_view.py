@@ -42,19 +42,20 @@ def show(run: dict[str, Any], samples: int, quality: str) -> None:
         METRICS[metric]: metric for metric in LIMITED if np.isfinite(whole.latencies.percentiles(metric, 50)).any()
     }
     named = first.segmented_control(
-        "A budget of", list(names), default=next(iter(names)), required=True, key=f"budget-of-{len(names)}"
+        "A budget of", list(names), default=next(iter(names)), required=True, key="budget", bind="query-params"
     )
     metric = names[named or next(iter(names))]
-    percentile = _PERCENTILES[
-        second.segmented_control("Met at", list(_PERCENTILES), default="P95", required=True, key="budget-at") or "P95"
-    ]
+    met = second.segmented_control(
+        "Met at", list(_PERCENTILES), default="P95", required=True, key="met-at", bind="query-params"
+    )
+    percentile = _PERCENTILES[met or "P95"]
     tokens = None
     lengths = sorted(int(each) for each in whole.table["output_tokens"].dropna().unique())
     if metric == "total_ms" and len(lengths) > 1:
         with third:
             tokens = st.selectbox("At output tokens", lengths, index=len(lengths) - 1, key=f"tokens-{run_id}")
     points, rows = trade_off_data.offered(run_id, samples, tokens, percentile, quality)
-    limit = _slider(rows[metric].to_numpy(dtype=float), metric, f"{run_id}-{metric}-{percentile}-{tokens}")
+    limit = _slider(rows[metric].to_numpy(dtype=float), metric)
     try:
         choice = choose_setting(points, {metric: limit}, percentile, quality, rows=rows)
     except UserError as error:
@@ -67,16 +68,19 @@ def show(run: dict[str, Any], samples: int, quality: str) -> None:
     _lookup(points, metric, percentile, quality, run_id)
 
 
-def _slider(latencies: np.ndarray, metric: str, key: str) -> float:
+def _slider(latencies: np.ndarray, metric: str) -> float:
     """Draw the budget in milliseconds, from a little below the fastest setting to the slowest."""
     least, most = float(np.nanmin(latencies)), float(np.nanmax(latencies))
     # A step that has as many digits as a budget deserves, of which a hundred or two reach from end to end.
-    step = 10 ** math.floor(math.log10(max(most - least, most / 100) / 50))
+    step = float(10 ** math.floor(math.log10(max(most - least, most / 100) / 50)))
     low, high = math.floor(0.95 * least / step) * step, math.ceil(most / step) * step
-    middle = round((least + most) / 2 / step) * step
-    return st.slider(
-        f"{METRICS[metric]} (ms)", float(low), float(high), float(middle), float(step), key=f"budget-{key}"
-    )
+    key = metric.replace("_", "-")
+    # Another run, percentile or length has other ends.
+    if key in st.session_state:
+        st.session_state[key] = min(max(float(st.session_state[key]), low), high)
+    else:
+        st.session_state[key] = round((least + most) / 2 / step) * step
+    return st.slider(f"{METRICS[metric]} (ms)", low, high, step=step, key=key, bind="query-params")
 
 
 def _offer_to_measure(run: dict[str, Any], best: dict[str, Any]) -> None:

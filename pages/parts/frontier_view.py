@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import streamlit as st
 
-from pages.parts import figure_view, leads, tables, trade_off_data
-from pages.parts.state import service
+from pages.parts import figure_view, leads, other_run, tables, trade_off_data
 from pages.parts.text import plain, say_error
 from profcore import charts
 from profcore.errors import UserError
 from profcore.experiments.knobs import JOINT
 from profcore.export.captions import run_provenance
-from profcore.results.base import tell_apart
 from profcore.spec.stages import Stage
 from profcore.tradeoff.frontier import frontier_sentences
 from profcore.tradeoff.latencies import ENERGY, METRICS
@@ -31,6 +29,14 @@ _OF_LENGTH = ("llm_decode_ms", "total_ms", ENERGY)
 _PERCENTILES = {"P50": 50.0, "P95": 95.0}
 
 
+class _Look(NamedTuple):
+    """What of a run is drawn: a latency, its percentile, and the knob that is held with its value."""
+
+    metric: str
+    percentile: float
+    held: tuple[str, Any] | None
+
+
 def show(run: dict[str, Any], samples: int, quality: str) -> None:
     """Draw the frontier of a run.
 
@@ -39,37 +45,19 @@ def show(run: dict[str, Any], samples: int, quality: str) -> None:
         samples: How many it has.
         quality: Of `points.QUALITIES`.
     """
-    run_id = run["id"]
-    points = trade_off_data.points(run_id, samples)
-    first, second, third, fourth = st.columns([1.4, 1, 1.2, 1.2])
-    metrics = [name for name in METRICS if name != ENERGY or points.table[ENERGY].notna().any()]
-    metric = first.selectbox(
-        "Latency", metrics, format_func=METRICS.__getitem__, index=metrics.index(_USUAL), key=f"metric-{len(metrics)}"
-    )
-    percentile = _PERCENTILES[
-        second.segmented_control("Percentile", list(_PERCENTILES), default="P50", required=True, key="percentile")
-        or "P50"
-    ]
-    with third:
-        knob = st.selectbox(
-            "Hold a knob", [_NONE, *points.varied], format_func=lambda name: KNOBS.get(name, name), key=f"hold-{run_id}"
-        )
-    held = None
-    if knob != _NONE:
-        values = sorted(points.table[knob].dropna().unique().tolist())
-        with fourth:
-            held = (knob, st.selectbox("At", values, format_func=_value, key=f"held-{run_id}-{knob}"))
-    found = trade_off_data.frontier(run_id, samples, metric, percentile, quality, held)
+    points = trade_off_data.points(run["id"], samples)
+    look = _choose(points)
+    found = trade_off_data.frontier(run["id"], samples, look.metric, look.percentile, quality, look.held)
     source = run_provenance(run, "Quality against latency: the frontier.", "Points: settings. Lines: 95 % intervals.")
-    selected = figure_view.draw(
-        charts.frontier(found), "frontier", f"frontier-{run_id}-{metric}", selection=charts.CLICK, source=source
-    )
+    # What was clicked in another chart is another point.
+    key = "-".join(map(str, ("frontier", run["id"], quality, *look)))
+    selected = figure_view.draw(charts.frontier(found), "frontier", key, selection=charts.CLICK, source=source)
     st.markdown("\n".join(f"- {plain(sentence)}" for sentence in frontier_sentences(found)))
     st.caption(
         "Intervals of latency come from drawing samples anew, those of accuracy from drawing questions anew, the same "
         "for every setting. A faint point is on the frontier in few of the draws. A click on a point shows its setting."
     )
-    if metric in _OF_LENGTH and found.table["output_tokens"].nunique(dropna=True) > 1:
+    if look.metric in _OF_LENGTH and found.table["output_tokens"].nunique(dropna=True) > 1:
         st.caption(
             ":material/warning: Answers of several lengths are weighed here, and shorter ones take less: hold the "
             "output tokens to compare the other knobs."
@@ -77,7 +65,29 @@ def show(run: dict[str, Any], samples: int, quality: str) -> None:
     _setting(found, selected.get(charts.CLICK) or [])
     with st.expander("The frontier as a table", icon=":material/table:"):
         tables.figures(display_frontier(found), "setting")
-    _overlap(run_id, points, found)
+    _overlap(run["id"], points, found)
+
+
+def _choose(points: JointPoints) -> _Look:
+    """Draw the choice of a latency, a percentile, and a knob that is held."""
+    first, second, third, fourth = st.columns([1.4, 1, 1.2, 1.2])
+    titles = {title: name for name, title in METRICS.items() if name != ENERGY or points.table[ENERGY].notna().any()}
+    usual = list(titles).index(METRICS[_USUAL])
+    metric = titles[first.selectbox("Latency", list(titles), index=usual, key="latency", bind="query-params")]
+    named = second.segmented_control(
+        "Percentile", list(_PERCENTILES), default="P50", required=True, key="percentile", bind="query-params"
+    )
+    with third:
+        knobs = [_NONE, *points.varied]
+        knob = st.selectbox(
+            "Hold a knob", knobs, format_func=lambda name: KNOBS.get(name, name), key=f"hold-{points.run_id}"
+        )
+    if knob == _NONE:
+        return _Look(metric, _PERCENTILES[named or "P50"], None)
+    values = sorted(points.table[knob].dropna().unique().tolist())
+    with fourth:
+        value = st.selectbox("At", values, format_func=_value, key=f"held-{points.run_id}-{knob}")
+    return _Look(metric, _PERCENTILES[named or "P50"], (knob, value))
 
 
 def _value(value: Any) -> str:
@@ -99,7 +109,7 @@ def _setting(found: Frontier, selected: list[dict[str, Any]]) -> None:
         format_func=titles.__getitem__,
         key=f"setting-of-{found.points.run_id}-{len(titles)}-{usual}",
     )
-    medians = {stage.column: found.points.latencies.percentiles(stage.column, 50)[place] for stage in Stage}
+    medians = found.points.latencies.medians_of(place, [stage.column for stage in Stage])
     figure_view.draw(charts.setting_bar(medians, titles[place]), "setting", "setting-bar")
     page, query = leads.lead(JOINT.name, found.points.run_id)
     st.page_link(page, label="Its run", icon=":material/open_in_new:", query_params=query)
@@ -107,26 +117,12 @@ def _setting(found: Frontier, selected: list[dict[str, Any]]) -> None:
 
 def _overlap(run_id: str, points: JointPoints, found: Frontier) -> None:
     """The choice of another run, and how far its frontier is the same."""
-    runs = service().runs(JOINT.name)
-    others = runs[(runs["id"] != run_id) & (runs["num_samples"] > 0)]
-    if others.empty:
-        return
-    rows = {str(row["id"]): row for row in others.to_dict("records")}
-    names = tell_apart({run: row["title"] for run, row in rows.items()})
-    other = st.selectbox(
-        "Overlap with the frontier of",
-        list(names),
-        format_func=lambda id: names[id],
-        index=None,
-        placeholder="Choose another run",
-        key=f"overlap-{run_id}",
-    )
+    other = other_run.choose(run_id, "Overlap with the frontier of")
     if other is None:
         return
-    samples = int(rows[other]["num_samples"])
     try:
         compared = frontier_overlap(
-            points, trade_off_data.points(other, samples), found.metric, found.percentile, found.quality
+            points, trade_off_data.points(*other), found.metric, found.percentile, found.quality
         )
     except UserError as error:
         say_error(error)

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import streamlit as st
 
-from pages.parts import figure_view, tables, trade_off_data
+from pages.parts import figure_view, other_run, tables, trade_off_data
 from pages.parts.text import plain
 from profcore import charts
 from profcore.export.captions import run_provenance
@@ -15,6 +15,9 @@ from profcore.tradeoff.points import KNOBS
 from profcore.tradeoff.tables import display_coefficients, display_extrapolation
 from profcore.tradeoff.terms import STAGE_NAMES
 from profcore.tradeoff.written_model import formulas, model_json, model_python
+
+if TYPE_CHECKING:
+    from profcore.tradeoff.latency_model import LatencyModel
 
 _STAGES = {name: metric for metric, name in STAGE_NAMES.items() if metric != "other_ms"} | {
     "TTFT": "ttft_ms",
@@ -33,21 +36,44 @@ def show(run: dict[str, Any], samples: int, quality: str) -> None:
     """
     del quality
     run_id = run["id"]
-    model = trade_off_data.model(run_id, samples)
+    other = other_run.choose(run_id, "Recalibrate the model of")
+    model = (
+        trade_off_data.recalibrated_model(run_id, samples, other) if other else trade_off_data.model(run_id, samples)
+    )
     st.markdown("\n".join(f"- {plain(sentence)}" for sentence in model_sentences(model)))
     st.code("\n".join(formulas(model)), language=None, wrap_lines=True)
+    how = "each coefficient drawn towards that run's" if other else "non-negative least squares of relative errors"
     st.caption(
-        f"Fitted to {model.settings} settings by non-negative least squares of relative errors. Errors are of settings "
-        "that the fit had not seen, a tenth at a time. Rounds and tiles count by how many steps work grows on the card."
+        f"Fitted to {model.settings} settings: {plain(how)}. Errors are of settings that the fit had not seen, a tenth "
+        "at a time. Rounds and tiles count by how many steps work grows on the card."
     )
     _take_away(model, run_id)
-    left, right = st.columns(2)
-    stage = left.segmented_control("Stage", list(_STAGES), default="LLM prefill", required=True, key="stage", wrap=True)
-    metric = _STAGES[stage or "LLM prefill"]
+    _judge(run, model)
+    if other is None:
+        _how_many(run, samples)
+        _tables(model)
+
+
+def _judge(run: dict[str, Any], model: LatencyModel) -> None:
+    """Predicted against measured, and how far off over a knob."""
+    errors = model.errors()
+    stages = [name for name, metric in _STAGES.items() if errors[metric].n]
     knobs = [knob for knob in _KNOBS if knob not in model.held]
+    if not stages or not knobs:
+        return
+    left, right = st.columns(2)
+    usual = "LLM prefill" if "LLM prefill" in stages else stages[0]
+    stage = left.segmented_control("Stage", stages, default=usual, required=True, key="stage", wrap=True)
+    metric = _STAGES[stage or usual]
     with right:
         knob = st.segmented_control(
-            "Over", knobs, format_func=KNOBS.__getitem__, default=knobs[0], required=True, key=f"over-{len(knobs)}"
+            "Over",
+            knobs,
+            format_func=KNOBS.__getitem__,
+            default=knobs[0],
+            required=True,
+            key=f"over-{len(knobs)}",
+            wrap=True,
         )
     source = run_provenance(run, "Predicted against measured.", "Points: settings left out of the fit.")
     left, right = st.columns(2)
@@ -57,13 +83,20 @@ def show(run: dict[str, Any], samples: int, quality: str) -> None:
         shown = knob or knobs[0]
         drawn = charts.residuals(model, metric, shown, KNOBS[shown])
         figure_view.draw(drawn, f"residuals_{metric}_{shown}", "residuals", source=source)
-    rows = trade_off_data.errors(run_id, samples)
+
+
+def _how_many(run: dict[str, Any], samples: int) -> None:
+    """How the error falls with the number of settings."""
+    rows = trade_off_data.errors(run["id"], samples)
     if len(rows):
         st.subheader("How many settings are enough?")
         said = run_provenance(
             run, "Error against the number of settings.", "Each point: five draws of so many settings."
         )
         figure_view.draw(charts.errors_over_settings(rows), "errors_by_settings", "errors", source=said)
+
+
+def _tables(model: LatencyModel) -> None:
     coefficients, beyond = st.tabs(["Coefficients", "Beyond what was measured"])
     with coefficients:
         tables.figures(display_coefficients(model), "stage", "term", "unit")
@@ -73,7 +106,7 @@ def show(run: dict[str, Any], samples: int, quality: str) -> None:
         st.caption("Fitted without the settings of a knob's largest value, and judged on these.")
 
 
-def _take_away(model: Any, run_id: str) -> None:
+def _take_away(model: LatencyModel, run_id: str) -> None:
     files = (
         ("Python function", lambda: model_python(model), f"latency_model_{run_id}.py", "text/x-python"),
         ("JSON", lambda: model_json(model), f"latency_model_{run_id}.json", "application/json"),

@@ -11,7 +11,7 @@ from profcore.errors import UserError
 from profcore.tradeoff.answer_length import length_sentence, over_length
 from profcore.tradeoff.budget import competing
 from profcore.tradeoff.frontier import find_frontier, fixed
-from profcore.tradeoff.latency_model import errors_by_number, fit_latency_model
+from profcore.tradeoff.latency_model import errors_by_number, fit_latency_model, recalibrated
 from profcore.tradeoff.points import load_joint_points
 
 if TYPE_CHECKING:
@@ -55,6 +55,17 @@ def model(run_id: str, samples: int) -> LatencyModel:
     """
     known = points(run_id, samples)
     return service().shared.get(("model", run_id, samples), lambda: fit_latency_model(known), _KEPT_S)
+
+
+def recalibrated_model(run_id: str, samples: int, other: tuple[str, int]) -> LatencyModel:
+    """The model of another run, by its id and number of samples, drawn to what this one measured.
+
+    Raises:
+        UserError: As `fit_latency_model` and `recalibrated`.
+    """
+    known, begin = points(run_id, samples), model(*other)
+    key = ("recalibrated", run_id, samples, *other)
+    return service().shared.get(key, lambda: recalibrated(begin, known), _KEPT_S)
 
 
 def model_if_any(run_id: str, samples: int) -> LatencyModel | None:

@@ -8,7 +8,7 @@ import altair as alt
 import numpy as np
 import pandas as pd
 
-from profcore.charts.base import CLICK, CLICKED, DIGITS, ERROR, HEIGHT, SERIES_COLOURS, STAGE_COLOURS
+from profcore.charts.base import CLICK, CLICKED, DIGITS, ERROR, HEIGHT, INK, SERIES_COLOURS, STAGE_COLOURS
 from profcore.spec.stages import Stage
 from profcore.stats.digits import written, written_interval
 from profcore.tradeoff.latencies import METRICS, unit_of
@@ -28,66 +28,69 @@ def frontier(found: Frontier) -> alt.LayerChart:
 
     How opaque a point is says in which share of the draws it is on the frontier. A click gives its `point`.
     """
-    rows = _said(found)
-    latency = f"{METRICS[found.metric]} ({unit_of(found.metric)}" + (
-        ")" if unit_of(found.metric) == "J" else f", P{found.percentile:g})"
-    )
+    rows, latency, quality = _said(found), _latency_title(found), QUALITIES[found.quality]
     x = alt.X("latency:Q", title=latency, scale=alt.Scale(zero=False, padding=14))
-    # Percentages of a share: an axis in shares would be read as a figure of its own.
-    shares = found.quality != "kl"
-    axis = alt.Axis(format="~%") if shares else alt.Axis()
-    y = alt.Y(
-        "quality:Q", title=QUALITIES[found.quality], axis=axis, scale=alt.Scale(zero=False, nice=False, padding=14)
-    )
-    colour = alt.Color(
-        "where:N",
-        scale=alt.Scale(domain=[_ON, _OFF], range=[SERIES_COLOURS[1], SERIES_COLOURS[0]]),
-        legend=alt.Legend(title=None, orient="top", symbolType="circle", symbolOpacity=1),
-    )
-    opacity = alt.Opacity(
-        "share:Q",
-        scale=alt.Scale(domain=[0, 1], range=[0.2, 1]),
-        legend=alt.Legend(
-            title="Share of draws on the frontier",
-            orient="top",
-            format="~%",
-            values=[0, 0.25, 0.5, 0.75, 1],
-            symbolFillColor=SERIES_COLOURS[0],
-            symbolStrokeColor=SERIES_COLOURS[0],
-        ),
-    )
-    tooltip = [
-        alt.Tooltip(f"{name}:N", title=title)
-        for name, title in (
-            ("label", "Setting"),
-            ("said_latency", latency),
-            ("said_latency_interval", "95 % interval"),
-            ("said_quality", QUALITIES[found.quality]),
-            ("said_quality_interval", "95 % interval of it"),
-            ("said_share", "On the frontier in"),
-            ("samples", "Samples"),
-        )
-    ]
+    axis = alt.Axis() if found.quality == "kl" else alt.Axis(format="~%")
+    y = alt.Y("quality:Q", title=quality, axis=axis, scale=alt.Scale(zero=False, nice=False, padding=14))
     across = rows.dropna(subset=["latency_low", "latency_high"])
     up = rows.dropna(subset=["quality_low", "quality_high"])
     up = up[up["quality_high"] > up["quality_low"]]
+    colour, opacity = _surely()
     layers = [
         alt.Chart(across)
         .mark_rule(color=ERROR, opacity=0.6)
         .encode(x=alt.X("latency_low:Q", title=latency), x2="latency_high:Q", y=y),
         alt.Chart(up)
         .mark_rule(color=ERROR, opacity=0.6)
-        .encode(x=x, y=alt.Y("quality_low:Q", title=QUALITIES[found.quality]), y2="quality_high:Q"),
+        .encode(x=x, y=alt.Y("quality_low:Q", title=quality), y2="quality_high:Q"),
         # Between two points of the frontier nothing better is known than the cheaper of them.
         alt.Chart(rows[rows["on_frontier"]])
         .mark_line(interpolate="step-after", strokeWidth=2, color=SERIES_COLOURS[1])
         .encode(x=x, y=y, order="latency:Q"),
         alt.Chart(rows, name=CLICKED)
         .mark_circle(size=90)
-        .encode(x=x, y=y, color=colour, opacity=opacity, tooltip=tooltip),
+        .encode(x=x, y=y, color=colour, opacity=opacity, tooltip=_point_words(latency, quality))
+        .add_params(alt.selection_point(name=CLICK, fields=["point"], toggle=False)),
     ]
-    layers[-1] = layers[-1].add_params(alt.selection_point(name=CLICK, fields=["point"], toggle=False))
     return alt.layer(*layers).properties(height=HEIGHT + 60)
+
+
+def _latency_title(found: Frontier) -> str:
+    unit = unit_of(found.metric)
+    return (
+        f"{METRICS[found.metric]} ({unit})" if unit == "J" else f"{METRICS[found.metric]} (ms, P{found.percentile:g})"
+    )
+
+
+def _surely() -> tuple[alt.Color, alt.Opacity]:
+    """Whether a point is on the frontier, and how surely."""
+    colour = alt.Color(
+        "where:N",
+        scale=alt.Scale(domain=[_ON, _OFF], range=[SERIES_COLOURS[1], SERIES_COLOURS[0]]),
+        legend=alt.Legend(title=None, orient="top", symbolType="circle", symbolOpacity=1),
+    )
+    legend = alt.Legend(
+        title="Share of draws on the frontier",
+        orient="top",
+        format="~%",
+        values=[0, 0.25, 0.5, 0.75, 1],
+        symbolFillColor=SERIES_COLOURS[0],
+        symbolStrokeColor=SERIES_COLOURS[0],
+    )
+    return colour, alt.Opacity("share:Q", scale=alt.Scale(domain=[0, 1], range=[0.2, 1]), legend=legend)
+
+
+def _point_words(latency: str, quality: str) -> list[alt.Tooltip]:
+    names = {
+        "label": "Setting",
+        "said_latency": latency,
+        "said_latency_interval": "95 % interval",
+        "said_quality": quality,
+        "said_quality_interval": "95 % interval of it",
+        "said_share": "On the frontier in",
+        "samples": "Samples",
+    }
+    return [alt.Tooltip(f"{field}:N", title=title) for field, title in names.items()]
 
 
 def _said(found: Frontier) -> pd.DataFrame:
@@ -134,7 +137,7 @@ def setting_bar(medians: dict[str, float], label: str) -> alt.LayerChart:
         alt.Chart(rows)
         .mark_bar(size=26)
         .encode(
-            x=alt.X("start:Q", title="Latency (ms)"),
+            x=alt.X("start:Q", title="Latency (ms)", axis=alt.Axis(tickCount=8)),
             x2="end:Q",
             y=alt.Y("setting:N", title=None, axis=alt.Axis(labels=False, ticks=False)),
             color=colour,
@@ -209,6 +212,7 @@ def errors_over_settings(rows: pd.DataFrame) -> alt.LayerChart:
         ]
     ).assign(stage=lambda found: found["metric"].map(STAGE_NAMES))
     legend = alt.Legend(title=None, orient="top", symbolType="stroke", symbolStrokeWidth=3)
+    dashes = alt.Legend(title=None, orient="top", symbolType="stroke", symbolStrokeWidth=2, symbolStrokeColor=INK)
     values = sorted(rows["settings"].unique().tolist())
     x = alt.X(
         "settings:Q",
@@ -227,7 +231,7 @@ def errors_over_settings(rows: pd.DataFrame) -> alt.LayerChart:
                 "stage:N", scale=alt.Scale(domain=stages, range=SERIES_COLOURS[: len(stages)]), legend=legend
             ),
             strokeDash=alt.StrokeDash(
-                "kind:N", scale=alt.Scale(domain=list(kinds.values()), range=[[1, 0], [5, 3]]), legend=legend
+                "kind:N", scale=alt.Scale(domain=list(kinds.values()), range=[[1, 0], [5, 3]]), legend=dashes
             ),
             tooltip=[
                 alt.Tooltip("stage:N", title="Stage"),

@@ -11,7 +11,8 @@ from profcore.cli.command_parser import Commands, add_command
 from profcore.cli.common import print_table
 from profcore.cli.options import add_database, add_json, add_run
 from profcore.cli.reading import reading
-from profcore.cli.values import check_output_file, milliseconds, percentile, whole_number
+from profcore.cli.values import check_output_file, milliseconds, percentile, shortened, whole_number
+from profcore.errors import UserError
 from profcore.formats.text_files import json_text
 
 if TYPE_CHECKING:
@@ -27,6 +28,13 @@ _METRICS = {
     "total": "total_ms",
     "energy": "total_j",
 }
+_KNOBS = {
+    "tier": "tier",
+    "crops": "num_crops",
+    "top-k": "top_k",
+    "blocks": "active_blocks",
+    "output-tokens": "output_tokens",
+}
 _QUALITIES = {"accuracy": "accuracy", "kl": "kl", "work-kept": "work_kept"}
 
 
@@ -37,10 +45,12 @@ def register(commands: Commands) -> None:
         "frontier",
         "the settings of a joint run that no other is both faster and better than, and how sure that is",
         "RUN --latency ttft --percentile 95",
+        "RUN --hold output-tokens=10",
         "RUN --with OTHER",
     )
     add_run(weighing)
     weighing.add_argument("--latency", choices=list(_METRICS), default="total", help="what quality costs (total)")
+    weighing.add_argument("--hold", metavar="KNOB=VALUE", help=f"one knob at a value: {', '.join(_KNOBS)}")
     weighing.add_argument("--with", dest="other", metavar="RUN", help="another run: how far both frontiers overlap")
     _add_weighing(weighing)
     weighing.set_defaults(command=frontier)
@@ -95,8 +105,8 @@ def frontier(options: argparse.Namespace) -> int:
 
     metric, quality = _METRICS[options.latency], _QUALITIES.get(options.quality)
     with reading(options) as store:
-        points = _load(store, options.run)
-        other = _load(store, options.other) if options.other else None
+        points = _held(_load(store, options.run), options.hold)
+        other = _held(_load(store, options.other), options.hold) if options.other else None
     if other is not None:
         overlap = frontier_overlap(points, other, metric, options.percentile, quality)
         if options.json:
@@ -116,7 +126,6 @@ def frontier(options: argparse.Namespace) -> int:
 
 def budget(options: argparse.Namespace) -> int:
     """Print the best setting within a budget."""
-    from profcore.errors import UserError
     from profcore.tradeoff.budget import at_length, choice_dict, choice_sentences, choose_setting
     from profcore.tradeoff.latency_model import fit_latency_model
     from profcore.tradeoff.lookup import budgets_over, lookup_json, lookup_table
@@ -182,6 +191,21 @@ def _load(store: Store, text: str) -> JointPoints:
     from profcore.tradeoff.points import load_joint_points
 
     return load_joint_points(store, find_run(store, text))
+
+
+def _held(points: JointPoints, text: str | None) -> JointPoints:
+    """The points at one value of a knob, written as 'top-k=8'; all where nothing is."""
+    from profcore.tradeoff.frontier import fixed
+
+    if text is None:
+        return points
+    knob, _, value = text.partition("=")
+    if knob not in _KNOBS or not value:
+        raise UserError(
+            f"--hold {shortened(text)!r} names no knob and value: write one of {', '.join(_KNOBS)}, as top-k=8."
+        )
+    # A tier is a name, every other knob a number; what is none is refused as a value that never was.
+    return fixed(points, _KNOBS[knob], float(value) if value.replace(".", "", 1).isdecimal() else value)
 
 
 def _plain(table: Any) -> list[dict[str, Any]]:

@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING
 
 from profcore.errors import FormatError
 from profcore.formats import read_result, zeros_note
-from profcore.formats.joint_folder import joint_folders, read_joint_folder
+from profcore.formats.joint_folder import joint_folders, parted_by_content, read_joint_folder
 from profcore.formats.joint_out import RUN_FILE
 from profcore.formats.members import LARGEST_UNPACKED, folder_members, is_zip, zip_members
 from profcore.paths import open_regular, read_regular
@@ -131,7 +131,8 @@ def reading_data(data: bytes, name: str, spools: Path, largest: int = LARGEST_UN
 def _read_members(members: list[Member], name: str, spools: Path, held: ExitStack) -> list[Import]:
     """What some files hold: each campaign of joint results as one run, and every other file by itself."""
     folders, others = joint_folders(members, name)
-    found = [_read_folder(folder, spools, held) for folder in folders]
+    unnamed, others = parted_by_content(others, name)
+    found = [_read_folder(folder, spools, held) for folder in (*folders, *unnamed)]
     for member in others:
         # What a zip of this project says of each of its runs beside the files that hold it.
         if member.name.rpartition("/")[2] != RUN_FILE:

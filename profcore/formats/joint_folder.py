@@ -33,6 +33,7 @@ if TYPE_CHECKING:
 
 _ENCODE = json.JSONEncoder(ensure_ascii=False, separators=(",", ":")).encode
 _BATCH = 2000
+_MARK = b'"per_sample_results"'
 _DIALS = (
     ("tier", "least_crops", "most_crops", "grid_rows", "grid_columns"),
     ("top_k",),
@@ -94,6 +95,17 @@ def _folder(
     ordered = sorted(stems.values(), key=lambda files: (files[0][1].order, files[0][1].stem))
     called = f"{name}: {task or group[0][1].folder}" if several else name
     return JointFolder(called, [[member for member, _ in files] for files in ordered], run)
+
+
+def parted_by_content(members: Sequence[Member], name: str) -> tuple[list[JointFolder], list[Member]]:
+    """The campaigns among files that are not named as their settings, and the files that are of none."""
+    folders: dict[str, list[Member]] = defaultdict(list)
+    others: list[Member] = []
+    for member in members:
+        joint = member.name.lower().endswith(".json") and _MARK in member.read()
+        (folders[member.name.rpartition("/")[0]] if joint else others).append(member)
+    found = [JointFolder(name, [[member] for member in files], None) for files in folders.values()]
+    return found, others
 
 
 @dataclass(frozen=True)

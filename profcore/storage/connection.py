@@ -18,7 +18,6 @@ from profcore.storage.trouble import damaged, rebuild_command, store_error
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-    import numpy as np
     import pandas as pd
     import pyarrow as pa
 
@@ -51,11 +50,6 @@ class Cursor:
         """What was asked as a frame."""
         with said(self._path):
             return self._inner.df()
-
-    def numpy(self) -> dict[str, np.ndarray]:
-        """What was asked as an array a column."""
-        with said(self._path):
-            return self._inner.fetchnumpy()
 
     def arrow(self, query: str, parameters: Sequence[Any] = ()) -> pa.Table:
         """What a question gives as a table of Arrow."""

@@ -303,9 +303,10 @@ class Reader:
             0
         ]
         known = [name for name, count in zip(names, counts, strict=True) if count]
-        numbers = ", ".join(f"coalesce(CAST({name} AS DOUBLE), 'nan') AS {name}" for name in known)
-        query = f"SELECT {', '.join(filter(None, ('setting', numbers)))} FROM samples WHERE run_id = ?"
-        return self.connection.cursor.execute(query, [run_id]).numpy()
+        numbers = [f"CAST({name} AS DOUBLE) AS {name}" for name in known]
+        query = f"SELECT {', '.join(['setting', *numbers])} FROM samples WHERE run_id = ?"
+        table = self.connection.cursor.arrow(query, [run_id])
+        return {name: table[name].to_numpy() for name in table.column_names}
 
     def answers(self, run_id: str) -> pd.DataFrame:
         """Of each of a run's samples `setting`, `num_output_tokens`, `steps` and `llm_decode_ms`.

@@ -11,7 +11,7 @@ from profcore.spec.stages import Stage
 from profcore.stats import METRIC_LABELS, percentile
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
 VISION = "vision_ms"
 ENERGY = "total_j"
@@ -79,6 +79,15 @@ class Latencies:
         """A percentile of each point, NaN where it has no sample; [points]."""
         return np.array([percentile(each, share) if each.size else np.nan for each in self.of(metric)])
 
+    def medians_of(self, point: int, metrics: Sequence[str]) -> dict[str, float]:
+        """The medians of one point, which needs none of the others sorted; NaN where it has no sample."""
+        own = self.codes == point
+        known = {metric: self.values(metric)[own] for metric in metrics}
+        return {
+            metric: float(np.nanmedian(values)) if np.isfinite(values).any() else np.nan
+            for metric, values in known.items()
+        }
+
     def _by_point(self, values: np.ndarray) -> list[np.ndarray]:
         if self._order is None:
             # Small whole numbers are sorted by their digits, in one pass over a million.
@@ -87,9 +96,7 @@ class Latencies:
         ends = np.cumsum(np.bincount(self.codes, minlength=self.number))[:-1]
         groups = np.split(values[self._order], ends)
         # Missing values are sorted behind all others.
-        return [
-            each[: each.size - np.isnan(each[-1:]).any() * int(np.isnan(each).sum())] for each in map(np.sort, groups)
-        ]
+        return [each[: np.searchsorted(each, np.nan)] for each in map(np.sort, groups)]
 
 
 def _first(values: np.ndarray, others: np.ndarray) -> np.ndarray:

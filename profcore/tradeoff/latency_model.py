@@ -118,6 +118,11 @@ def fit_latency_model(points: JointPoints, seed: int = 0) -> LatencyModel:
     """
     measured = measured_medians(points)
     enough = measured[["llm_prefill_ms", VISION]].notna().all(axis=1).to_numpy()
+    if not enough.any():
+        raise UserError(
+            "This run does not tell vision from prefill, and a latency model is one of stages: fit it to a run that "
+            "does."
+        )
     points, measured = points.where(enough), measured[enough].reset_index(drop=True)
     table = _with_lengths(points)
     if len(table) < FEWEST:

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 KNOBS = {
     "tier": "Tier of crops",
     "most_crops": "Crops at most",
-    "num_crops": "Crops",
+    "num_crops": "Crops, global view included",
     "top_k": "Top-k",
     "active_blocks": "Active blocks",
     "output_tokens": "Output tokens",

@@ -261,3 +261,21 @@ def test_one_file_alone_is_a_run_of_one_setting(store, tmp_path):
     (found,) = taken_in(store, path)
     result = load_joint(store, found.run_id)
     assert (len(result.points), len(result.samples)) == (1, 4)
+
+
+def test_files_that_are_named_otherwise_are_told_by_their_content(store, tmp_path):
+    files = {f"{number}.json": layout_a(top_k, 8) for number, top_k in enumerate((4, 8, 16))}
+    result, _ = imported(store, tmp_path / "renamed", files)
+    assert result.points["top_k"].tolist() == [4, 8, 16]
+
+
+def test_result_files_of_other_kinds_in_a_zip_are_a_run_each(tmp_path):
+    topk = {"summary": [], "all_samples": [{"top_k": 1, "T_total": 1.0}]}
+    pictures = {"results": [{"image_id": 1, "T_total": 2.0}]}
+    data = zipped({"a/topk.json": json.dumps(topk), "a/pictures.json": json.dumps(pictures), "a/readme.txt": "cats"})
+    with Store(tmp_path / "other.duckdb") as other:
+        with reading_data(data, "results.zip", other.spools) as found:
+            write_imports(found, other.spools)
+        other.take_in_all()
+        assert sorted(other.runs()["experiment"]) == ["latency_distribution", "moe_topk"]
+        assert [each.name for each in found] == ["results.zip: a/pictures.json", "results.zip: a/topk.json"]

@@ -44,6 +44,7 @@ OWN_IN = {
     "how_often": ("label",),
     "inspect_view": ("each.script", "each.text", "said[0]", "sentence"),
     "latency_model_view": ("label", "model.settings"),
+    "other_run": ("label",),
     "marks_view": ("label",),
     "motivation": ("experiment.text",),
     "motivation_controls": ("label", "number", "skipped"),

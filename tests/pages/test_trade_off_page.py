@@ -51,6 +51,18 @@ def test_a_budget_is_answered_in_words(app, joint):
     assert "More milliseconds buy nothing" in texts(test.markdown)
 
 
+def test_a_link_holds_the_latency_and_the_budget(app, joint):
+    test = app("trade_off", look="Budget", run=joint, budget="Total", **{"met-at": "P50", "total-ms": "11"})
+    assert test.slider[0].value == 11
+    assert "Within 11 ms of Total at P50" in texts(test.markdown)
+    test = app("trade_off", run=joint, latency="TTFT", percentile="P95")
+    assert test.selectbox(key="latency").value == "TTFT"
+    assert "TTFT (ms, P95)" in test.get("vega_lite_chart")[0].proto.spec
+    # Beyond what there is, the nearest end is taken.
+    test = app("trade_off", look="Budget", run=joint, **{"ttft-ms": "100000"})
+    assert not test.exception
+
+
 def test_the_latency_model_shows_its_errors_and_formulas(app, joint):
     test = app("trade_off", look="Latency model")
     assert "on settings left out" in texts(test.markdown)
@@ -78,6 +90,21 @@ def test_without_quality_work_kept_is_named_as_none_and_predicted_settings_are_m
             break
     assert True in found
     assert button(test, "Measure it")
+
+
+def test_a_model_is_recalibrated_and_a_frontier_compared_with_another_run(app, service, joint):
+    few = store_joint(
+        service.store, made_up_sweep(top_ks=(1, 2, 4, 8), blocks=(4, 8, 16), strategy="lhs", number=6), hour=1
+    )
+    test = app("trade_off", look="Latency model", run=few)
+    assert "measure at least 8" in texts(test.error)
+    test.selectbox(key=f"Recalibrate the model of-{few}").set_value(joint).run()
+    assert "Fitted to 6 settings: each coefficient drawn towards" in texts(test.caption)
+    assert "LLM prefill = " in texts(test.code)
+    assert not test.error
+    test = app("trade_off", run=few)
+    test.selectbox(key=f"Overlap with the frontier of-{few}").set_value(joint).run()
+    assert "among the 6 that both runs measured" in texts(test.markdown)
 
 
 def test_a_run_of_few_settings_has_no_model_but_a_frontier(app, service):

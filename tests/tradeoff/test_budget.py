@@ -99,7 +99,10 @@ def test_a_predicted_setting_is_marked_as_not_measured():
     assert choice.best["value"] == 1.0
     assert not choice.best["measured"]
     assert choice_dict(choice)["setting"]["exceeds"] is None
-    assert "It was not measured" in " ".join(choice_sentences(choice))
+    assert choice_dict(choice)["setting"]["total_ms_predicted_within"] == model.reaches["total_ms"]
+    assert "It was not measured: its latency is predicted, its median to within 0." in " ".join(
+        choice_sentences(choice)
+    )
     assert choose_setting(points, {"total_ms": 1000.0}).best["measured"]
 
 

@@ -203,6 +203,12 @@ def test_what_cannot_be_fitted_is_refused_in_a_sentence():
     assert fit_latency_model(both).settings == 16
 
 
+def test_a_run_that_does_not_tell_its_stages_apart_has_no_model():
+    samples = [{"llm_prefill_ms": [np.nan], "first_token_ms": [7.0], "total_ms": [9.0]}] * 20
+    with pytest.raises(UserError, match="does not tell vision from prefill"):
+        fit_latency_model(made_points(grid(20), samples))
+
+
 def test_a_knob_that_never_varies_is_named():
     rows = [row for row in grid(150) if row["active_blocks"] == 8][:20]
     assert any(
