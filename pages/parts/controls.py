@@ -256,7 +256,7 @@ def choose_quality(key: str = "quality", more: str = "") -> DataSet | None:
         "Record what each setting costs in quality",
         key=key,
         help="After the samples: the KL divergence of the next-token distribution from the full model's, and VQA "
-        f"accuracy where the questions have answers. {more}".strip(),
+        f"accuracy where the questions have answers. {plain(more)}".strip(),
     )
     return data_set_controls.choose(f"{key}-", 8) if asked else None
 

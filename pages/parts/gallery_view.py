@@ -35,7 +35,7 @@ def show(result: PictureResult) -> None:
                 _draw(each)
     st.caption(
         f"{first + 1:,} to {first + len(here):,} of {counted(len(shown), 'question')}. Medians; a range where one "
-        f"was measured at several settings. {_lacking(result, shown)}"
+        f"was measured at several settings. {plain(_lacking(result, shown))}"
     )
 
 

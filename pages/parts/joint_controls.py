@@ -127,7 +127,7 @@ def _choose_values(config: MolmoConfig, tiered: bool) -> dict[str, str]:
     if tiered:
         names = st.pills("Tiers of crops", TIERS, default=TIERS[:2], selection_mode="multi", key="joint-tiers")
         texts["crops"] = " ".join(names)
-        st.caption(f"low: 1 to 3 crops, medium: 4 to 8, high: 9 to {config.max_crops}.")
+        st.caption(f"low: 1 to 3 crops, medium: 4 to 8, high: 9 to {config.max_crops:d}.")
     else:
         texts["crops"] = st.text_input(
             "Image grids", "1x1 2x2 3x4", key="joint-grids", bind="query-params", help="Rows x columns, or N for 1xN."
@@ -208,10 +208,11 @@ def _say(asked: _Asked, chosen: int, sweep: Sweep | None, often: how_often.HowOf
     st.markdown(f"**{chosen:,} of {counted(asked.values.combinations, 'combination')}**")
     if sweep is None:
         st.caption(
-            f"Each on every picture, × {often.num_samples}. How many pictures there are is known once they are read."
+            f"Each on every picture, × {often.num_samples:d}. How many pictures there are is known once they are read."
         )
         return
-    st.caption(f"{plain(how_often.inferences(sweep).capitalize())}: {plain(how_often.each_setting(sweep))}.")
+    settings = counted(len(sweep.settings), "setting")
+    st.caption(plain(f"{how_often.inferences(sweep).capitalize()}: {settings} {how_often.each_setting(sweep)}."))
     if not bar.problem():
         st.caption(plain(several.estimate([(bar.target(), sweep)])))
     if note := service().space_note([sweep]):

@@ -90,7 +90,7 @@ def _hold(others: dict[str, JointKnob]) -> tuple[dict[str, str], str | None]:
     for column, (name, knob) in zip(st.columns(max(len(others), 1)), others.items(), strict=False):
         offered = [*knob.order, *([] if each else [_EACH])]
         chosen = column.selectbox(
-            knob.title, offered, index=len(knob.order) - 1, key=f"joint-held-{name}-{len(offered)}"
+            plain(knob.title), offered, index=len(knob.order) - 1, key=f"joint-held-{name}-{len(offered)}"
         )
         if chosen == _EACH:
             each = name

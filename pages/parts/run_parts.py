@@ -37,11 +37,16 @@ _PROBLEM = "resume-problem"
 LATEST = "latest"
 
 
-def pick(experiment: str) -> str | None:
-    """Draw the choice of run, the latest unless another is chosen; None where there is none, which is then said."""
+def pick(experiment: str, empty: str = "Choose values on the left and press **Run**.") -> str | None:
+    """Draw the choice of run, the latest unless another is chosen; None where there is none, which is then said.
+
+    Args:
+        experiment: Whose runs.
+        empty: What to do where there is none.
+    """
     runs = listed(service().runs(experiment), address.several("run"))
     if runs.empty:
-        st.info("Nothing has been measured here yet. Choose values on the left and press **Run**.")
+        st.info(f"Nothing has been measured here yet. {empty}")
         watch(experiment, None)
         return None
     names = tell_apart({row["id"]: run_name(row) for row in runs.to_dict("records")})

@@ -23,7 +23,7 @@ _LOOKS = {
 
 def show() -> None:
     """Draw the choice of a joint run, and the look that is chosen."""
-    run_id = run_parts.pick(JOINT.name)
+    run_id = run_parts.pick(JOINT.name, "Measure on the page *Joint knobs*, or import joint results on *Home*.")
     if run_id is None:
         return
     run = service().store.run(run_id)

@@ -17,6 +17,7 @@ import profcore
 from profcore.spec.records import Environment
 from profcore.spec.runs import Target
 from profcore.spec.stages import Clock
+from profcore.spec.text import counted
 
 if TYPE_CHECKING:
     from profcore.engines.base import Engine
@@ -83,7 +84,7 @@ def device_name(device: torch.device) -> str:
     """The GPU's name, or the processor's with the number of threads torch uses."""
     if device.type == "cuda":
         return torch.cuda.get_device_name(device)
-    return f"{processor_name()}, {torch.get_num_threads()} threads"
+    return f"{processor_name()}, {counted(torch.get_num_threads(), 'thread')}"
 
 
 def processor_name() -> str:

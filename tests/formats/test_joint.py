@@ -144,7 +144,7 @@ def test_a_run_written_and_read_again_says_the_same(store, tmp_path, whole):
 
 def test_a_zip_of_runs_is_read_and_each_is_a_run(store, tmp_path):
     joint = store_joint(store)
-    data = zip_runs(store, [joint])
+    data = zip_runs([load_joint(store, joint)], store)
     with Store(tmp_path / "other.duckdb") as other:
         with reading_data(data, "runs.zip", other.spools) as found:
             write_imports(found, other.spools)

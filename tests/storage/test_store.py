@@ -11,6 +11,7 @@ import pytest
 from profcore.engines.names import ENGINES
 from profcore.errors import StoreError
 from profcore.experiments.knobs import CATALOGUE
+from profcore.export.archive import load_run
 from profcore.formats.imports import read_import, write_import
 from profcore.results.pictures import load_picture_result
 from profcore.results.sweep import Result, load_result
@@ -286,12 +287,13 @@ def test_shipped_samples_are_full_shape_runs_of_all_experiments(store):
     runs = store.runs()
     pictures = {"latency_distribution": 1, "vision_tokens_vs_latency": 2}
     pictures |= {"component_profiling": 1, "language_tokens_vs_latency": 1}
-    assert runs.groupby("experiment").size().to_dict() == dict.fromkeys(CATALOGUE, 3) | pictures
+    others = pictures | {"joint": 1}
+    assert runs.groupby("experiment").size().to_dict() == dict.fromkeys(CATALOGUE, 3) | others
     assert set(runs["source"]) == {"shipped"}
     assert set(runs["state"]) == {"done"}
     engines = set()
     for run_id in runs["id"]:
-        result = load_result(store, run_id) or load_picture_result(store, run_id)
+        result = load_run(store, run_id)
         if isinstance(result, Result):
             engines.add((result.experiment.name, result.run["environment"]["engine"]))
         assert result.run["environment"]["weights"] == "random"
@@ -301,7 +303,7 @@ def test_shipped_samples_are_full_shape_runs_of_all_experiments(store):
         stages = result.samples[["vision_encoder_ms", "projector_ms", "llm_prefill_ms", "llm_decode_ms", "other_ms"]]
         assert (stages.sum(axis=1) - result.samples["total_ms"]).abs().max() < 1e-6
     assert engines == {(name, engine) for name in CATALOGUE for engine in ENGINES}
-    for name in (*CATALOGUE, *pictures):
+    for name in (*CATALOGUE, *others):
         assert store.run(store.latest(name))["environment"]["engine"] == "compiled"
 
 
