@@ -8,6 +8,7 @@ import zipfile
 import pytest
 
 from profcore.results.joint import load_joint
+from profcore.spec.runs import Target
 from profcore.spec.stages import State
 from tests.results.stored_joint import made_up_sweep, store_joint
 from tests.support import texts, until
@@ -73,3 +74,16 @@ def test_an_unfinished_run_draws_what_is_there(app, service):
     assert "13 dashed cells" not in texts(test.caption)
     assert "dashed cell" in texts(test.caption)
     assert "5 samples were taken" in texts(test.warning)
+
+
+def test_a_run_under_way_is_followed(app, service):
+    sweep = made_up_sweep(((1, 1),), (1, 2), (4, 8), num_samples=500, prompt="deaf")
+    run_id = service.start(Target(), sweep)
+    until(lambda: service.store.run(run_id)["num_samples"])
+    test = app("joint", run=run_id)
+    assert "1 of 2,000 samples" in test.get("progress")[0].proto.text
+    assert "3 dashed cells" in texts(test.caption)
+    assert "1 of 2,000" in texts(app("sql").sidebar.markdown)
+    service.stop(run_id)
+    service.jobs.give_up(run_id)
+    until(lambda: State(service.store.run(run_id)["state"]).ended)
