@@ -50,7 +50,8 @@ def _findings(ended: pd.DataFrame) -> list[Finding]:
     """The findings of the runs that have ended, looked for again only where these are others."""
     key = ("findings", tuple(ended["id"]))
     with st.spinner("Looking at what was measured…"):
-        return service().shared.get(key, lambda: find_findings(service().store), _ALWAYS)
+        store, results = service().store, service().results
+        return service().shared.get(key, lambda: find_findings(store, results.sweep, results.pictures), _ALWAYS)
 
 
 def _tile(finding: Finding) -> None:

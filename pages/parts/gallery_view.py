@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import streamlit as st
 
 from pages.parts import thumbnails
+from pages.parts.state import service
 from pages.parts.text import plain
 from profcore.results.gallery import Shown, gallery
 from profcore.spec.text import brief, counted, some
@@ -19,7 +20,7 @@ _A_PAGE, _A_ROW = 12, 4
 
 def show(result: PictureResult) -> None:
     """Draw the gallery."""
-    shown = gallery(result)
+    shown = service().results.follows("gallery", [result.run["id"]], lambda: gallery(result))
     if not shown:
         st.caption("This run does not say which pictures it measured.")
         return

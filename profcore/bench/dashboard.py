@@ -189,6 +189,24 @@ def take_in(target: Target, shelf: ModelShelf) -> list[Figure]:
     return [Figure("import", seconds, "s", f"{_MANY_ROWS:,} rows of a Motivation file, median of 3", at_most(5))]
 
 
+def data_zip(target: Target, shelf: ModelShelf) -> list[Figure]:
+    """All sample runs as a zip of their data, none of them loaded before."""
+    from profcore.service.service import Service
+
+    del target, shelf
+    with tempfile.TemporaryDirectory() as directory:
+        service = Service(Path(directory) / "bench.duckdb")
+        try:
+            number = len(service.downloads.ended_runs())
+            begin = time.perf_counter()
+            data = service.downloads.all_zip()
+            seconds = time.perf_counter() - begin
+        finally:
+            service.close()
+    how = f"data of {number} sample runs, {len(data) / 1e6:.1f} MB; figures are drawn in the background"
+    return [Figure("zip", seconds, "s", how, at_most(5))]
+
+
 def figures(target: Target, shelf: ModelShelf) -> list[Figure]:
     """A figure at 300 DPI, after the first, which also starts what draws it."""
     from profcore.export.archive import load_run

@@ -8,9 +8,10 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING
 
-from profcore.bench.dashboard import figures, first_sample, page_data, run_list, take_in, watching
+from profcore.bench.dashboard import data_zip, figures, first_sample, page_data, run_list, take_in, watching
 from profcore.bench.generate import against_generate
 from profcore.bench.model import duty, load_time, memory, overhead, speed, suite
+from profcore.bench.pages import first_bar, first_chart, first_page, reruns
 from profcore.bench.prefill import experts, preprocessing
 from profcore.bench.truth import truth
 from profcore.errors import UserError
@@ -95,9 +96,14 @@ BENCHMARKS: dict[str, Callable[[Target, ModelShelf], list[Figure]]] = {
     "suite": suite,
     "memory": memory,
     "first-sample": first_sample,
+    "first-page": first_page,
+    "rerun": reruns,
+    "first-bar": first_bar,
+    "first-chart": first_chart,
     "page": page_data,
     "runs": run_list,
     "watch": watching,
     "import": take_in,
+    "zip": data_zip,
     "figure": figures,
 }

@@ -56,9 +56,23 @@ class Finding:
     differs: bool = False
 
 
-def find_findings(store: Store) -> list[Finding]:
-    """Every finding that the runs which have ended give; one that lacks its runs is left out."""
-    ended = _Ended(store)
+def find_findings(
+    store: Store,
+    sweep: Callable[[str], Result | None] | None = None,
+    pictures: Callable[[str], PictureResult | None] | None = None,
+) -> list[Finding]:
+    """Every finding that the runs which have ended give; one that lacks its runs is left out.
+
+    Args:
+        store: Where they are.
+        sweep: Gives a knob's sweep, where somebody keeps those that were loaded; `load_result` unless given.
+        pictures: The same of real pictures; `load_picture_result` unless given.
+    """
+    ended = _Ended(
+        store,
+        sweep or (lambda run_id: load_result(store, run_id)),
+        pictures or (lambda run_id: load_picture_result(store, run_id)),
+    )
     makers: tuple[Callable[[_Ended], Finding | None], ...] = (_engines, _launching, _pictures, _floor)
     return [found for make in makers if (found := make(ended)) is not None]
 
@@ -66,8 +80,14 @@ def find_findings(store: Store) -> list[Finding]:
 class _Ended:
     """Runs that will have no further samples, each loaded once; figures of one under way would move with each."""
 
-    def __init__(self, store: Store) -> None:
-        self.store = store
+    def __init__(
+        self,
+        store: Store,
+        sweep: Callable[[str], Result | None],
+        pictures: Callable[[str], PictureResult | None],
+    ) -> None:
+        self.store, self.pictures = store, pictures
+        self._load = sweep
         self._groups: dict[str, list[Group]] = {}
         self._sweeps: dict[str, Result | None] = {}
 
@@ -84,7 +104,7 @@ class _Ended:
         if run_id not in self._sweeps:
             run = self.store.run(run_id)
             has_ended = run is not None and State(run["state"]).ended
-            self._sweeps[run_id] = load_result(self.store, run_id) if has_ended else None
+            self._sweeps[run_id] = self._load(run_id) if has_ended else None
         return self._sweeps[run_id]
 
     def engines(self, experiment: str, *engines: str) -> list[Result]:
@@ -174,7 +194,7 @@ def _pictures(ended: _Ended) -> Finding | None:
         if sweep is None:
             continue
         for other in alike_pictures(ended.store, sweep):
-            pictures = load_picture_result(ended.store, other)
+            pictures = ended.pictures(other)
             if pictures is None or not pictures.state.ended:
                 continue
             beside = compare_with_pictures(sweep, [pictures], ["ttft_ms"])

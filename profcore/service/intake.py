@@ -20,6 +20,8 @@ _AFTER_A_PROBLEM_S = 1.0
 _QUIET_S = 60.0
 """A spool that has not grown for this long is looked at only now and then."""
 _ALL_EVERY_S = 3.0
+# What comes within one tick of the file system's clock leaves its folder's time as it was.
+_JUST_NOW_S = 1.0
 _LONGEST_WAIT_S = 60.0
 _log = logging.getLogger(__name__)
 
@@ -38,6 +40,8 @@ class Intake:
         self._again: dict[Path, tuple[float, float]] = {}
         self._into = store.connection
         self._all_at = 0.0
+        self._listed: list[Path] = []
+        self._listed_at = -1.0
         self._shipped = False
         self._closing = threading.Event()
         self._thread = threading.Thread(target=self._serve, daemon=True)
@@ -83,7 +87,7 @@ class Intake:
             self._all_at = self._now() + _ALL_EVERY_S
         # Another thread's look may put another in its place meanwhile.
         seen = self._seen
-        paths = list(self._store.spools.glob("*.jsonl"))
+        paths = self._list(everything)
         for path in paths:
             known = seen.get(path)
             if known and not everything and self._now() - known[1] > _QUIET_S:
@@ -100,6 +104,14 @@ class Intake:
                 self._put_off(path, again)
         if everything:
             self._store.forget_unread({path.name for path in paths})
+
+    def _list(self, everything: bool) -> list[Path]:
+        """The spools; listed again where their folder says that one has come or gone, or said so a moment ago."""
+        folder = self._store.spools
+        changed_at = folder.stat().st_mtime if folder.exists() else 0.0
+        if everything or changed_at != self._listed_at or self._now() - changed_at < _JUST_NOW_S:
+            self._listed, self._listed_at = list(folder.glob("*.jsonl")), changed_at
+        return self._listed
 
     def _is_due(self, path: Path) -> bool:
         """Whether what could not be read is to be looked at again."""

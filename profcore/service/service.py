@@ -214,7 +214,7 @@ class Service:
             return None
         alike = (device, target.model, target.engine, None if target.dtype == "auto" else target.dtype)
         # A run that has ended counts at once.
-        ended = len(self.store.ids(state for state in State if state.ended))
+        ended = self.shared.get(("ended",), lambda: len(self.store.ids(state for state in State if state.ended)))
         earlier, overheads = self.shared.get(
             ("earlier", *alike, ended), lambda: (self.store.timings(*alike), self.store.overheads(*alike)), _EARLIER_S
         )

@@ -164,13 +164,18 @@ def test_one_run_all_runs_and_the_database_are_downloaded(own, page, tmp_path):
     waiting.value.save_as(tmp_path / "copy.duckdb")
     with duckdb.connect(str(tmp_path / "copy.duckdb"), read_only=True) as copy:
         assert copy.execute("SELECT count(*) FROM runs").fetchall() == [(18,)]
-    page.get_by_role("button", name="Make a zip of all 18 runs").click()
-    ready = page.get_by_role("button", name=re.compile("Download the zip"))
-    expect(ready).to_be_visible()
     with page.expect_download() as waiting:
-        ready.click()
+        page.get_by_role("button", name="Data of all 18 runs").click()
     with zipfile.ZipFile(waiting.value.path()) as archive:
         assert len({name.split("/")[0] for name in archive.namelist()}) == 18
+        assert {name.rsplit(".", 1)[1] for name in archive.namelist()} == {"json", "csv", "parquet"}
+    page.get_by_role("button", name="Draw all figures").click()
+    # The page goes on meanwhile.
+    expect(page.get_by_text(re.compile("Figures of [0-9]+ of 18 runs"))).to_be_visible()
+    with page.expect_download() as waiting:
+        page.get_by_role("button", name="Data and figures of all").click()
+    with zipfile.ZipFile(waiting.value.path()) as archive:
+        assert len({name.split("/")[0] for name in archive.namelist() if name.endswith(".pdf")}) == 18
     assert errors(page) == 0
 
 
