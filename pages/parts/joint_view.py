@@ -12,7 +12,7 @@ from pages.parts.text import plain
 from profcore import charts
 from profcore.export.captions import of_figure, provenance
 from profcore.export.run_figures import HEAT_MAP, ORDER
-from profcore.results.joint_cells import heat_cells, joint_knobs, measures_of
+from profcore.results.joint_cells import combinations_of, fullest, heat_cells, joint_knobs, measures_of
 from profcore.results.joint_tables import display_joint, word_columns
 from profcore.service.words import environment_line
 from profcore.spec.text import counted
@@ -87,10 +87,11 @@ def _hold(others: dict[str, JointKnob]) -> tuple[dict[str, str], str | None]:
     """Draw where each other knob that varies stands; one of them may have a map for each of its values."""
     held: dict[str, str] = {}
     each = None
+    usual = fullest(others)
     for column, (name, knob) in zip(st.columns(max(len(others), 1)), others.items(), strict=False):
         offered = [*knob.order, *([] if each else [_EACH])]
         chosen = column.selectbox(
-            plain(knob.title), offered, index=len(knob.order) - 1, key=f"joint-held-{name}-{len(offered)}"
+            plain(knob.title), offered, index=knob.order.index(usual[name]), key=f"joint-held-{name}-{len(offered)}"
         )
         if chosen == _EACH:
             each = name
@@ -101,6 +102,12 @@ def _hold(others: dict[str, JointKnob]) -> tuple[dict[str, str], str | None]:
 
 def _draw(result: JointResult, look: _Look | None) -> None:
     st.caption(plain(environment_line(result.run["environment"], result.state)))
+    knobs = joint_knobs(result.points)
+    if len(result.points) < (whole := combinations_of(knobs)):
+        st.caption(
+            f":material/info: {len(result.points):,} of {whole:,} combinations are among the settings: the other cells "
+            "are empty. The page *Trade-off* weighs what was measured and predicts what lies between."
+        )
     for note in result.notes:
         st.caption(f":material/info: {plain(note)}")
     run_parts.progress(result)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
@@ -83,6 +84,25 @@ def measures_of(result: JointResult) -> dict[str, str]:
     known = set(result.summary["metric"]) if not result.summary.empty else set()
     found = {metric: f"{METRIC_LABELS[metric]} (ms)" for metric in SHOWN if metric in known}
     return found | {name: title for name, title in QUALITY.items() if result.points[name].notna().any()}
+
+
+def fullest(knobs: Mapping[str, JointKnob]) -> dict[str, str]:
+    """Where some knobs stand in most points at once; of several such places the one of the largest values.
+
+    Args:
+        knobs: Those that are held, by their short names.
+    """
+    if not knobs:
+        return {}
+    places = pd.DataFrame({name: knob.texts.map(knob.order.index) for name, knob in knobs.items()})
+    counts = places.value_counts().rename("points").reset_index()
+    best = counts.sort_values(["points", *knobs]).iloc[-1]
+    return {name: knob.order[int(best[name])] for name, knob in knobs.items()}
+
+
+def combinations_of(knobs: Mapping[str, JointKnob]) -> int:
+    """How many points there would be if each value of every knob met each of the others."""
+    return math.prod(len(knob.order) for knob in knobs.values())
 
 
 def heat_cells(result: JointResult, x: str, y: str, measure: str, held: Mapping[str, str]) -> pd.DataFrame:

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+import pandas as pd
 import pytest
 
 from profcore.experiments.joint import joint_sweep, joint_values
 from profcore.models.config import PRESETS
 from profcore.results.joint import load_joint
+from profcore.results.joint_cells import JointKnob, combinations_of, fullest
 from profcore.results.joint_tables import display_joint
 from profcore.spec.queries import Picture, Query, QuerySet
 from profcore.spec.stages import State
@@ -106,3 +108,13 @@ def test_a_plan_whose_tiers_are_not_of_its_settings_is_none():
         replace(plan, tier_of=(0,))
     with pytest.raises(ValueError, match="tier"):
         replace(plan, tier_of=(7,) * len(plan.of_setting))
+
+
+def test_a_map_begins_where_most_settings_are():
+    points = pd.DataFrame({"blocks": ["4", "8", "8", "16"], "tokens": ["1", "1", "1", "9"]})
+    knobs = {name: JointKnob(name, points[name], sorted(set(points[name]), key=int)) for name in points}
+    assert fullest(knobs) == {"blocks": "8", "tokens": "1"}
+    # Of places as full as each other the one of the largest values; of no knobs none.
+    assert fullest({"blocks": JointKnob("blocks", points["blocks"][[0, 1, 3]], ["4", "8", "16"])}) == {"blocks": "16"}
+    assert fullest({}) == {}
+    assert combinations_of(knobs) == 6
