@@ -83,7 +83,8 @@ def test_a_run_under_way_is_followed(app, service):
     test = app("joint", run=run_id)
     assert "1 of 2,000 samples" in test.get("progress")[0].proto.text
     assert "3 dashed cells" in texts(test.caption)
-    assert "1 of 2,000" in texts(app("sql").sidebar.markdown)
+    # What is under way is looked at now and then, once for all sessions.
+    until(lambda: "1 of 2,000" in texts(app("sql").sidebar.markdown))
     service.stop(run_id)
     service.jobs.give_up(run_id)
     until(lambda: State(service.store.run(run_id)["state"]).ended)
