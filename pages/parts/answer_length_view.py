@@ -30,16 +30,15 @@ def section(result: MeasuredRun) -> None:
         _draw(rows, result.run)
 
 
-def show(run: dict[str, Any], samples: int, quality: str) -> None:
+def show(run: dict[str, Any], quality: str) -> None:
     """Draw the same of a joint run, at one value of each knob that a step depends on.
 
     Args:
         run: As `Reader.run`.
-        samples: How many it has.
         quality: Of no matter here.
     """
     del quality
-    answers = trade_off_data.answers(run["id"], samples)
+    answers = trade_off_data.answers(run["id"])
     titles = {f"top-{top_k:g}, {blocks:g} blocks": (top_k, blocks) for top_k, blocks in answers}
     if not titles:
         st.info("No two answers of this run differ in length alone: measure several numbers of output tokens.")

@@ -27,16 +27,15 @@ _PERCENTILES = {"P50": 50.0, "P95": 95.0}
 _PROBLEM, _ASKED = "measure problem", "measure asked"
 
 
-def show(run: dict[str, Any], samples: int, quality: str) -> None:
+def show(run: dict[str, Any], quality: str) -> None:
     """Draw the budget and what it buys.
 
     Args:
         run: As `Reader.run`.
-        samples: How many it has.
         quality: Of `points.QUALITIES`.
     """
     run_id = run["id"]
-    whole = trade_off_data.points(run_id, samples)
+    whole = trade_off_data.points(run_id)
     first, second, third = st.columns([1.2, 1, 1])
     names = {
         METRICS[metric]: metric for metric in LIMITED if np.isfinite(whole.latencies.percentiles(metric, 50)).any()
@@ -54,7 +53,7 @@ def show(run: dict[str, Any], samples: int, quality: str) -> None:
     if metric == "total_ms" and len(lengths) > 1:
         with third:
             tokens = st.selectbox("At output tokens", lengths, index=len(lengths) - 1, key=f"tokens-{run_id}")
-    points, rows = trade_off_data.offered(run_id, samples, tokens, percentile, quality)
+    points, rows = trade_off_data.offered(run_id, tokens, percentile, quality)
     limit = _slider(rows[metric].to_numpy(dtype=float), metric)
     try:
         choice = choose_setting(points, {metric: limit}, percentile, quality, rows=rows)

@@ -37,17 +37,16 @@ class _Look(NamedTuple):
     held: tuple[str, Any] | None
 
 
-def show(run: dict[str, Any], samples: int, quality: str) -> None:
+def show(run: dict[str, Any], quality: str) -> None:
     """Draw the frontier of a run.
 
     Args:
         run: As `Reader.run`.
-        samples: How many it has.
         quality: Of `points.QUALITIES`.
     """
-    points = trade_off_data.points(run["id"], samples)
+    points = trade_off_data.points(run["id"])
     look = _choose(points)
-    found = trade_off_data.frontier(run["id"], samples, look.metric, look.percentile, quality, look.held)
+    found = trade_off_data.frontier(run["id"], look.metric, look.percentile, quality, look.held)
     source = run_provenance(run, "Quality against latency: the frontier.", "Points: settings. Lines: 95 % intervals.")
     # What was clicked in another chart is another point.
     key = "-".join(map(str, ("frontier", run["id"], quality, *look)))
@@ -121,9 +120,7 @@ def _overlap(run_id: str, points: JointPoints, found: Frontier) -> None:
     if other is None:
         return
     try:
-        compared = frontier_overlap(
-            points, trade_off_data.points(*other), found.metric, found.percentile, found.quality
-        )
+        compared = frontier_overlap(points, trade_off_data.points(other), found.metric, found.percentile, found.quality)
     except UserError as error:
         say_error(error)
         return

@@ -26,20 +26,17 @@ _STAGES = {name: metric for metric, name in STAGE_NAMES.items() if metric != "ot
 _KNOBS = ("num_crops", "top_k", "active_blocks", "output_tokens")
 
 
-def show(run: dict[str, Any], samples: int, quality: str) -> None:
+def show(run: dict[str, Any], quality: str) -> None:
     """Draw the latency model of a run.
 
     Args:
         run: As `Reader.run`.
-        samples: How many it has.
         quality: Of no matter here.
     """
     del quality
     run_id = run["id"]
     other = other_run.choose(run_id, "Recalibrate the model of")
-    model = (
-        trade_off_data.recalibrated_model(run_id, samples, other) if other else trade_off_data.model(run_id, samples)
-    )
+    model = trade_off_data.recalibrated_model(run_id, other) if other else trade_off_data.model(run_id)
     st.markdown("\n".join(f"- {plain(sentence)}" for sentence in model_sentences(model)))
     st.code("\n".join(formulas(model)), language=None, wrap_lines=True)
     how = "each coefficient drawn towards that run's" if other else "non-negative least squares of relative errors"
@@ -50,7 +47,7 @@ def show(run: dict[str, Any], samples: int, quality: str) -> None:
     _take_away(model, run_id)
     _judge(run, model)
     if other is None:
-        _how_many(run, samples)
+        _how_many(run)
         _tables(model)
 
 
@@ -85,9 +82,9 @@ def _judge(run: dict[str, Any], model: LatencyModel) -> None:
         figure_view.draw(drawn, f"residuals_{metric}_{shown}", "residuals", source=source)
 
 
-def _how_many(run: dict[str, Any], samples: int) -> None:
+def _how_many(run: dict[str, Any]) -> None:
     """How the error falls with the number of settings."""
-    rows = trade_off_data.errors(run["id"], samples)
+    rows = trade_off_data.errors(run["id"])
     if len(rows):
         st.subheader("How many settings are enough?")
         said = run_provenance(

@@ -9,8 +9,8 @@ from profcore.experiments.knobs import JOINT
 from profcore.results.base import tell_apart
 
 
-def choose(run_id: str, label: str) -> tuple[str, int] | None:
-    """Draw the choice among the other joint runs with samples; the one chosen and how many it has.
+def choose(run_id: str, label: str) -> str | None:
+    """Draw the choice among the other joint runs with samples; the one chosen.
 
     Args:
         run_id: The run that is shown.
@@ -20,9 +20,8 @@ def choose(run_id: str, label: str) -> tuple[str, int] | None:
     others = runs[(runs["id"] != run_id) & (runs["num_samples"] > 0)]
     if others.empty:
         return None
-    rows = {str(row["id"]): row for row in others.to_dict("records")}
-    names = tell_apart({run: row["title"] for run, row in rows.items()})
-    other = st.selectbox(
+    names = tell_apart({str(row["id"]): row["title"] for row in others.to_dict("records")})
+    return st.selectbox(
         label,
         list(names),
         format_func=lambda run: names[run],
@@ -30,4 +29,3 @@ def choose(run_id: str, label: str) -> tuple[str, int] | None:
         placeholder="Choose another run",
         key=f"{label}-{run_id}",
     )
-    return None if other is None else (other, int(rows[other]["num_samples"]))

@@ -1,8 +1,8 @@
-"""What the page of trade-offs is drawn from: worked out once for all who look, and kept by run and count."""
+"""What the page of trade-offs is drawn from: worked out once for all who look, until anything of the run changes."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 import numpy as np
 
@@ -15,68 +15,65 @@ from profcore.tradeoff.latency_model import errors_by_number, fit_latency_model,
 from profcore.tradeoff.points import load_joint_points
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Hashable
+
     import pandas as pd
 
     from profcore.tradeoff.frontier import Frontier
     from profcore.tradeoff.latency_model import LatencyModel
     from profcore.tradeoff.points import JointPoints
-
-# The samples are in the key: as long as their number is the same, so is what follows from them.
-_KEPT_S = 3600.0
+Value = TypeVar("Value")
 
 
-def points(run_id: str, samples: int) -> JointPoints:
+def points(run_id: str) -> JointPoints:
     """The points of a run.
 
     Raises:
         UserError: As `load_joint_points`.
     """
     store = service().store
-    return service().shared.get(("points", run_id, samples), lambda: load_joint_points(store, run_id), _KEPT_S)
+    return _kept(("points",), lambda: load_joint_points(store, run_id), run_id)
 
 
-def frontier(
-    run_id: str, samples: int, metric: str, percentile: float, quality: str, held: tuple[str, object] | None
-) -> Frontier:
+def frontier(run_id: str, metric: str, percentile: float, quality: str, held: tuple[str, object] | None) -> Frontier:
     """The frontier of a run, with one knob held at a value where one is."""
-    known = points(run_id, samples)
+    known = points(run_id)
 
     def make() -> Frontier:
         return find_frontier(fixed(known, *held) if held else known, metric, percentile, quality)
 
-    return service().shared.get(("frontier", run_id, samples, metric, percentile, quality, held), make, _KEPT_S)
+    return _kept(("frontier", metric, percentile, quality, held), make, run_id)
 
 
-def model(run_id: str, samples: int) -> LatencyModel:
+def model(run_id: str) -> LatencyModel:
     """The latency model of a run.
 
     Raises:
         UserError: As `fit_latency_model`.
     """
-    known = points(run_id, samples)
-    return service().shared.get(("model", run_id, samples), lambda: fit_latency_model(known), _KEPT_S)
+    known = points(run_id)
+    return _kept(("model",), lambda: fit_latency_model(known), run_id)
 
 
-def recalibrated_model(run_id: str, samples: int, other: tuple[str, int]) -> LatencyModel:
-    """The model of another run, by its id and number of samples, drawn to what this one measured.
+def recalibrated_model(run_id: str, other: str) -> LatencyModel:
+    """The model of another run, by its id, drawn to what this one measured.
 
     Raises:
         UserError: As `fit_latency_model` and `recalibrated`.
     """
-    known, begin = points(run_id, samples), model(*other)
-    key = ("recalibrated", run_id, samples, *other)
-    return service().shared.get(key, lambda: recalibrated(begin, known), _KEPT_S)
+    known, begin = points(run_id), model(other)
+    return _kept(("recalibrated",), lambda: recalibrated(begin, known), run_id, other)
 
 
-def model_if_any(run_id: str, samples: int) -> LatencyModel | None:
+def model_if_any(run_id: str) -> LatencyModel | None:
     """As `model`; None where too little was measured for one."""
     try:
-        return model(run_id, samples)
+        return model(run_id)
     except UserError:
         return None
 
 
-def answers(run_id: str, samples: int) -> dict[tuple[float, float], pd.DataFrame]:
+def answers(run_id: str) -> dict[tuple[float, float], pd.DataFrame]:
     """Decode over the length of the answer, by top-k and active blocks, where lengths differ; as `over_length`."""
     store = service().store
 
@@ -91,23 +88,26 @@ def answers(run_id: str, samples: int) -> dict[tuple[float, float], pd.DataFrame
         }
         return {kind: rows for kind, rows in groups.items() if length_sentence(rows)}
 
-    return service().shared.get(("answers", run_id, samples), make, _KEPT_S)
+    return _kept(("answers",), make, run_id)
 
 
-def errors(run_id: str, samples: int) -> pd.DataFrame:
+def errors(run_id: str) -> pd.DataFrame:
     """How the model's error falls with the number of settings."""
-    fitted = model(run_id, samples)
-    return service().shared.get(("errors by number", run_id, samples), lambda: errors_by_number(fitted), _KEPT_S)
+    fitted = model(run_id)
+    return _kept(("errors by number",), lambda: errors_by_number(fitted), run_id)
 
 
-def offered(
-    run_id: str, samples: int, tokens: int | None, percentile: float, quality: str
-) -> tuple[JointPoints, pd.DataFrame]:
+def offered(run_id: str, tokens: int | None, percentile: float, quality: str) -> tuple[JointPoints, pd.DataFrame]:
     """What a budget chooses from: the points, with answers of one length where one is given, and the predicted ones."""
-    whole, fitted = points(run_id, samples), model_if_any(run_id, samples)
+    whole, fitted = points(run_id), model_if_any(run_id)
 
     def make() -> tuple[JointPoints, pd.DataFrame]:
         known = whole if tokens is None else fixed(whole, "output_tokens", tokens)
         return known, competing(known, percentile, quality, fitted)
 
-    return service().shared.get(("offered", run_id, samples, tokens, percentile, quality), make, _KEPT_S)
+    return _kept(("offered", tokens, percentile, quality), make, run_id)
+
+
+def _kept(what: tuple[Hashable, ...], make: Callable[[], Value], *run_ids: str) -> Value:
+    """What follows from runs, as `Results.follows` keeps it."""
+    return service().results.follows(("trade-off", *what), run_ids, make)

@@ -29,10 +29,9 @@ def show() -> None:
     run = service().store.run(run_id)
     if run is None:
         return
-    samples = int(run["num_samples"])
     st.caption(plain(environment_line(run["environment"], State(run["state"]))))
     try:
-        points = trade_off_data.points(run_id, samples)
+        points = trade_off_data.points(run_id)
     except UserError as error:
         say_error(error)
         return
@@ -47,7 +46,7 @@ def show() -> None:
         "Look", list(_LOOKS), default=next(iter(_LOOKS)), required=True, key="look", bind="query-params", wrap=True
     )
     try:
-        _LOOKS[look or next(iter(_LOOKS))](run, samples, quality)
+        _LOOKS[look or next(iter(_LOOKS))](run, quality)
     except UserError as error:
         say_error(error)
 

@@ -21,8 +21,12 @@ def button(test, label):
     return next(each for each in test.button if each.label == label)
 
 
-def test_without_a_joint_run_the_page_says_so(app):
-    assert "Nothing has been measured here yet" in texts(app("trade_off").info)
+def test_without_a_joint_run_the_page_says_where_to_get_one(app, service):
+    # An archived run is offered no more.
+    samples = service.runs("joint")["id"].tolist()
+    service.mark(samples, archived=True)
+    assert "Measure on the page *Joint knobs*" in texts(app("trade_off").info)
+    service.mark(samples, archived=False)
 
 
 def test_the_frontier_is_drawn_with_how_sure_it_is(app, joint):
