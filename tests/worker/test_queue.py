@@ -43,7 +43,7 @@ def service(tmp_path_factory):
 def test_the_worker_says_which_devices_there_are(service):
     devices = service.jobs.devices()
     assert devices[-1]["id"] == "cpu"
-    assert "threads" in devices[-1]["name"]
+    assert " thread" in devices[-1]["name"]
 
 
 def test_a_run_goes_from_the_queue_to_the_store(service):
