@@ -10,7 +10,7 @@ import random
 import re
 from dataclasses import dataclass
 from functools import cache
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 from PIL import Image, ImageDraw
 
@@ -18,8 +18,9 @@ from profcore.errors import ImageError
 from profcore.images.geometry import PATCH, grid_size
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
+Value = TypeVar("Value")
 SHAPES = ("circle", "square", "triangle", "diamond", "cross")
 COLOURS: dict[str, tuple[int, int, int]] = {
     "red": (205, 40, 45),
@@ -74,16 +75,16 @@ class Draws:
         """A whole number from `least` to `most`."""
         return least + self.below(most - least + 1)
 
-    def one_of(self, values: Sequence):
+    def one_of(self, values: Sequence[Value]) -> Value:
         """One of some values."""
         return values[self.below(len(values))]
 
-    def some_of(self, values: Sequence, number: int) -> list:
+    def some_of(self, values: Sequence[Value], number: int) -> list[Value]:
         """So many different ones of some values, in random order."""
         left = list(values)
         return [left.pop(self.below(len(left))) for _ in range(number)]
 
-    def by_weight(self, weights: dict):
+    def by_weight(self, weights: Mapping[Value, int]) -> Value:
         """One of the keys, each as often as its whole number says."""
         place = self.below(sum(weights.values()))
         for key, weight in weights.items():
