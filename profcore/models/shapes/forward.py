@@ -8,8 +8,10 @@ Source: Deitke et al. 2024 (arXiv:2409.17146), multi-annotation training.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 import torch
 from torch import Tensor
 from torch.nn import functional as F
@@ -19,8 +21,7 @@ from profcore.images.processing import image_tokens, padding_masks
 from profcore.models.pixels import crop_pixels
 
 if TYPE_CHECKING:
-    import numpy as np
-
+    from profcore.models.config import MolmoConfig
     from profcore.models.molmoe import MolmoE
     from profcore.models.shapes.batches import Batch
 
@@ -77,57 +78,82 @@ def to_device(batch: Batch, device: torch.device) -> Tensors:
     return Tensors(batch.tiling, (height, width), pixels, **{name: moved(name) for name in names})
 
 
+@dataclass(frozen=True)
+class Layout:
+    """What all prompts of one tiling have in common, on the model's device; L tokens in all.
+
+    Attributes:
+        prefix: What comes before the questions.
+        taken: The places in it that image tokens are added to.
+        order: For each of those, its row of the flattened projector output of a picture.
+        positions: (L,), each token's place, as if its question were the only one.
+        mask: (L, L), whether a token may look at another: at the picture, and at what came before of its own question.
+    """
+
+    prefix: Tensor
+    taken: Tensor
+    order: Tensor
+    positions: Tensor
+    mask: Tensor
+
+
+@lru_cache(maxsize=64)
+def _layout(config: MolmoConfig, tiling: tuple[int, int], questions: int, slot: int, device: torch.device) -> Layout:
+    # Kept, since to make it anew at each step would have the host wait for the card.
+    tokens = image_tokens(*tiling, config.image_token_ids)
+    index = tokens.patch_index.reshape(-1)
+    begin = 1 + len(tokens.tokens)
+    own = torch.arange(questions * slot)
+    group = torch.cat([torch.full((begin,), -1), own // slot])
+    order = torch.arange(begin + len(own))
+    made = (
+        torch.tensor([config.eos_token_id, *tokens.tokens.tolist()]),
+        torch.from_numpy(np.sort(index[index >= 0]).astype(np.int64)) + 1,
+        torch.from_numpy(np.argsort(index, kind="stable")[(index < 0).sum() :]),
+        torch.cat([torch.arange(begin), begin + own % slot]),
+        (order[:, None] >= order) & ((group == -1) | (group[:, None] == group)),
+    )
+    return Layout(*(each.to(device) for each in made))
+
+
+@lru_cache(maxsize=64)
+def _padding(size: tuple[int, int], tiling: tuple[int, int], device: torch.device) -> Tensor:
+    return torch.from_numpy(padding_masks(*size, *tiling)).to(device)
+
+
 def forward(model: MolmoE, batch: Tensors, top_k: int, blocks: tuple[int, ...]) -> Output:
     """Logits where answers are expected, at a top-k and with the active blocks."""
-    config, device = model.config, batch.pixels.device
     number, questions, slot = batch.texts.shape
-    tokens = image_tokens(*batch.tiling, config.image_token_ids)
-    prefix = torch.tensor([config.eos_token_id, *tokens.tokens.tolist()], device=device)
-    image = _image_tokens(model, batch, tokens.patch_index)
-    input_ids = torch.cat([prefix.expand(number, -1), batch.texts.reshape(number, -1)], dim=1)
+    layout = _layout(model.config, batch.tiling, questions, slot, batch.pixels.device)
+    image = _image_tokens(model, batch, layout)
+    input_ids = torch.cat([layout.prefix.expand(number, -1), batch.texts.reshape(number, -1)], dim=1)
     states = model.llm.model.embed_tokens(input_ids)
-    taken = (prefix == config.image_token_ids["<im_patch>"]).nonzero()[:, 0]
-    states = states.index_add(1, taken, image.to(states.dtype))
+    states = states.index_add(1, layout.taken, image.to(states.dtype))
 
-    begin = len(prefix)
-    positions, mask = _layout(begin, questions, slot, device)
-    rotary = model.llm.model.rotary_emb(states, positions[None])
+    rotary = model.llm.model.rotary_emb(states, layout.positions[None])
     balances, squares = [], []
     for index in blocks:
         layer = model.llm.model.layers[index]
-        states = states + _attention(layer.self_attn, layer.input_layernorm(states), rotary, mask)
+        states = states + _attention(layer.self_attn, layer.input_layernorm(states), rotary, layout.mask)
         added, balance, square = _experts(layer.mlp, layer.post_attention_layernorm(states), top_k)
         states = states + added
         balances.append(balance)
         squares.append(square)
-    places = begin + slot * torch.arange(questions, device=device) + batch.last
+    places = len(layout.prefix) + slot * torch.arange(questions, device=states.device) + batch.last
     places = torch.stack([places, places + 1], dim=-1).reshape(number, -1, 1).expand(-1, -1, states.shape[-1])
     asked = model.llm.model.norm(states.gather(1, places))
     logits = model.logits(asked).reshape(number, questions, 2, -1)
     return Output(logits, image, torch.stack(balances).mean(), torch.stack(squares).mean())
 
 
-def _image_tokens(model: MolmoE, batch: Tensors, patch_index: np.ndarray) -> Tensor:
+def _image_tokens(model: MolmoE, batch: Tensors, layout: Layout) -> Tensor:
     """What the vision encoder and the projector make of each picture, in the order of its prompt."""
     number = batch.pixels.shape[0]
-    masks = torch.from_numpy(padding_masks(*batch.size, *batch.tiling)).to(batch.pixels.device)
     features = model.encode(batch.pixels.flatten(0, 1))
-    masks = masks.repeat(number, 1)
+    masks = _padding(batch.size, batch.tiling, batch.pixels.device).repeat(number, 1)
     parts = zip(features.split(_CROPS_AT_ONCE), masks.split(_CROPS_AT_ONCE), strict=True)
     projected = torch.cat([model.project(*part) for part in parts]).reshape(number, -1, model.config.d_model)
-    index = torch.from_numpy(patch_index.reshape(-1))
-    order = index.argsort()[(index < 0).sum() :]
-    return projected[:, order.to(projected.device)]
-
-
-def _layout(begin: int, questions: int, slot: int, device: torch.device) -> tuple[Tensor, Tensor]:
-    """Each token's place, as if its question were the only one, and which tokens it may look at."""
-    own = torch.arange(questions * slot, device=device)
-    positions = torch.cat([torch.arange(begin, device=device), begin + own % slot])
-    group = torch.cat([torch.full((begin,), -1, device=device), own // slot])
-    order = torch.arange(len(positions), device=device)
-    mask = (order[:, None] >= order) & ((group == -1) | (group[:, None] == group))
-    return positions, mask
+    return projected[:, layout.order]
 
 
 def _attention(attention: Any, states: Tensor, rotary: tuple[Tensor, Tensor], mask: Tensor) -> Tensor:

@@ -41,6 +41,15 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--resume", action="store_true", help="go on with the training that DIR holds")
     parser.add_argument("--workers", type=int, help="processes that draw; 0 draws in this one")
     parser.add_argument("--held-out", type=int, help="held-out pictures to judge by (all)")
+    group = parser.add_argument_group("the course", "the defaults are what the shipped checkpoint is made with")
+    group.add_argument("--crops", type=int, default=320, help="crops encoded in a step (320)")
+    group.add_argument("--peak", type=float, default=1.5e-3, help="the highest learning rate (0.0015)")
+    for option, usual, text in (
+        ("--coarse", 0.25, "pictures cut into fewer crops than they fill"),
+        ("--fewer-experts", 0.2, "a lower top-k"),
+        ("--fewer-blocks", 0.3, "some blocks left out"),
+    ):
+        group.add_argument(option, type=float, default=usual, help=f"share of steps with {text} ({usual:g})")
     return parser
 
 
@@ -54,10 +63,18 @@ def _train(options: argparse.Namespace) -> None:
         raise UserError("Nothing is learnt in no time: give --seconds above 0, and --steps of 1 or more.")
     if options.held_out is not None and not 1 <= options.held_out <= PICTURES:
         raise UserError(f"--held-out {options.held_out} is out of range: there are {PICTURES} held-out pictures.")
+    shares = (options.coarse, options.fewer_experts, options.fewer_blocks)
+    if not all(0 <= share <= 1 for share in shares) or options.crops < 2 or not 0 < options.peak < 1:
+        raise UserError("Shares of steps and the learning rate lie between 0 and 1, and a step has 2 crops or more.")
     workers = options.workers
     if workers is None:
         workers = min(_MOST_WORKERS, max(0, (os.cpu_count() or 1) - 2))
-    course = Course(pictures=Pictures(seed=options.seed))
+    course = Course(
+        pictures=Pictures(seed=options.seed, crops=options.crops, coarse=options.coarse),
+        peak=options.peak,
+        fewer_experts=options.fewer_experts,
+        fewer_blocks=options.fewer_blocks,
+    )
     training = Training(course, options.output, resolve_device(options.device), options.resume)
     training.run(options.seconds, options.steps, workers, lambda line: print(line, flush=True))
     training.save()

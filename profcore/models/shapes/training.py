@@ -65,7 +65,7 @@ class Course:
 
     config: MolmoConfig = SHAPES_CONFIG
     pictures: Pictures = field(default_factory=Pictures)
-    peak: float = 2e-3
+    peak: float = 1.5e-3
     warmup: int = 200
     least: float = 0.02
     weight_decay: float = 0.05
