@@ -44,6 +44,8 @@ def write_checkpoint(model: MolmoE, directory: Path) -> int:
     _replace(weights, lambda path: save_file(published_tensors(model, torch.bfloat16), path))
     write_json(directory / "config.json", config_fields(model.config))
     _replace(directory / "tokenizer.json", lambda path: make_tokenizer().save(str(path)))
+    # Written for the writer's eyes alone, and meant for everybody's.
+    weights.chmod(0o644)
     return weights.stat().st_size
 
 

@@ -19,6 +19,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from profcore.errors import UserError
+from profcore.images.geometry import CROP_PATCHES
 from profcore.images.shapes import Draws
 from profcore.models.config import MolmoConfig
 from profcore.models.load import load_model
@@ -45,8 +46,8 @@ WHAT = (
     "A small MolmoE trained on drawn pictures, for showing quality beside latency; its latencies are not MolmoE-1B's."
 )
 _SAVED_EVERY_S, _TOLD_EVERY = 60.0, 50
-# Most image tokens show nothing.
-_NOTHING = 0.05
+# Beside patch embeddings about 1 wide.
+_PLACED = 0.5
 
 
 @dataclass(frozen=True)
@@ -121,6 +122,24 @@ def _initialise(model: MolmoE) -> None:
             deviation = _deviation(name, parameter, 2 * model.config.n_layers)
             with torch.no_grad():
                 parameter.copy_(torch.empty(parameter.shape).normal_(0.0, deviation))
+    with torch.no_grad():
+        places = model.vision.embeddings.position_embedding.weight
+        places[1:] = _places(CROP_PATCHES, places.shape[1])
+
+
+def _places(side: int, width: int) -> Tensor:
+    """Where each patch lies, as waves along both sides: so that attention can tell near from far from the beginning.
+
+    Shapes:
+        Returns (side * side, width), row by row.
+
+    Source: Beyer et al. 2022 (arXiv:2205.01580), with shorter waves for a grid of patches.
+    """
+    waves = 100.0 ** -(torch.arange(width // 4) / (width // 4))
+    angles = torch.arange(side)[:, None] * waves
+    along = torch.cat([angles.sin(), angles.cos()], dim=1)
+    both = torch.cat([along[:, None].expand(-1, side, -1), along[None].expand(side, -1, -1)], dim=-1)
+    return _PLACED * both.reshape(side * side, -1)
 
 
 def _deviation(name: str, parameter: Tensor, depth: int) -> float:
@@ -160,10 +179,15 @@ def losses(trained: Trained, batch: Tensors, course: Course, top_k: int, blocks:
 
 
 def _label_loss(logits: Tensor, labels: Tensor) -> Tensor:
-    """Cross entropy over image tokens, those that show nothing counting little; 0 where none is labelled."""
-    weights = torch.where(labels > 0, 1.0, _NOTHING) * (labels != NO_LABEL)
-    each = F.cross_entropy(logits.float().flatten(0, -2), labels.flatten(), ignore_index=NO_LABEL, reduction="none")
-    return (each * weights.flatten()).sum() / weights.sum().clamp(min=1e-6)
+    """Cross entropy over image tokens, those that show something and the many that show nothing counting alike.
+
+    It is 0 where no token is labelled.
+    """
+    labels = labels.flatten()
+    each = F.cross_entropy(logits.float().flatten(0, -2), labels, ignore_index=NO_LABEL, reduction="none")
+    something, nothing = (labels > 0).float(), (labels == 0).float()
+    shares = [(each * which).sum() / which.sum().clamp(min=1) for which in (something, nothing)]
+    return (shares[0] + shares[1]) / 2
 
 
 class Training:
