@@ -119,7 +119,7 @@ def _initialise(model: MolmoE) -> None:
     """Weights as wide as their inputs ask for: the published 0.02 is for widths in the thousands."""
     for name, parameter in model.named_parameters():
         if "norm" not in name and not name.endswith("bias"):
-            deviation = _deviation(name, parameter, 2 * model.config.n_layers)
+            deviation = _deviation(name, parameter, model.config)
             with torch.no_grad():
                 parameter.copy_(torch.empty(parameter.shape).normal_(0.0, deviation))
     with torch.no_grad():
@@ -142,15 +142,19 @@ def _places(side: int, width: int) -> Tensor:
     return _PLACED * both.reshape(side * side, -1)
 
 
-def _deviation(name: str, parameter: Tensor, depth: int) -> float:
+def _deviation(name: str, parameter: Tensor, config: MolmoConfig) -> float:
     if name.endswith("embed_tokens.weight"):
         return 0.1
     if parameter.dim() == 1 or name.endswith(("pad_embed", "position_embedding.weight", "mlp.gate.weight")):
         return 0.02
+    if name.endswith("experts.down_proj"):
+        # Routing weighs each of the chosen experts by about one in all of them; what they add together is to be as
+        # wide as of any feed-forward, else attention alone learns the task and top-k changes nothing.
+        return config.num_experts * (config.top_k * config.expert_width) ** -0.5
     inputs = parameter.shape[-1] if parameter.dim() == 3 else parameter[0].numel()
     # What is added to the residual stream, so often, is to leave it as wide as it was.
-    added = name.endswith(("o_proj.weight", "down_proj", "out_proj.weight", "fc2.weight"))
-    return (inputs * (depth if added else 1)) ** -0.5
+    added = name.endswith(("o_proj.weight", "out_proj.weight", "fc2.weight"))
+    return (inputs * (2 * config.n_layers if added else 1)) ** -0.5
 
 
 @dataclass(frozen=True)
