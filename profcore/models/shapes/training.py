@@ -71,7 +71,7 @@ class Course:
     least: float = 0.02
     weight_decay: float = 0.05
     clip: float = 1.0
-    labels: float = 0.5
+    labels: float = 1.0
     balance: float = 0.01
     router_z: float = 0.001
     fewer_experts: float = 0.2
@@ -80,7 +80,7 @@ class Course:
     def knobs(self, step: int) -> tuple[int, tuple[int, ...]]:
         """The top-k and the active blocks of a step, from its number alone.
 
-        At least half of the experts and of the blocks run: what is never trained for is what must cost accuracy.
+        At least three quarters of top-k and half of the blocks run: what is never trained for is to cost accuracy.
         """
         draws = Draws(f"knobs/{self.pictures.seed}/{step}")
         config, every = self.config, tuple(range(self.config.n_layers))
@@ -88,7 +88,7 @@ class Course:
             return config.top_k, every
         top_k, blocks = config.top_k, every
         if draws.below(1000) < 1000 * self.fewer_experts:
-            top_k = draws.among((config.top_k + 1) // 2, config.top_k)
+            top_k = draws.among((3 * config.top_k + 3) // 4, config.top_k)
         if draws.below(1000) < 1000 * self.fewer_blocks:
             number = draws.among((config.n_layers + 1) // 2, config.n_layers)
             blocks = every[:number] if draws.below(2) else tuple(sorted(draws.some_of(every, number)))
