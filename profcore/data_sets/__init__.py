@@ -14,6 +14,7 @@ if TYPE_CHECKING:
 
 KINDS = {
     "photographs": "the photographs of scikit-image, with questions written for this project; needs no file",
+    "shapes": "pictures of coloured shapes with small digits, drawn from seeds, answered in a word; needs no file",
     "vqa": "VQA v2 as published: questions JSON, annotations JSON if there is one, and a folder of pictures",
     "folder": "a folder of pictures and a CSV or JSONL of questions",
     "table": "Parquet files, or a directory saved by the datasets library, with pictures and questions as columns",
@@ -59,12 +60,14 @@ def read_data_set(data_set: DataSet) -> QuerySet:
     Raises:
         UserError: There is no such data set, it is not of its kind, or no query of it can be used.
     """
-    from profcore.data_sets import folder, photographs, tables, vqa
+    from profcore.data_sets import folder, photographs, shapes, tables, vqa
 
     if data_set.limit is not None and data_set.limit < 1:
         raise UserError(f"{data_set.limit} pictures measure nothing: take at least 1.")
     if data_set.kind == "photographs":
         return photographs.read(data_set)
+    if data_set.kind == "shapes":
+        return shapes.read(data_set)
     if data_set.kind not in KINDS:
         raise UserError(f"There is no data set kind {data_set.kind!r}: choose from {', '.join(KINDS)}.")
     if not data_set.path.strip():

@@ -16,6 +16,7 @@ from PIL import Image, ImageOps
 
 from profcore.errors import ImageError
 from profcore.images.geometry import PATCH, grid_size
+from profcore.images.shapes import draw, scene_named
 from profcore.paths import open_regular
 from profcore.spec.limits import LARGEST_PICTURE_FILE, PIXELS_VARIABLE, most_pixels
 
@@ -63,7 +64,9 @@ def load_picture(picture: Picture) -> Image.Image:
         from profcore.images.rows import read_picture
 
         return open_picture(io.BytesIO(read_picture(picture.value)), picture.value)
-    raise ImageError(f"Unknown kind of picture {picture.kind!r}: choose photo, solid, file or row.")
+    if picture.kind == "shapes":
+        return draw(scene_named(picture.value))
+    raise ImageError(f"Unknown kind of picture {picture.kind!r}: choose photo, solid, file, row or shapes.")
 
 
 @cache

@@ -39,6 +39,10 @@ class _Place:
             row += target.shape[0]
             target.copy_(rows.reshape(target.shape))
 
+    def read(self) -> Tensor:
+        """The tensor that would fill what is there."""
+        return torch.cat([target.reshape(-1, *self.shape[1:]) for target in self.targets])
+
 
 class _PatchPlace(_Place):
     """The patch embedding: published as a linear layer over (row, column, channel), a convolution here."""
@@ -46,6 +50,9 @@ class _PatchPlace(_Place):
     def fill(self, tensor: Tensor) -> None:
         kernel = tensor.view(-1, PATCH, PATCH, 3).permute(0, 3, 1, 2)
         self.targets[0].copy_(kernel)
+
+    def read(self) -> Tensor:
+        return self.targets[0].permute(0, 2, 3, 1).reshape(self.shape)
 
 
 def _places(model: MolmoE) -> dict[str, _Place]:
@@ -111,6 +118,11 @@ def _places(model: MolmoE) -> dict[str, _Place]:
         if module.bias is not None:
             put(f"{name}.bias", module.bias.data)
     return places
+
+
+def published_tensors(model: MolmoE, dtype: torch.dtype) -> dict[str, Tensor]:
+    """The weights of a model by their published names, in memory of their own: the reverse of `load_checkpoint`."""
+    return {name: place.read().to("cpu", dtype, copy=True).contiguous() for name, place in _places(model).items()}
 
 
 def load_checkpoint(directory: Path, device: torch.device, dtype: torch.dtype, experts: str) -> MolmoE:

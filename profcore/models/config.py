@@ -11,7 +11,7 @@ from pathlib import Path
 from profcore.errors import ModelError
 from profcore.models.config_fields import Fields, read_fields, shown, whole_number
 from profcore.models.shards import INDEX, find_tensors, shard_names
-from profcore.paths import REPOSITORY, Roots
+from profcore.paths import REPOSITORY, Roots, data_directory
 from profcore.spec.settings import MAX_CROPS
 from profcore.spec.text import some
 
@@ -235,15 +235,36 @@ def _check_vision_layers(path: Path, config: MolmoConfig) -> None:
         raise ModelError(f"{path} has vit_layers={list(config.vit_layers)}, but the vision encoder has {total} blocks.")
 
 
+SMALL_TRAINED = "shapes"
+"""The small model that is trained on drawn pictures (see `profcore.models.shapes`)."""
+
+
+def checkpoint_path(model: str) -> str:
+    """The path of the checkpoint that a model's name means: the small trained model's own, any other as it is written.
+
+    Raises:
+        ModelError: The small model's checkpoint is not there.
+    """
+    if model != SMALL_TRAINED:
+        return model
+    directory = data_directory() / "models" / SMALL_TRAINED
+    if not (directory / "config.json").is_file():
+        raise ModelError(
+            f"The model {SMALL_TRAINED!r} is not in {directory}: "
+            f"python -m profcore.models.shapes.train --output {directory} --device cuda trains it there."
+        )
+    return str(directory)
+
+
 def find_config(model: str) -> MolmoConfig | None:
     """The shape of a preset or a checkpoint directory; None for a hub name, known only once fetched.
 
     Raises:
-        ModelError: It is none of these; or as `read_config`.
+        ModelError: It is none of these; or as `checkpoint_path` and `read_config`.
     """
     if model in PRESETS:
         return PRESETS[model]
-    directory = _directory(model)
+    directory = _directory(checkpoint_path(model))
     if directory and directory.is_dir():
         return read_config(directory / "config.json")
     if (directory and directory.exists()) or not _HUB_NAME.fullmatch(model):
@@ -259,7 +280,7 @@ def check_model_path(model: str, roots: Roots) -> None:
     Raises:
         UserError: It lies elsewhere, or a file of it is a link that leads elsewhere.
     """
-    if model in PRESETS:
+    if model in (*PRESETS, SMALL_TRAINED):
         return
     # A worker stands in the checkout, wherever who asks it does.
     there = [model, *([] if model.startswith(("/", "~")) else [str(REPOSITORY / model)])]
@@ -306,7 +327,7 @@ def model_shape(model: str) -> MolmoConfig:
     config = find_config(model)
     if config is None:
         return PRESETS["molmoe-1b"]
-    directory = Path(model).expanduser()
+    directory = Path(checkpoint_path(model)).expanduser()
     check_weights(directory, config, find_tensors(directory))
     return config
 

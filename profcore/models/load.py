@@ -10,7 +10,7 @@ import torch
 
 from profcore.errors import ModelError, UserError
 from profcore.models.checkpoint import load_checkpoint
-from profcore.models.config import PRESETS, find_config
+from profcore.models.config import PRESETS, checkpoint_path, find_config
 from profcore.models.molmoe import MolmoE, random_model
 from profcore.models.prompt import ByteTokenizer, Tokenizer, load_tokenizer
 
@@ -68,7 +68,7 @@ def load_model(name: str, device: torch.device, dtype: torch.dtype, experts: str
     if name in PRESETS:
         config = PRESETS[name]
         return LoadedModel(random_model(config, device, dtype, experts), ByteTokenizer(config), "random")
-    directory = Path(name).expanduser() if find_config(name) else _fetch(name)
+    directory = Path(checkpoint_path(name)).expanduser() if find_config(name) else _fetch(name)
     model = load_checkpoint(directory, device, dtype, experts)
     return LoadedModel(model, load_tokenizer(directory, model.config), "real")
 

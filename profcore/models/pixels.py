@@ -35,24 +35,36 @@ def picture_pixels(picture: Image.Image, rows: int, columns: int, device: torch.
     # A copy, since torch takes no array that it may not write to.
     data = torch.from_numpy(np.array(picture.convert("RGB"))).to(device)
     values = data.permute(2, 0, 1)[None].to(torch.float32).div_(255)
+    return crop_pixels(values, rows, columns)[0]
+
+
+def crop_pixels(values: Tensor, rows: int, columns: int) -> Tensor:
+    """As `picture_pixels`, of pictures of one size that are on the device already.
+
+    Shapes:
+        values: (pictures, 3, h, w) in 0..1. Returns (pictures, 1 + rows * columns, 3, 336, 336).
+
+    Raises:
+        ImageError: As `picture_pixels`.
+    """
     grid_width, grid_height = grid_size(rows, columns)
     whole = _framed(values, grid_height, grid_width)
-    windows = [whole[:, height, width] for height, width in crop_windows(rows, columns)]
-    return _normalised(torch.stack([_framed(values, CROP, CROP), *windows]))
+    windows = [whole[:, :, height, width] for height, width in crop_windows(rows, columns)]
+    return _normalised(torch.stack([_framed(values, CROP, CROP), *windows], dim=1))
 
 
 def _framed(values: Tensor, height: int, width: int) -> Tensor:
-    """The picture resized into a frame and centred; what it does not reach is 0.
+    """Each picture resized into a frame and centred; what it does not reach is 0.
 
     Shapes:
-        values: (1, 3, h, w) in 0..1. Returns (3, height, width).
+        values: (pictures, 3, h, w) in 0..1. Returns (pictures, 3, height, width).
     """
     placed = placement(values.shape[2], values.shape[3], height, width)
-    resized = interpolate(values, (placed.height, placed.width), mode="bilinear", antialias=True)[0].clamp_(0, 1)
-    if resized.shape[1:] == (height, width):
+    resized = interpolate(values, (placed.height, placed.width), mode="bilinear", antialias=True).clamp_(0, 1)
+    if resized.shape[2:] == (height, width):
         return resized
-    frame = values.new_zeros(3, height, width)
-    frame[:, placed.inside[0], placed.inside[1]] = resized
+    frame = values.new_zeros(*values.shape[:2], height, width)
+    frame[:, :, placed.inside[0], placed.inside[1]] = resized
     return frame
 
 

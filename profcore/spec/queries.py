@@ -17,9 +17,9 @@ class Picture:
     """Which picture an inference sees, before it is cropped.
 
     Attributes:
-        kind: 'photo' (a photograph that scikit-image ships), 'solid' (the published dummy), 'file' or 'row' (of a
-            table that holds pictures).
-        value: The photograph's name, the colour as '#rrggbb', the file's path, or 'path|column|row'.
+        kind: 'photo' (a photograph that scikit-image ships), 'solid' (the published dummy), 'file', 'row' (of a
+            table that holds pictures) or 'shapes' (drawn from a seed).
+        value: The photograph's name, the colour as '#rrggbb', the file's path, 'path|column|row', or the seed.
     """
 
     kind: str = "photo"

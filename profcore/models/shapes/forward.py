@@ -1,0 +1,190 @@
+"""The forward pass that a MolmoE is trained by: batched, with gradients, the same arithmetic as its three stages.
+
+Several questions share a picture: each sees the picture and itself, at the places it would have alone.
+
+Source: Deitke et al. 2024 (arXiv:2409.17146), multi-annotation training.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+from transformers.models.olmoe.modeling_olmoe import apply_rotary_pos_emb
+
+from profcore.images.processing import image_tokens, padding_masks
+from profcore.models.pixels import crop_pixels
+
+if TYPE_CHECKING:
+    from profcore.models.config import MolmoConfig
+    from profcore.models.molmoe import MolmoE
+    from profcore.models.shapes.batches import Batch
+
+# Attention kernels have at most 65535 rows of a batch and its heads, and each image token pools by itself.
+_CROPS_AT_ONCE = 96
+
+
+@dataclass(frozen=True)
+class Tensors:
+    """A batch on the model's device; fields as of `Batch`, pictures as pixels."""
+
+    tiling: tuple[int, int]
+    size: tuple[int, int]
+    pixels: Tensor
+    texts: Tensor
+    last: Tensor
+    answers: Tensor
+    kinds: Tensor
+    things: Tensor
+    digits: Tensor
+
+
+@dataclass(frozen=True)
+class Output:
+    """What the forward pass gives.
+
+    Attributes:
+        logits: (B, Q, 2, embedding_size), of the answer and of what follows it.
+        image_tokens: (B, image tokens, d_model), as they are added to the embeddings.
+        balance: What uneven routing costs, mean over blocks; 1 where all experts are used alike.
+        router_z: The squared log of the router's normaliser, mean over blocks.
+    """
+
+    logits: Tensor
+    image_tokens: Tensor
+    balance: Tensor
+    router_z: Tensor
+
+
+def to_device(batch: Batch, device: torch.device) -> Tensors:
+    """A batch on a device, its pictures coloured, resized and cut there as `picture_pixels` does."""
+
+    def moved(name: str) -> Tensor:
+        tensor = torch.from_numpy(getattr(batch, name))
+        # From pinned memory, so that the host goes on while it is copied.
+        return tensor.pin_memory().to(device, non_blocking=True) if device.type == "cuda" else tensor
+
+    places, palettes = moved("places"), moved("palettes")
+    number, height, width = places.shape
+    offsets = 256 * torch.arange(number, device=device, dtype=torch.int32)[:, None, None]
+    values = palettes.reshape(-1, 3)[places.to(torch.int32) + offsets].permute(0, 3, 1, 2)
+    pixels = crop_pixels(values.to(torch.float32).div_(255), *batch.tiling)
+    names = ("texts", "last", "answers", "kinds", "things", "digits")
+    return Tensors(batch.tiling, (height, width), pixels, **{name: moved(name) for name in names})
+
+
+@dataclass(frozen=True)
+class Layout:
+    """What all prompts of one tiling have in common, on the model's device; L tokens in all.
+
+    Attributes:
+        prefix: What comes before the questions.
+        taken: The places in it that image tokens are added to.
+        order: For each of those, its row of the flattened projector output of a picture.
+        positions: (L,), each token's place, as if its question were the only one.
+        mask: (L, L), whether a token may look at another: at the picture, and at what came before of its own question.
+    """
+
+    prefix: Tensor
+    taken: Tensor
+    order: Tensor
+    positions: Tensor
+    mask: Tensor
+
+
+@lru_cache(maxsize=64)
+def _layout(config: MolmoConfig, tiling: tuple[int, int], questions: int, slot: int, device: torch.device) -> Layout:
+    # Kept, since to make it anew at each step would have the host wait for the card.
+    tokens = image_tokens(*tiling, config.image_token_ids)
+    index = tokens.patch_index.reshape(-1)
+    begin = 1 + len(tokens.tokens)
+    own = torch.arange(questions * slot)
+    group = torch.cat([torch.full((begin,), -1), own // slot])
+    order = torch.arange(begin + len(own))
+    made = (
+        torch.tensor([config.eos_token_id, *tokens.tokens.tolist()]),
+        torch.from_numpy(np.sort(index[index >= 0]).astype(np.int64)) + 1,
+        torch.from_numpy(np.argsort(index, kind="stable")[(index < 0).sum() :]),
+        torch.cat([torch.arange(begin), begin + own % slot]),
+        (order[:, None] >= order) & ((group == -1) | (group[:, None] == group)),
+    )
+    return Layout(*(each.to(device) for each in made))
+
+
+@lru_cache(maxsize=64)
+def _padding(size: tuple[int, int], tiling: tuple[int, int], device: torch.device) -> Tensor:
+    return torch.from_numpy(padding_masks(*size, *tiling)).to(device)
+
+
+def forward(model: MolmoE, batch: Tensors, top_k: int, blocks: tuple[int, ...]) -> Output:
+    """Logits where answers are expected, at a top-k and with the active blocks."""
+    number, questions, slot = batch.texts.shape
+    layout = _layout(model.config, batch.tiling, questions, slot, batch.pixels.device)
+    image = _image_tokens(model, batch, layout)
+    input_ids = torch.cat([layout.prefix.expand(number, -1), batch.texts.reshape(number, -1)], dim=1)
+    states = model.llm.model.embed_tokens(input_ids)
+    states = states.index_add(1, layout.taken, image.to(states.dtype))
+
+    rotary = model.llm.model.rotary_emb(states, layout.positions[None])
+    balances, squares = [], []
+    for index in blocks:
+        layer = model.llm.model.layers[index]
+        states = states + _attention(layer.self_attn, layer.input_layernorm(states), rotary, layout.mask)
+        added, balance, square = _experts(layer.mlp, layer.post_attention_layernorm(states), top_k)
+        states = states + added
+        balances.append(balance)
+        squares.append(square)
+    places = len(layout.prefix) + slot * torch.arange(questions, device=states.device) + batch.last
+    places = torch.stack([places, places + 1], dim=-1).reshape(number, -1, 1).expand(-1, -1, states.shape[-1])
+    asked = model.llm.model.norm(states.gather(1, places))
+    logits = model.logits(asked).reshape(number, questions, 2, -1)
+    return Output(logits, image, torch.stack(balances).mean(), torch.stack(squares).mean())
+
+
+def _image_tokens(model: MolmoE, batch: Tensors, layout: Layout) -> Tensor:
+    """What the vision encoder and the projector make of each picture, in the order of its prompt."""
+    number = batch.pixels.shape[0]
+    features = model.encode(batch.pixels.flatten(0, 1))
+    masks = _padding(batch.size, batch.tiling, batch.pixels.device).repeat(number, 1)
+    parts = zip(features.split(_CROPS_AT_ONCE), masks.split(_CROPS_AT_ONCE), strict=True)
+    projected = torch.cat([model.project(*part) for part in parts]).reshape(number, -1, model.config.d_model)
+    return projected[:, layout.order]
+
+
+def _attention(attention: Any, states: Tensor, rotary: tuple[Tensor, Tensor], mask: Tensor) -> Tensor:
+    """OLMoE's attention with a mask; under autocast its norms give float32, which attention kernels do not take."""
+    shape = (*states.shape[:2], -1, attention.head_dim)
+    value = attention.v_proj(states)
+    query, key = attention.q_norm(attention.q_proj(states)), attention.k_norm(attention.k_proj(states))
+    query, key, value = (each.view(shape).transpose(1, 2) for each in (query, key, value))
+    query, key = apply_rotary_pos_emb(query, key, *rotary)
+    query, key = query.to(value.dtype), key.to(value.dtype)
+    seen = F.scaled_dot_product_attention(query, key, value, attn_mask=mask, scale=attention.scaling)
+    return attention.o_proj(seen.transpose(1, 2).flatten(2))
+
+
+def _experts(mlp: Any, states: Tensor, top_k: int) -> tuple[Tensor, Tensor, Tensor]:
+    """The routed experts as one dense product, those not chosen weighted 0, and what routing costs.
+
+    For experts as narrow as these that is less work than sorting tokens, and all of it is large products.
+
+    Source: the balancing loss of Fedus et al. 2021 (arXiv:2101.03961), over the top-k as in OLMoE (arXiv:2409.02060).
+    """
+    experts = mlp.experts
+    count, width = experts.num_experts, experts.intermediate_dim
+    logits = F.linear(states, mlp.gate.weight)
+    probabilities = logits.softmax(-1, dtype=torch.float32)
+    weights, chosen = probabilities.topk(top_k, dim=-1)
+    gates = torch.zeros_like(probabilities).scatter(-1, chosen, weights)
+    hidden = F.linear(states, experts.gate_up_proj.flatten(0, 1)).unflatten(-1, (count, 2 * width))
+    hidden = F.silu(hidden[..., :width]) * hidden[..., width:]
+    hidden = (hidden * gates[..., None].to(hidden.dtype)).flatten(-2)
+    added = F.linear(hidden, experts.down_proj.transpose(0, 1).flatten(1))
+    used = (gates > 0).to(torch.float32).mean((0, 1)) / top_k
+    balance = count * (used * probabilities.mean((0, 1))).sum()
+    return added, balance, logits.to(torch.float32).logsumexp(-1).square().mean()

@@ -1,0 +1,101 @@
+"""`python -m profcore.models.shapes.train`: train the small model and write its checkpoint.
+
+What needs torch is imported once it runs: the processes that draw pictures import this file too.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+from pathlib import Path
+from typing import Any
+
+from profcore.errors import UserError
+
+USUAL_SECONDS = 240.0
+_MOST_WORKERS = 14
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Train as the command line says; 0 once done, 2 for what a person can put right, 130 if interrupted."""
+    options = _parser().parse_args(arguments)
+    try:
+        _train(options)
+    except UserError as error:
+        print(f"{error}", file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        print("Interrupted: the same command with --resume goes on.", file=sys.stderr)
+        return 130
+    return 0
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="python -m profcore.models.shapes.train", description=__doc__.split("\n")[0])
+    parser.add_argument("--output", type=Path, required=True, metavar="DIR", help="where the checkpoint goes")
+    parser.add_argument("--device", default="cpu", help="cpu or cuda:N")
+    parser.add_argument("--seconds", type=float, default=USUAL_SECONDS, help=f"how long to train ({USUAL_SECONDS:g})")
+    parser.add_argument("--steps", type=int, help="the most steps, where seconds do not end it first")
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--resume", action="store_true", help="go on with the training that DIR holds")
+    parser.add_argument("--workers", type=int, help="processes that draw; 0 draws in this one")
+    parser.add_argument("--held-out", type=int, help="held-out pictures to judge by (all)")
+    group = parser.add_argument_group("the course", "the defaults are what the shipped checkpoint is made with")
+    group.add_argument("--crops", type=int, default=320, help="crops encoded in a step (320)")
+    group.add_argument("--peak", type=float, default=1.5e-3, help="the highest learning rate (0.0015)")
+    for option, usual, text in (
+        ("--coarse", 0.25, "pictures cut into fewer crops than they fill"),
+        ("--fewer-experts", 0.2, "a lower top-k"),
+        ("--fewer-blocks", 0.3, "some blocks left out"),
+    ):
+        group.add_argument(option, type=float, default=usual, help=f"share of steps with {text} ({usual:g})")
+    return parser
+
+
+def _train(options: argparse.Namespace) -> None:
+    from profcore.data_sets.shapes import PICTURES
+    from profcore.models.load import resolve_device
+    from profcore.models.shapes.batches import Pictures
+    from profcore.models.shapes.training import Course, Training
+
+    if not options.seconds > 0 or (options.steps is not None and options.steps < 1):
+        raise UserError("Nothing is learnt in no time: give --seconds above 0, and --steps of 1 or more.")
+    if options.held_out is not None and not 1 <= options.held_out <= PICTURES:
+        raise UserError(f"--held-out {options.held_out} is out of range: there are {PICTURES} held-out pictures.")
+    shares = (options.coarse, options.fewer_experts, options.fewer_blocks)
+    if not all(0 <= share <= 1 for share in shares) or options.crops < 2 or not 0 < options.peak < 1:
+        raise UserError("Shares of steps and the learning rate lie between 0 and 1, and a step has 2 crops or more.")
+    workers = options.workers
+    if workers is None:
+        workers = min(_MOST_WORKERS, max(0, (os.cpu_count() or 1) - 2))
+    course = Course(
+        pictures=Pictures(seed=options.seed, crops=options.crops, coarse=options.coarse),
+        peak=options.peak,
+        fewer_experts=options.fewer_experts,
+        fewer_blocks=options.fewer_blocks,
+    )
+    training = Training(course, options.output, resolve_device(options.device), options.resume)
+    training.run(options.seconds, options.steps, workers, lambda line: print(line, flush=True))
+    training.save()
+    print("\n".join(report_lines(training.finish(options.held_out or PICTURES))), flush=True)
+
+
+def report_lines(report: dict[str, Any]) -> list[str]:
+    """What a training came to, in lines."""
+    held_out = report["held_out_accuracy"]
+    lines = [
+        f"{report['parameters']:,} parameters, {report['bytes'] / 1e6:.1f} MB: "
+        f"{report['steps']:,} steps in {report['seconds']:g} s on {report['device']}, seed {report['seed']}",
+        f"held-out accuracy over {held_out['questions']:,} questions, at full setting:",
+        "  " + ", ".join(f"{kind} {share:.1%}" for kind, share in held_out["full"].items()),
+    ]
+    for knob in ("top_k", "active_blocks", "max_crops"):
+        values = ", ".join(f"{value}: {found['all']:.1%}" for value, found in held_out[knob].items())
+        fall = held_out["full"]["all"] - min(found["all"] for found in held_out[knob].values())
+        lines.append(f"  {knob}: {values}; falls by {100 * fall:.1f} points")
+    return lines
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,295 @@
+"""Training the small model: from seeds to a checkpoint, in minutes on a GPU.
+
+The vision side is told at first what each image token shows, by two linear layers that are thrown away afterwards, so
+that the language model has something to look at from the first hundreds of steps on. Some steps run fewer experts,
+blocks or crops, so that accuracy falls step by step where those are turned down and not all at once.
+"""
+
+from __future__ import annotations
+
+import math
+import platform
+import time
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+import torch
+import transformers
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from profcore.errors import UserError
+from profcore.images.geometry import CROP_PATCHES
+from profcore.images.shapes import Draws
+from profcore.models.config import MolmoConfig
+from profcore.models.load import load_model
+from profcore.models.molmoe import MolmoE, random_model
+from profcore.models.shapes.accuracy import knob_accuracy, right
+from profcore.models.shapes.batches import DIGIT_LABELS, NO_LABEL, THING_LABELS, Pictures, batches
+from profcore.models.shapes.files import (
+    REPORT,
+    STATE,
+    Progress,
+    read_state,
+    write_checkpoint,
+    write_json,
+    write_state,
+)
+from profcore.models.shapes.forward import Tensors, forward, to_device
+from profcore.models.shapes.shape import SHAPES_CONFIG
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+WHAT = (
+    "A small MolmoE trained on drawn pictures, for showing quality beside latency; its latencies are not MolmoE-1B's."
+)
+_SAVED_EVERY_S, _TOLD_EVERY = 60.0, 50
+# Beside patch embeddings about 1 wide.
+_PLACED = 0.5
+
+
+@dataclass(frozen=True)
+class Course:
+    """All that a training is, but its length.
+
+    Attributes:
+        config: The model's shape.
+        pictures: What it sees.
+        peak: The highest learning rate, after `warmup` steps; it then falls as a cosine to `least` of it.
+        labels: The weight of naming what image tokens show, at the beginning; it falls to a tenth.
+        balance, router_z: The weights of what routing costs.
+        fewer_experts, fewer_blocks: The shares of steps, past the first stage of pictures, that run at a lower top-k,
+            and with some blocks left out.
+    """
+
+    config: MolmoConfig = SHAPES_CONFIG
+    pictures: Pictures = field(default_factory=Pictures)
+    peak: float = 1.5e-3
+    warmup: int = 200
+    least: float = 0.02
+    weight_decay: float = 0.05
+    clip: float = 1.0
+    labels: float = 1.0
+    balance: float = 0.01
+    router_z: float = 0.001
+    fewer_experts: float = 0.2
+    fewer_blocks: float = 0.3
+
+    def knobs(self, step: int) -> tuple[int, tuple[int, ...]]:
+        """The top-k and the active blocks of a step, from its number alone.
+
+        At least three quarters of top-k and half of the blocks run: what is never trained for is to cost accuracy.
+        """
+        draws = Draws(f"knobs/{self.pictures.seed}/{step}")
+        config, every = self.config, tuple(range(self.config.n_layers))
+        if step < self.pictures.stages[0].until_step:
+            return config.top_k, every
+        top_k, blocks = config.top_k, every
+        if draws.below(1000) < 1000 * self.fewer_experts:
+            top_k = draws.among((3 * config.top_k + 3) // 4, config.top_k)
+        if draws.below(1000) < 1000 * self.fewer_blocks:
+            number = draws.among((config.n_layers + 1) // 2, config.n_layers)
+            blocks = every[:number] if draws.below(2) else tuple(sorted(draws.some_of(every, number)))
+        return top_k, blocks
+
+    def rate(self, step: int, done: float) -> float:
+        """The learning rate of a step, with this share of the training done."""
+        rising = min(1.0, (step + 1) / self.warmup)
+        return self.peak * rising * (self.least + (1 - self.least) * 0.5 * (1 + math.cos(math.pi * min(done, 1.0))))
+
+
+class Trained(nn.Module):
+    """The model, and the two layers that are trained with it and thrown away."""
+
+    def __init__(self, course: Course, device: torch.device) -> None:
+        super().__init__()
+        seed = course.pictures.seed
+        self.model = random_model(course.config, device, torch.float32, "eager", seed)
+        with torch.random.fork_rng(devices=[]), torch.device("cpu"):
+            torch.manual_seed(seed)
+            _initialise(self.model)
+            self.things = nn.Linear(course.config.d_model, THING_LABELS).to(device)
+            self.digits = nn.Linear(course.config.d_model, DIGIT_LABELS).to(device)
+        self.requires_grad_(True)
+
+
+def _initialise(model: MolmoE) -> None:
+    """Weights as wide as their inputs ask for: the published 0.02 is for widths in the thousands."""
+    for name, parameter in model.named_parameters():
+        if "norm" not in name and not name.endswith("bias"):
+            deviation = _deviation(name, parameter, model.config)
+            with torch.no_grad():
+                parameter.copy_(torch.empty(parameter.shape).normal_(0.0, deviation))
+    with torch.no_grad():
+        places = model.vision.embeddings.position_embedding.weight
+        places[1:] = _places(CROP_PATCHES, places.shape[1])
+
+
+def _places(side: int, width: int) -> Tensor:
+    """Where each patch lies, as waves along both sides: so that attention can tell near from far from the beginning.
+
+    Shapes:
+        Returns (side * side, width), row by row.
+
+    Source: Beyer et al. 2022 (arXiv:2205.01580), with shorter waves for a grid of patches.
+    """
+    waves = 100.0 ** -(torch.arange(width // 4) / (width // 4))
+    angles = torch.arange(side)[:, None] * waves
+    along = torch.cat([angles.sin(), angles.cos()], dim=1)
+    both = torch.cat([along[:, None].expand(-1, side, -1), along[None].expand(side, -1, -1)], dim=-1)
+    return _PLACED * both.reshape(side * side, -1)
+
+
+def _deviation(name: str, parameter: Tensor, config: MolmoConfig) -> float:
+    if name.endswith("embed_tokens.weight"):
+        return 0.1
+    if parameter.dim() == 1 or name.endswith(("pad_embed", "position_embedding.weight", "mlp.gate.weight")):
+        return 0.02
+    if name.endswith("experts.down_proj"):
+        # Routing weighs each of the chosen experts by about one in all of them; what they add together is to be as
+        # wide as of any feed-forward, else attention alone learns the task and top-k changes nothing.
+        return config.num_experts * (config.top_k * config.expert_width) ** -0.5
+    inputs = parameter.shape[-1] if parameter.dim() == 3 else parameter[0].numel()
+    # What is added to the residual stream, so often, is to leave it as wide as it was.
+    added = name.endswith(("o_proj.weight", "out_proj.weight", "fc2.weight"))
+    return (inputs * (2 * config.n_layers if added else 1)) ** -0.5
+
+
+@dataclass(frozen=True)
+class Losses:
+    """What a step is trained by, each a mean: of the answers, of what image tokens show, of routing; and accuracy."""
+
+    answers: Tensor
+    labels: Tensor
+    routing: Tensor
+    accuracy: Tensor
+
+
+def losses(trained: Trained, batch: Tensors, course: Course, top_k: int, blocks: tuple[int, ...]) -> Losses:
+    """What a batch costs at a top-k and with the active blocks."""
+    end = course.config.eos_token_id
+    output = forward(trained.model, batch, top_k, blocks)
+    asked = batch.answers != NO_LABEL
+    targets = torch.stack([batch.answers, torch.where(asked, end, NO_LABEL)], dim=-1)
+    answers = F.cross_entropy(output.logits.float().flatten(0, 2), targets.flatten(), ignore_index=NO_LABEL)
+    labels = _label_loss(trained.things(output.image_tokens), batch.things)
+    labels = labels + _label_loss(trained.digits(output.image_tokens), batch.digits)
+    routing = course.balance * output.balance + course.router_z * output.router_z
+    with torch.no_grad():
+        accuracy = right(output, batch, end).sum() / asked.sum()
+    return Losses(answers, labels, routing, accuracy)
+
+
+def _label_loss(logits: Tensor, labels: Tensor) -> Tensor:
+    """Cross entropy over image tokens, those that show something and the many that show nothing counting alike.
+
+    It is 0 where no token is labelled.
+    """
+    labels = labels.flatten()
+    each = F.cross_entropy(logits.float().flatten(0, -2), labels, ignore_index=NO_LABEL, reduction="none")
+    something, nothing = (labels > 0).float(), (labels == 0).float()
+    shares = [(each * which).sum() / which.sum().clamp(min=1) for which in (something, nothing)]
+    return (shares[0] + shares[1]) / 2
+
+
+class Training:
+    """A training that can be stopped and gone on with."""
+
+    def __init__(self, course: Course, directory: Path, device: torch.device, resume: bool = False) -> None:
+        """Begin one, or go on with the one that the directory holds.
+
+        Raises:
+            UserError: The directory holds what would be lost, or nothing to go on with.
+        """
+        self.course, self.directory, self.device = course, directory, device
+        if not resume and any((directory / name).exists() for name in (STATE, "model.safetensors")):
+            raise UserError(f"{directory} holds a training already: give --resume to go on with it, or another folder.")
+        directory.mkdir(parents=True, exist_ok=True)
+        self.trained = Trained(course, device)
+        decayed = [each for each in self.trained.parameters() if each.dim() > 1]
+        others = [each for each in self.trained.parameters() if each.dim() <= 1]
+        groups = [{"params": decayed, "weight_decay": course.weight_decay}, {"params": others, "weight_decay": 0.0}]
+        self.optimiser = torch.optim.AdamW(groups, lr=course.peak, betas=(0.9, 0.97), fused=device.type == "cuda")
+        self.progress = Progress(seed=course.pictures.seed)
+        if resume:
+            self.progress = read_state(directory, self.trained, self.optimiser)
+            if self.progress.seed != course.pictures.seed:
+                raise UserError(f"{directory} was begun with --seed {self.progress.seed}: give that one to go on.")
+
+    def run(self, seconds: float, steps: int | None, workers: int, tell: Callable[[str], None]) -> None:
+        """Train until so many seconds are taken or steps made in all; on an interrupt what is done is kept."""
+        begin, saved = time.monotonic() - self.progress.seconds, time.monotonic()
+        last = math.inf if steps is None else steps
+        try:
+            for batch in batches(self.course.pictures, self.progress.step, workers):
+                step, taken = self.progress.step, time.monotonic() - begin
+                done = max(taken / seconds, step / last)
+                if done >= 1:
+                    break
+                found = self._step(to_device(batch, self.device), step, done)
+                if step % _TOLD_EVERY == 0:
+                    tell(_line(step, taken, found))
+                self.progress = Progress(step + 1, time.monotonic() - begin, self.progress.seed)
+                if time.monotonic() - saved > _SAVED_EVERY_S:
+                    self.save()
+                    saved = time.monotonic()
+        except KeyboardInterrupt:
+            self.save()
+            raise
+
+    def _step(self, batch: Tensors, step: int, done: float) -> Losses:
+        course = self.course
+        for group in self.optimiser.param_groups:
+            group["lr"] = course.rate(step, done)
+        with torch.autocast(self.device.type, torch.bfloat16, enabled=self.device.type == "cuda"):
+            found = losses(self.trained, batch, course, *course.knobs(step))
+        share = 0.1 + 0.9 * 0.5 * (1 + math.cos(math.pi * min(done, 1.0)))
+        (found.answers + course.labels * share * found.labels + found.routing).backward()
+        nn.utils.clip_grad_norm_(self.trained.parameters(), course.clip)
+        # A block that a step leaves out has no gradient, and stays as it is.
+        self.optimiser.step()
+        self.optimiser.zero_grad(set_to_none=True)
+        return found
+
+    def save(self) -> None:
+        """Keep what a later call goes on from."""
+        if self.progress.step:
+            write_state(self.directory, self.trained, self.optimiser, self.progress)
+
+    def finish(self, pictures: int) -> dict[str, Any]:
+        """Write the checkpoint, load it as everybody does, and say how much of the held-out set it answers rightly.
+
+        Args:
+            pictures: Of the held-out set.
+        """
+        size = write_checkpoint(self.trained.model, self.directory)
+        loaded = load_model(str(self.directory), self.device, torch.float32, "eager")
+        report = {
+            "what": WHAT,
+            "seed": self.progress.seed,
+            "steps": self.progress.step,
+            "seconds": round(self.progress.seconds, 1),
+            "device": _device_name(self.device),
+            "versions": {
+                "python": platform.python_version(),
+                "torch": torch.__version__,
+                "transformers": transformers.__version__,
+            },
+            "parameters": sum(each.numel() for each in loaded.model.parameters()),
+            "bytes": size,
+            "held_out_accuracy": knob_accuracy(loaded.model, pictures),
+        }
+        write_json(self.directory / REPORT, report)
+        (self.directory / STATE).unlink(missing_ok=True)
+        return report
+
+
+def _line(step: int, seconds: float, found: Losses) -> str:
+    values = ", ".join(f"{name} {float(value.detach()):.3f}" for name, value in vars(found).items())
+    return f"step {step}, {seconds:.0f} s: {values}"
+
+
+def _device_name(device: torch.device) -> str:
+    return torch.cuda.get_device_name(device) if device.type == "cuda" else platform.processor() or "CPU"

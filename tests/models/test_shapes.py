@@ -1,0 +1,296 @@
+"""The small model that is trained here: its files, its forward pass, its training."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from dataclasses import replace
+from itertools import islice
+
+import numpy as np
+import pytest
+import torch
+from safetensors.torch import load_file
+
+import profcore.models.config
+import profcore.models.shapes.training
+from profcore.data_sets.shapes import PICTURES, held_out
+from profcore.engines import make_engine
+from profcore.errors import ModelError, UserError
+from profcore.images.shapes import COLOURS, SHAPES, draw
+from profcore.measure.quality import QualityMeter
+from profcore.models.config import check_model_path, find_config, model_shape, read_config
+from profcore.models.inputs import picture_inputs
+from profcore.models.knobs import turned
+from profcore.models.load import load_model
+from profcore.models.molmoe import MolmoE
+from profcore.models.pixels import picture_pixels
+from profcore.models.prompt import load_tokenizer
+from profcore.models.shapes.accuracy import accuracy, held_out_batches
+from profcore.models.shapes.batches import NO_LABEL, Pictures, Stage, batches, make_batch
+from profcore.models.shapes.files import REPORT, STATE, write_checkpoint
+from profcore.models.shapes.forward import forward, to_device
+from profcore.models.shapes.shape import SHAPES_CONFIG, config_fields
+from profcore.models.shapes.train import main, report_lines
+from profcore.models.shapes.training import Course, Trained, Training, losses
+from profcore.paths import Roots
+from profcore.spec.queries import Picture, Query
+from profcore.spec.settings import Setting
+
+CPU = torch.device("cpu")
+SMALL = replace(
+    SHAPES_CONFIG,
+    **{"d_model": 32, "n_layers": 3, "n_heads": 2, "num_experts": 4, "top_k": 2, "expert_width": 16},
+    **{"projector_hidden": 16, "vit_width": 32, "vit_heads": 2, "vit_mlp": 32, "vit_layers_total": 2},
+    vit_layers=(-1, -2),
+)
+ONE_CROP = (((1, 1), 1),)
+COURSE = Course(SMALL, Pictures(stages=(Stage(2**62, ONE_CROP, (1, 2)),), crops=4))
+
+
+@pytest.fixture(scope="module")
+def checkpoint(tmp_path_factory):
+    """A checkpoint as training writes it, of a small model that has learnt nothing."""
+    directory = tmp_path_factory.mktemp("shapes")
+    write_checkpoint(Trained(COURSE, CPU).model, directory)
+    return directory
+
+
+@pytest.fixture(scope="module")
+def loaded(checkpoint):
+    return load_model(str(checkpoint), CPU, torch.float32, "eager")
+
+
+def query(number, place=0):
+    scene, questions = held_out(number)
+    question = questions[place]
+    picture = Picture("shapes", f"held-out/{number}")
+    return Query(picture, question.text, picture.value, "q", scene.width, scene.height, (question.answer,))
+
+
+class TestFiles:
+    def test_the_shape_is_read_as_it_is_written_and_small_enough_to_ship(self, tmp_path):
+        (tmp_path / "config.json").write_text(json.dumps(config_fields(SHAPES_CONFIG)))
+        assert read_config(tmp_path / "config.json") == SHAPES_CONFIG
+        with torch.device("meta"):
+            parameters = sum(each.numel() for each in MolmoE(SHAPES_CONFIG, "eager").parameters())
+        assert 3e6 < parameters < 8e6
+
+    def test_weights_are_loaded_as_they_were_rounded(self, checkpoint, loaded):
+        assert {tensor.dtype for tensor in load_file(checkpoint / "model.safetensors").values()} == {torch.bfloat16}
+        trained = dict(Trained(COURSE, CPU).model.named_parameters())
+        for name, parameter in loaded.model.named_parameters():
+            assert torch.equal(parameter, trained[name].bfloat16().float()), name
+        assert loaded.weights == "real"
+
+    def test_each_word_is_a_token_and_any_text_can_be_said(self, checkpoint):
+        tokenizer = load_tokenizer(checkpoint, SHAPES_CONFIG)
+        for number in range(60):
+            for question in held_out(number)[1]:
+                assert len(tokenizer.encode(f" {question.answer}")) == 1
+                words = question.text.rstrip("?").split()
+                assert len(tokenizer.encode(f" {question.text}")) == len(words) + 1
+        for text in ("Describe this image.", " crosses, circle", "Größe 漢字 \n"):
+            assert tokenizer.decode(tokenizer.encode(text)) == text
+        special = {**SHAPES_CONFIG.image_token_ids, "<|endoftext|>": SHAPES_CONFIG.eos_token_id}
+        assert {tokenizer.piece(number): number for number in special.values()} == special
+
+    def test_the_name_means_its_files_once_they_are_there(self, checkpoint, monkeypatch, tmp_path):
+        monkeypatch.setattr(profcore.models.config, "data_directory", lambda: tmp_path)
+        with pytest.raises(ModelError, match=r"'shapes' is not in .*: python -m profcore.models.shapes.train --output"):
+            find_config("shapes")
+        (tmp_path / "models").mkdir()
+        (tmp_path / "models" / "shapes").symlink_to(checkpoint)
+        assert find_config("shapes") == model_shape("shapes") == SMALL
+        assert load_model("shapes", CPU, torch.float32, "eager").weights == "real"
+        # It lies where this project put it, wherever a page may open files.
+        check_model_path("shapes", Roots((str(tmp_path / "elsewhere"),)))
+
+
+class TestForward:
+    def test_pixels_are_those_of_the_drawn_picture(self):
+        scene, questions = held_out(1)
+        for tiling in ((2, 3), (1, 1)):
+            batch = to_device(make_batch([scene], [questions], tiling, 2), CPU)
+            assert torch.equal(batch.pixels[0], picture_pixels(draw(scene), *tiling, CPU))
+
+    @pytest.mark.parametrize(("crops", "top_k", "mask"), [(12, 2, "111"), (1, 1, "101"), (2, 4, "110")])
+    def test_it_gives_the_logits_that_every_knob_gives_when_measured(self, loaded, crops, top_k, mask):
+        assert_same_logits(loaded, make_engine("eager", loaded.model), crops, top_k, mask)
+
+    @pytest.mark.long
+    def test_it_gives_the_logits_of_the_compiled_engine(self, checkpoint):
+        loaded = load_model(str(checkpoint), CPU, torch.float32, "grouped_mm")
+        assert_same_logits(loaded, make_engine("compiled", loaded.model), 12, 2, "111")
+
+    def test_every_weight_is_trained(self):
+        trained = Trained(COURSE, CPU)
+        batch = to_device(replace(COURSE.pictures, crops=8).batch(0), CPU)
+        found = losses(trained, batch, COURSE, SMALL.num_experts, (0, 1, 2))
+        (found.answers + found.labels + found.routing).backward()
+        # Experts are among those that top-k chooses, since it is all of them here.
+        untouched = [name for name, each in trained.named_parameters() if each.grad is None or not each.grad.any()]
+        # A key's bias adds the same to every place that is looked at.
+        assert [name for name in untouched if not name.endswith(("k_proj.bias", "wk.bias"))] == []
+
+    def test_mixed_precision_as_on_a_card_costs_about_the_same(self):
+        trained, batch = Trained(COURSE, CPU), to_device(COURSE.pictures.batch(0), CPU)
+        exact = losses(trained, batch, COURSE, 2, (0, 1, 2))
+        with torch.autocast("cpu", torch.bfloat16):
+            mixed = losses(trained, batch, COURSE, 2, (0, 1, 2))
+        (mixed.answers + mixed.labels + mixed.routing).backward()
+        for name in ("answers", "labels", "routing"):
+            assert getattr(mixed, name).item() == pytest.approx(getattr(exact, name).item(), rel=0.02), name
+
+    def test_even_routing_costs_least(self, loaded):
+        batch = to_device(COURSE.pictures.batch(0), CPU)
+        with torch.no_grad():
+            assert forward(loaded.model, batch, SMALL.num_experts, (0,)).balance.item() == pytest.approx(1)
+            assert forward(loaded.model, batch, 1, (0,)).balance.item() > 0.99
+
+
+def assert_same_logits(loaded, engine, crops, top_k, mask):
+    (batch,) = held_out_batches(crops, 1)
+    blocks = tuple(place for place, flag in enumerate(mask) if flag == "1")
+    setting = Setting((1, 1), top_k, tuple(flag == "1" for flag in mask), 2)
+    with torch.no_grad():
+        given = forward(loaded.model, to_device(batch, CPU), top_k, blocks).logits
+    scene, questions = held_out(0)
+    for place, question in enumerate(questions):
+        inputs = picture_inputs(loaded, draw(scene), crops, question.text)
+        with turned(loaded.model, setting):
+            _, logits = engine.infer(inputs, setting, keep_logits=True)
+        torch.testing.assert_close(given[0, place, 0], logits[0].float(), rtol=1e-4, atol=1e-4)
+        assert int(batch.last[0, place]) + 1 == len(loaded.tokenizer.encode(f" User: {question.text} Assistant:"))
+
+
+class TestBatches:
+    def test_a_step_sees_what_its_number_says(self):
+        pictures = Pictures(seed=3, crops=20)
+        for step in (0, 500, 5000):
+            one, again = pictures.batch(step), pictures.batch(step)
+            assert all(np.array_equal(value, vars(again)[name]) for name, value in vars(one).items())
+            crops = one.tiling[0] * one.tiling[1] + 1
+            assert len(one.places) == max(1, 20 // crops)
+            assert len(one.things[0]) == len(one.digits[0]) > 144
+        assert not np.array_equal(pictures.batch(0).texts, replace(pictures, seed=4).batch(0).texts)
+        assert Counter(pictures.batch(step).tiling == (1, 1) for step in range(800, 860))[True] > 5
+
+    @pytest.mark.long
+    def test_processes_draw_what_one_would_draw_itself(self):
+        pictures = replace(COURSE.pictures, crops=2)
+        drawn = batches(pictures, 5, workers=2)
+        for step in (5, 6, 7):
+            assert np.array_equal(next(drawn).places, pictures.batch(step).places)
+        drawn.close()
+
+    def test_image_tokens_are_labelled_with_what_they_show(self):
+        scene, questions = held_out(1)
+        batch = make_batch([scene], [questions], (2, 3), 2)
+        grid = batch.things[0, 144:].reshape(20, 28)
+        digits = batch.digits[0, 144:].reshape(20, 28)
+        assert (batch.digits[0, :144] == NO_LABEL).all()
+        assert sorted(digits[digits > 0]) == sorted(1 + thing.digit for thing in scene.things)
+        for thing in scene.things:
+            left, top = thing.plate
+            assert digits[top // 28, left // 28] == 1 + thing.digit
+            assert (grid[thing.y // 28, thing.x // 28] - 1) % len(SHAPES) == SHAPES.index(thing.shape)
+        assert set(batch.things[0, :144]) == set(grid.ravel())
+
+
+class TestTraining:
+    def test_going_on_is_as_if_it_had_never_stopped(self, tmp_path, monkeypatch):
+        course = replace(COURSE, warmup=1)
+        whole = Training(course, tmp_path / "whole", CPU)
+        whole.run(1e9, 4, 0, lambda line: None)
+
+        def two(*arguments):
+            yield from islice(batches(*arguments), 2)
+            raise KeyboardInterrupt
+
+        parted = Training(course, tmp_path / "parted", CPU)
+        with monkeypatch.context() as patch:
+            patch.setattr(profcore.models.shapes.training, "batches", two)
+            with pytest.raises(KeyboardInterrupt):
+                parted.run(1e9, 4, 0, lambda line: None)
+        parted = Training(course, tmp_path / "parted", CPU, resume=True)
+        assert parted.progress.step == 2
+        parted.run(1e9, 4, 0, lambda line: None)
+        one, other = whole.trained.state_dict(), parted.trained.state_dict()
+        assert [name for name in one if not torch.equal(one[name], other[name])] == []
+        with pytest.raises(UserError, match="begun with --seed 0"):
+            Training(replace(course, pictures=replace(course.pictures, seed=1)), tmp_path / "parted", CPU, resume=True)
+
+    def test_it_ends_with_a_checkpoint_and_what_it_is(self, tmp_path):
+        training = Training(COURSE, tmp_path, CPU)
+        training.run(1e9, 1, 0, lambda line: None)
+        training.save()
+        assert (tmp_path / STATE).is_file()
+        report = training.finish(pictures=1)
+        assert json.loads((tmp_path / REPORT).read_text()) == json.loads(json.dumps(report))
+        assert (report["steps"], report["seed"], report["held_out_accuracy"]["questions"]) == (1, 0, 2)
+        assert list(report["held_out_accuracy"]["max_crops"]) == [1, 2, 3, 4, 6, 9, 12]
+        assert "not MolmoE-1B's" in report["what"]
+        assert not (tmp_path / STATE).exists()
+        assert any(line.strip().startswith("active_blocks: 1: ") for line in report_lines(report))
+
+    def test_what_a_person_can_put_right_is_one_sentence(self, tmp_path, capsys, checkpoint):
+        def refused(says, *arguments):
+            assert main(["--output", *map(str, arguments)]) == 2
+            said = capsys.readouterr().err
+            assert says in said
+            assert said.count("\n") == 1
+
+        refused("Nothing is learnt in no time", tmp_path, "--seconds", 0)
+        refused("Nothing is learnt in no time", tmp_path, "--steps", 0)
+        refused("there are 500 held-out pictures", tmp_path, "--held-out", 501)
+        refused("no device 'tpu'", tmp_path, "--device", "tpu")
+        refused("holds no training to go on with", tmp_path, "--resume")
+        refused("holds a training already: give --resume", checkpoint)
+        (tmp_path / STATE).write_bytes(b"none")
+        refused("is no state of this training", tmp_path, "--resume")
+
+    def test_steps_turn_knobs_once_the_first_stage_is_over(self):
+        course = Course()
+        early = {course.knobs(step) for step in range(300)}
+        assert early == {(8, tuple(range(8)))}
+        later = [course.knobs(step) for step in range(300, 900)]
+        assert {top_k for top_k, _ in later} == {6, 7, 8}
+        assert {len(blocks) for _, blocks in later} == {4, 5, 6, 7, 8}
+        assert later == [course.knobs(step) for step in range(300, 900)]
+        assert course.rate(0, 0) < course.rate(199, 0.1) > course.rate(5000, 0.9) > course.rate(9000, 1) > 0
+
+
+@pytest.mark.long
+def test_a_short_training_learns_and_the_product_measures_the_same_accuracy(tmp_path):
+    config = replace(
+        SHAPES_CONFIG,
+        **{"d_model": 64, "n_layers": 3, "num_experts": 8, "top_k": 4, "expert_width": 32, "projector_hidden": 32},
+        **{"vit_width": 64, "vit_mlp": 128, "vit_layers_total": 2, "vit_layers": (-1, -2)},
+    )
+    pictures = Pictures(stages=(Stage(2**62, ONE_CROP, (1, 1)),), crops=16, questions=6)
+    course = Course(config, pictures, warmup=20, peak=2e-3)
+    training = Training(course, tmp_path, CPU)
+    # Of another seed, so that it saw none of these.
+    test = [replace(pictures, seed=1).batch(step) for step in range(8)]
+
+    def loss():
+        with torch.no_grad():
+            found = [losses(training.trained, to_device(batch, CPU), course, 4, (0, 1, 2)) for batch in test]
+        return sum(each.answers.item() for each in found) / len(found)
+
+    before = loss()
+    training.run(1e9, 150, 0, lambda line: None)
+    training.finish(pictures=4)
+    assert loss() < before / 6
+    loaded = load_model(str(tmp_path), CPU, torch.float32, "eager")
+    shares = accuracy(loaded.model, test, 4, (0, 1, 2))
+    assert shares["colour"] > 2 / len(COLOURS)
+    numbers = [number for number in range(PICTURES) if held_out(number)[0].width == held_out(number)[0].height == 336]
+    queries = [query(number, place) for number in numbers[:10] for place in range(2)]
+    scenes, asked = zip(*(held_out(number) for number in numbers[:10]), strict=True)
+    batch = make_batch(scenes, asked, (1, 1), 2)
+    full = Setting((1, 1), 4, (True,) * 3, 1)
+    measured = QualityMeter(loaded, queries).of(full).accuracy
+    assert measured == pytest.approx(accuracy(loaded.model, [batch], 4, (0, 1, 2))["all"])
+    assert measured > 0.1
