@@ -114,9 +114,17 @@ def _held(knob: Knob, setting: Setting) -> dict[str, Any]:
         Knob.VISION_TOKENS: ("grid", setting.grid[1]),
         Knob.TOP_K: ("topk", setting.top_k),
         Knob.ACTIVE_BLOCKS: ("blocks", setting.active_blocks),
-        Knob.OUTPUT_TOKENS: ("tokens", min(setting.output_tokens, MOST_TOKENS)),
+        Knob.OUTPUT_TOKENS: (tokens_key(knob), min(setting.output_tokens, MOST_TOKENS)),
     }
     return dict(value for each, value in where.items() if each is not knob)
+
+
+def tokens_key(knob: Knob) -> str:
+    """What the length of an answer is called on a knob's page.
+
+    Another name where another length is usual: what one page begins with is not to be chosen on the next.
+    """
+    return "answer" if knob is Knob.VISION_TOKENS else "tokens"
 
 
 def _picture(sweep: Sweep) -> dict[str, Any]:

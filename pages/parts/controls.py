@@ -241,7 +241,8 @@ def _base(experiment: Experiment, config: MolmoConfig) -> Setting:
     if experiment.knob is not Knob.ACTIVE_BLOCKS:
         blocks = st.slider("Active blocks (first N)", 1, config.n_layers, blocks, key="blocks", bind="query-params")
     if experiment.knob is not Knob.OUTPUT_TOKENS:
-        tokens = st.slider("Output tokens", 1, clone.MOST_TOKENS, tokens, key="tokens", bind="query-params")
+        key = clone.tokens_key(experiment.knob)
+        tokens = st.slider("Output tokens", 1, clone.MOST_TOKENS, tokens, key=key, bind="query-params")
     return Setting((1, grid), top_k, first_blocks(blocks, config.n_layers), tokens)
 
 

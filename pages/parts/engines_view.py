@@ -14,7 +14,7 @@ from pages.parts.state import fragment, service
 from pages.parts.text import plain, say_error
 from profcore import charts
 from profcore.comparisons import engines, published
-from profcore.comparisons.side_by_side import FLOOR, find_groups, load_side_by_side
+from profcore.comparisons.side_by_side import find_groups, load_side_by_side
 from profcore.engines.names import ENGINES, PEERS, engines_of, peers_of
 from profcore.errors import UserError
 from profcore.experiments.knobs import Experiment, base_setting, build_settings, default_values
@@ -118,12 +118,13 @@ def show(experiment: Experiment) -> None:
     for note in found.notes:
         st.caption(f":material/info: {plain(note)}")
     st.subheader(f"What it costs {experiment.per}")
-    table = engines.display_sensitivities(found.sensitivities, found.rows[found.rows["engine"] == FLOOR])
+    table = engines.display_sensitivities(found.sensitivities, found.rows)
     aligned = {name: st.column_config.Column(alignment="right") for name in table.columns[2:]}
     st.dataframe(table, hide_index=True, column_config=aligned)
     st.caption(
         "Per step: slope of the least-squares line through the medians, with its 95 % interval, which needs "
-        f"{SMALLEST_FOR_SLOPE} samples at each setting. × eager and × floor: at the knob's largest value. "
+        f"{SMALLEST_FOR_SLOPE} samples at each setting. × eager and × floor: at the largest value that both "
+        "have, which stands under *at*. "
         "TPOT is the decode time per decode step."
     )
     if found.published:

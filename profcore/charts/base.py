@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any
 import altair as alt
 import pandas as pd
 
+from profcore.comparisons.engines import FLOOR
 from profcore.comparisons.published import PUBLISHED
-from profcore.comparisons.side_by_side import FLOOR
 from profcore.spec.stages import Knob, Stage
 from profcore.stats.digits import decimals, written, written_interval
 

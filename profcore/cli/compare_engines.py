@@ -15,7 +15,14 @@ from profcore.cli.common import check_database, database_of, deliver, picture_of
 from profcore.cli.options import add_database, add_json, add_picture, add_spool_only, add_target, add_until, until_of
 from profcore.cli.progress import measure
 from profcore.cli.values import make_output_directory, whole_number
-from profcore.comparisons.engines import display_sensitivities, known_of, published_sensitivities, sensitivities
+from profcore.comparisons.engines import (
+    display_sensitivities,
+    known_of,
+    medians,
+    published_medians,
+    published_sensitivities,
+    sensitivities,
+)
 from profcore.engines.names import ENGINES, PEERS, check_engine, engines_of, peers_of
 from profcore.experiments.knobs import CATALOGUE, base_setting, build_settings, default_values, get_experiment
 from profcore.experiments.motivation import sampled_until
@@ -71,7 +78,7 @@ def compare_engines(options: argparse.Namespace) -> int:
     for each in targets:
         # Refused before anything is measured, not after the first engine's sweep.
         shelf.engine(each)
-    code, found = 0, []
+    code, found, points = 0, [], []
     for name in names:
         sweep = _sweep(name, options, config)
         for each in targets:
@@ -81,8 +88,10 @@ def compare_engines(options: argparse.Namespace) -> int:
                 return 130
             code = max(code, 0 if state is State.DONE else 1)
             found.append(_sensitivities(path, name, each.engine))
+            points.append(_medians(path, name, each.engine))
         found.append(published_sensitivities(get_experiment(name)).assign(experiment=name))
-    _print(pd.concat(found, ignore_index=True), names, options.json)
+        points.append(published_medians(get_experiment(name)).assign(experiment=name))
+    _print(pd.concat(found, ignore_index=True), pd.concat(points, ignore_index=True), names, options.json)
     return code
 
 
@@ -130,11 +139,20 @@ def _sensitivities(path: Path, name: str, engine: str) -> pd.DataFrame:
     return known_of(engine, sensitivities(get_experiment(name), samples)).assign(engine=engine, experiment=name)
 
 
-def _print(table: pd.DataFrame, names: list[str], as_json: bool) -> None:
+def _medians(path: Path, name: str, engine: str) -> pd.DataFrame:
+    """The medians over the knob under an engine; nothing where no sample was taken."""
+    samples = spool_samples(path)
+    if samples.empty:
+        return pd.DataFrame()
+    return known_of(engine, medians(get_experiment(name), samples)).assign(engine=engine, experiment=name)
+
+
+def _print(table: pd.DataFrame, points: pd.DataFrame, names: list[str], as_json: bool) -> None:
     if as_json:
         print(json.dumps(json.loads(table.to_json(orient="records")), indent=2))
         return
     for name in names:
         experiment = get_experiment(name)
         print(f"{experiment.title}: ms {experiment.per}")
-        print_table(display_sensitivities(table[table["experiment"] == name]))
+        of_knob = (rows[rows["experiment"] == name] for rows in (table, points))
+        print_table(display_sensitivities(*of_knob))

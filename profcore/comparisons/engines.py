@@ -17,6 +17,9 @@ if TYPE_CHECKING:
     from profcore.experiments.knobs import Experiment
 
 
+FLOOR = "floor"
+"""What the floor is called where it stands among engines."""
+
 _METRICS = {
     Knob.VISION_TOKENS: ("vision_encoder_ms", "projector_ms", "llm_prefill_ms", "ttft_ms"),
     Knob.TOP_K: ("llm_prefill_ms", "tpot_ms"),
@@ -78,6 +81,11 @@ def published_sensitivities(experiment: Experiment) -> pd.DataFrame:
     return sensitivities(experiment, published_samples(experiment)).assign(engine=PUBLISHED)
 
 
+def published_medians(experiment: Experiment) -> pd.DataFrame:
+    """As `medians`, of the published scripts."""
+    return medians(experiment, published_samples(experiment)).assign(engine=PUBLISHED)
+
+
 def medians(experiment: Experiment, samples: pd.DataFrame, most: int | None = None) -> pd.DataFrame:
     """Medians with intervals over the knob: `x`, `mask`, `line`, `metric`, `median`, `low`, `high`, `n`.
 
@@ -101,7 +109,7 @@ def medians(experiment: Experiment, samples: pd.DataFrame, most: int | None = No
     return summary[["x", "mask", "line", "metric", "median", "low", "high", "n"]]
 
 
-def display_sensitivities(rows: pd.DataFrame, floors: pd.DataFrame | None = None) -> pd.DataFrame:
+def display_sensitivities(rows: pd.DataFrame, medians: pd.DataFrame) -> pd.DataFrame:
     """A table for people: a row for each latency and engine.
 
     Slopes are in milliseconds, those of a latency of which one would round away there all in microseconds; what stands
@@ -109,17 +117,34 @@ def display_sensitivities(rows: pd.DataFrame, floors: pd.DataFrame | None = None
 
     Args:
         rows: As `sensitivities`, with `engine`.
-        floors: `x`, `metric` and `median` of the floor, where it is known: how far an engine is from it at the most.
+        medians: As `medians`, with `engine`; `FLOOR` is one where it is known. How far an engine is from eager, and
+            from the floor, is said at the largest value that both have, which the table names. The published code ran
+            on another card and in another dtype than the floor is of: it has none.
     """
     order = list(dict.fromkeys(rows["metric"]))
     rows = rows.sort_values("metric", key=lambda column: column.map(order.index), kind="stable")
-    eager = rows[rows["engine"] == "eager"].set_index("metric")["most"]
-    ratios = {"× eager": rows["most"] / rows["metric"].map(eager)}
-    if floors is not None and not floors.empty:
-        last = floors.sort_values("x").groupby("metric")["median"].last()
-        ratios["× floor"] = rows["most"] / rows["metric"].map(last).where(lambda floor: floor > 0)
+    known = set() if medians.empty else set(medians["engine"])
+    ratios: dict[str, pd.Series] = {}
+    for name, base in (("× eager", "eager"), ("× floor", FLOOR)):
+        if base in known:
+            named = zip(rows["metric"], rows["engine"], strict=True)
+            found = [_over(medians, metric, engine, base) for metric, engine in named]
+            ratios[name] = pd.Series([ratio for ratio, _ in found], rows.index)
+            ratios.setdefault("at", pd.Series([place for _, place in found], rows.index))
     parts = [_one_latency(own.assign(**ratios)) for _, own in rows.groupby("metric", sort=False)]
     return pd.concat(parts, ignore_index=True) if parts else pd.DataFrame()
+
+
+def _over(medians: pd.DataFrame, metric: str, engine: str, base: str) -> tuple[float, float]:
+    """How many times an engine takes what another does at the largest value that both have, and that value."""
+    if base == FLOOR and engine == PUBLISHED:
+        return float("nan"), float("nan")
+    of_metric = medians[medians["metric"] == metric]
+    # Blocks that are as many and not the same are no repetition: such a value is of no use here.
+    once = of_metric.drop_duplicates(["engine", "x"], keep=False).set_index("x")
+    own, other = (once.loc[once["engine"] == each, "median"] for each in (engine, base))
+    shared = own.index.intersection(other[other > 0].index)
+    return (own[shared.max()] / other[shared.max()], shared.max()) if len(shared) else (float("nan"), float("nan"))
 
 
 def _one_latency(rows: pd.DataFrame) -> pd.DataFrame:
@@ -136,6 +161,8 @@ def _one_latency(rows: pd.DataFrame) -> pd.DataFrame:
     for name in ("× eager", "× floor"):
         if name in rows:
             table[name] = _column(rows[name])
+    if "at" in rows:
+        table["at"] = [written(value, 0) for value in rows["at"]]
     return table
 
 

@@ -33,9 +33,6 @@ if TYPE_CHECKING:
     from profcore.experiments.knobs import Experiment
     from profcore.storage.store import Store
 
-FLOOR = "floor"
-"""What the physical floor is called beside the engines."""
-
 _NOT_SAID = "not said"
 # Runs that differ in one of these are another comparison; `_TITLED` of them stand in every title.
 _TITLED = ("model", "weights", "dtype", "device_name")
@@ -208,7 +205,7 @@ def _floor_rows(experiment: Experiment, floors: pd.DataFrame) -> pd.DataFrame:
     floors = floors[floors["metric"].isin(engines.compared_metrics(experiment))]
     least = floors.groupby(["x", "metric"])["floor_ms"].min().rename("median").reset_index()
     missing = float("nan")
-    return least.assign(mask="", line=0, low=missing, high=missing, n=0, engine=FLOOR)
+    return least.assign(mask="", line=0, low=missing, high=missing, n=0, engine=engines.FLOOR)
 
 
 def _add_published(parts: _Parts, experiment: Experiment) -> bool:

@@ -30,3 +30,12 @@ TOKENS_PER_CROP = CROP_TOKENS**2
 def grid_size(rows: int, columns: int) -> tuple[int, int]:
     """Width and height in pixels of a picture that a grid of crops covers exactly."""
     return columns * WINDOW + MARGINS, rows * WINDOW + MARGINS
+
+
+def grid_tokens(rows: int, columns: int) -> int:
+    """Tokens of a picture that is cut into a grid of crops, its global view included.
+
+    Source: overlapping margins are kept once, and each `POOL` × `POOL` patches become a token (allenai/molmo).
+    """
+    height, width = ((WINDOW_PATCHES * crops + 2 * MARGIN_PATCHES) // POOL for crops in (rows, columns))
+    return height * width + TOKENS_PER_CROP

@@ -10,6 +10,7 @@ import pandas as pd
 
 from profcore import stats
 from profcore.experiments.knobs import CATALOGUE, Experiment
+from profcore.images.geometry import grid_tokens
 from profcore.results.base import MeasuredRun, left_out_caution, most_looks
 from profcore.roofline import floors
 from profcore.spec.stages import MODEL_STAGES, Knob
@@ -103,7 +104,8 @@ def _name_setting(experiment: Experiment, row: dict[Any, Any], tokens: pd.Series
         grid = f"{row['grid_rows']}×{row['grid_columns']}"
         count = tokens.get(row["setting"])
         if count is None or pd.isna(count):
-            return int(row["grid_columns"]), grid, f"{grid} grid"
+            # Not measured yet: it stands where it will, so that no bar moves when it comes.
+            count = grid_tokens(int(row["grid_rows"]), int(row["grid_columns"]))
         return int(count), f"{int(count)}|{grid}", f"{grid} grid, {int(count)} vision tokens"
     if experiment.knob is Knob.TOP_K:
         return int(row["top_k"]), str(row["top_k"]), f"top-k {row['top_k']}"

@@ -131,8 +131,34 @@ def test_one_latency_has_one_unit_and_digits_in_common():
         ],
         columns=["metric", "engine", "slope", "low", "high", "least", "most"],
     )
-    table = engines.display_sensitivities(rows)
+    medians = pd.DataFrame(
+        [
+            ["tpot_ms", "eager", 8, 20.34],
+            ["tpot_ms", "compiled", 8, 2.5],
+            ["ttft_ms", "eager", 8, 20.0],
+        ],
+        columns=["metric", "engine", "x", "median"],
+    )
+    table = engines.display_sensitivities(rows, medians)
     assert table["per step"].tolist() == ["442.0 µs", "39.2 µs", "—", "2.50 ms"]
     assert table["95 % interval"].tolist() == ["441.2 to 443.1 µs", "38.5 to 40.1 µs", "—", "2.40 to 2.60 ms"]
     assert table["at the most (ms)"].tolist() == ["20.34", "2.50", "—", "20.0"]
     assert table["× eager"].tolist() == ["1.000", "0.123", "—", "1.00"]
+    assert table["at"].tolist() == ["8", "8", "—", "8"]
+
+
+def test_engines_are_set_against_each_other_at_the_largest_value_that_both_have():
+    """Published answers of 64 tokens are not held against eager's of 200, nor against a floor of another card."""
+    lines = {"eager": {64: 1054.0, 200: 3330.0}, "compiled": {64: 54.0, 200: 170.0}, "floor": {64: 33.0, 200: 105.0}}
+    lines["published code"] = {8: 1300.0, 64: 11515.0}
+    medians = pd.DataFrame(
+        [["llm_decode_ms", engine, x, value] for engine, line in lines.items() for x, value in line.items()],
+        columns=["metric", "engine", "x", "median"],
+    )
+    rows = pd.DataFrame({"metric": "llm_decode_ms", "engine": ["eager", "compiled", "published code"]})
+    rows = rows.assign(slope=1.0, low=0.9, high=1.1, least=1.0, most=2.0)
+    table = engines.display_sensitivities(rows, medians).set_index("engine")
+    assert table["at"].tolist() == ["200", "200", "64"]
+    assert float(table.loc["published code", "× eager"]) == pytest.approx(11515 / 1054, rel=1e-3)
+    assert table.loc["published code", "× floor"] == "—"
+    assert float(table.loc["compiled", "× floor"]) == pytest.approx(170 / 105, rel=1e-2)

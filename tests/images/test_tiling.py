@@ -2,6 +2,7 @@ import numpy as np
 import pytest
 
 from profcore.errors import ImageError
+from profcore.images.geometry import grid_tokens
 from profcore.images.processing import PLAIN_IDS, image_tokens, padding_masks, select_tiling
 from profcore.images.tiling import tile, tokens_by_bound
 
@@ -45,3 +46,8 @@ def test_tokens_under_each_bound():
 def test_a_picture_that_is_too_narrow_is_refused():
     with pytest.raises(ImageError, match="one side would have no pixel left"):
         tile(100_000, 1, 12)
+
+
+@pytest.mark.parametrize(("rows", "columns", "tokens"), [(1, 1, 288), (1, 6, 768), (1, 12, 1344), (2, 3, 704)])
+def test_tokens_of_a_grid_by_its_geometry(rows, columns, tokens):
+    assert grid_tokens(rows, columns) == tokens == image_tokens(rows, columns, PLAIN_IDS).num_vision_tokens
