@@ -74,10 +74,12 @@ def _choose(result: JointResult) -> _Look | None:
     left, middle, right = st.columns(3)
     across = titles[left.selectbox("Across", list(titles), key="joint-x", bind="query-params")]
     rest = {title: name for title, name in titles.items() if name != across}
-    up = rest[middle.selectbox("Up", list(rest), key=f"joint-y-{across}")]
+    up = rest[middle.selectbox("Up", list(rest), key=f"joint-y-{across}", bind="query-params")]
     shown = {title: name for name, title in measures.items()} or {"Total (ms)": _USUAL}
     usual = list(shown.values()).index(_USUAL) if _USUAL in shown.values() else 0
-    measure = shown[right.selectbox("Shown", list(shown), index=usual, key=f"joint-shown-{len(shown)}")]
+    measure = shown[
+        right.selectbox("Shown", list(shown), index=usual, key=f"joint-shown-{len(shown)}", bind="query-params")
+    ]
     others = {name: knob for name, knob in knobs.items() if name not in (across, up)}
     held, each = _hold(others)
     return _Look(across, up, measure, held, each)
@@ -91,7 +93,11 @@ def _hold(others: dict[str, JointKnob]) -> tuple[dict[str, str], str | None]:
     for column, (name, knob) in zip(st.columns(max(len(others), 1)), others.items(), strict=False):
         offered = [*knob.order, *([] if each else [_EACH])]
         chosen = column.selectbox(
-            plain(knob.title), offered, index=knob.order.index(usual[name]), key=f"joint-held-{name}-{len(offered)}"
+            plain(knob.title),
+            offered,
+            index=knob.order.index(usual[name]),
+            key=f"joint-held-{name}-{len(offered)}",
+            bind="query-params",
         )
         if chosen == _EACH:
             each = name

@@ -17,7 +17,7 @@ from profcore.errors import UserError
 from profcore.service.words import environment_line
 from profcore.spec.marks import parted
 from profcore.spec.stages import State
-from profcore.spec.text import counted
+from profcore.spec.text import brief, counted
 
 _MOST_NAMED = 10
 _ASKED = "asked to delete"
@@ -43,6 +43,9 @@ def _runs() -> None:
     if runs.empty:
         st.info("Nothing has been measured or taken in yet.")
         return
+    unknown = [run_id for run_id in address.several("compare") if run_id not in set(runs["id"])]
+    if unknown:
+        st.warning(f"There is no such run here as the link names: {plain(brief(', '.join(unknown)))}.")
     chosen = runs_table.show(runs, table)
     if len(chosen) == 1:
         _run_actions(runs[runs["id"] == chosen[0]].to_dict("records")[0], _known_tags(runs))

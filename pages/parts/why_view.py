@@ -16,6 +16,7 @@ from pages.parts.text import plain, say_error
 from profcore import charts
 from profcore.errors import UserError
 from profcore.experiments.knobs import CATALOGUE
+from profcore.results.profiled import beside_run
 from profcore.results.tables import display_profile_kernels, display_profile_stages
 from profcore.service.words import environment_line
 from profcore.spec.runs import Target
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 _POLL_S = 0.5
+_MOST_LOOKED_AT = 20
 
 
 def choose() -> ProfileKey:
@@ -41,8 +43,10 @@ def choose() -> ProfileKey:
     names = {row["id"]: f"{CATALOGUE[row['experiment']].title}: {run_name(row)}" for row in runs.to_dict("records")}
     # Not bound to the link by Streamlit, which would write the names, and with them what may change.
     address.settle("run", "why-run", st.query_params.get("run"))
+    usual = None
     if st.session_state["why-run"] not in names:
-        st.session_state["why-run"] = next(iter(names))
+        usual = _profiled(list(names))
+        st.session_state["why-run"] = usual.run_id if usual else next(iter(names))
     run_id = st.selectbox("Run", list(names), format_func=lambda id: names[id], key="why-run")
     result = service().results.sweep(run_id)
     assert result
@@ -50,7 +54,7 @@ def choose() -> ProfileKey:
     given = st.query_params.get("setting", "")
     address.settle("setting", "why-setting", int(given) if given.isdecimal() else None)
     if st.session_state["why-setting"] not in titles:
-        st.session_state["why-setting"] = next(iter(titles))
+        st.session_state["why-setting"] = usual.setting if usual else next(iter(titles))
     setting = st.selectbox("Setting", list(titles), format_func=lambda index: titles[index], key="why-setting")
     address.keep(run=run_id, setting=str(setting))
     address.offer_link()
@@ -70,6 +74,21 @@ def choose() -> ProfileKey:
             st.caption("The run's own device is not on this machine, so a pass is made on what the bar says.")
     _start_button(key, possible=here or key.target != own)
     return key
+
+
+def _profiled(run_ids: list[str]) -> ProfileKey | None:
+    """The first setting with a profile, of the first run that has one; None where there is none."""
+    for run_id in run_ids[:_MOST_LOOKED_AT]:
+        run = service().store.run(run_id)
+        if run is None:
+            continue
+        own = Target(**run["spec"]["target"])
+        for setting in range(len(run["spec"]["sweep"]["settings"])):
+            key = ProfileKey(run_id, setting, own)
+            found = service().questions.profile(key)
+            if found and found["state"] == "done":
+                return key
+    return None
 
 
 def _name_of(device: str) -> str | None:
@@ -143,6 +162,9 @@ def _draw(key: ProfileKey, profile: dict[str, Any]) -> None:
     second.metric("Kernels" if profile["on_gpu"] else "Operators", f"{kernels:,}")
     third.metric("Measured (ms)", written(total))
     fourth.metric("× floor", written(total / floor))
+    result = service().results.sweep(key.run_id)
+    if result is not None and (differs := beside_run(profile, result.summary, key.setting)):
+        st.caption(f":material/warning: {plain(differs)}")
     figure_view.draw(charts.parts(profile), "time_by_part", "parts")
     st.caption(
         f"Time in {'kernels' if profile['on_gpu'] else 'operators'} by part, and the rest of what was measured "

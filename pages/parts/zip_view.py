@@ -21,6 +21,9 @@ _MOST_NAMED = 3
 def show() -> None:
     """Draw the downloads, which are made when they are pressed."""
     asked, runs = service().downloads, service().downloads.ended_runs()
+    if not runs:
+        st.caption("Once a run has ended, all that have are offered here as a zip.")
+        return
     _download(asked, f"Data of all {counted(len(runs), 'run')}", figures=False)
     if asked.figures.are_there(runs):
         _with_figures(asked, runs)

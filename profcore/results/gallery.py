@@ -60,9 +60,14 @@ def _answers(settings: pd.DataFrame, of_setting: Sequence[int]) -> dict[int, lis
 def _lines(points: pd.DataFrame) -> tuple[str, ...]:
     """A question's tokens and latencies, over its settings where it was measured at several."""
     return (
-        f"{_span(points['num_vision_tokens'], 0)} vision tokens, {_span(points['num_output_tokens'], 0)} output tokens",
+        f"{_span(points['num_vision_tokens'], 0)} vision tokens, {_tokens(points['num_output_tokens'])}",
         f"TTFT {_span(points['ttft_ms'])} ms, total {_span(points['total_ms'])} ms",
     )
+
+
+def _tokens(numbers: pd.Series) -> str:
+    known = set(numbers.dropna())
+    return "1 output token" if known == {1} else f"{_span(numbers, 0)} output tokens"
 
 
 def _span(values: pd.Series, places: int | None = None) -> str:
