@@ -114,7 +114,8 @@ def _draw(drawing: Drawing, explain: Callable[[Result], None] | None = None, cli
         if explain:
             explain(result)
         elif result.summary["floor_ms"].notna().any():
-            st.caption(plain(_floor_line(result)) + (" Click a bar to see why." if clickable else ""))
+            clicks = clickable and any(map(charts.is_clickable, drawing.charts))
+            st.caption(plain(_floor_line(result)) + (" Click a bar to see why." if clicks else ""))
         if clickable and result.run["spec"] and any(map(charts.is_clickable, drawing.charts)):
             why_button.show(result)
         flags_view.show(result)

@@ -19,6 +19,7 @@ from profcore.comparisons.conditions import find_differences, result_conditions,
 from profcore.comparisons.energy import compare_energy
 from profcore.comparisons.matching import match_settings
 from profcore.errors import UserError
+from profcore.results.tables import padded
 from profcore.stats import METRIC_LABELS
 from profcore.stats.between import with_spread
 
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
     from profcore.results.base import MeasuredRun
     from profcore.stats.between import Spread
 
+_RATIO_DECIMALS = 4
 MARGIN = 0.02
 """The smallest difference that counts, as a share, unless another is chosen."""
 
@@ -243,9 +245,9 @@ def display_comparison(rows: pd.DataFrame, names: Sequence[str] = ()) -> pd.Data
     frame["latency"] = rows["metric"].map(METRIC_LABELS)
     for column, title in (("reference_ms", "reference (ms)"), ("median_ms", "this run (ms)")):
         if column in rows:
-            frame[title] = rows[column].round(3)
-    frame["ratio"] = rows["ratio"].round(4)
-    frame["95 % from"], frame["to"] = rows["low"].round(4), rows["high"].round(4)
+            frame[title] = padded(rows[column])
+    for column, title in (("ratio", "ratio"), ("low", "95 % from"), ("high", "to")):
+        frame[title] = padded(rows[column], _RATIO_DECIMALS)
     if "settings" in rows:
         frame["settings"] = rows["settings"]
     frame["verdict"] = rows["verdict"]
