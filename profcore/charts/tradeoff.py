@@ -250,7 +250,7 @@ def answer_length(rows: pd.DataFrame) -> alt.LayerChart:
     Args:
         rows: As `answer_length.over_length`.
     """
-    names = rows["name"].drop_duplicates().tolist()
+    names, each = rows["name"].drop_duplicates().tolist(), "Decode (ms per token or step)"
     values = sorted(rows["tokens"].unique().tolist())
     x = alt.X(
         "tokens:Q",
@@ -258,7 +258,7 @@ def answer_length(rows: pd.DataFrame) -> alt.LayerChart:
         scale=alt.Scale(type="log", base=2, nice=False, padding=14),
         axis=alt.Axis(values=values, format="d", labelOverlap=True),
     )
-    y = alt.Y("median:Q", title="Decode (ms)", scale=alt.Scale(zero=True))
+    y = alt.Y("median:Q", title=each, scale=alt.Scale(zero=True))
     colour = alt.Color(
         "name:N",
         scale=alt.Scale(domain=names, range=[STAGE_COLOURS[Stage.LLM_DECODE], SERIES_COLOURS[0]]),
@@ -283,6 +283,6 @@ def answer_length(rows: pd.DataFrame) -> alt.LayerChart:
     bars = (
         alt.Chart(said.dropna(subset=["low", "high"]))
         .mark_errorbar(thickness=1.5)
-        .encode(x=x, y=alt.Y("low:Q", title="Decode (ms)"), y2="high:Q", color=colour, tooltip=tooltip)
+        .encode(x=x, y=alt.Y("low:Q", title=each), y2="high:Q", color=colour, tooltip=tooltip)
     )
     return alt.layer(lines, bars).properties(height=HEIGHT - 80)
