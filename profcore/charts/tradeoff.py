@@ -211,8 +211,10 @@ def errors_over_settings(rows: pd.DataFrame) -> alt.LayerChart:
             for column, kind in kinds.items()
         ]
     ).assign(stage=lambda found: found["metric"].map(STAGE_NAMES))
-    legend = alt.Legend(title=None, orient="top", symbolType="stroke", symbolStrokeWidth=3)
-    dashes = alt.Legend(title=None, orient="top", symbolType="stroke", symbolStrokeWidth=2, symbolStrokeColor=INK)
+    legend = alt.Legend(title=None, orient="top", symbolType="stroke", symbolSize=500, symbolStrokeWidth=3)
+    dashes = alt.Legend(
+        title=None, orient="top", symbolType="stroke", symbolSize=500, symbolStrokeWidth=2, symbolStrokeColor=INK
+    )
     values = sorted(rows["settings"].unique().tolist())
     x = alt.X(
         "settings:Q",
@@ -221,27 +223,19 @@ def errors_over_settings(rows: pd.DataFrame) -> alt.LayerChart:
         axis=alt.Axis(values=values, format="d"),
     )
     y = alt.Y("error:Q", title="Error on other settings", axis=alt.Axis(format="~%"), scale=alt.Scale(zero=True))
-    lines = (
-        alt.Chart(long)
-        .mark_line(strokeWidth=2, point=alt.OverlayMarkDef(size=36, filled=True))
-        .encode(
-            x=x,
-            y=y,
-            color=alt.Color(
-                "stage:N", scale=alt.Scale(domain=stages, range=SERIES_COLOURS[: len(stages)]), legend=legend
-            ),
-            strokeDash=alt.StrokeDash(
-                "kind:N", scale=alt.Scale(domain=list(kinds.values()), range=[[1, 0], [5, 3]]), legend=dashes
-            ),
-            tooltip=[
-                alt.Tooltip("stage:N", title="Stage"),
-                alt.Tooltip("settings:Q", title="Settings measured"),
-                alt.Tooltip("kind:N", title="Of errors"),
-                alt.Tooltip("said:N", title="Error"),
-            ],
-        )
-    )
-    return alt.layer(lines).properties(height=HEIGHT - 60)
+    colour = alt.Color("stage:N", scale=alt.Scale(domain=stages, range=SERIES_COLOURS[: len(stages)]), legend=legend)
+    dash = alt.StrokeDash("kind:N", scale=alt.Scale(domain=list(kinds.values()), range=[[1, 0], [5, 3]]), legend=dashes)
+    tooltip = [
+        alt.Tooltip("stage:N", title="Stage"),
+        alt.Tooltip("settings:Q", title="Settings measured"),
+        alt.Tooltip("kind:N", title="Of errors"),
+        alt.Tooltip("said:N", title="Error"),
+    ]
+    base = alt.Chart(long).encode(x=x, y=y, color=colour, tooltip=tooltip)
+    # Points of the lines' own mark would make the legend of dashes one of filled symbols, which strokes do not show.
+    lines = base.mark_line(strokeWidth=2).encode(strokeDash=dash)
+    points = base.mark_point(filled=True, size=36, opacity=1).encode(detail="kind:N")
+    return alt.layer(lines, points).properties(height=HEIGHT - 60)
 
 
 def answer_length(rows: pd.DataFrame) -> alt.LayerChart:
