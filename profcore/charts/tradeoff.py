@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import altair as alt
 import numpy as np
@@ -21,12 +21,15 @@ if TYPE_CHECKING:
 
 _ON, _OFF = "on the frontier", "dominated by another"
 _SQUARE = 340
+# Of a point that is on the frontier in no draw; read on a light and on a dark ground.
+_FAINTEST = 0.35
 
 
 def frontier(found: Frontier) -> alt.LayerChart:
     """Settings in the plane of a latency and a quality, with intervals, and the frontier as a line.
 
-    How opaque a point is says in which share of the draws it is on the frontier. A click gives its `point`.
+    How opaque a point is within its ring says in which share of the draws it is on the frontier. A click gives its
+    `point`.
     """
     rows, latency, quality = _said(found), _latency_title(found), QUALITIES[found.quality]
     x = alt.X("latency:Q", title=latency, scale=alt.Scale(zero=False, padding=14))
@@ -47,12 +50,14 @@ def frontier(found: Frontier) -> alt.LayerChart:
         alt.Chart(rows[rows["on_frontier"]])
         .mark_line(interpolate="step-after", strokeWidth=2, color=SERIES_COLOURS[1])
         .encode(x=x, y=y, order="latency:Q"),
+        # What is faint alone is lost on a dark ground.
+        alt.Chart(rows).mark_point(size=90, strokeWidth=1.5, opacity=1).encode(x=x, y=y, stroke=_ring()),
         alt.Chart(rows, name=CLICKED)
         .mark_circle(size=90)
         .encode(x=x, y=y, color=colour, opacity=opacity, tooltip=_point_words(latency, quality))
         .add_params(alt.selection_point(name=CLICK, fields=["point"], toggle=False)),
     ]
-    return alt.layer(*layers).properties(height=HEIGHT + 60)
+    return alt.layer(*layers).properties(height=HEIGHT + 100)
 
 
 def _latency_title(found: Frontier) -> str:
@@ -64,20 +69,26 @@ def _latency_title(found: Frontier) -> str:
 
 def _surely() -> tuple[alt.Color, alt.Opacity]:
     """Whether a point is on the frontier, and how surely."""
-    colour = alt.Color(
-        "where:N",
-        scale=alt.Scale(domain=[_ON, _OFF], range=[SERIES_COLOURS[1], SERIES_COLOURS[0]]),
-        legend=alt.Legend(title=None, orient="top", symbolType="circle", symbolOpacity=1),
-    )
-    legend = alt.Legend(
+    scale = alt.Scale(domain=[_ON, _OFF], range=[SERIES_COLOURS[1], SERIES_COLOURS[0]])
+    legend = alt.Legend(title=None, orient="top", symbolType="circle", symbolOpacity=1)
+    shares = alt.Legend(
         title="Share of draws on the frontier",
-        orient="top",
+        # Beside the other it would be cut off in a narrow window.
+        orient="bottom",
+        titleLimit=0,
         format="~%",
         values=[0, 0.25, 0.5, 0.75, 1],
-        symbolFillColor=SERIES_COLOURS[0],
-        symbolStrokeColor=SERIES_COLOURS[0],
+        symbolFillColor=INK,
+        symbolStrokeColor=INK,
     )
-    return colour, alt.Opacity("share:Q", scale=alt.Scale(domain=[0, 1], range=[0.2, 1]), legend=legend)
+    opacity = alt.Opacity("share:Q", scale=alt.Scale(domain=[0, 1], range=[_FAINTEST, 1]), legend=shares)
+    return alt.Color("where:N", scale=scale, legend=legend), opacity
+
+
+def _ring() -> Any:
+    """A ring's colour, by values: a second scale without a legend would take the first one's away."""
+    on, off = alt.value(SERIES_COLOURS[1]), alt.value(SERIES_COLOURS[0])
+    return alt.when(alt.datum.on_frontier).then(on).otherwise(off)
 
 
 def _point_words(latency: str, quality: str) -> list[alt.Tooltip]:
