@@ -222,9 +222,10 @@ def errors_over_settings(rows: pd.DataFrame) -> alt.LayerChart:
             for column, kind in kinds.items()
         ]
     ).assign(stage=lambda found: found["metric"].map(STAGE_NAMES))
-    legend = alt.Legend(title=None, orient="top", symbolType="stroke", symbolSize=500, symbolStrokeWidth=3)
+    legend = alt.Legend(title=None, orient="top", columns=2, symbolType="stroke", symbolSize=500, symbolStrokeWidth=3)
+    # Beside the other it would be cut off in a narrow window.
     dashes = alt.Legend(
-        title=None, orient="top", symbolType="stroke", symbolSize=500, symbolStrokeWidth=2, symbolStrokeColor=INK
+        title=None, orient="bottom", symbolType="stroke", symbolSize=500, symbolStrokeWidth=2, symbolStrokeColor=INK
     )
     values = sorted(rows["settings"].unique().tolist())
     x = alt.X(
@@ -246,7 +247,7 @@ def errors_over_settings(rows: pd.DataFrame) -> alt.LayerChart:
     # Points of the lines' own mark would make the legend of dashes one of filled symbols, which strokes do not show.
     lines = base.mark_line(strokeWidth=2).encode(strokeDash=dash)
     points = base.mark_point(filled=True, size=36, opacity=1).encode(detail="kind:N")
-    return alt.layer(lines, points).properties(height=HEIGHT - 60)
+    return alt.layer(lines, points).properties(height=HEIGHT)
 
 
 def answer_length(rows: pd.DataFrame) -> alt.LayerChart:
