@@ -41,7 +41,7 @@ def show() -> None:
         first, second, third, fourth = st.columns(4)
         first.metric("Grid", f"{tiles.grid[0]}×{tiles.grid[1]}")
         second.metric("Vision tokens", f"{tiles.num_vision_tokens:,}")
-        third.metric("Crops, with the global view", tiles.num_crops)
+        third.metric("Crops", tiles.num_crops, help="With the global view.")
         fourth.metric("Redundant patches", f"{tiles.redundant / tiles.patches:.0%}")
         drawn = charts.tiling(picture, tiles, charts.PAGE_WIDTH)
         figure_view.draw(drawn, "exp6_tiling", "tiling", saved=charts.tiling(picture, tiles))

@@ -17,6 +17,8 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
 _HEIGHT, _STRIP = 280, 120
+# What the axis below the last strip takes of its height, where a page gives a chart a height with all that it has.
+_AXIS = 44
 _LABELS = 52
 _MOST_DRAWN = 10_000
 _FEWEST_FOR_DRIFT, _WINDOWS = 20, 20
@@ -58,25 +60,37 @@ def in_order(samples: pd.DataFrame, settings: pd.DataFrame) -> Stack:
     medians = rows.groupby("setting")["total_ms"].transform("median")
     rows = rows.assign(ratio=rows["total_ms"] / medians.where(medians > 0)).iloc[:: -(-len(rows) // _MOST_DRAWN)]
     rows = rows.assign(
+        outlier=_outliers(rows),
         kind=_kinds(rows),
         reasons=_reasons(rows),
         title=rows["setting"].map(settings.set_index("setting")["title"]),
     )
     strips = _strips(rows)
-    stack = Stack([_latency(rows, y, title), *(alt.layer(strip).properties(height=_STRIP) for strip in strips)])
+    heights = [_STRIP] * (len(strips) - 1) + [_STRIP + _AXIS]
+    drawn = [alt.layer(strip).properties(height=height) for strip, height in zip(strips, heights, strict=False)]
+    stack = Stack([_latency(rows, y, title), *drawn])
     # One axis has the name and the numbers of all.
     for chart in stack[:-1]:
         for layer in chart.layer:
             layer.encoding.x.title = None
-            layer.encoding.x.axis.labels = False
+            layer.encoding.x["axis"].labels = False
     return stack
+
+
+def _outliers(rows: pd.DataFrame) -> pd.Series:
+    return rows["outlier"].astype(bool) if "outlier" in rows else pd.Series(False, index=rows.index)
 
 
 def _kinds(rows: pd.DataFrame) -> list[str]:
     names = list(_KINDS)
-    outlier = rows["outlier"].astype(bool) if "outlier" in rows else pd.Series(False, index=rows.index)
-    tested = [rows["shared"], rows["throttled"], outlier]
+    tested = [rows["shared"], rows["throttled"], _outliers(rows)]
     return np.select(tested, [names[3], names[2], names[1]], names[0]).tolist()
+
+
+def _words(rows: pd.DataFrame) -> list[str]:
+    """All that each sample is."""
+    also = rows["outlier"] & (rows["kind"] != OUTLIER)
+    return np.where(also, rows["kind"] + ", " + OUTLIER.lower(), rows["kind"]).tolist()
 
 
 def _reasons(rows: pd.DataFrame) -> list[str]:
@@ -88,7 +102,8 @@ def _reasons(rows: pd.DataFrame) -> list[str]:
 
 def _latency(rows: pd.DataFrame, y: str, title: str) -> alt.LayerChart:
     running, name = _running(rows, y)
-    present = [kind for kind in _KINDS if (rows["kind"] == kind).any()]
+    rows = rows.assign(words=_words(rows))
+    present = [kind for kind in _KINDS if (rows["kind"] == kind).any() or (kind == OUTLIER and rows["outlier"].any())]
     names = {kind: _KINDS[kind] for kind in present} | ({name: LINE} if name else {})
     colour = alt.Color(
         "kind:N",
@@ -96,16 +111,21 @@ def _latency(rows: pd.DataFrame, y: str, title: str) -> alt.LayerChart:
         legend=alt.Legend(title=None, orient="top", columns=3, labelLimit=0),
     )
     axis = alt.Y(f"{y}:Q", title=title, scale=alt.Scale(zero=False), axis=alt.Axis(minExtent=_LABELS, format=DIGITS))
-    columns = ["sample_id", y, "kind", "title", "total_ms", "reasons"]
-    points = alt.Chart(rows[list(dict.fromkeys(columns))]).mark_point(filled=True, size=28, opacity=0.8)
+    columns = ["sample_id", y, "kind", "title", "total_ms", "reasons", "outlier", "words"]
+    base = alt.Chart(rows[list(dict.fromkeys(columns))]).encode(x=_order(), y=axis)
     tooltip = [
         alt.Tooltip("sample_id:Q", title="Sample"),
         alt.Tooltip("title:N", title="Setting"),
         alt.Tooltip("total_ms:Q", title="Total (ms)", format=DIGITS),
-        alt.Tooltip("kind:N", title="What it is"),
+        alt.Tooltip("words:N", title="What it is"),
         alt.Tooltip("reasons:N", title="Held back by"),
     ]
-    layers = [points.encode(x=_order(), y=axis, color=colour, tooltip=tooltip)]
+    points = base.mark_point(filled=True, size=28, opacity=0.8).encode(color=colour, tooltip=tooltip)
+    # One that was also held back has that colour inside.
+    rings = base.transform_filter(alt.datum.outlier).mark_point(
+        size=70, strokeWidth=1.5, opacity=1, stroke=_KINDS[OUTLIER]
+    )
+    layers = [points, *([rings] if rows["outlier"].any() else [])]
     if name:
         line = alt.Chart(running).mark_line(strokeWidth=2)
         layers.append(line.encode(x=_order(), y=axis, color=colour))
@@ -131,11 +151,20 @@ def _strips(rows: pd.DataFrame) -> Sequence[alt.Chart]:
             continue
         table = pd.DataFrame({"sample_id": rows["sample_id"], column: known}).dropna()
         axis = alt.Axis(minExtent=_LABELS, tickCount=3, format=DIGITS)
-        y = alt.Y(f"{column}:Q", title=title, scale=alt.Scale(zero=False), axis=axis)
+        y = alt.Y(f"{column}:Q", title=title, scale=_around(table[column]), axis=axis)
         tooltip = [alt.Tooltip("sample_id:Q", title="Sample"), alt.Tooltip(f"{column}:Q", title=title, format=DIGITS)]
         line = alt.Chart(table).mark_line(color=colour, strokeWidth=1.5).encode(x=_order(), y=y, tooltip=tooltip)
         found.append(line)
     return found
+
+
+def _around(values: pd.Series) -> alt.Scale:
+    """A scale with room on both sides of what never changed, which would have one tick alone."""
+    low, high = float(values.min()), float(values.max())
+    if low < high:
+        return alt.Scale(zero=False)
+    room = max(1.0, abs(low) / 50)
+    return alt.Scale(zero=False, domain=[low - room, high + room])
 
 
 def _order() -> alt.X:

@@ -31,6 +31,8 @@ if TYPE_CHECKING:
 
 _FEWEST_BINS, _MOST_BINS = 20, 60
 _MOST_STEPS = 500
+# Room for the names of three percentiles above the highest bar, as a share of it.
+_ABOVE_BARS = 0.25
 _MOST_POINTS = 2000
 _AXES = {
     "num_vision_tokens": "Vision tokens",
@@ -50,13 +52,14 @@ def histogram(values: np.ndarray, what: str = "Latency (ms)") -> alt.LayerChart:
     counts, edges = np.histogram(values, int(np.clip(wanted, _FEWEST_BINS, _MOST_BINS)))
     bins = pd.DataFrame({"start": edges[:-1], "end": edges[1:], "samples": counts, "ground": 0})
     bins = bins[bins["samples"] > 0]
+    most = int(counts.max()) * (1 + _ABOVE_BARS) if values.size else 1
     bars = (
         alt.Chart(bins)
         .mark_bar(color=SUM_COLOUR, stroke="white", strokeWidth=0.5)
         .encode(
             x=alt.X("start:Q", title=what, scale=alt.Scale(zero=False)),
             x2="end:Q",
-            y=alt.Y("samples:Q", title="Samples"),
+            y=alt.Y("samples:Q", title="Samples", scale=alt.Scale(domain=[0, most], nice=False)),
             y2="ground:Q",
             tooltip=[
                 alt.Tooltip("start:Q", title="From (ms)", format=DIGITS),

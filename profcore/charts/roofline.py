@@ -70,11 +70,12 @@ class _Edges:
 
     @classmethod
     def around(cls, points: pd.DataFrame, ceilings: Sequence[Ceilings]) -> _Edges:
-        """Room for every point, and for what is written on the highest line."""
+        """Room for every point, for the lowest line where it begins, and for what is written on the highest."""
         left = min(_LEAST, float(points["intensity"].min()) / 2)
         right = max(_MOST, 2 * float(points["intensity"].max()))
         peak = max(each.matmul_tflop_s for each in ceilings) * _TERA
-        return cls(left, right, float(points["achieved"].min()) / 2, 4 * peak)
+        begins = min(float(roof_at(np.array([left]), each)[0]) for each in ceilings)
+        return cls(left, right, min(float(points["achieved"].min()), begins) / 2, 4 * peak)
 
     def axes(self) -> tuple[alt.X, alt.Y]:
         """Logarithmic, with the powers of ten marked."""
@@ -103,17 +104,22 @@ def _roofs(edges: _Edges, ceilings: Mapping[str, Ceilings], x: alt.X, y: alt.Y) 
             {"card": f"{device}, {dtype}", "slope": slope, "flat": flat, **place}
             for place in _places(each, edges.left, ridge(each), edges.right)
         ]
-        slopes += [{"text": slope, **place} for place in _places(each, (edges.left * ridge(each)) ** 0.5)]
+        slopes += [{"text": slope, **place} for place in _places(each, _beyond_middle(edges.left, ridge(each)))]
         flats += [{"text": flat, **place} for place in _places(each, edges.right)]
     tooltip = [alt.Tooltip(f"{field}:N", title=title) for field, title in _ROOF_WORDS.items()]
     text = alt.Text("text:N")
     return [
         alt.Chart(pd.DataFrame(lines))
-        .mark_line(strokeWidth=2.5, color=ERROR)
+        .mark_line(strokeWidth=2.5, color=ERROR, clip=True)
         .encode(x=x, y=y, detail="card:N", tooltip=tooltip),
         alt.Chart(pd.DataFrame(slopes)).mark_text(align="right", dx=-10, dy=-14, color=INK).encode(x=x, y=y, text=text),
         alt.Chart(pd.DataFrame(flats)).mark_text(align="right", dy=-10, color=INK).encode(x=x, y=y, text=text),
     ]
+
+
+def _beyond_middle(left: float, right: float) -> float:
+    """Where on the slope its label ends: in a narrow window one that ends at its middle begins outside the chart."""
+    return left**0.35 * right**0.65
 
 
 def _places(ceilings: Ceilings, *intensities: float) -> list[dict[str, float]]:

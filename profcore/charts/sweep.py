@@ -210,11 +210,14 @@ def decode_steps(steps: pd.DataFrame, settings: pd.DataFrame, experiment: Experi
             symbolLimit=0,
         ),
     )
-    x = alt.X("position:Q", title="Position of the output token", axis=alt.Axis(tickMinStep=1, format="d"))
+    axis = alt.Axis(tickMinStep=1, format="d", labelOverlap="greedy", labelSeparation=8)
+    x = alt.X("position:Q", title="Position of the output token", axis=axis)
+    # From zero: a step that is 1 % longer than another is to look so.
+    scale = alt.Scale(zero=True)
     base = alt.Chart(frame)
     band = base.mark_area(opacity=0.15).encode(
         x=x,
-        y=alt.Y("low:Q", title="Decode step (ms)", scale=alt.Scale(zero=False)),
+        y=alt.Y("low:Q", title="Decode step (ms)", scale=scale),
         y2="high:Q",
         color=colour,
     )
@@ -222,7 +225,7 @@ def decode_steps(steps: pd.DataFrame, settings: pd.DataFrame, experiment: Experi
     few = frame.empty or frame["position"].max() <= _FEW_STEPS
     lines = base.mark_line(strokeWidth=1.5, point=alt.OverlayMarkDef(size=30, filled=True) if few else False).encode(
         x=x,
-        y=alt.Y("median:Q", title="Decode step (ms)", scale=alt.Scale(zero=False)),
+        y=alt.Y("median:Q", title="Decode step (ms)", scale=scale),
         color=colour,
         tooltip=[
             alt.Tooltip("title:N", title=experiment.title),

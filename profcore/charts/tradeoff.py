@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import altair as alt
 import numpy as np
@@ -21,12 +21,15 @@ if TYPE_CHECKING:
 
 _ON, _OFF = "on the frontier", "dominated by another"
 _SQUARE = 340
+# Of a point that is on the frontier in no draw; read on a light and on a dark ground.
+_FAINTEST = 0.35
 
 
 def frontier(found: Frontier) -> alt.LayerChart:
     """Settings in the plane of a latency and a quality, with intervals, and the frontier as a line.
 
-    How opaque a point is says in which share of the draws it is on the frontier. A click gives its `point`.
+    How opaque a point is within its ring says in which share of the draws it is on the frontier. A click gives its
+    `point`.
     """
     rows, latency, quality = _said(found), _latency_title(found), QUALITIES[found.quality]
     x = alt.X("latency:Q", title=latency, scale=alt.Scale(zero=False, padding=14))
@@ -47,12 +50,14 @@ def frontier(found: Frontier) -> alt.LayerChart:
         alt.Chart(rows[rows["on_frontier"]])
         .mark_line(interpolate="step-after", strokeWidth=2, color=SERIES_COLOURS[1])
         .encode(x=x, y=y, order="latency:Q"),
+        # What is faint alone is lost on a dark ground.
+        alt.Chart(rows).mark_point(size=90, strokeWidth=1.5, opacity=1).encode(x=x, y=y, stroke=_ring()),
         alt.Chart(rows, name=CLICKED)
         .mark_circle(size=90)
         .encode(x=x, y=y, color=colour, opacity=opacity, tooltip=_point_words(latency, quality))
         .add_params(alt.selection_point(name=CLICK, fields=["point"], toggle=False)),
     ]
-    return alt.layer(*layers).properties(height=HEIGHT + 60)
+    return alt.layer(*layers).properties(height=HEIGHT + 100)
 
 
 def _latency_title(found: Frontier) -> str:
@@ -64,20 +69,26 @@ def _latency_title(found: Frontier) -> str:
 
 def _surely() -> tuple[alt.Color, alt.Opacity]:
     """Whether a point is on the frontier, and how surely."""
-    colour = alt.Color(
-        "where:N",
-        scale=alt.Scale(domain=[_ON, _OFF], range=[SERIES_COLOURS[1], SERIES_COLOURS[0]]),
-        legend=alt.Legend(title=None, orient="top", symbolType="circle", symbolOpacity=1),
-    )
-    legend = alt.Legend(
+    scale = alt.Scale(domain=[_ON, _OFF], range=[SERIES_COLOURS[1], SERIES_COLOURS[0]])
+    legend = alt.Legend(title=None, orient="top", symbolType="circle", symbolOpacity=1)
+    shares = alt.Legend(
         title="Share of draws on the frontier",
-        orient="top",
+        # Beside the other it would be cut off in a narrow window.
+        orient="bottom",
+        titleLimit=0,
         format="~%",
         values=[0, 0.25, 0.5, 0.75, 1],
-        symbolFillColor=SERIES_COLOURS[0],
-        symbolStrokeColor=SERIES_COLOURS[0],
+        symbolFillColor=INK,
+        symbolStrokeColor=INK,
     )
-    return colour, alt.Opacity("share:Q", scale=alt.Scale(domain=[0, 1], range=[0.2, 1]), legend=legend)
+    opacity = alt.Opacity("share:Q", scale=alt.Scale(domain=[0, 1], range=[_FAINTEST, 1]), legend=shares)
+    return alt.Color("where:N", scale=scale, legend=legend), opacity
+
+
+def _ring() -> Any:
+    """A ring's colour, by values: a second scale without a legend would take the first one's away."""
+    on, off = alt.value(SERIES_COLOURS[1]), alt.value(SERIES_COLOURS[0])
+    return alt.when(alt.datum.on_frontier).then(on).otherwise(off)
 
 
 def _point_words(latency: str, quality: str) -> list[alt.Tooltip]:
@@ -211,8 +222,11 @@ def errors_over_settings(rows: pd.DataFrame) -> alt.LayerChart:
             for column, kind in kinds.items()
         ]
     ).assign(stage=lambda found: found["metric"].map(STAGE_NAMES))
-    legend = alt.Legend(title=None, orient="top", symbolType="stroke", symbolStrokeWidth=3)
-    dashes = alt.Legend(title=None, orient="top", symbolType="stroke", symbolStrokeWidth=2, symbolStrokeColor=INK)
+    legend = alt.Legend(title=None, orient="top", columns=2, symbolType="stroke", symbolSize=500, symbolStrokeWidth=3)
+    # Beside the other it would be cut off in a narrow window.
+    dashes = alt.Legend(
+        title=None, orient="bottom", symbolType="stroke", symbolSize=500, symbolStrokeWidth=2, symbolStrokeColor=INK
+    )
     values = sorted(rows["settings"].unique().tolist())
     x = alt.X(
         "settings:Q",
@@ -221,27 +235,19 @@ def errors_over_settings(rows: pd.DataFrame) -> alt.LayerChart:
         axis=alt.Axis(values=values, format="d"),
     )
     y = alt.Y("error:Q", title="Error on other settings", axis=alt.Axis(format="~%"), scale=alt.Scale(zero=True))
-    lines = (
-        alt.Chart(long)
-        .mark_line(strokeWidth=2, point=alt.OverlayMarkDef(size=36, filled=True))
-        .encode(
-            x=x,
-            y=y,
-            color=alt.Color(
-                "stage:N", scale=alt.Scale(domain=stages, range=SERIES_COLOURS[: len(stages)]), legend=legend
-            ),
-            strokeDash=alt.StrokeDash(
-                "kind:N", scale=alt.Scale(domain=list(kinds.values()), range=[[1, 0], [5, 3]]), legend=dashes
-            ),
-            tooltip=[
-                alt.Tooltip("stage:N", title="Stage"),
-                alt.Tooltip("settings:Q", title="Settings measured"),
-                alt.Tooltip("kind:N", title="Of errors"),
-                alt.Tooltip("said:N", title="Error"),
-            ],
-        )
-    )
-    return alt.layer(lines).properties(height=HEIGHT - 60)
+    colour = alt.Color("stage:N", scale=alt.Scale(domain=stages, range=SERIES_COLOURS[: len(stages)]), legend=legend)
+    dash = alt.StrokeDash("kind:N", scale=alt.Scale(domain=list(kinds.values()), range=[[1, 0], [5, 3]]), legend=dashes)
+    tooltip = [
+        alt.Tooltip("stage:N", title="Stage"),
+        alt.Tooltip("settings:Q", title="Settings measured"),
+        alt.Tooltip("kind:N", title="Of errors"),
+        alt.Tooltip("said:N", title="Error"),
+    ]
+    base = alt.Chart(long).encode(x=x, y=y, color=colour, tooltip=tooltip)
+    # Points of the lines' own mark would make the legend of dashes one of filled symbols, which strokes do not show.
+    lines = base.mark_line(strokeWidth=2).encode(strokeDash=dash)
+    points = base.mark_point(filled=True, size=36, opacity=1).encode(detail="kind:N")
+    return alt.layer(lines, points).properties(height=HEIGHT)
 
 
 def answer_length(rows: pd.DataFrame) -> alt.LayerChart:
@@ -250,7 +256,7 @@ def answer_length(rows: pd.DataFrame) -> alt.LayerChart:
     Args:
         rows: As `answer_length.over_length`.
     """
-    names = rows["name"].drop_duplicates().tolist()
+    names, each = rows["name"].drop_duplicates().tolist(), "Decode (ms per token or step)"
     values = sorted(rows["tokens"].unique().tolist())
     x = alt.X(
         "tokens:Q",
@@ -258,7 +264,7 @@ def answer_length(rows: pd.DataFrame) -> alt.LayerChart:
         scale=alt.Scale(type="log", base=2, nice=False, padding=14),
         axis=alt.Axis(values=values, format="d", labelOverlap=True),
     )
-    y = alt.Y("median:Q", title="Decode (ms)", scale=alt.Scale(zero=True))
+    y = alt.Y("median:Q", title=each, scale=alt.Scale(zero=True))
     colour = alt.Color(
         "name:N",
         scale=alt.Scale(domain=names, range=[STAGE_COLOURS[Stage.LLM_DECODE], SERIES_COLOURS[0]]),
@@ -283,6 +289,6 @@ def answer_length(rows: pd.DataFrame) -> alt.LayerChart:
     bars = (
         alt.Chart(said.dropna(subset=["low", "high"]))
         .mark_errorbar(thickness=1.5)
-        .encode(x=x, y=alt.Y("low:Q", title="Decode (ms)"), y2="high:Q", color=colour, tooltip=tooltip)
+        .encode(x=x, y=alt.Y("low:Q", title=each), y2="high:Q", color=colour, tooltip=tooltip)
     )
     return alt.layer(lines, bars).properties(height=HEIGHT - 80)

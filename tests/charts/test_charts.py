@@ -149,6 +149,8 @@ def test_decode_steps_by_position(results):
     assert {row["title"] for row in rows} == {f"{n} output tokens" for n in (5, 10, 20, 50, 100, 200)}
     longest = [row["position"] for row in rows if row["title"] == "200 output tokens"]
     assert (min(longest), max(longest)) == (2, 200)
+    # From zero, or a wobble of 1 % would fill the chart.
+    assert [layer["encoding"]["y"]["scale"]["zero"] for layer in spec["layer"]] == [True, True]
 
 
 def test_a_missing_stage_leaves_its_part_out():

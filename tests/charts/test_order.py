@@ -59,3 +59,27 @@ def test_pictures_that_were_measured_once_keep_their_milliseconds():
     (chart,) = charts.in_order(frame, SETTINGS)
     assert "ratio" not in rows_of(chart)[0]
     assert charts.in_order(frame.assign(total_ms=np.nan), SETTINGS) == []
+
+
+def test_an_outlier_that_was_held_back_is_drawn_as_both():
+    drawn = samples([1.0] * 4, throttle_reasons=[4, 0, 0, 0]).assign(outlier=[True, False, False, False])
+    (chart,) = charts.in_order(drawn, SETTINGS)
+    (row,) = [row for row in rows_of(chart) if row["outlier"]]
+    assert row["words"] == "Held back, outlier"
+    points, rings = chart.layer[:2]
+    ring = rings.mark.to_dict()["stroke"]
+    # Its ring has the colour that the legend gives to outliers.
+    scale = points.encoding.color["scale"].to_dict()
+    assert dict(zip(scale["domain"], scale["range"], strict=True))["Outlier"] == ring
+
+
+def test_what_never_changed_has_a_tick_on_either_side():
+    drawn = samples([1.0] * 4, sm_clock_mhz=[1980] * 4, temperature_c=[40, 41, 42, 43])
+    _, clock, temperature = charts.in_order(drawn, SETTINGS)
+    low, high = clock.layer[0].encoding.y["scale"].domain
+    assert low < 1980 < high
+    # The last one has the axis below it, and its title needs as much height as another's.
+    assert temperature.height > clock.height
+    # It alone has the numbers of all.
+    assert clock.layer[0].to_dict()["encoding"]["x"]["axis"]["labels"] is False
+    assert "labels" not in temperature.layer[0].to_dict()["encoding"]["x"]["axis"]

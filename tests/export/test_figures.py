@@ -97,6 +97,10 @@ def test_a_histogram_counts_every_sample_and_marks_supported_percentiles():
         rows = data_of(charts.histogram(values))
         assert sum(row["samples"] for row in rows[0]) == len(values)
         assert [row["name"] for row in rows[1]] == names
+        # The lowest name stands above the highest bar, whose room is at least 280 pixels high.
+        _, top = charts.histogram(values).to_dict()["layer"][0]["encoding"]["y"]["scale"]["domain"]
+        highest = max(row["samples"] for row in rows[0])
+        assert 280 * (1 - highest / top) > max(row["place"] for row in rows[1]) + 7
     marks = {row["name"]: row["latency"] for row in data_of(charts.cumulative(many))[1]}
     assert marks == {"P50": 49.5, "P95": pytest.approx(94.05), "P99": pytest.approx(98.01)}
     steps = data_of(charts.cumulative(many))[0]
