@@ -55,7 +55,7 @@ PART_COLOURS = {
     "experts": "#D55E00",
     "mlp": "#E69F00",
     "matrix products": "#8C564B",
-    "activation": "#F0E442",
+    "activation": "#7A4FA3",
     "norms": "#009E73",
     "other": "#56B4E9",
     "waiting": "#bdbdbd",
