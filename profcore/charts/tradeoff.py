@@ -10,7 +10,7 @@ import pandas as pd
 
 from profcore.charts.base import CLICK, CLICKED, DIGITS, ERROR, HEIGHT, INK, SERIES_COLOURS, STAGE_COLOURS
 from profcore.spec.stages import Stage
-from profcore.stats.digits import written, written_interval
+from profcore.stats.digits import MISSING, written, written_interval
 from profcore.tradeoff.latencies import METRICS, unit_of
 from profcore.tradeoff.points import QUALITIES
 from profcore.tradeoff.terms import STAGE_NAMES
@@ -100,7 +100,9 @@ def _said(found: Frontier) -> pd.DataFrame:
     exact = found.quality == "kl"
     scale = 1.0 if exact else 100.0
     unit = "" if exact else " %"
-    return table[[*names, "on_frontier", "share", "samples"]].assign(
+    return table[[*names, "on_frontier", "samples"]].assign(
+        # What has no share is not faded.
+        share=table["share"].fillna(1.0),
         point=np.arange(len(table)),
         where=np.where(table["on_frontier"], _ON, _OFF),
         said_latency=[written(row["latency"]) for row in rows],
@@ -109,7 +111,7 @@ def _said(found: Frontier) -> pd.DataFrame:
         said_quality_interval=[
             written_interval(scale * row["quality_low"], scale * row["quality_high"]) for row in rows
         ],
-        said_share=[f"{row['share']:.0%} of draws" for row in rows],
+        said_share=[MISSING if np.isnan(row["share"]) else f"{row['share']:.0%} of draws" for row in rows],
     )
 
 
