@@ -12,7 +12,7 @@ from profcore.charts.base import CLICK, CLICKED, DIGITS, ERROR, HEIGHT, INK, SER
 from profcore.spec.stages import Stage
 from profcore.stats.digits import MISSING, written, written_interval
 from profcore.tradeoff.latencies import METRICS, unit_of
-from profcore.tradeoff.points import QUALITIES
+from profcore.tradeoff.points import quality_title
 from profcore.tradeoff.terms import STAGE_NAMES
 
 if TYPE_CHECKING:
@@ -28,7 +28,7 @@ def frontier(found: Frontier) -> alt.LayerChart:
 
     How opaque a point is says in which share of the draws it is on the frontier. A click gives its `point`.
     """
-    rows, latency, quality = _said(found), _latency_title(found), QUALITIES[found.quality]
+    rows, latency, quality = _said(found), _latency_title(found), quality_title(found.points, found.quality)
     x = alt.X("latency:Q", title=latency, scale=alt.Scale(zero=False, padding=14))
     axis = alt.Axis() if found.quality == "kl" else alt.Axis(format="~%")
     y = alt.Y("quality:Q", title=quality, axis=axis, scale=alt.Scale(zero=False, nice=False, padding=14))

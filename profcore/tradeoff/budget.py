@@ -43,6 +43,7 @@ class Choice:
         more_ms: How many milliseconds more of the tightest limit that takes.
         allowed: How many of the settings meet the budget.
         settings: Of how many, predicted ones included.
+        whole: As `JointPoints.whole`.
     """
 
     limits: Mapping[str, float]
@@ -54,6 +55,7 @@ class Choice:
     more_ms: float | None
     allowed: int
     settings: int
+    whole: str
 
 
 def choose_setting(
@@ -103,6 +105,7 @@ def choose_setting(
         None if dearer is None else float(max(over[dearer], 0.0)),
         int(meets.sum()),
         len(rows),
+        points.whole,
     )
 
 
@@ -171,7 +174,10 @@ def choice_sentences(choice: Choice) -> list[str]:
     at = ", ".join(f"{METRICS[metric]} {written(best[metric])} ms" for metric in choice.limits)
     said = [f"Within {named}: {best['label']}, with {value} ({at})."]
     if choice.quality == WORK_KEPT:
-        said.append("No quality was weighed: work kept says how much was left out, not what an answer loses by it.")
+        said.append(
+            f"No quality was weighed: work kept is a share of {choice.whole or 'the largest setting'}, and says how "
+            "much was left out, not what an answer loses by it."
+        )
     if best["measured"]:
         said.append(
             f"{best['exceeds']:.1%} of its inferences exceeded the budget (95 %: {best['exceeds_low']:.1%} to "

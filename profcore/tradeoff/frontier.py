@@ -241,5 +241,8 @@ def frontier_sentences(frontier: Frontier) -> list[str]:
             f"draw {'it' if open_ == 1 else 'them'} the other way round."
         )
     if frontier.quality == WORK_KEPT:
-        said.append("Work kept is no quality: it says how much was left out, not what that does to an answer.")
+        said.append(
+            f"Work kept is a share of {frontier.points.whole or 'the largest setting'}, the largest knobs measured: it "
+            "is no quality, and says how much was left out, not what that does to an answer."
+        )
     return said

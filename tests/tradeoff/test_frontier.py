@@ -96,6 +96,10 @@ def test_without_quality_latency_stands_against_work_kept():
     assert found.quality == "work_kept"
     assert found.table["quality"].tolist() == [0.5, 1.0, 0.5]
     assert found.table["on_frontier"].tolist() == [True, True, False]
+    assert found.table[["quality_low", "quality_high"]].isna().all(axis=None)
+    # What all of the work is does not change where a knob is held.
+    held = find_frontier(fixed(points, "top_k", 4))
+    assert "a share of 2 crops · top-8 · 16 blocks" in " ".join(frontier_sentences(held))
     assert "no quality" in " ".join(frontier_sentences(found))
     with pytest.raises(UserError, match="recorded no quality"):
         find_frontier(points, quality="accuracy")
