@@ -44,6 +44,8 @@ class Choice:
         allowed: How many of the settings meet the budget.
         settings: Of how many, predicted ones included.
         whole: As `JointPoints.whole`.
+        established: Whether the best was measured, and its samples bound what exceeds each limit by what the percentile
+            leaves open.
     """
 
     limits: Mapping[str, float]
@@ -56,6 +58,7 @@ class Choice:
     allowed: int
     settings: int
     whole: str
+    established: bool
 
 
 def choose_setting(
@@ -106,6 +109,7 @@ def choose_setting(
         int(meets.sum()),
         len(rows),
         points.whole,
+        _established(points, rows.iloc[first], limits, percentile),
     )
 
 
@@ -172,7 +176,9 @@ def choice_sentences(choice: Choice) -> list[str]:
     best, named = choice.best, _limit_words(choice.limits, choice.percentile)
     value = quality_words(choice.quality, best["value"])
     at = ", ".join(f"{METRICS[metric]} {written(best[metric])} ms" for metric in choice.limits)
-    said = [f"Within {named}: {best['label']}, with {value} ({at})."]
+    begin = "Within" if best["measured"] else "Predicted to be within"
+    sure = "" if choice.established or not best["measured"] else _not_established(choice.percentile)
+    said = [f"{begin} {named}: {best['label']}, with {value} ({at}){sure}."]
     if choice.quality == WORK_KEPT:
         said.append(
             f"No quality was weighed: work kept is a share of {choice.whole or 'the largest setting'}, and says how "
@@ -257,6 +263,18 @@ def _described(points: JointPoints, row: pd.Series, limits: Mapping[str, float])
     found = {name: row[name] for name in names if name in row}
     share, low, high = exceeding(points, int(row["place"]), limits) if row["measured"] else (np.nan,) * 3
     return {**found, "exceeds": share, "exceeds_low": low, "exceeds_high": high}
+
+
+def _established(points: JointPoints, row: pd.Series, limits: Mapping[str, float], percentile: float) -> bool:
+    """Whether samples show of each limit that no more of them exceed it than a percentile leaves open."""
+    if not row["measured"]:
+        return False
+    highest = [exceeding(points, int(row["place"]), {metric: limit})[2] for metric, limit in limits.items()]
+    return max(highest) <= 1 - percentile / 100
+
+
+def _not_established(percentile: float) -> str:
+    return f", which these samples do not establish: more than {100 - percentile:g}% of its inferences may exceed it"
 
 
 def _neighbour(choice: Choice, row: dict[str, Any]) -> str:
