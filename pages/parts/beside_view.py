@@ -15,6 +15,7 @@ from pages.parts.text import plain
 from profcore import charts
 from profcore.comparisons.alike_pictures import alike_pictures
 from profcore.comparisons.engines import compared_metrics
+from profcore.comparisons.findings import held_back
 from profcore.comparisons.sweep_and_pictures import OFFERED, compare_with_pictures, display_slopes
 from profcore.experiments.motivation import MOTIVATION
 from profcore.export.captions import several_sources
@@ -91,6 +92,9 @@ def show(result: Result, whole: bool) -> None:
             st.markdown(
                 "\n".join((f"**{plain(beside.names[run_id])}**", *(f"- {plain(sentence)}" for sentence in sentences)))
             )
+    for measured in (result, *found):
+        if words := held_back(measured.samples):
+            st.caption(f":material/warning: {plain(beside.names[measured.run['id']])}: {plain(words)}.")
     for each in found:
         for note in each.notes:
             st.caption(f":material/info: {plain(beside.names[each.run['id']])}: {plain(note)}")
