@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import pandas as pd
 import streamlit as st
 
-from pages.parts import address, figure_view
+from pages.parts import address, figure_view, tables
 from pages.parts.run_parts import listed, run_name
 from pages.parts.state import service
 from pages.parts.text import plain
@@ -98,7 +98,7 @@ def show(result: Result, whole: bool) -> None:
     for each in found:
         for note in each.notes:
             st.caption(f":material/info: {plain(beside.names[each.run['id']])}: {plain(note)}")
-    st.dataframe(display_slopes(beside), hide_index=True)
+    tables.figures(display_slopes(beside), "latency", "run", "unit")
     st.caption(
         "Diamonds are medians with their 95 % interval, circles single pictures, lines least squares. The interval of "
         f"a slope needs {SMALLEST_FOR_SLOPE} samples at each setting of the sweep, or "
