@@ -8,13 +8,14 @@ from typing import TYPE_CHECKING
 import pandas as pd
 import streamlit as st
 
-from pages.parts import address, figure_view
+from pages.parts import address, figure_view, tables
 from pages.parts.run_parts import listed, run_name
 from pages.parts.state import service
 from pages.parts.text import plain
 from profcore import charts
 from profcore.comparisons.alike_pictures import alike_pictures
 from profcore.comparisons.engines import compared_metrics
+from profcore.comparisons.findings import held_back
 from profcore.comparisons.sweep_and_pictures import OFFERED, compare_with_pictures, display_slopes
 from profcore.experiments.motivation import MOTIVATION
 from profcore.export.captions import several_sources
@@ -91,10 +92,13 @@ def show(result: Result, whole: bool) -> None:
             st.markdown(
                 "\n".join((f"**{plain(beside.names[run_id])}**", *(f"- {plain(sentence)}" for sentence in sentences)))
             )
+    for measured in (result, *found):
+        if words := held_back(measured.samples):
+            st.caption(f":material/warning: {plain(beside.names[measured.run['id']])}: {plain(words)}.")
     for each in found:
         for note in each.notes:
             st.caption(f":material/info: {plain(beside.names[each.run['id']])}: {plain(note)}")
-    st.dataframe(display_slopes(beside), hide_index=True)
+    tables.figures(display_slopes(beside), "latency", "run", "unit")
     st.caption(
         "Diamonds are medians with their 95 % interval, circles single pictures, lines least squares. The interval of "
         f"a slope needs {SMALLEST_FOR_SLOPE} samples at each setting of the sweep, or "

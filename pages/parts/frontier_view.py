@@ -16,7 +16,7 @@ from profcore.spec.stages import Stage
 from profcore.tradeoff.frontier import frontier_sentences
 from profcore.tradeoff.latencies import ENERGY, METRICS
 from profcore.tradeoff.overlap import frontier_overlap, overlap_sentences
-from profcore.tradeoff.points import KNOBS
+from profcore.tradeoff.points import KNOBS, quality_title
 from profcore.tradeoff.tables import display_frontier
 
 if TYPE_CHECKING:
@@ -47,7 +47,8 @@ def show(run: dict[str, Any], quality: str) -> None:
     points = trade_off_data.points(run["id"])
     look = _choose(points)
     found = trade_off_data.frontier(run["id"], look.metric, look.percentile, quality, look.held)
-    source = run_provenance(run, "Quality against latency: the frontier.", "Points: settings. Lines: 95 % intervals.")
+    what = f"{quality_title(points, quality)} against latency: the frontier."
+    source = run_provenance(run, what, "Points: settings. Lines: 95 % intervals.")
     # What was clicked in another chart is another point.
     key = "-".join(map(str, ("frontier", run["id"], quality, *look)))
     selected = figure_view.draw(charts.frontier(found), "frontier", key, selection=charts.CLICK, source=source)

@@ -45,7 +45,7 @@ if TYPE_CHECKING:
 # other each is done sooner.
 _TURN = threading.Lock()
 _FIGURES = {ENERGY: run_figures.ENERGY, ORDER: run_figures.ORDER}
-"""The views whose marks are no medians, and what their figures are called."""
+"""The views that are drawn as a stack, and what their figures are called."""
 
 
 def show(
@@ -163,7 +163,7 @@ def _charts(drawing: Drawing, explained: str | None) -> None:
         st.info("This run has no samples for this chart.")
         return
     view = st.session_state["view"]
-    source = of_figure(source, _FIGURES.get(view, ""))
+    source = of_figure(source, view or "")
     if isinstance(drawn, charts.Stack):
         figure_view.draw_stack(drawn, f"{result.experiment.name}_{_FIGURES[view]}", "chart", source, drawing.specs)
         return

@@ -10,9 +10,9 @@ import pandas as pd
 
 from profcore.charts.base import CLICK, CLICKED, DIGITS, ERROR, HEIGHT, INK, SERIES_COLOURS, STAGE_COLOURS
 from profcore.spec.stages import Stage
-from profcore.stats.digits import written, written_interval
+from profcore.stats.digits import MISSING, written, written_interval
 from profcore.tradeoff.latencies import METRICS, unit_of
-from profcore.tradeoff.points import QUALITIES
+from profcore.tradeoff.points import quality_title
 from profcore.tradeoff.terms import STAGE_NAMES
 
 if TYPE_CHECKING:
@@ -31,7 +31,7 @@ def frontier(found: Frontier) -> alt.LayerChart:
     How opaque a point is within its ring says in which share of the draws it is on the frontier. A click gives its
     `point`.
     """
-    rows, latency, quality = _said(found), _latency_title(found), QUALITIES[found.quality]
+    rows, latency, quality = _said(found), _latency_title(found), quality_title(found.points, found.quality)
     x = alt.X("latency:Q", title=latency, scale=alt.Scale(zero=False, padding=14))
     axis = alt.Axis() if found.quality == "kl" else alt.Axis(format="~%")
     y = alt.Y("quality:Q", title=quality, axis=axis, scale=alt.Scale(zero=False, nice=False, padding=14))
@@ -111,7 +111,9 @@ def _said(found: Frontier) -> pd.DataFrame:
     exact = found.quality == "kl"
     scale = 1.0 if exact else 100.0
     unit = "" if exact else " %"
-    return table[[*names, "on_frontier", "share", "samples"]].assign(
+    return table[[*names, "on_frontier", "samples"]].assign(
+        # What has no share is not faded.
+        share=table["share"].fillna(1.0),
         point=np.arange(len(table)),
         where=np.where(table["on_frontier"], _ON, _OFF),
         said_latency=[written(row["latency"]) for row in rows],
@@ -120,7 +122,7 @@ def _said(found: Frontier) -> pd.DataFrame:
         said_quality_interval=[
             written_interval(scale * row["quality_low"], scale * row["quality_high"]) for row in rows
         ],
-        said_share=[f"{row['share']:.0%} of draws" for row in rows],
+        said_share=[MISSING if np.isnan(row["share"]) else f"{row['share']:.0%} of draws" for row in rows],
     )
 
 

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from profcore.stats import METRIC_LABELS
+from profcore.stats.digits import decimals, in_unit, written
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -30,9 +31,10 @@ def comparison_sentences(
     for metric in own.index:
         if metric not in theirs.index or np.isnan(own.loc[metric, "slope"]):
             continue
-        text = f"{METRIC_LABELS[metric]}: the sweep's slope is {_slope_words(own.loc[metric])} ms {per}"
+        factor, unit = slope_unit(own.loc[metric, "slope"])
+        text = f"{METRIC_LABELS[metric]}: the sweep's slope is {_slope_words(own.loc[metric], factor)} {unit} {per}"
         if not np.isnan(theirs.loc[metric, "slope"]):
-            text += f", the pictures' {_slope_words(theirs.loc[metric])}"
+            text += f", the pictures' {_slope_words(theirs.loc[metric], factor)}"
         ratio = ratios.loc[metric]
         if ratio["n"] and not np.isnan(ratio["ratio"]):
             text += f"; at equal tokens {_ratio_words(ratio)}"
@@ -43,22 +45,36 @@ def comparison_sentences(
     return found
 
 
-def _slope_words(row: pd.Series) -> str:
-    """A slope with as many digits as its interval supports."""
-    if np.isnan(row["low"]):
-        return f"{row['slope']:.4g}"
-    return f"{row['slope']:.4g} [{row['low']:.4g}, {row['high']:.4g}]"
+def slope_unit(slope: float) -> tuple[float, str]:
+    """As `in_unit`, of milliseconds a token: what a hundred tokens take decides, or hardly any slope were in ms."""
+    return in_unit(100 * slope)
+
+
+def fixed_digits(value: float, places: int) -> str:
+    """A figure with so many decimals; a zero that comes of rounding has no sign."""
+    return written(round(value, places) + 0.0, places)
+
+
+def _slope_words(row: pd.Series, factor: float) -> str:
+    """A slope and its interval with the same decimals, as many as tell the ends apart."""
+    value, low, high = (factor * float(row[name]) for name in ("slope", "low", "high"))
+    places = decimals(value, low, high)
+    if np.isnan(low):
+        return fixed_digits(value, places)
+    return f"{fixed_digits(value, places)} [{fixed_digits(low, places)}, {fixed_digits(high, places)}]"
 
 
 def _ratio_words(ratio: pd.Series) -> str:
     """How much slower or faster pictures are at equal tokens, in per cent with the interval."""
-    value, low, high = (100 * (ratio[key] - 1) for key in ("ratio", "low", "high"))
+    differs = not ratio["low"] <= 1 <= ratio["high"]
+    # Of what rounds to nothing no sign is shown.
+    value, low, high = (round(100 * (ratio[key] - 1), 1) + 0.0 for key in ("ratio", "low", "high"))
     if np.isnan(low):
         return f"the pictures' median lies {value:+.1f} % from the sweep's, too few to tell whether they differ"
-    if low <= 0 <= high:
+    if not differs:
         return f"no difference can be told ({value:+.1f} % [{low:+.1f}, {high:+.1f}])"
-    if value < 0:
-        return f"the pictures are {-value:.1f} % faster [{-high:.1f}, {-low:.1f}]"
+    if ratio["ratio"] < 1:
+        return f"the pictures are {0.0 - value:.1f} % faster [{0.0 - high:.1f}, {0.0 - low:.1f}]"
     return f"the pictures are {value:.1f} % slower [{low:.1f}, {high:.1f}]"
 
 

@@ -7,6 +7,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+import numpy as np
+
 from profcore.comparisons.alike_pictures import alike_pictures
 from profcore.comparisons.matching import match_settings
 from profcore.comparisons.side_by_side import Group, find_groups
@@ -14,7 +16,9 @@ from profcore.comparisons.sweep_and_pictures import compare_with_pictures
 from profcore.results.pictures import PictureResult, load_picture_result
 from profcore.results.sweep import Result, load_result
 from profcore.spec.stages import Stage, State
-from profcore.stats.digits import MISSING, written, written_interval
+from profcore.spec.text import counted
+from profcore.spec.throttling import reason_words
+from profcore.stats.digits import written
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -158,8 +162,9 @@ def _launching(ended: _Ended) -> Finding | None:
                 kind="launching",
                 title="Launch-bound share of decode",
                 value=_percent(share),
-                detail=f"of eager's decode launches kernels{beside}",
-                source=_source(eager.experiment.title, eager),
+                detail=f"of eager's decode is the host launching kernels{beside}",
+                # Compiled's share is a part of the tile only where it is told.
+                source=_source(eager.experiment.title, eager, *([compiled] if beside and compiled else [])),
                 experiment=experiment,
                 run=eager.run["id"],
                 setting=_usual_setting(eager),
@@ -202,13 +207,12 @@ def _pictures(ended: _Ended) -> Finding | None:
                 continue
             row = beside.ratios.iloc[0]
             off, low, high = (100 * (float(row[name]) - 1) for name in ("ratio", "low", "high"))
-            interval = written_interval(low, high, 1)
-            known = "" if interval == MISSING else f" (95 %: {interval})"
+            known = "" if math.isnan(low) else f" (95 %: {_signed(low)} to {_signed(high)})"
             return Finding(
                 kind="pictures",
                 title="Pictures against the sweep",
-                value=f"{off:+.1f} %",
-                detail=f"in TTFT at equal vision tokens{known}",
+                value=f"{_signed(off)} %",
+                detail=f"{_direction(off, low, high)} in TTFT at equal vision tokens{known}",
                 source=_source(f"{int(row['n']):,} pictures and the sweep", sweep, pictures),
                 experiment="context_scaling",
                 run=run_id,
@@ -231,8 +235,8 @@ def _floor(ended: _Ended) -> Finding | None:
             return Finding(
                 kind="floor",
                 title="Prefill over its floor",
-                value=f"{_range(rows['over_floor'])} ×",
-                detail=f"the least the card could take, under {engine}",
+                value=f"{_ends(rows['over_floor'])} ×",
+                detail=f"the least the card could take, under {engine}: {_course(rows)}",
                 source=_source(f"{_range(rows['x'], 0)} vision tokens", result),
                 experiment="context_scaling",
                 run=result.run["id"],
@@ -258,12 +262,55 @@ def _differ(one: Result, other: Result) -> bool:
 
 
 def _source(what: str, *results: Result | PictureResult) -> str:
-    """Where figures come from: of what, on which card, and whose the runs are."""
+    """Where figures come from: of what, on which card, whose the runs are, and how many samples a card held back."""
     run = results[0].run
     shipped = all(result.run["source"] == "shipped" for result in results)
     device = run["environment"].get("device_name") or "a device that is not named"
     whose = "sample result" if shipped else f"measured {run['created_at']:%d %b %H:%M}"
-    return f"{what[0].upper()}{what[1:]} on {device}, {whose}"
+    told = [words for result in results if (words := held_back(result.samples))]
+    return "; ".join([f"{what[0].upper()}{what[1:]} on {device}, {whose}", *told])
+
+
+def held_back(samples: pd.DataFrame) -> str:
+    """How many samples their card held back and why, as '547 of 600 samples held back (power cap)'; empty for none.
+
+    Args:
+        samples: As `Result.samples`.
+    """
+    if "throttled" not in samples or not samples["throttled"].any():
+        return ""
+    own = samples[samples["throttled"]]
+    bits = int(np.bitwise_or.reduce(own["throttle_reasons"].astype("int64").to_numpy()))
+    return f"{len(own):,} of {counted(len(samples), 'sample')} held back ({', '.join(reason_words(bits))})"
+
+
+def _signed(value: float) -> str:
+    """A difference with its sign, and none that is rounded away."""
+    return f"{round(value, 1) + 0.0:+.1f}".replace("-", "−")
+
+
+def _direction(off: float, low: float, high: float) -> str:
+    """What a difference of latency is, in a word or two; nothing is claimed where its interval holds none."""
+    if math.isnan(low) or low <= 0 <= high:
+        return "no difference can be told"
+    return "faster" if off < 0 else "slower"
+
+
+def _ends(values: pd.Series) -> str:
+    """The first and the last of some values, in their order."""
+    first, last = (f"{value:.1f}" for value in (values.iloc[0], values.iloc[-1]))
+    return first if len(values) == 1 else f"{first} → {last}"
+
+
+def _course(rows: pd.DataFrame) -> str:
+    """What stands over the floor at the fewest and the most vision tokens, and the worst where it lies between."""
+    worst = int(rows["over_floor"].to_numpy().argmax())
+    places = sorted({0, len(rows) - 1, worst})
+    said = [f"{rows['over_floor'].iloc[place]:.1f} × at {rows['x'].iloc[place]:,.0f}" for place in places]
+    said[0] += " vision tokens"
+    if len(places) > 2:
+        said[1] += " (the worst)"
+    return ", ".join(said)
 
 
 def _percent(share: float) -> str:

@@ -15,7 +15,13 @@ import pandas as pd
 
 from profcore import stats
 from profcore.comparisons.as_json import records
-from profcore.comparisons.beside_words import comparison_sentences, crops_sentences, tokens_sentences
+from profcore.comparisons.beside_words import (
+    comparison_sentences,
+    crops_sentences,
+    fixed_digits,
+    slope_unit,
+    tokens_sentences,
+)
 from profcore.comparisons.conditions import (
     KNOBS,
     MACHINE,
@@ -34,6 +40,7 @@ from profcore.errors import UserError
 from profcore.spec.stages import Knob, Stage
 from profcore.spec.text import are, counted
 from profcore.stats import METRIC_LABELS
+from profcore.stats.digits import MISSING, common_decimals
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -353,19 +360,35 @@ def display_slopes(beside: Beside) -> pd.DataFrame:
         on=["run", "metric"],
         how="left",
     )
-    order = list(dict.fromkeys(rows["metric"]))
-    rows = rows.sort_values("metric", key=lambda metrics: metrics.map(order.index), kind="stable")
-    frame = pd.DataFrame(
+    if rows.empty:
+        return pd.DataFrame()
+    # A latency's runs stand together, in the order in which latencies first come.
+    groups = [_slopes_written(group) for _, group in rows.groupby("metric", sort=False)]
+    frame = pd.concat(groups, ignore_index=True)
+    return frame.loc[:, ~(frame == MISSING).all()]
+
+
+def _slopes_written(rows: pd.DataFrame) -> pd.DataFrame:
+    """One latency's slopes and ratios: in one unit, each column with the same decimals."""
+    factor, unit = slope_unit(float(rows["slope"].abs().max()))
+    slopes = {name: (factor * rows[name].astype(float)).tolist() for name in ("slope", "low", "high")}
+    places = common_decimals(slopes["slope"], list(zip(slopes["low"], slopes["high"], strict=True)))
+    ratios = {name: (100 * (rows[name].astype(float) - 1)).tolist() for name in ("ratio", "ratio_low", "ratio_high")}
+
+    def column(values: list[float], decimals: int) -> list[str]:
+        return [MISSING if np.isnan(value) else fixed_digits(value, decimals) for value in values]
+
+    return pd.DataFrame(
         {
-            "latency": rows["metric"].map(METRIC_LABELS),
-            "run": rows["name"],
-            "ms per token": rows["slope"].round(6),
-            "95 % from": rows["low"].round(6),
-            "to": rows["high"].round(6),
-            "over the sweep (%)": (100 * (rows["ratio"] - 1)).round(2),
-            "from (%)": (100 * (rows["ratio_low"] - 1)).round(2),
-            "to (%)": (100 * (rows["ratio_high"] - 1)).round(2),
-            "points": rows["points"].astype("Int64"),
+            "latency": [METRIC_LABELS[metric] for metric in rows["metric"]],
+            "run": rows["name"].tolist(),
+            "per token": column(slopes["slope"], places),
+            "95 % from": column(slopes["low"], places),
+            "to": column(slopes["high"], places),
+            "unit": unit,
+            "over the sweep (%)": column(ratios["ratio"], 2),
+            "from (%)": column(ratios["ratio_low"], 2),
+            "to (%)": column(ratios["ratio_high"], 2),
+            "points": column(rows["points"].astype(float).tolist(), 0),
         }
     )
-    return frame.dropna(axis="columns", how="all").reset_index(drop=True)

@@ -6,7 +6,8 @@ import re
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
-from profcore.export.run_figures import ENERGY, HEAT_MAP, ORDER, ROOFLINE
+from profcore.charts import views
+from profcore.export.run_figures import ENERGY, HEAT_MAP, ORDER, ROOFLINE, SCALING_ANALYSIS
 from profcore.results.pictures import PictureResult
 from profcore.results.sweep import Result
 from profcore.spec.text import counted
@@ -20,12 +21,43 @@ _LATEX = {"\\": r"\textbackslash{}", "~": r"\textasciitilde{}", "^": r"\textasci
 _LATEX |= {sign: f"\\{sign}" for sign in "&%$#_{}"}
 _SPECIAL = re.compile("|".join(map(re.escape, _LATEX)))
 
-_MARKS = {
-    True: "Bars: medians; whiskers: their 95 % intervals.",
-    False: "Points: medians of a picture's samples.",
+_MARKS = "Bars: medians; whiskers: their 95 % intervals."
+_PICTURE = "Points: medians of a picture's samples."
+_TOKENS = f"{_PICTURE} Lines: medians of pictures with equal tokens; whiskers: their 95 % intervals."
+_PICTURE_MARKS = {
+    "latency_distribution": "Bars: how many samples took so long. Curve: the share of samples that took at most so "
+    "long. Dashed: percentiles, as far as the samples support them.",
+    "component_profiling": "Bars: parameters, and medians of latency over pictures; whiskers: their 95 % intervals.",
+    "vision_tokens_vs_latency": _TOKENS,
+    "language_tokens_vs_latency": _TOKENS,
+    "flops_vs_latency": f"{_PICTURE} FLOPs by formula.",
 }
+"""What the marks are in the figures of each experiment with pictures."""
 
+_SCALING = (
+    "growth of latency and of arithmetic",
+    "Lines: medians of latency, FLOPs and bytes by formula, and the published shortcut, each divided by its own value "
+    "at the first setting; whiskers: 95 % intervals of the ratio of medians.",
+)
+_ROOFLINE = (
+    "stages under the roofline of their card",
+    "Points: FLOPs and bytes by formula over the median of each stage. Line: the card's measured bandwidth and matrix "
+    "throughput.",
+)
 _FIGURES = {
+    SCALING_ANALYSIS: _SCALING,
+    views.SCALING: _SCALING,
+    ROOFLINE: _ROOFLINE,
+    views.ROOFLINE: _ROOFLINE,
+    "Decode step by position": (
+        "each step of the decode",
+        "Lines: medians of a step over samples; bands: their quartiles.",
+    ),
+    "Which blocks": ("which blocks run", "Cells: a block under a mask, filled where it runs."),
+    views.QUALITY: (
+        "latency against quality",
+        "Points: the median of a setting's latency over its quality; lines join them.",
+    ),
     ENERGY: (
         "joules by stage",
         "Bars: each stage repeated by itself. Point: a whole inference; its whiskers are what the meter's step leaves "
@@ -36,7 +68,8 @@ _FIGURES = {
         "Points: samples. Lines below: what the card said right after each.",
     ),
 }
-"""What is drawn in figures that are no medians, and what their marks are."""
+_FIGURES |= {views.ENERGY: _FIGURES[ENERGY], views.ORDER: _FIGURES[ORDER]}
+"""What is drawn in figures that are no bars of medians, and what their marks are, by names of files and of views."""
 
 
 @dataclass(frozen=True)
@@ -143,7 +176,7 @@ def provenance(result: Result | JointResult | PictureResult) -> Provenance:
     """Where a run's figures come from."""
     known = _conditions(result.run)
     swept = not isinstance(result, PictureResult)
-    marks = _MARKS[swept]
+    marks = _MARKS if swept else _PICTURE_MARKS[result.experiment.name]
     if isinstance(result, Result) and result.summary["floor_ms"].notna().any():
         marks += " Floor: the least that FLOPs and bytes allow at the card's measured ceilings."
     return Provenance(
@@ -164,23 +197,19 @@ def _conditions(run: Mapping[str, Any]) -> list[str]:
 
 
 def of_figure(said: Provenance, name: str) -> Provenance:
-    """What is said of one figure of a run, by its name: a roofline has other marks than latencies."""
+    """What is said of one figure of a run, by its name or its view's: a roofline has other marks than latencies."""
     title = said.what.partition(":")[0].removesuffix(".")
     if name in _FIGURES:
         what, marks = _FIGURES[name]
         return replace(said, what=f"{title}: {what}.", marks=marks)
     if name.startswith(HEAT_MAP):
         return replace(said, what=f"{title}: two knobs against each other.", marks=_CELLS)
-    if name != ROOFLINE:
-        return said
-    return replace(
-        said,
-        what=f"{title}: stages under the roofline of their card.",
-        marks="Points: FLOPs and bytes by formula over the median of each stage. Line: the card's measured bandwidth "
-        "and matrix throughput.",
-    )
+    if name == _LOG:
+        return replace(said, marks=said.marks.replace("Bars: medians;", "Points: medians, joined by lines;"))
+    return said
 
 
+_LOG = "Log scale"
 _CELLS = "Cells: the median of each setting; a dashed one has no sample, or was not among the settings."
 
 

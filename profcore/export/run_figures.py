@@ -31,6 +31,9 @@ SWEEP_FIGURES = {
 ROOFLINE = "roofline"
 """What the figure of a run's stages under its card's roofline is called."""
 
+SCALING_ANALYSIS = "flops_scaling_analysis"
+"""What the published scripts call the figure of how latency and arithmetic grow with top-k."""
+
 ENERGY, ORDER = "energy_by_stage", "samples_in_order"
 """What the figures of a run's joules, and of its samples in their order, are called."""
 
@@ -89,7 +92,7 @@ def _latencies(result: Result) -> dict[str, list[alt.LayerChart]]:
         rows = flops_scaling.run_scaling(result)
         shown = [metric for metric in panels if metric in set(rows["metric"])]
         if shown:
-            figures["flops_scaling_analysis"] = [charts.scaling(rows, metric) for metric in shown]
+            figures[SCALING_ANALYSIS] = [charts.scaling(rows, metric) for metric in shown]
     return figures
 
 

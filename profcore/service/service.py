@@ -137,7 +137,7 @@ class Service:
         """What a person should know of what was not taken in; usually nothing."""
         problem = [f"Nothing is taken in at the moment. {self.intake.problem}"] if self.intake.problem else []
         left_out = self.store.left_out()
-        unread = unread_line(len(self.store.unread_files()), sum(left_out.values()), len(left_out))
+        unread = unread_line(self.store.unread_files(), sum(left_out.values()), len(left_out))
         return [*problem, *([unread] if unread else [])]
 
     def space_note(self, sweeps: Iterable[Sweep]) -> str:

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from profcore.spec.stages import State
-from profcore.spec.text import counted
+from profcore.spec.text import brief, counted
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
 
 
 def environment_line(environment: dict[str, Any], state: State) -> str:
@@ -48,20 +51,25 @@ def _place(where: dict[str, Any]) -> str:
     return f"{card}{where.get('host') or 'a machine that is not named'}"
 
 
-def unread_line(files: int, lines: int, runs: int) -> str:
-    """What of the spool folder could not be read, in a sentence; empty where there is nothing.
+def unread_line(files: Mapping[str, str], lines: int, runs: int) -> str:
+    """What of the spool folder could not be read, the first file with its reason; empty where there is nothing.
 
     Args:
-        files: How many files could not be read at all.
+        files: Those that could not be read at all, with the reasons.
         lines: How many lines of others were left out.
         runs: Of how many runs those are.
     """
+    name, reason = next(iter(files.items()), ("", ""))
+    first = brief(reason if reason.startswith(name) else f"{name}: {reason}").rstrip(".")
     parts = []
-    if files:
-        parts.append(f"{counted(files, 'file')} of the spool folder cannot be read")
+    if len(files) > 1:
+        parts.append(f"{counted(len(files) - 1, 'more file')} cannot be read")
     if lines:
         parts.append(f"{counted(lines, 'line')} {'was' if lines == 1 else 'were'} left out of {counted(runs, 'run')}")
-    return f"{' and '.join(parts)}: python -m profcore unread lists them." if parts else ""
+    said = [f"A file of the spool folder cannot be read: {first}."] if files else []
+    if parts:
+        said.append(f"{' and '.join(parts)}: python -m profcore unread lists them.")
+    return " ".join(said)
 
 
 def rough_duration(seconds: float) -> str:

@@ -43,6 +43,9 @@ class Choice:
         more_ms: How many milliseconds more of the tightest limit that takes.
         allowed: How many of the settings meet the budget.
         settings: Of how many, predicted ones included.
+        whole: As `JointPoints.whole`.
+        established: Whether the best was measured, and its samples bound what exceeds each limit by what the percentile
+            leaves open.
     """
 
     limits: Mapping[str, float]
@@ -54,6 +57,8 @@ class Choice:
     more_ms: float | None
     allowed: int
     settings: int
+    whole: str
+    established: bool
 
 
 def choose_setting(
@@ -103,6 +108,8 @@ def choose_setting(
         None if dearer is None else float(max(over[dearer], 0.0)),
         int(meets.sum()),
         len(rows),
+        points.whole,
+        _established(points, rows.iloc[first], limits, percentile),
     )
 
 
@@ -169,9 +176,14 @@ def choice_sentences(choice: Choice) -> list[str]:
     best, named = choice.best, _limit_words(choice.limits, choice.percentile)
     value = quality_words(choice.quality, best["value"])
     at = ", ".join(f"{METRICS[metric]} {written(best[metric])} ms" for metric in choice.limits)
-    said = [f"Within {named}: {best['label']}, with {value} ({at})."]
+    begin = "Within" if best["measured"] else "Predicted to be within"
+    sure = "" if choice.established or not best["measured"] else _not_established(choice.percentile)
+    said = [f"{begin} {named}: {best['label']}, with {value} ({at}){sure}."]
     if choice.quality == WORK_KEPT:
-        said.append("No quality was weighed: work kept says how much was left out, not what an answer loses by it.")
+        said.append(
+            f"No quality was weighed: work kept is a share of {choice.whole or 'the largest setting'}, and says how "
+            "much was left out, not what an answer loses by it."
+        )
     if best["measured"]:
         said.append(
             f"{best['exceeds']:.1%} of its inferences exceeded the budget (95 %: {best['exceeds_low']:.1%} to "
@@ -251,6 +263,18 @@ def _described(points: JointPoints, row: pd.Series, limits: Mapping[str, float])
     found = {name: row[name] for name in names if name in row}
     share, low, high = exceeding(points, int(row["place"]), limits) if row["measured"] else (np.nan,) * 3
     return {**found, "exceeds": share, "exceeds_low": low, "exceeds_high": high}
+
+
+def _established(points: JointPoints, row: pd.Series, limits: Mapping[str, float], percentile: float) -> bool:
+    """Whether samples show of each limit that no more of them exceed it than a percentile leaves open."""
+    if not row["measured"]:
+        return False
+    highest = [exceeding(points, int(row["place"]), {metric: limit})[2] for metric, limit in limits.items()]
+    return max(highest) <= 1 - percentile / 100
+
+
+def _not_established(percentile: float) -> str:
+    return f", which these samples do not establish: more than {100 - percentile:g}% of its inferences may exceed it"
 
 
 def _neighbour(choice: Choice, row: dict[str, Any]) -> str:

@@ -8,6 +8,7 @@ interval of `stats.median_ranks`, but for where in a gap between two samples it 
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -18,6 +19,15 @@ if TYPE_CHECKING:
 DRAWS = 1000
 TAIL = 0.025
 """Share of draws that an interval of 95 % leaves out at either end."""
+
+
+def samples_to_bound(share: float) -> int:
+    """How many samples it takes to bound a percentile at both ends with 95 %: fewer may all lie on one side of it.
+
+    Args:
+        share: The percentile in percent, between 0 and 100.
+    """
+    return math.ceil(math.log(TAIL) / math.log(max(share, 100 - share) / 100))
 
 
 def percentile_draws(

@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from profcore.errors import UserError
+from profcore.spec.text import are, counted
 from profcore.tradeoff.dominance import not_dominated
-from profcore.tradeoff.draws import TAIL, interval, mean_draws, percentile_draws
+from profcore.tradeoff.draws import TAIL, interval, mean_draws, percentile_draws, samples_to_bound
 from profcore.tradeoff.latencies import ENERGY, METRICS
 from profcore.tradeoff.points import KNOBS, WORK_KEPT, check_quality
 
@@ -29,7 +30,8 @@ class Frontier:
     Attributes:
         points: What was measured.
         table: The points with `latency`, `latency_low`, `latency_high` (95 %), `quality`, `quality_low`,
-            `quality_high`, `on_frontier`, and `share`, the share of draws in which it is on the frontier.
+            `quality_high`, `on_frontier`, and `share`, the share of draws in which it is on the frontier; NaN where
+            samples are too few to bound the percentile, its own or those of a point that it hangs on.
         draws: Whether each point is on the frontier of each draw; [draws, points].
         metric: What `latency` is; of `latencies.METRICS`.
         percentile: Which percentile of it.
@@ -47,6 +49,23 @@ class Frontier:
     def members(self) -> pd.DataFrame:
         """The points on the frontier, the cheapest first."""
         return self.table[self.table["on_frontier"]].sort_values(["latency", "quality"])
+
+    @property
+    def unbounded(self) -> str:
+        """Why some shares are not known, a sentence; empty where all are."""
+        if self.metric == ENERGY:
+            return ""
+        sizes, needed = _sizes(self.points, self.metric), samples_to_bound(self.percentile)
+        few = sizes[(sizes > 0) & (sizes < needed)]
+        if not few.size:
+            return ""
+        number = f"{few.min()} to {few.max()}" if few.min() < few.max() else str(few.min())
+        end = "upper" if self.percentile >= 50 else "lower"
+        samples = "sample" if number == "1" else "samples"
+        return (
+            f"P{self.percentile:g} of {number} {samples} has no {end} end (it takes {needed}): how sure a setting is "
+            "on the frontier cannot be told; measure more samples."
+        )
 
 
 def find_frontier(
@@ -77,10 +96,20 @@ def find_frontier(
     sign = -1.0 if quality == "kl" else 1.0
     on, draws = not_dominated(latency, sign * value), not_dominated(costs, sign * qualities)
     low, high = interval(costs)
+    share = draws.mean(axis=0)
     least, most = _quality_interval(points, quality, value, qualities)
     if metric == ENERGY:
         # A meter gives one figure a setting, from many inferences at once: nothing says how far it varies.
         low, high = np.full_like(low, np.nan), np.full_like(high, np.nan)
+    else:
+        sizes = _sizes(points, metric)
+        few = (sizes > 0) & (sizes < samples_to_bound(percentile))
+        low, high = _bounded(points, metric, percentile, few, low, high)
+        if few.any():
+            # A draw beyond the samples is infinite, as if dominated, whatever the tail is. It is at the least what the
+            # extreme sample is: a share that changes with that is none.
+            tight = not_dominated(_within_samples(points, metric, costs), sign * qualities).mean(axis=0)
+            share = np.where(few | (np.abs(tight - share) > TAIL), np.nan, share)
     table = points.table.assign(
         latency=latency,
         latency_low=low,
@@ -89,7 +118,7 @@ def find_frontier(
         quality_low=least,
         quality_high=most,
         on_frontier=on,
-        share=draws.mean(axis=0),
+        share=share,
     )
     return Frontier(points, table, draws, metric, percentile, quality)
 
@@ -137,6 +166,28 @@ def _latency(
     return found, percentile_draws(points.latencies.of(metric), percentile, generator)
 
 
+def _sizes(points: JointPoints, metric: str) -> np.ndarray:
+    """How many samples of a metric each point has; [points]."""
+    return np.array([each.size for each in points.latencies.of(metric)])
+
+
+def _bounded(
+    points: JointPoints, metric: str, percentile: float, few: np.ndarray, low: np.ndarray, high: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
+    """Intervals that have an end exactly where samples are enough for one, which draws alone tell up to chance."""
+    for end, at, open_end in ((low, 0, percentile <= 50), (high, -1, percentile >= 50)):
+        extremes = np.array([each[at] if each.size else np.nan for each in points.latencies.of(metric)])
+        end[~few & np.isnan(end)] = extremes[~few & np.isnan(end)]
+        end[few & open_end] = np.nan
+    return low, high
+
+
+def _within_samples(points: JointPoints, metric: str, costs: np.ndarray) -> np.ndarray:
+    """Draws of a percentile, those beyond the samples put at the extreme ones; [draws, points]."""
+    ends = np.array([(each[0], each[-1]) if each.size else (np.nan, np.nan) for each in points.latencies.of(metric)])
+    return np.clip(costs, ends[:, 0], ends[:, 1])
+
+
 def _quality(points: JointPoints, quality: str, generator: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
     """A quality of each point, and what it may have been in each draw."""
     value = points.table[quality].to_numpy(dtype=float)
@@ -157,9 +208,8 @@ def _quality_interval(
     points: JointPoints, quality: str, value: np.ndarray, draws: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray]:
     """The 95 % of each point's quality; NaN where nothing says how far it varies."""
-    if quality == WORK_KEPT:
-        return value, value
-    if quality == "kl":
+    # Work is counted, and of a divergence only the mean was kept: neither has an interval.
+    if quality in (WORK_KEPT, "kl"):
         return np.full_like(value, np.nan), np.full_like(value, np.nan)
     low, high = interval(draws)
     scored = np.array([0 if each is None else each.size for each in _scores(points)])
@@ -177,14 +227,22 @@ def frontier_sentences(frontier: Frontier) -> list[str]:
     sure = int((members["share"] >= SURE).sum())
     open_ = int(((frontier.table["share"] > NEVER) & (frontier.table["share"] < SURE)).sum())
     said = [
-        f"{len(members)} of {len(frontier.table)} settings are on the frontier: no other measured setting is both "
-        f"faster and better. {sure} of them are in at least {SURE:.0%} of the draws."
+        f"{len(members)} of {counted(len(frontier.table), 'setting')} {are(len(members))} on the frontier: no "
+        "other measured setting is both "
+        "faster and better."
     ]
+    if members["share"].notna().any():
+        said[0] += f" {sure} of them {are(sure)} in at least {SURE:.0%} of the draws."
+    if frontier.unbounded:
+        said.append(frontier.unbounded)
     if open_:
         said.append(
-            f"{open_} settings cannot be told to be on or off it with these samples: another run could draw them the "
-            "other way round."
+            f"{counted(open_, 'setting')} cannot be told to be on or off it with these samples: another run could "
+            f"draw {'it' if open_ == 1 else 'them'} the other way round."
         )
     if frontier.quality == WORK_KEPT:
-        said.append("Work kept is no quality: it says how much was left out, not what that does to an answer.")
+        said.append(
+            f"Work kept is a share of {frontier.points.whole or 'the largest setting'}, the largest knobs measured: it "
+            "is no quality, and says how much was left out, not what that does to an answer."
+        )
     return said

@@ -25,7 +25,7 @@ class Overlap:
 
     Attributes:
         value: Settings on both, over settings on either.
-        low: Lower end.
+        low: Lower end; as the upper one NaN where samples are too few to bound the percentile.
         high: Upper end.
         both: Labels of the settings on both.
         first: Labels of those on the first alone.
@@ -100,11 +100,13 @@ def frontier_overlap(
     found = jaccard(draws[0][:number], draws[1][:number])
     value = float(jaccard(on[0], on[1]))
     low, high = (float(end[0]) for end in interval(found[:, None]))
+    if any(each.unbounded for each in frontiers):
+        low = high = np.nan
     labels = frontiers[0].table["label"].to_numpy()
     return Overlap(
         value,
-        min(low, value),
-        max(high, value),
+        float(np.minimum(low, value)),
+        float(np.maximum(high, value)),
         labels[on[0] & on[1]].tolist(),
         labels[on[0] & ~on[1]].tolist(),
         labels[~on[0] & on[1]].tolist(),
@@ -120,9 +122,12 @@ def _mask(points: JointPoints, places: tuple[int, ...]) -> np.ndarray:
 
 def overlap_sentences(found: Overlap) -> list[str]:
     """How far two frontiers agree, and where they do not, a sentence each."""
+    interval = (
+        "samples are too few for an interval" if np.isnan(found.low) else f"95 %: {found.low:.0%} to {found.high:.0%}"
+    )
     said = [
-        f"The frontiers share {found.value:.0%} of their settings (Jaccard; 95 %: {found.low:.0%} to "
-        f"{found.high:.0%}), among the {found.compared} that both runs measured."
+        f"The frontiers share {found.value:.0%} of their settings (Jaccard; {interval}), among the "
+        f"{found.compared} that both runs measured."
     ]
     for names, which in ((found.first, "first"), (found.second, "second")):
         if names:

@@ -65,6 +65,7 @@ class JointPoints:
         environment: What it was measured on.
         run_id: The run's.
         asked: How many points the run was asked for.
+        whole: The knobs of what counts as all of the work, in words: the largest that were measured.
     """
 
     table: pd.DataFrame
@@ -72,6 +73,7 @@ class JointPoints:
     environment: Mapping[str, Any]
     run_id: str
     asked: int
+    whole: str = ""
 
     @property
     def missing(self) -> str:
@@ -110,7 +112,7 @@ class JointPoints:
         columns = {name: values[kept] for name, values in self.latencies.columns.items()}
         table = self.table[np.asarray(chosen)].reset_index(drop=True)
         latencies = Latencies(codes[kept], columns, places.size)
-        return JointPoints(table, latencies, self.environment, self.run_id, places.size)
+        return JointPoints(table, latencies, self.environment, self.run_id, places.size, self.whole)
 
 
 def joint_points(
@@ -143,7 +145,7 @@ def joint_points(
     # Taking some of a million samples copies them all.
     found = whole if there.all() else whole.where(there)
     table = found.table.assign(**{WORK_KEPT: work_kept(found.table)})
-    return JointPoints(table, found.latencies, environment, run_id, len(points))
+    return JointPoints(table, found.latencies, environment, run_id, len(points), whole_work(table))
 
 
 def pooled(several: Sequence[JointPoints]) -> JointPoints:
@@ -168,7 +170,8 @@ def pooled(several: Sequence[JointPoints]) -> JointPoints:
     table = table.assign(**{WORK_KEPT: work_kept(table)})
     run_id = "+".join(each.run_id for each in several)
     latencies = Latencies(codes, columns, int(starts[-1]))
-    return JointPoints(table, latencies, first.environment, run_id, sum(each.asked for each in several))
+    asked = sum(each.asked for each in several)
+    return JointPoints(table, latencies, first.environment, run_id, asked, whole_work(table))
 
 
 def load_joint_points(store: Reader, run_id: str) -> JointPoints:
@@ -208,6 +211,26 @@ def work_kept(points: pd.DataFrame, largest: pd.DataFrame | None = None) -> np.n
         if most > 0:
             kept *= np.where(np.isnan(values), 1.0, values / most)
     return kept
+
+
+def whole_work(points: pd.DataFrame) -> str:
+    """What `work_kept` takes for all of the work, as '1×12 · top-32 · 16 blocks'; knobs that are not known left out."""
+    found = []
+    crops = points["num_crops"].astype(float)
+    if crops.notna().any():
+        grid = points["grid"].tolist()[int(np.nanargmax(crops.to_numpy()))]
+        found.append(grid if isinstance(grid, str) else f"{crops.max():g} crops")
+    for knob, words in (("top_k", "top-{:g}"), ("active_blocks", "{:g} blocks")):
+        if points[knob].notna().any():
+            found.append(words.format(float(points[knob].max())))
+    return " · ".join(found)
+
+
+def quality_title(points: JointPoints, quality: str) -> str:
+    """What an axis calls a quality; of work it says what all of it is."""
+    if quality == WORK_KEPT and points.whole:
+        return f"Work, share of {points.whole} (no quality)"
+    return QUALITIES[quality]
 
 
 def check_quality(points: JointPoints, quality: str) -> str:

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from math import isnan
 from typing import TYPE_CHECKING
 
 import pandas as pd
 
-from profcore.stats.digits import written, written_interval
+from profcore.stats.digits import MISSING, written, written_interval
 from profcore.tradeoff.latencies import METRICS, unit_of
 from profcore.tradeoff.latency_model import extrapolation_errors
 from profcore.tradeoff.points import KNOBS
@@ -37,7 +38,7 @@ def display_frontier(found: Frontier) -> pd.DataFrame:
             named: [written(scale * row["quality"]) for row in rows],
             "95 % of it": [written_interval(scale * row["quality_low"], scale * row["quality_high"]) for row in rows],
             "on frontier": ["yes" if row["on_frontier"] else "no" for row in rows],
-            "in draws": [f"{row['share']:.0%}" for row in rows],
+            "in draws": [MISSING if isnan(row["share"]) else f"{row['share']:.0%}" for row in rows],
         }
     )
 

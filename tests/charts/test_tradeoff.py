@@ -13,13 +13,15 @@ from tests.tradeoff.made import around, made_points
 def test_a_frontier_says_in_its_legend_how_sure_it_is_and_draws_no_interval_that_there_is_not():
     points = made_points([{"top_k": 4}, {"top_k": 8}], [around(5), around(9)])
     spec = charts.frontier(find_frontier(points, percentile=95)).to_dict()
-    text = json.dumps(spec)
+    text = json.dumps(spec, ensure_ascii=False)
     assert "Share of draws on the frontier" in text
-    assert "Work kept (no quality)" in text
+    assert "Work, share of 2 crops · top-8 · 16 blocks (no quality)" in text
     assert "Total (ms, P95)" in text
     # Twenty-one samples do not bound a P95 from above, and work kept is counted.
     assert [len(spec["datasets"][layer["data"]["name"]]) for layer in spec["layer"]] == [0, 0, 2, 2, 2]
-    assert charts.chart_words(spec).startswith("Chart: Work kept (no quality) over Total (ms, P95)")
+    assert charts.chart_words(spec).startswith(
+        "Chart: Work, share of 2 crops · top-8 · 16 blocks (no quality) over Total (ms, P95)"
+    )
 
 
 def test_a_setting_is_one_bar_of_its_stages():

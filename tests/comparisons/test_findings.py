@@ -27,7 +27,7 @@ def test_the_sample_results_say_all_of_them(store):
     store.take_in_shipped()
     found = found_in(store)
     assert list(found) == ["engines", "launching", "pictures", "floor"]
-    assert all("H200" in each.source and each.source.endswith("sample result") for each in found.values())
+    assert all("H200" in each.source and ", sample result" in each.source for each in found.values())
     # Decode: the ratio of medians at the longest answer.
     samples = {
         json.loads(run["environment"])["engine"]: store.samples(run["id"])
@@ -46,6 +46,10 @@ def test_the_sample_results_say_all_of_them(store):
     taken = store.samples(run).groupby("setting")["llm_decode_ms"].median()
     assert found["launching"].value == f"{100 * issued.sum() / taken.sum():.0f} %"
     assert pd.notna(found["launching"].setting)
+    assert found["launching"].detail.startswith("of eager's decode is the host launching kernels; ")
+    # In the order of the tokens, not of the ratios: the worst lies between both ends.
+    assert found["floor"].value == "2.4 → 1.9 ×"
+    assert found["floor"].detail.endswith(": 2.4 × at 288 vision tokens, 2.9 × at 480 (the worst), 1.9 × at 1,344")
 
 
 def test_runs_of_ones_own_come_first_and_those_under_way_are_left_out(store):
@@ -74,4 +78,16 @@ def test_pictures_are_set_against_a_sweep_that_was_measured_alike(store):
     finding = found_in(store)["pictures"]
     assert finding.run == run
     assert finding.value.startswith("+") and finding.value.endswith(" %")
-    assert "TTFT at equal vision tokens" in finding.detail
+    assert finding.detail.startswith("slower in TTFT at equal vision tokens (95 %: +")
+    store_run(store, pictures_sweep(), lambda setting: 45.0, hour=2)
+    finding = found_in(store)["pictures"]
+    assert finding.value.startswith("−")
+    assert finding.detail.startswith("faster in TTFT at equal vision tokens (95 %: −")
+
+
+def test_a_tile_says_how_many_samples_a_card_held_back(store):
+    sweep = small_sweep("output_tokens", (2, 5))
+    store_run(store, sweep, lambda setting: 40.0, held_back=(0, 1, 3))
+    store_run(store, sweep, lambda setting: 25.0, engine="compiled", hour=1)
+    number = 2 * sweep.num_samples
+    assert found_in(store)["engines"].source.endswith(f"; 3 of {number} samples held back (power cap)")

@@ -80,8 +80,8 @@ def test_sentences_say_slopes_and_the_share_at_equal_tokens():
     assert ratios["ratio"].tolist() == pytest.approx([1.05] * 4)
     assert ratios["n"].tolist() == [6] * 4
     (prefill,) = [text for text in found.sentences["pictures"] if text.startswith("LLM prefill")]
-    assert "the sweep's slope is 0.02 [" in prefill
-    assert "ms per vision token, the pictures' 0.021" in prefill
+    assert "the sweep's slope is 0.0200 [0.0187, 0.0213] ms per vision token" in prefill
+    assert "the pictures' 0.021000 [0.021000, 0.021000]" in prefill
     assert "at equal tokens the pictures are 5.0 % slower [" in prefill
     assert found.differences == []
     assert found.refusals.empty
@@ -89,6 +89,27 @@ def test_sentences_say_slopes_and_the_share_at_equal_tokens():
     assert lines["y"].tolist() == pytest.approx([1.05 * (10 + 0.02 * 288), 1.05 * (10 + 0.02 * 480)])
     table = display_slopes(found)
     assert table["run"].tolist() == ["sweep", "pictures"] * 4
+    prefill = table[table["latency"] == "LLM prefill"]
+    assert [float(text) for text in prefill["per token"]] == pytest.approx([0.02, 0.021])
+    assert len({len(text) for name in ("per token", "95 % from", "to") for text in prefill[name]}) == 1
+    assert set(prefill["unit"]) == {"ms"}
+    # A sweep has no ratio to itself.
+    assert prefill["over the sweep (%)"].tolist() == ["—", "5.00"]
+
+
+def test_small_slopes_are_in_microseconds_and_nothing_is_less_than_nothing():
+    slow = sweep()
+    slow["projector_ms"] = 1.0 + 9.597e-05 * slow["num_vision_tokens"]
+    frame = points(1.0)
+    frame["projector_ms"] = 0.99999 * (1.0 + 9.597e-05 * frame["num_vision_tokens"])
+    found = beside(series("pictures", frame), own=series("sweep", slow), metrics=("projector_ms",))
+    assert "the sweep's slope is 0.095970 [0.0959" in found.sentences["pictures"][0]
+    assert "] µs per vision token" in found.sentences["pictures"][0]
+    table = display_slopes(found)
+    assert [float(text) for text in table["per token"]] == pytest.approx([0.09597] * 2, rel=1e-3)
+    assert set(table["unit"]) == {"µs"}
+    assert table["over the sweep (%)"].tolist()[1] == "0.00"
+    assert "-0.0" not in " ".join([*found.sentences["pictures"], *table.to_numpy().ravel()])
 
 
 def test_faster_pictures_no_difference_and_other_crops_are_said():

@@ -9,6 +9,7 @@ import pytest
 from PIL import Image
 
 from profcore import charts
+from profcore.charts.views import sweep_views
 from profcore.experiments.knobs import CATALOGUE
 from profcore.experiments.motivation import MOTIVATION
 from profcore.export.archive import figure_files, load_run, zip_runs
@@ -19,6 +20,7 @@ from profcore.images.pictures import load_picture
 from profcore.images.tiling import tile, tokens_by_bound
 from profcore.roofline.parameters import Parameters
 from profcore.spec.queries import Picture
+from profcore.spec.stages import Knob
 from profcore.storage.store import Store
 
 
@@ -176,11 +178,25 @@ def test_a_saved_figure_says_where_its_figures_come_from(shipped):
     for words in ("MoE top-k", "Bars: medians; whiskers: their 95 % intervals", "Floor:", "20261129-203616-5b199827"):
         assert words in said.plain
     assert said.latex.startswith("\\caption{MoE top-k")
-    assert of_figure(said, "flops_scaling_analysis") == said
+    assert of_figure(said, "exp2_moe_topk_vs_latency_breakdown") == said
+    growth = of_figure(said, "flops_scaling_analysis")
+    assert growth == of_figure(said, "FLOPs scaling")
+    assert "Bars" not in growth.plain and "divided by its own value at the first setting" in growth.plain
+    assert "Points: medians, joined by lines; whiskers:" in of_figure(said, "Log scale").plain
     assert "roofline of their card" in of_figure(said, "roofline").plain
     assert "95 \\% intervals" in said.latex
     pictures = provenance(load_run(shipped, shipped.latest("component_profiling")))
     assert re.search(r"\d+ pictures, n = \d+", pictures.conditions)
+    assert pictures.marks.startswith("Bars: parameters")
+
+
+def test_each_view_that_draws_no_bars_of_medians_says_what_its_marks_are(shipped):
+    said = provenance(load_run(shipped, "20261129-203616-5b199827"))
+    views = {view for knob in Knob for view in sweep_views(knob)}
+    assert {view for view in views if of_figure(said, view).marks.startswith("Bars: medians")} == {
+        *("Time to first token", "Stage by stage", "End to end", "Prefill and decode", "All stages", "Linear scale"),
+        "Time per output token",
+    }
 
 
 def test_a_saved_figure_of_several_runs_says_where_each_comes_from(shipped):

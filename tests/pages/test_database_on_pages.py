@@ -110,7 +110,7 @@ def test_what_the_database_raises_in_use_is_said_with_the_way_out(database, monk
     rebuild(page)
 
 
-def test_what_cannot_be_read_is_counted_in_a_notice_on_home_and_runs(database):
+def test_what_cannot_be_read_is_named_and_counted_in_a_notice_on_home_and_runs(database):
     spools = spool_directory(database)
     (spools / "aaa.jsonl").write_text("oops\n")
     (spools / "folder.jsonl").mkdir()
@@ -121,7 +121,8 @@ def test_what_cannot_be_read_is_counted_in_a_notice_on_home_and_runs(database):
         page = open_page(name)
         assert sentences(page, "error") == []
         assert [each for each in sentences(page, "info") if "cannot be read" in each] == [
-            "2 files of the spool folder cannot be read and 2 lines were left out of 1 run: "
+            "A file of the spool folder cannot be read: aaa.jsonl is not a spool this version reads: its first line "
+            "holds no run. 1 more file cannot be read and 2 lines were left out of 1 run: "
             "python -m profcore unread lists them."
         ]
 

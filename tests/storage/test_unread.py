@@ -235,11 +235,17 @@ def test_what_grows_while_a_database_is_made_anew_is_in_the_new_one(store, monke
     assert store.run(run_id)["num_samples"] == 4
 
 
-def test_the_sentence_counts_files_and_lines():
-    assert unread_line(0, 0, 0) == ""
-    assert unread_line(1, 0, 0).startswith("1 file of the spool folder cannot be read: python -m profcore unread")
-    assert "2 files of the spool folder cannot be read and 1 line was left out of 1 run:" in unread_line(2, 1, 1)
-    assert unread_line(0, 3000, 2).startswith("3,000 lines were left out of 2 runs")
+def test_the_sentence_names_the_first_file_and_counts_the_rest():
+    assert unread_line({}, 0, 0) == ""
+    one = {"a.jsonl": "its first line holds no run"}
+    said = "A file of the spool folder cannot be read: a.jsonl: its first line holds no run."
+    assert unread_line(one, 0, 0) == said
+    assert unread_line({"a.jsonl": "a.jsonl is a folder."}, 0, 0).endswith("cannot be read: a.jsonl is a folder.")
+    two = {**one, "b.jsonl": "it is empty"}
+    rest = "1 more file cannot be read and 1 line was left out of 1 run: python -m profcore unread lists them."
+    assert unread_line(two, 1, 1) == f"{said} {rest}"
+    assert unread_line({}, 3000, 2).startswith("3,000 lines were left out of 2 runs")
+    assert len(unread_line({"x" * 5000: "it is no spool"}, 0, 0)) < 260
 
 
 def mutated(number, whole):

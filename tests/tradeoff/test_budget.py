@@ -30,7 +30,7 @@ def test_the_best_setting_within_a_budget():
     assert choice.dearer["label"] == "setting 2"
     assert choice.more_ms == pytest.approx(5)
     said = " ".join(choice_sentences(choice))
-    assert "Within 25 ms of Total at P50: setting 1, with 70.0% accuracy" in said
+    assert "Within 25 ms of Total at P50: setting 1, with 70.0% accuracy (Total 20.0 ms)." in said
     assert "The next millisecond buys nothing: what is better takes 5.00 ms more" in said
     assert choice_dict(choice)["quality"] == {"kind": "accuracy", "value": 0.7}
 
@@ -54,6 +54,16 @@ def test_how_often_it_is_exceeded_comes_from_the_samples():
         pytest.approx(0.4717, abs=1e-3),
     )
     assert choose_setting(four(), {"total_ms": 100.0}).best["exceeds"] == 0
+
+
+def test_few_samples_within_a_budget_do_not_establish_a_percentile():
+    choice = choose_setting(four(), {"total_ms": 25.0}, 95)
+    assert choice.best["exceeds"] == 0
+    # None of 21 may still be one in six: 1 - 0.025 ** (1 / 21) is 16 %.
+    assert not choice.established
+    assert "which these samples do not establish: more than 5% of its inferences may" in choice_sentences(choice)[0]
+    many = made_points([{"top_k": 8}], [around(20, 100)])
+    assert choose_setting(many, {"total_ms": 25.0}, 95).established
 
 
 def test_every_limit_must_be_met():
@@ -100,6 +110,7 @@ def test_a_predicted_setting_is_marked_as_not_measured():
     assert not choice.best["measured"]
     assert choice_dict(choice)["setting"]["exceeds"] is None
     assert choice_dict(choice)["setting"]["total_ms_predicted_within"] == model.reaches["total_ms"]
+    assert choice_sentences(choice)[0].startswith("Predicted to be within 1000 ms of Total at P50: ")
     assert "It was not measured: its latency is predicted, its median to within 0." in " ".join(
         choice_sentences(choice)
     )

@@ -7,6 +7,7 @@ from profcore.errors import UserError
 from profcore.tradeoff.dominance import not_dominated
 from profcore.tradeoff.draws import interval, mean_draws, percentile_draws
 from profcore.tradeoff.frontier import find_frontier, fixed, frontier_sentences
+from profcore.tradeoff.tables import display_frontier
 
 from .made import around, made_points
 
@@ -68,6 +69,25 @@ def test_a_p95_of_few_samples_has_no_upper_end():
     assert many.table["latency_high"][0] > many.table["latency"][0]
 
 
+def test_what_hangs_on_a_tail_that_no_sample_bounds_has_no_share():
+    rows = [{"top_k": 8, "accuracy": 0.9}, {"top_k": 4, "accuracy": 0.8}, {"top_k": 2, "accuracy": 0.95}]
+    # The second has many samples and loses to the first in every draw but those beyond the first's samples.
+    samples = [around(10, 20), around(20, 200), around(5, 200)]
+    found = find_frontier(made_points(rows, samples), percentile=95)
+    assert np.isnan(found.table["share"][0])
+    assert found.table["share"].tolist()[1:] == [0.0, 1.0]
+    few = find_frontier(made_points(rows[:2], samples[:2]), percentile=95)
+    assert few.table["share"].isna().all()
+    said = " ".join(frontier_sentences(few))
+    assert "P95 of 20 samples has no upper end (it takes 72)" in said
+    assert "of the draws" not in said
+    assert display_frontier(few)["in draws"].tolist() == ["—"]
+    enough = find_frontier(made_points(rows[:1], [around(10, 72)]), percentile=95)
+    assert enough.table["share"].tolist() == [1.0]
+    assert enough.table["latency_high"][0] > enough.table["latency"][0]
+    assert "1 of them is in at least 95% of the draws" in " ".join(frontier_sentences(enough))
+
+
 def test_without_quality_latency_stands_against_work_kept():
     points = made_points(
         [{"top_k": 4}, {"top_k": 8}, {"top_k": 8, "active_blocks": 8}], [around(5), around(9), around(7)]
@@ -76,6 +96,10 @@ def test_without_quality_latency_stands_against_work_kept():
     assert found.quality == "work_kept"
     assert found.table["quality"].tolist() == [0.5, 1.0, 0.5]
     assert found.table["on_frontier"].tolist() == [True, True, False]
+    assert found.table[["quality_low", "quality_high"]].isna().all(axis=None)
+    # What all of the work is does not change where a knob is held.
+    held = find_frontier(fixed(points, "top_k", 4))
+    assert "a share of 2 crops · top-8 · 16 blocks" in " ".join(frontier_sentences(held))
     assert "no quality" in " ".join(frontier_sentences(found))
     with pytest.raises(UserError, match="recorded no quality"):
         find_frontier(points, quality="accuracy")
