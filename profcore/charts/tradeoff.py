@@ -38,7 +38,7 @@ def frontier(found: Frontier) -> alt.LayerChart:
     across = rows.dropna(subset=["latency_low", "latency_high"])
     up = rows.dropna(subset=["quality_low", "quality_high"])
     up = up[up["quality_high"] > up["quality_low"]]
-    colour, opacity = _surely()
+    colour, opacity = _surely(bool(found.table["share"].notna().any()))
     layers = [
         alt.Chart(across)
         .mark_rule(color=ERROR, opacity=0.6)
@@ -67,8 +67,8 @@ def _latency_title(found: Frontier) -> str:
     )
 
 
-def _surely() -> tuple[alt.Color, alt.Opacity]:
-    """Whether a point is on the frontier, and how surely."""
+def _surely(known: bool) -> tuple[alt.Color, alt.Opacity]:
+    """Whether a point is on the frontier, and how surely, where that is known of any."""
     scale = alt.Scale(domain=[_ON, _OFF], range=[SERIES_COLOURS[1], SERIES_COLOURS[0]])
     legend = alt.Legend(title=None, orient="top", symbolType="circle", symbolOpacity=1)
     shares = alt.Legend(
@@ -81,7 +81,8 @@ def _surely() -> tuple[alt.Color, alt.Opacity]:
         symbolFillColor=INK,
         symbolStrokeColor=INK,
     )
-    opacity = alt.Opacity("share:Q", scale=alt.Scale(domain=[0, 1], range=[_FAINTEST, 1]), legend=shares)
+    scaled = alt.Scale(domain=[0, 1], range=[_FAINTEST, 1])
+    opacity = alt.Opacity("share:Q", scale=scaled, legend=shares if known else None)
     return alt.Color("where:N", scale=scale, legend=legend), opacity
 
 
