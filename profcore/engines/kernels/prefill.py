@@ -19,8 +19,14 @@ import triton
 import triton.language as tl
 from triton.tools.tensor_descriptor import TensorDescriptor
 
+from profcore.engines.kernels import tuning
+
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from torch import Tensor
+
+_HOPPER = 9
 
 
 @triton.jit
@@ -209,6 +215,33 @@ def choose_tiling(choices: int, count: int, dtype: torch.dtype, blocks: bool = T
     return Tiling(128, 128, 256, warps=8, stages=4 if blocks else 3)
 
 
+CANDIDATES = (
+    Tiling(16, 64, 128),
+    Tiling(32, 64, 128),
+    Tiling(64, 64, 128, stages=3),
+    Tiling(64, 64, 64, stages=3),
+    Tiling(64, 128, 128, stages=3),
+    Tiling(128, 64, 128, stages=3),
+    Tiling(128, 128, 128, warps=8, stages=3),
+    Tiling(128, 128, 256, warps=8, stages=3),
+)
+"""What is tried besides `choose_tiling` on other cards than it was measured on; most of them hold less at a time."""
+
+
+def needs_tuning(device: torch.device) -> bool:
+    """Whether the tiling is found on the card itself: on all but Hopper's, for which `choose_tiling` was measured."""
+    return device.type == "cuda" and torch.cuda.get_device_capability(device)[0] != _HOPPER
+
+
+def _tuned_tiling(work: Callable[[Tiling], Tensor], choices: int, down: Tensor, usual: Tiling) -> Tiling:
+    """The tiling that is fastest here for about so many rows, tried when such a prefill first runs uncaptured."""
+    count, width, units = down.shape
+    rows = triton.next_power_of_2(max(choices // count, 1))
+    key = f"experts of a prefill: {rows} rows of {count} experts, {width} by {units}, {down.dtype}"
+    may_try = not _is_capturing(down.device)
+    return tuning.tuned(key, (usual, *CANDIDATES), work, tuning.device_ms, may_try)
+
+
 def experts(
     x: Tensor,
     normed: Tensor,
@@ -232,7 +265,7 @@ def experts(
         gate_up: First products' weights, gate rows before up rows.
         down: Last products' weights.
         top_k: Experts of a token.
-        tiling: How the products are cut; chosen by the shapes unless given.
+        tiling: How the products are cut; unless given, chosen by the shapes, or found on the card (`needs_tuning`).
         blocks: Whether weights are fetched in whole blocks by the tensor memory accelerator, which needs Hopper or
             newer and rows of whole 16 bytes; where that is so, unless given.
     """
@@ -240,6 +273,9 @@ def experts(
     choices, device = tokens * top_k, x.device
     fetched = _in_blocks(gate_up, down) if blocks is None else blocks
     cut = tiling or choose_tiling(choices, count, x.dtype, fetched)
+    if tiling is None and needs_tuning(device):
+        given = (x, normed, logits, gate_up, down, top_k)
+        cut = _tuned_tiling(lambda each: experts(*given, tiling=each, blocks=fetched), choices, down, cut)
     tiles = min(choices, choices // cut.rows + count)
     counts = torch.zeros(count, dtype=torch.int32, device=device)
     rows = torch.empty((count, tokens), dtype=torch.int32, device=device)
@@ -276,6 +312,10 @@ def experts(
     columns = min(1024, _power(width))
     _combine[(tokens, triton.cdiv(width, columns))](parts, x, out, width, TOP_K=top_k, COLUMNS=columns, num_warps=4)
     return out
+
+
+def _is_capturing(device: torch.device) -> bool:
+    return device.type == "cuda" and torch.cuda.is_current_stream_capturing()
 
 
 def _in_blocks(*weights: Tensor) -> bool:
