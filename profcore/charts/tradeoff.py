@@ -39,13 +39,17 @@ def frontier(found: Frontier) -> alt.LayerChart:
     up = rows.dropna(subset=["quality_low", "quality_high"])
     up = up[up["quality_high"] > up["quality_low"]]
     colour, opacity = _surely(bool(found.table["share"].notna().any()))
-    layers = [
+    intervals = [
         alt.Chart(across)
         .mark_rule(color=ERROR, opacity=0.6)
         .encode(x=alt.X("latency_low:Q", title=latency), x2="latency_high:Q", y=y),
         alt.Chart(up)
         .mark_rule(color=ERROR, opacity=0.6)
         .encode(x=x, y=alt.Y("quality_low:Q", title=quality), y2="quality_high:Q"),
+    ]
+    layers = [
+        # Of none nothing is drawn, which a screen reader would still be told of.
+        *(layer for layer, rules in zip(intervals, (across, up), strict=True) if len(rules)),
         # Between two points of the frontier nothing better is known than the cheaper of them.
         alt.Chart(rows[rows["on_frontier"]])
         .mark_line(interpolate="step-after", strokeWidth=2, color=SERIES_COLOURS[1])

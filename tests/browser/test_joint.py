@@ -37,7 +37,7 @@ def test_a_campaign_is_uploaded_and_drawn(browser, new_page, tmp_path):
         page.goto(f"{url}/joint")
         settled(page, "Joint knobs")
         page.get_by_role("combobox", name="Run", exact=True).click()
-        page.get_by_role("option").first.click()
+        page.get_by_role("option", name=re.compile("campaign")).first.click()
         settled(page, "Joint knobs")
         chart = page.locator("[data-testid=stVegaLiteChart]").first
         expect(chart).to_be_visible()

@@ -63,7 +63,7 @@ def test_the_comparison_is_drawn_on_a_first_visit_of_three_pages(fresh, page):
     page.goto(f"{fresh}/compare")
     settled(page, "Sweep and pictures")
     expect(page.locator(".vega-embed")).to_have_count(4)
-    expect(page.get_by_text("TTFT: the sweep's slope is 0.013").first).to_be_visible()
+    expect(page.get_by_text("TTFT: the sweep's slope is 0.010").first).to_be_visible()
     for name, title in (("vision_tokens", "Vision tokens"), ("output_tokens", "Output tokens")):
         page.goto(f"{fresh}/{name}")
         settled(page, title)

@@ -36,7 +36,7 @@ KERNELS = [
     (prefill._up, {"TOP_K": 8, "rows": "*i32", "tokens": "i32", **TILES}),
     (prefill._down, {"rows": "*i32", "tokens": "i32", **TILES}),
     (prefill._up, {"TOP_K": 8, "rows": "*i32", "tokens": "i32", **IN_BLOCKS}),
-    (prefill._down, {"rows": "*i32", "tokens": "i32", **IN_BLOCKS}),
+    (prefill._down, {"rows": "*i32", "tokens": "i32", **IN_BLOCKS, "hidden": "tensordesc<bf16[128,64]>"}),
     (prefill._combine, {"TOP_K": 8, "COLUMNS": 1024}),
 ]
 

@@ -5,6 +5,7 @@ import pytest
 
 from profcore.export.archive import load_run, run_result_files
 from profcore.formats.imports import read_import, write_import
+from profcore.results.joint import JointResult
 from profcore.results.sweep import Result
 from profcore.storage.store import Store
 
@@ -15,6 +16,9 @@ def test_every_sample_result_reads_back_as_it_was(tmp_path):
         store.take_in_shipped()
         for run_id in store.runs()["id"]:
             before = load_run(store, run_id)
+            if isinstance(before, JointResult):
+                # A folder of files; that they read back whole is held in tests/formats.
+                continue
             text = next(iter(run_result_files(store, before).values()))
             found = read_import(text.encode(), "again.json", store.spools)
             write_import(found, store.spools)
