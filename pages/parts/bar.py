@@ -44,11 +44,15 @@ def show(page: str) -> None:
     first = st.session_state.setdefault(_FIRST_PAGE, page) == page
     if not first:
         st.session_state[_FIRST_PAGE] = ""
+    # A place of its own, filled or not: what stands below would otherwise move down when the devices are known, which
+    # makes every widget and chart a new one, and closes the list that a reader has just opened.
+    above = st.empty()
     with st.sidebar:
         under_way.show(page)
         st.subheader("Measured on")
-        if not seen.now:
-            _look_for_devices(known=bool(devices))
+        with st.empty():
+            if not seen.now:
+                _look_for_devices(known=bool(devices))
         if devices:
             _choose_target(devices, say_no_gpu=not gpu and not first)
         else:
@@ -57,7 +61,7 @@ def show(page: str) -> None:
         with st.expander("Precision, experts and clock"):
             _choose_execution()
     if devices and not gpu and first:
-        st.info(_NO_GPU, icon=":material/memory:")
+        above.info(_NO_GPU, icon=":material/memory:")
 
 
 def _seen() -> Seen:

@@ -11,6 +11,8 @@ import pytest
 from PIL import Image
 from playwright.sync_api import expect
 
+from profcore.paths import SHIPPED
+
 from .conftest import serving
 from .test_dashboard import errors, settled
 
@@ -44,6 +46,11 @@ def chosen(page, row):
     expect(table).to_be_visible()
     box = table.bounding_box()
     page.mouse.click(box["x"] + 16, box["y"] + 35 * (row + 1) + 17)
+
+
+def row_of(run_id):
+    """Where a sample result stands in the table of runs: the newest first, as their ids begin with their time."""
+    return sorted((path.name.split(".")[0] for path in SHIPPED.glob("*.jsonl.gz")), reverse=True).index(run_id)
 
 
 @pytest.mark.long
@@ -126,17 +133,18 @@ def test_runs_are_compared_renamed_deleted_and_brought_back(own, page):
     page.goto(f"{own}/runs")
     settled(page, "Runs")
     expect(page.get_by_text("18 of 18 runs")).to_be_visible()
-    # Newest first: latency distribution under eager, and under compiled five rows below.
-    chosen(page, 0)
+    # Vision tokens of real pictures, under eager and under compiled: the same pictures and questions.
+    eager, compiled = row_of("20261129-203518-0c8688f5"), row_of("20261129-203431-45c03511")
+    chosen(page, eager)
     expect(page.get_by_label("Name", exact=True)).to_be_visible()
     page.get_by_label("Name", exact=True).fill("the baseline")
     page.get_by_label("Name", exact=True).press("Enter")
     expect(page.get_by_role("heading", name="the baseline")).to_be_visible()
-    chosen(page, 5)
+    chosen(page, compiled)
     expect(page.get_by_role("heading", name="Side by side")).to_be_visible()
     expect(page.get_by_text("engine: ").first).to_be_visible()
     expect(page.get_by_text("Verdict:").first).to_be_visible()
-    chosen(page, 5)
+    chosen(page, compiled)
     page.get_by_role("button", name="Delete…").click()
     dialog = page.get_by_role("dialog")
     expect(dialog).to_contain_text("the baseline")

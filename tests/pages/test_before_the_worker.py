@@ -36,6 +36,11 @@ def service(gate):
     return page_state.service()
 
 
+def places(test):
+    """Where on the page its title and its columns stand."""
+    return {place: part.type for place, part in test.main.children.items() if part.type in ("title", "flex_container")}
+
+
 @pytest.mark.parametrize("page", PAGES)
 def test_every_page_draws_what_is_stored(app, page):
     test = app(page)
@@ -50,12 +55,16 @@ def test_every_page_draws_what_is_stored(app, page):
 def test_a_device_that_was_there_last_is_offered_at_once_and_a_link_holds_until_it_is_known(app, service, gate):
     waiting = app("moe_topk", engine="compiled", topks=["2", "8"])
     assert waiting.query_params["engine"] == "compiled"
+    before = places(waiting)
     remember(service.store.spools, [{"id": "cpu", "name": "the last CPU", "machine": {}}])
     assert app("moe_topk").selectbox(key="device").value == "cpu"
     assert "the last CPU" in texts(app("home").sidebar.caption)
     gate.write_text("go")
     service.jobs.devices()
     waiting.run()
+    # "No GPU was found" has come above the page, which moves nothing: a widget at another place is another widget.
+    assert "No GPU was found" in texts(waiting.info)
+    assert places(waiting) == before
     assert waiting.selectbox(key="engine").value == "compiled"
     assert waiting.select_slider(key="topks").value == (2, 8)
     assert "fake" in texts(waiting.sidebar.caption)
