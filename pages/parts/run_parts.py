@@ -32,7 +32,7 @@ LIVE_S = 0.5
 _WAITS_S = 0.1
 _IDLE_S = 2.0
 _LOOK_S = 0.02
-_EMPTY, _CHANGES = "followed without samples", "changes seen"
+_EMPTY = "followed without samples"
 _PROBLEM = "resume-problem"
 LATEST = "latest"
 
@@ -138,7 +138,7 @@ def followed(
     key = (run_id, *what)
     # What everybody waits for is the first sample: it is shown as soon as it is there.
     if st.session_state.get(_EMPTY) == key:
-        _await_news()
+        _await_first_sample(run_id)
         shown = service().shared.follow(key, make, 0.0, LIVE_S)
     else:
         shown = service().shared.follow(key, make, LIVE_S, _WAITS_S)
@@ -152,13 +152,19 @@ def begin_to_follow() -> None:
     st.session_state.pop(_EMPTY, None)
 
 
-def _await_news() -> None:
-    """Wait until anything that is stored has changed, for as long as until the next look."""
-    connection = service().store.connection
-    known, end = st.session_state.get(_CHANGES), time.monotonic() + LIVE_S - _LOOK_S
-    while connection.changes == known and time.monotonic() < end:
+def _await_first_sample(run_id: str) -> None:
+    """Wait until a run has a sample, or will have none, for as long as until the next look.
+
+    What else changes meanwhile, such as what is being warmed up, is shown by the next look: drawing it would take half a
+    second in which no sample is seen.
+    """
+    store, known, end = service().store, None, time.monotonic() + LIVE_S - _LOOK_S
+    while time.monotonic() < end:
+        if (changes := store.connection.changes) != known:
+            known, run = changes, store.run(run_id)
+            if run is None or run["num_samples"] or State(run["state"]).ended:
+                return
         time.sleep(_LOOK_S)
-    st.session_state[_CHANGES] = connection.changes
 
 
 def progress(result: MeasuredRun) -> None:
