@@ -155,7 +155,7 @@ def begin_to_follow() -> None:
 def _await_first_sample(run_id: str) -> None:
     """Wait until a run has a sample, or will have none, for as long as until the next look.
 
-    What else changes meanwhile, such as what is being warmed up, is shown by the next look: drawing it would take time in
+    What else changes meanwhile, such as what is being warmed up, is shown by the next look: drawing it takes time in
     which no sample is seen.
     """
     store, known, end = service().store, None, time.monotonic() + LIVE_S - _LOOK_S
