@@ -21,30 +21,38 @@ FARTHEST = 1.0
 _KNOBS = ["crops", "top_k", "active_blocks", "output_tokens"]
 
 
-def sweep_duration(sweep: Sweep, earlier: pd.DataFrame, overheads: pd.DataFrame) -> float | None:
+def sweep_duration(
+    sweep: Sweep, earlier: pd.DataFrame, overheads: pd.DataFrame, predicted: np.ndarray | None = None
+) -> float | None:
     """About how many seconds a sweep takes; None where it has a setting that nothing alike was measured of.
 
-    Each setting is taken to last as long as it did before, or as the nearest that was measured, once for each sample
-    and warm-up; where it is sampled until it is precise, as often as its spread asks for. On top comes what earlier
-    runs took besides: loading, compiling, capturing, a run's own ceilings.
+    Each setting is taken to last as long as it did before, else as a latency model says, else as the nearest that was
+    measured, once for each sample and warm-up; where it is sampled until it is precise, as often as its spread asks
+    for. On top comes what earlier runs took besides: loading, compiling, capturing, a run's own ceilings.
 
     Args:
         sweep: What is to be measured.
         earlier: As `Reader.timings`.
         overheads: As `Reader.overheads`.
+        predicted: What a latency model says of each of its settings, in milliseconds; [settings], NaN where nothing.
     """
     if earlier.empty or sweep.plan:
         return None
+    if predicted is None:
+        predicted = np.full(len(sweep.settings), np.nan)
     known = np.log2(earlier[_KNOBS].to_numpy(dtype=float))
     took = earlier["total_ms"].to_numpy(dtype=float)
     # As shares of the totals; a setting that was measured too seldom says nothing of how it varies.
     varied = earlier["iqr"].to_numpy(dtype=float) / took if "iqr" in earlier else np.full(took.size, np.nan)
     total = 0.0
-    for setting in sweep.settings:
-        nearest = _nearest(_place(setting), known)
-        if nearest is None:
+    for setting, modelled in zip(sweep.settings, predicted, strict=True):
+        place = _place(setting)
+        nearest = _nearest(place, known)
+        if nearest is None and np.isnan(modelled):
             return None
-        ms, spread = float(np.median(took[nearest])), varied[nearest]
+        same = nearest is not None and np.allclose(known[nearest], place)
+        ms = float(modelled) if nearest is None or not (same or np.isnan(modelled)) else float(np.median(took[nearest]))
+        spread = varied if nearest is None else varied[nearest]
         spread = spread[~np.isnan(spread)]
         total += ms * (_samples(sweep, ms, float(np.median(spread)) if spread.size else None) + sweep.warmup) / 1000
     return float(total + _overhead(overheads) * len(sweep.settings))

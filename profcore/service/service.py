@@ -22,9 +22,9 @@ from profcore.models.config import check_model_path, model_shape
 from profcore.models.knobs import check_setting
 from profcore.paths import ANYWHERE, Roots
 from profcore.results.base import run_titles
-from profcore.results.duration import sweep_duration
 from profcore.service.busy import Busy
 from profcore.service.downloads import Downloads
+from profcore.service.durations import Durations
 from profcore.service.intake import Intake
 from profcore.service.keeper import Keeper
 from profcore.service.kept_pictures import keep
@@ -64,8 +64,6 @@ LARGEST_UNPACKED = 4_000_000_000
 
 # For how long a list of what is under way serves all who look.
 _UNDER_WAY_S = 1.0
-# For how long what earlier runs took does, while another is measured.
-_EARLIER_S = 30.0
 
 
 class Service:
@@ -110,6 +108,7 @@ class Service:
         self.shared = Shared(lambda: self.store.connection.changes)
         self.results = Results(self.store, self.runs)
         self.downloads = Downloads(self.store, self.results)
+        self._durations = Durations(self.store, self.shared, self.results)
         self._figures = KeyFigures(self.store)
         self._busy = Busy(self.jobs)
         self._stopping: set[str] = set()
@@ -212,13 +211,7 @@ class Service:
         device = machines.get(target.device, {}).get("device_name")
         if device is None:
             return None
-        alike = (device, target.model, target.engine, None if target.dtype == "auto" else target.dtype)
-        # A run that has ended counts at once.
-        ended = self.shared.get(("ended",), lambda: len(self.store.ids(state for state in State if state.ended)))
-        earlier, overheads = self.shared.get(
-            ("earlier", *alike, ended), lambda: (self.store.timings(*alike), self.store.overheads(*alike)), _EARLIER_S
-        )
-        return sweep_duration(sweep, earlier, overheads)
+        return self._durations.seconds(device, target, sweep)
 
     def series(self) -> list[Series]:
         """Every series of runs that measured the same in processes of their own, and how far these differ."""

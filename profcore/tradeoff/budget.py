@@ -217,6 +217,7 @@ def choice_dict(choice: Choice) -> dict[str, Any]:
         "ranked_by": choice.quality,
         "quality": None if choice.quality == WORK_KEPT else {"kind": choice.quality, "value": choice.best["value"]},
         "setting": _plain(choice.best),
+        "established": choice.established,
         "next_below": choice.cheaper and _plain(choice.cheaper),
         "next_above": choice.dearer and {**_plain(choice.dearer), "more_ms": choice.more_ms},
         "settings_within": choice.allowed,

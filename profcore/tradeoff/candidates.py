@@ -50,18 +50,18 @@ def not_measured(points: JointPoints, model: LatencyModel) -> pd.DataFrame:
         found[name] = of_picture[name].reindex(found["picture"]).to_numpy()
     mask = table.drop_duplicates("active_blocks").set_index("active_blocks")["block_mask"]
     found["block_mask"] = mask.reindex(found["active_blocks"]).to_numpy()
-    found["prefill_experts"] = pd.Series(_experts(found, table), dtype=object)
+    found["prefill_experts"] = pd.Series(counted_experts(found, table), dtype=object)
     found["label"] = [_label(row) for row in found.to_dict("records")]
     found[WORK_KEPT] = work_kept(found, points.table)
     found = found.assign(tier=None, samples=0, accuracy=np.nan, kl=np.nan, total_j=np.nan)
     return pd.concat([found.drop(columns="picture"), model.predict(found)], axis=1)
 
 
-def _experts(found: pd.DataFrame, table: pd.DataFrame) -> list[list[float] | None]:
+def counted_experts(found: pd.DataFrame, table: pd.DataFrame) -> list[list[float] | None]:
     """The distinct experts of a prompt in each block that runs, where another setting of it and its top-k had them.
 
     How many a block uses hangs on the picture and on top-k, hardly on which blocks run; so a block more is taken to use
-    as many as the mean of those counted.
+    as many as the mean of those counted. Either table names in `picture` what is shown.
     """
     counted: dict[tuple[object, object], list[float]] = {}
     for row in table.to_dict("records"):

@@ -2,6 +2,7 @@
 
 from dataclasses import replace
 
+import numpy as np
 import pandas as pd
 import pytest
 
@@ -46,6 +47,17 @@ def test_what_is_too_far_from_all_that_was_measured_has_no_estimate():
     question = Query(Picture(), "What?", "1", "1", 10, 10)
     asked = replace(small_sweep(values=(1,)), plan=QueryPlan(QuerySet("mine", (question,)), (0,)))
     assert sweep_duration(asked, took((1, 100)), NONE) is None
+
+
+def test_a_latency_model_stands_between_what_was_measured_and_what_is_only_near():
+    earlier, model = took((1, 100), (4, 200)), np.array([70.0, 170.0, 900.0])
+    sweep = small_sweep(values=(1, 5, 64), num_samples=10, warmup=0)
+    # Top-1 was measured, top-5 is near and predicted, top-64 is only predicted.
+    assert sweep_duration(sweep, earlier, NONE, model) == pytest.approx(10 * (0.1 + 0.17 + 0.9))
+    model[1] = np.nan
+    assert sweep_duration(sweep, earlier, NONE, model) == pytest.approx(10 * (0.1 + 0.2 + 0.9))
+    model[2] = np.nan
+    assert sweep_duration(sweep, earlier, NONE, model) is None
 
 
 def test_as_many_samples_as_it_takes_are_guessed_from_how_a_setting_varied():

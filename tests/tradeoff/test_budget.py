@@ -33,6 +33,7 @@ def test_the_best_setting_within_a_budget():
     assert "Within 25 ms of Total at P50: setting 1, with 70.0% accuracy (Total 20.0 ms)." in said
     assert "The next millisecond buys nothing: what is better takes 5.00 ms more" in said
     assert choice_dict(choice)["quality"] == {"kind": "accuracy", "value": 0.7}
+    assert choice_dict(choice)["established"] is choice.established
 
 
 def test_a_percentile_must_be_met_too():
