@@ -7,10 +7,11 @@ from typing import TYPE_CHECKING, Any
 
 import streamlit as st
 
-from pages.parts import bar, clone
+from pages.parts import bar, clone, joint_clone
 from pages.parts.state import service
 from pages.parts.text import say_error
 from profcore.errors import UserError
+from profcore.experiments.knobs import JOINT
 from profcore.models.config import check_model_path, model_shape
 from profcore.models.knobs import check_setting
 from profcore.results.command import repeat_command
@@ -18,12 +19,12 @@ from profcore.spec.runs import RunSpec
 from profcore.spec.stages import State
 
 if TYPE_CHECKING:
-    from profcore.results.sweep import Result
+    from profcore.results.base import MeasuredRun
 
 _PROBLEM, _PAIR = "again problem", "again pair"
 
 
-def offer(result: Result) -> None:
+def offer(result: MeasuredRun) -> None:
     """Draw what a run that has ended can be used for again."""
     spec, run_id = result.run["spec"], result.run["id"]
     if problem := st.session_state.pop(_PROBLEM, ""):
@@ -60,7 +61,7 @@ def offer(result: Result) -> None:
             st.caption("No command line says all of this run: its picture, its data set or its grids are its own.")
 
 
-def lead(result: Result) -> None:
+def lead(result: MeasuredRun) -> None:
     """Go to the comparison of a repetition that is done with the run that it repeats."""
     pair = st.session_state.get(_PAIR)
     if pair is None or pair[1] != result.run["id"]:
@@ -82,7 +83,8 @@ def _clone(spec: dict[str, Any]) -> None:
         for setting in run.sweep.settings:
             check_setting(setting, config)
         devices = [device["id"] for device in service().jobs.seen().devices]
-        held = clone.controls_of(run, devices, bar.device())
+        controls_of = joint_clone.controls_of if run.sweep.experiment == JOINT.name else clone.controls_of
+        held = controls_of(run, devices, bar.device())
     except UserError as error:
         st.session_state[_PROBLEM] = f"This run's settings cannot be used here: {error}"
         return

@@ -43,13 +43,12 @@ def controls_of(run: RunSpec, devices: Collection[str], device: str) -> dict[str
         raise UserError("it has image grids of several rows.")
     knob = CATALOGUE[sweep.experiment].knob
     return {
-        **_bar(run.target, run.target.device if run.target.device in devices else device),
-        "clock": str(sweep.clock),
+        **bar_of(run, devices, device),
         **_values(knob, sweep.settings),
         **_held(knob, sweep.settings[0]),
-        **_picture(sweep),
+        **picture_of(sweep),
         "prompt": sweep.prompt,
-        **_how_often(sweep),
+        **how_often_of(sweep),
         "warmup": min(sweep.warmup, MOST_WARMUP),
         "seed": sweep.seed,
         "quality": False,
@@ -57,15 +56,27 @@ def controls_of(run: RunSpec, devices: Collection[str], device: str) -> dict[str
     }
 
 
-def _how_often(sweep: Sweep) -> dict[str, Any]:
-    """A number of samples, or how precise; the nearest that the sliders offer."""
+def bar_of(run: RunSpec, devices: Collection[str], device: str) -> dict[str, Any]:
+    """What the bar is to hold; the device stays as it is where the run's is not here."""
+    found = _bar(run.target, run.target.device if run.target.device in devices else device)
+    return found | {"clock": str(run.sweep.clock)}
+
+
+def how_often_of(sweep: Sweep, samples: str = "samples", prefix: str = "") -> dict[str, Any]:
+    """A number of samples, or how precise; the nearest that the sliders offer.
+
+    Args:
+        sweep: What was measured.
+        samples: The key of the slider of samples.
+        prefix: Of the other widgets' keys.
+    """
     if sweep.until is None:
-        return {"enough": False, "samples": min(sweep.num_samples, MOST_SAMPLES)}
+        return {f"{prefix}enough": False, samples: min(sweep.num_samples, MOST_SAMPLES)}
     return {
-        "enough": True,
-        "precision": _nearest(how_often.PRECISIONS, 100 * sweep.until.precision),
-        "most": _nearest(how_often.MOSTS, sweep.num_samples),
-        "seconds": _nearest(how_often.SECONDS, sweep.until.max_seconds),
+        f"{prefix}enough": True,
+        f"{prefix}precision": _nearest(how_often.PRECISIONS, 100 * sweep.until.precision),
+        f"{prefix}most": _nearest(how_often.MOSTS, sweep.num_samples),
+        f"{prefix}seconds": _nearest(how_often.SECONDS, sweep.until.max_seconds),
     }
 
 
@@ -127,10 +138,10 @@ def tokens_key(knob: Knob) -> str:
     return "answer" if knob is Knob.VISION_TOKENS else "tokens"
 
 
-def _picture(sweep: Sweep) -> dict[str, Any]:
+def picture_of(sweep: Sweep, prefix: str = "") -> dict[str, Any]:
     """The picture; one that somebody uploaded cannot be put back into its field."""
     if sweep.picture.kind == "photo" and sweep.picture.value in PHOTOS:
-        return {"picture": "photograph", "photo": sweep.picture.value}
+        return {f"{prefix}picture": "photograph", f"{prefix}photo": sweep.picture.value}
     if sweep.picture.kind == "solid":
-        return {"picture": "solid colour", "colour": sweep.picture.value}
+        return {f"{prefix}picture": "solid colour", f"{prefix}colour": sweep.picture.value}
     return {}

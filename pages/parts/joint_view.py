@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import streamlit as st
 
-from pages.parts import figure_view, flags_view, run_parts, tables
+from pages.parts import again, figure_view, flags_view, run_parts, tables
 from pages.parts.state import fragment, service
 from pages.parts.text import plain
 from profcore import charts
@@ -45,11 +45,13 @@ def show() -> None:
     if result is None or run_id is None:
         return
     look = _choose(result)
+    again.lead(result)
     if not result.state.ended:
         run_parts.begin_to_follow()
         fragment(run_every=run_parts.LIVE_S)(_follow)(run_id, look)
         return
     _draw(result, look)
+    again.offer(result)
     run_parts.downloads(result)
     if run_parts.is_latest():
         run_parts.watch(_NAME, run_id)

@@ -249,6 +249,36 @@ def combinations(
     ]
 
 
+def values_of(settings: Sequence[Setting]) -> JointValues:
+    """The values that the knobs take among settings.
+
+    Raises:
+        UserError: Fewer than two knobs vary.
+    """
+    return JointValues(
+        grids=tuple(sorted({each.grid for each in settings}, key=lambda grid: (grid[0] * grid[1], grid))),
+        top_ks=tuple(sorted({each.top_k for each in settings})),
+        masks=tuple(sorted({each.block_mask for each in settings}, key=lambda mask: (sum(mask), mask))),
+        output_tokens=tuple(sorted({each.output_tokens for each in settings})),
+    )
+
+
+def strategy_of(settings: Sequence[Setting], seed: int) -> tuple[str, int | None] | None:
+    """The strategy that takes just these settings of the values that they have, with its number; None where none does.
+
+    What a sparse strategy took is every combination of the fewer values that it left.
+
+    Args:
+        settings: Of a joint sweep without tiers.
+        seed: That it was drawn with.
+    """
+    values, taken = values_of(settings), {tuple(vars(each).values()) for each in settings}
+    tries: list[tuple[str, int | None]] = [("full", None)] if values.combinations == len(taken) else []
+    if 2 <= len(taken) <= min(values.combinations, MOST_SETTINGS):
+        tries.append((LATIN, len(taken)))
+    return next((each for each in tries if set(map(tuple, combinations(values, *each, seed))) == taken), None)
+
+
 def _levels(knob: Knob, size: int, strategy: str) -> Sequence[int]:
     """The places of a knob's values that a strategy takes: all, or so many at equal distances from first to last.
 

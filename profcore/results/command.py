@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import math
 import shlex
 from typing import TYPE_CHECKING, Any
 
+from profcore.experiments.joint import strategy_of
 from profcore.experiments.knobs import CATALOGUE, JOINT
 from profcore.spec.queries import DEFAULT_PROMPT, Picture
 from profcore.spec.runs import RunSpec, Sweep, Target
@@ -19,7 +19,7 @@ def repeat_command(spec: dict[str, Any]) -> str | None:
     """The command that asks for the same sweep on the same target.
 
     None where a line cannot say it all: on real pictures, with quality recorded on a data set, with grids of several
-    rows, with a picture that was uploaded, or of a joint run that has not every combination of its knobs' values.
+    rows, with a picture that was uploaded, or of a joint run whose settings no strategy takes of their values.
 
     Args:
         spec: As `RunSpec.to_dict`; empty for a run that says nothing of how it was measured.
@@ -39,20 +39,23 @@ def repeat_command(spec: dict[str, Any]) -> str | None:
 
 
 def _joint_command(sweep: Sweep, target: Target) -> str | None:
-    """The command of a joint sweep of every combination; a sparse one is no line's to say."""
+    """The command of a joint sweep, where a strategy takes just its settings."""
     settings = sweep.settings
+    if sweep.plan or sweep.quality or (taken := strategy_of(settings, sweep.seed)) is None:
+        return None
     axes: tuple[dict[Any, str], ...] = (
         {each.grid: f"{each.grid[0]}x{each.grid[1]}" for each in settings},
         {each.top_k: str(each.top_k) for each in settings},
         {each.block_mask: _blocks(each) for each in settings},
         {each.output_tokens: str(each.output_tokens) for each in settings},
     )
-    if sweep.plan or sweep.quality or math.prod(map(len, axes)) != len(settings):
-        return None
     words = ["python", "-m", "profcore", "run", JOINT.name]
     options = ("--grids", "--top-k-values", "--num-active-blocks", "--max-new-tokens")
     for option, axis in zip(options, axes, strict=True):
         words += [option, *axis.values()]
+    strategy, number = taken
+    words += ["--strategy", strategy] if strategy != "full" else []
+    words += ["--settings", str(number)] if number is not None else []
     return shlex.join([*words, *_sampling(sweep), *_target(target)])
 
 

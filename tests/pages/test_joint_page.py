@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import io
 import zipfile
+from dataclasses import replace
 
 import pytest
 
 from profcore.results.joint import load_joint
-from profcore.spec.runs import Target
+from profcore.spec.runs import RunSpec, Target
 from profcore.spec.stages import State
 from tests.results.stored_joint import made_up_sweep, store_joint
 from tests.support import texts, until
@@ -88,3 +89,27 @@ def test_a_run_under_way_is_followed(app, service):
     service.stop(run_id)
     service.jobs.give_up(run_id)
     until(lambda: State(service.store.run(run_id)["state"]).ended)
+
+
+def test_a_runs_settings_fill_the_controls(app, service):
+    sweep = made_up_sweep(((1, 1), (2, 2)), (1, 4), (8, 12), (3, 5), num_samples=7, seed=3, prompt="Why?")
+    run_id = store_joint(service.store, sweep)
+    test = app("joint", run=run_id)
+    assert "run joint --grids 1x1 2x2 --top-k-values 1 4" in texts(test.code)
+    press(test, "clone")
+    held = test.session_state
+    assert (held["joint-grids"], held["joint-topks"], held["joint-blocks"]) == ("1x1 2x2", "1 4", "8 12")
+    assert (held["joint-lengths"], held["joint-samples"], held["joint-seed"]) == ("3 5", 7, 3)
+    before = set(service.store.runs()["id"])
+    press(test, "run-joint")
+    (again,) = set(service.store.runs()["id"]) - before
+    assert RunSpec.from_dict(service.store.run(again)["spec"]).sweep == sweep
+
+
+def test_what_the_controls_cannot_hold_of_a_joint_run_is_said(app, service):
+    sweep = made_up_sweep(((1, 1), (2, 2)), (1, 4), (8, 12))
+    some = replace(sweep, settings=(*sweep.settings[:3], sweep.settings[-1]))
+    test = app("joint", run=store_joint(service.store, some))
+    assert "No command line says all of this run" in texts(test.caption)
+    press(test, "clone")
+    assert "cannot be used here: its settings are a choice of combinations" in texts(test.error)

@@ -7,7 +7,7 @@ import pytest
 
 from profcore.cli.parser import build_parser
 from profcore.cli.sweeps import plan_sweeps
-from profcore.experiments.joint import chosen_masks, joint_sweep, joint_values
+from profcore.experiments.joint import chosen_masks, joint_sweep, joint_values, strategy_of
 from profcore.experiments.knobs import CATALOGUE, base_setting, build_settings
 from profcore.models.config import PRESETS
 from profcore.results.command import repeat_command
@@ -96,5 +96,17 @@ def test_a_joint_run_of_every_combination_and_of_a_sparse_choice():
     values = joint_values(CONFIG, grids=((1, 1), (2, 3)), top_ks=(2, 8), masks=masks, output_tokens=(1, 5))
     sweep = joint_sweep(values, num_samples=3, seed=7)
     assert asked_again(RunSpec.new(Target(), sweep)) == (Target(), sweep)
-    sparse = joint_sweep(values, strategy="lhs", number=7)
-    assert repeat_command(RunSpec.new(Target(), sparse).to_dict()) is None
+    sparse = joint_sweep(values, strategy="lhs", number=9, seed=7)
+    assert asked_again(RunSpec.new(Target(), sparse)) == (Target(), sparse)
+    by_hand = replace(sparse, settings=sparse.settings[:-1])
+    assert repeat_command(RunSpec.new(Target(), by_hand).to_dict()) is None
+
+
+def test_a_strategy_is_known_by_the_settings_that_it_takes():
+    values = joint_values(CONFIG, grids=((1, 1), (2, 3)), top_ks=(1, 2, 3, 4, 5, 8), output_tokens=(1, 5))
+    assert strategy_of(joint_sweep(values).settings, 0) == ("full", None)
+    # Every combination of the three values of top-k that it left.
+    assert strategy_of(joint_sweep(values, strategy="stratified").settings, 0) == ("full", None)
+    drawn = joint_sweep(values, strategy="lhs", number=13, seed=4).settings
+    assert strategy_of(drawn, 4) == ("lhs", 13)
+    assert strategy_of(drawn, 5) is None
