@@ -44,6 +44,7 @@ def _say(run: UnderWay) -> None:
     phase = "" if run.phase == "Measuring" else run.phase
     phase = phase or ("Queued" if run.state is State.QUEUED else "")
     st.markdown(plain(" · ".join(part for part in (run.count, "" if stopping else run.time_left) if part)))
+    # Above what comes and goes, so that it is in view on a low screen, and stays where it is.
+    run_parts.stop_button(run.id, "stop-under-way")
     if phase and not stopping:
         st.caption(plain(phase))
-    run_parts.stop_button(run.id, "stop-under-way")
