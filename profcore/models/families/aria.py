@@ -1,6 +1,6 @@
-"""Aria: crops of 490 or 980 pixels, each of 128 or 256 queries; a grid of crops and an overview."""
+"""Aria: one view of 490 or 980 pixels, always of 128 or 256 queries."""
 
-from profcore.models.families.family import TILES, Family
+from profcore.models.families.family import Family
 
 _DEFAULTS = {
     "image_token_index": 9,
@@ -12,6 +12,6 @@ _DEFAULTS = {
         "moe_num_experts": 8,
         "moe_topk": 2,
     },
-    "max_value_projector_patch_to_query_dict": 256,
+    "projector_patch_to_query_dict": {"1225": 128, "4900": 256},
 }
-FAMILIES = (Family("Aria", "aria", TILES, "masked_tiles", "half", _DEFAULTS),)
+FAMILIES = (Family("Aria", "aria", "fixed", "masked_view", "half", _DEFAULTS, most_units=1),)

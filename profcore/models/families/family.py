@@ -8,7 +8,6 @@ from typing import Any
 
 from profcore.spec.settings import MAX_CROPS
 
-PATCHES, TILES, FIXED = "patches", "tiles", "fixed"
 UNIT_TOKENS = 12
 """Merged patches along the side of a unit of a patch-grid model, so that a unit has the 144 tokens of MolmoE's crop."""
 NORMALS = {
@@ -27,7 +26,7 @@ class Family:
     Attributes:
         name: As pages call it.
         model_type: transformers' model type.
-        cut: How a picture becomes tokens: by its own grid of patches, in tiles of one size, or always as many.
+        rule: How a picture becomes tokens, a name of `families.vision_tokens.RULES`.
         inputs: The function of `families.pixels` that makes the picture's tensors.
         normal: How pixels are normalised, a name of `NORMALS`.
         defaults: Fields of a configuration that a file may leave out, as transformers' classes have them.
@@ -40,7 +39,7 @@ class Family:
 
     name: str
     model_type: str
-    cut: str
+    rule: str
     inputs: str
     normal: str = "half"
     defaults: Mapping[str, Any] = field(default_factory=dict)

@@ -1,8 +1,9 @@
 """Llama 4: tiles of 336 pixels and an overview, 144 tokens each."""
 
-from profcore.models.families.family import TILES, Family
+from profcore.models.families.family import Family
 
 _DEFAULTS = {
+    "image_processor": {"min_patches": 1, "max_patches": 16},
     "image_token_index": 200092,
     "boi_token_index": 200080,
     "eoi_token_index": 200081,
@@ -16,4 +17,4 @@ _DEFAULTS = {
     },
 }
 _DENSE = "transformers computes every expert of Llama 4 for every token, so that a lower top-k saves no work."
-FAMILIES = (Family("Llama 4", "llama4", TILES, "tiles", "half", _DEFAULTS, top_k_reason=_DENSE),)
+FAMILIES = (Family("Llama 4", "llama4", "tiles", "tiles", "half", _DEFAULTS, top_k_reason=_DENSE),)

@@ -1,6 +1,6 @@
 """LLaVA-NeXT and LLaVA-OneVision: an overview and tiles of the best of some resolutions, with newlines between rows."""
 
-from profcore.models.families.family import TILES, Family
+from profcore.models.families.family import Family
 
 _NEXT_SIZES = [[336, 672], [672, 336], [672, 672], [1008, 336], [336, 1008]]
 _NEXT = {
@@ -17,6 +17,6 @@ _ONE = {
     "text_config": {"num_hidden_layers": 32, "max_position_embeddings": 32768, "vocab_size": 151936},
 }
 FAMILIES = (
-    Family("LLaVA-NeXT", "llava_next", TILES, "any_resolution", "clip", _NEXT, most_units=3),
-    Family("LLaVA-OneVision", "llava_onevision", TILES, "any_resolution", "half", _ONE, most_units=6),
+    Family("LLaVA-NeXT", "llava_next", "anyres", "any_resolution", "clip", _NEXT, most_units=3),
+    Family("LLaVA-OneVision", "llava_onevision", "anyres", "any_resolution", "half", _ONE, most_units=6),
 )

@@ -11,7 +11,7 @@ from typing import Any
 from profcore.errors import ModelError
 from profcore.models.config_fields import shown
 from profcore.models.families import FAMILIES
-from profcore.models.families.family import FIXED, Family
+from profcore.models.families.family import Family
 from profcore.paths import read_regular
 from profcore.spec.limits import MOST_VALUES
 from profcore.spec.text import parse_json
@@ -112,7 +112,7 @@ class FamilyShape:
     @property
     def vision_reason(self) -> str:
         """Why vision tokens cannot be turned, as a sentence; empty where they can."""
-        return f"{self.name} has a fixed number of vision tokens." if self.kind.cut == FIXED else ""
+        return f"{self.name} has a fixed number of vision tokens." if self.kind.rule == "fixed" else ""
 
 
 def family_of(model_type: str) -> Family:
