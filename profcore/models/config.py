@@ -80,6 +80,19 @@ class MolmoConfig:
         """Id of `<|endoftext|>`, also put first as BOS."""
         return self.vocab_size - 1
 
+    @property
+    def top_k_reason(self) -> str:
+        """Empty: top-k can be turned."""
+        return ""
+
+    @property
+    def vision_reason(self) -> str:
+        """Empty: vision tokens can be turned."""
+        return ""
+
+    def check_grid(self, grid: tuple[int, int]) -> None:
+        """Nothing: every grid of a setting is one of crops."""
+
 
 PRESETS: dict[str, MolmoConfig] = {
     "molmoe-1b": MolmoConfig(
