@@ -44,6 +44,11 @@ def turned(model: MolmoE, setting: Setting) -> Iterator[None]:
     Raises:
         UserError: As `check_setting`.
     """
+    if hasattr(model, "turned"):
+        # Models of families turn their own.
+        with model.turned(setting):
+            yield
+        return
     check_setting(setting, model.config)
     routers = model.routers()
     top_k_before = [router.top_k for router in routers]

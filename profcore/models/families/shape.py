@@ -177,6 +177,11 @@ NO_ENCODER = ("apertus1p5", "chameleon", "emu3", "fuyu", "gemma4_unified")
 NO_ENCODER_RIGHT = "give a model with a vision encoder and a projector."
 
 
+def is_of_transformers(config: Mapping[str, Any]) -> bool:
+    """Whether a configuration is one that transformers reads, other than the published one of Molmo."""
+    return isinstance(config.get("model_type"), str) and config["model_type"] != "molmo" and "d_model" not in config
+
+
 def filled(config: Mapping[str, Any], defaults: Mapping[str, Any]) -> dict[str, Any]:
     """A configuration with defaults where it has nothing; fields of objects one by one."""
     found = dict(config)
