@@ -1,8 +1,24 @@
-"""Other vision-language models than MolmoE: one adapter of hooks, and a file of data for each family."""
+"""Other vision-language models than MolmoE: one adapter of hooks, and a file of data for each family.
+
+Nothing here needs torch but `adapter`, `inputs`, `loading` and `pixels`.
+"""
 
 from __future__ import annotations
 
-from profcore.models.families.family import Family
+from profcore.models.families import (
+    aria,
+    ernie_vl,
+    gemma3,
+    glm_v,
+    idefics,
+    internvl,
+    llama4,
+    llava,
+    llava_tiles,
+    mistral3,
+    qwen_vl,
+)
 
-FAMILIES: tuple[Family, ...] = ()
-"""Every family there is; a file of one's own is named here."""
+_FILES = (qwen_vl, glm_v, ernie_vl, aria, internvl, idefics, llava, llava_tiles, gemma3, mistral3, llama4)
+FAMILIES = {family.model_type: family for file in _FILES for family in file.FAMILIES}
+"""Every family by its model type; a file of one's own is named above."""

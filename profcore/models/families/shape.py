@@ -10,7 +10,8 @@ from typing import Any
 
 from profcore.errors import ModelError
 from profcore.models.config_fields import shown
-from profcore.models.families.family import FIXED, Family
+from profcore.models.families import FAMILIES
+from profcore.models.families.family import Family
 from profcore.paths import read_regular
 from profcore.spec.limits import MOST_VALUES
 from profcore.spec.text import parse_json
@@ -111,7 +112,7 @@ class FamilyShape:
     @property
     def vision_reason(self) -> str:
         """Why vision tokens cannot be turned, as a sentence; empty where they can."""
-        return f"{self.name} has a fixed number of vision tokens." if self.kind.cut == FIXED else ""
+        return f"{self.name} has a fixed number of vision tokens." if self.kind.rule == "fixed" else ""
 
 
 def family_of(model_type: str) -> Family:
@@ -120,15 +121,10 @@ def family_of(model_type: str) -> Family:
     Raises:
         ModelError: There is none.
     """
-    from profcore.models.families import FAMILIES
-
-    for family in FAMILIES:
-        if model_type in family.model_types:
-            return family
-    raise ModelError(
-        f"The model type {model_type!r} belongs to no family that is known here: "
-        f"{', '.join(sorted(name for family in FAMILIES for name in family.model_types))}."
-    )
+    if model_type not in FAMILIES:
+        known = ", ".join(sorted(FAMILIES))
+        raise ModelError(f"The model type {shown(model_type)} belongs to no family that is known here: {known}.")
+    return FAMILIES[model_type]
 
 
 def shape_of(name: str, config: Mapping[str, Any], source: str = "") -> FamilyShape:
@@ -147,7 +143,7 @@ def shape_of(name: str, config: Mapping[str, Any], source: str = "") -> FamilySh
         raise ModelError(f"{name} has model_type={shown(model_type)}: a configuration of transformers names its type.")
     if model_type in NO_ENCODER:
         raise ModelError(f"{name} is a {model_type!r}, which has no image encoder to be measured: {NO_ENCODER_RIGHT}")
-    if "vision_config" not in config and "text_config" not in config and not _known(model_type):
+    if "vision_config" not in config and "text_config" not in config and model_type not in FAMILIES:
         raise ModelError(f"{name} is a {model_type!r}, a text-only model: give one that takes pictures.")
     family = family_of(model_type)
     shape = FamilyShape(name, family.name, model_type, filled(config, family.defaults), source)
@@ -162,12 +158,6 @@ def shape_of(name: str, config: Mapping[str, Any], source: str = "") -> FamilySh
 NO_ENCODER = ("apertus1p5", "chameleon", "emu3", "fuyu", "gemma4_unified")
 """Model types that make tokens of pictures without an encoder."""
 NO_ENCODER_RIGHT = "give a model with a vision encoder and a projector."
-
-
-def _known(model_type: str) -> bool:
-    from profcore.models.families import FAMILIES
-
-    return any(model_type in family.model_types for family in FAMILIES)
 
 
 def filled(config: Mapping[str, Any], defaults: Mapping[str, Any]) -> dict[str, Any]:
