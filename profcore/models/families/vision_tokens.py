@@ -64,9 +64,9 @@ def vision_tokens(shape: FamilyShape, width: int, height: int) -> int:
 def grid_layout(shape: FamilyShape, grid: tuple[int, int]) -> Layout:
     """What a setting of the knob means to a model: so many of its units, in rows and columns.
 
-    A unit is a tile where pictures are cut in tiles; 12 × 12 merged patches, 144 tokens as MolmoE's crop has, where they
-    are a grid of patches; 70 soft tokens where they fill a budget. Idefics3, SmolVLM and Gemma 4 are given the option of
-    their processor that comes to it.
+    A unit is a tile where pictures are cut in tiles; 12 × 12 merged patches, 144 tokens as MolmoE's crop has, where
+    they are a grid of patches; 70 soft tokens where they fill a budget. Idefics3, SmolVLM and Gemma 4 are given the
+    option of their processor that comes to it.
 
     Raises:
         ModelError: The model cannot be given that many units, since its processor would make another number of them.
@@ -82,8 +82,8 @@ def grid_layout(shape: FamilyShape, grid: tuple[int, int]) -> Layout:
     found = RULES[rule](config, width, height)
     if not _is_grid(rule, config, found, grid):
         raise ModelError(
-            f"{shape.name} cannot be given {rows}×{columns} units: its processor makes {found.tokens} tokens of a picture "
-            f"of {width} × {height}. {_possible(shape)}"
+            f"{shape.name} cannot be given {rows}×{columns} units: its processor makes {found.tokens} tokens of a "
+            f"picture of {width} × {height}. {_possible(shape)}"
         )
     return found
 
