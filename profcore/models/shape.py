@@ -43,3 +43,10 @@ class Shape(Protocol):
     @property
     def vision_reason(self) -> str:
         """Why vision tokens cannot be turned, as a sentence; empty where they can."""
+
+    def check_grid(self, grid: tuple[int, int]) -> None:
+        """Whether a picture can be cut into these rows and columns of units.
+
+        Raises:
+            UserError: It cannot.
+        """

@@ -19,7 +19,8 @@ from profcore.spec.text import parse_json
 _LARGEST_CONFIG = 10_000_000
 _MOST = 2**24
 _EXPERTS = ("num_experts", "num_local_experts", "n_routed_experts", "moe_num_experts")
-_TOP_K = ("num_experts_per_tok", "moe_k", "moe_topk", "top_k_experts")
+TOP_K_FIELDS = ("num_experts_per_tok", "moe_k", "moe_topk", "top_k_experts")
+"""The names that configurations have for the number of experts each token is routed to."""
 
 
 @dataclass(frozen=True)
@@ -65,12 +66,12 @@ class FamilyShape:
         """Experts that a token is routed among; 0 where there are none."""
         if self.text.get("enable_moe_block") is False:
             return 0
-        return _whole(self.text, _EXPERTS, 0) if _whole(self.text, _TOP_K, 0) else 0
+        return _whole(self.text, _EXPERTS, 0) if _whole(self.text, TOP_K_FIELDS, 0) else 0
 
     @property
     def top_k(self) -> int:
         """Experts each token is routed to, unless the knob says otherwise; 1 where there are none."""
-        return _whole(self.text, _TOP_K, 1) if self.num_experts else 1
+        return _whole(self.text, TOP_K_FIELDS, 1) if self.num_experts else 1
 
     @property
     def max_crops(self) -> int:
@@ -86,6 +87,11 @@ class FamilyShape:
     def embedding_size(self) -> int:
         """Rows of the output layer."""
         return _whole(self.text, ("vocab_size",))
+
+    @property
+    def vocab_size(self) -> int:
+        """Token ids that a tokenizer may give."""
+        return self.embedding_size
 
     @property
     def image_token_id(self) -> int:
@@ -113,6 +119,17 @@ class FamilyShape:
     def vision_reason(self) -> str:
         """Why vision tokens cannot be turned, as a sentence; empty where they can."""
         return f"{self.name} has a fixed number of vision tokens." if self.kind.rule == "fixed" else ""
+
+    def check_grid(self, grid: tuple[int, int]) -> None:
+        """Whether a picture can be cut into these rows and columns of units.
+
+        Raises:
+            ModelError: It cannot.
+        """
+        # Here, since those rules know shapes.
+        from profcore.models.families.vision_tokens import grid_layout
+
+        grid_layout(self, grid)
 
 
 def family_of(model_type: str) -> Family:
@@ -158,6 +175,11 @@ def shape_of(name: str, config: Mapping[str, Any], source: str = "") -> FamilySh
 NO_ENCODER = ("apertus1p5", "chameleon", "emu3", "fuyu", "gemma4_unified")
 """Model types that make tokens of pictures without an encoder."""
 NO_ENCODER_RIGHT = "give a model with a vision encoder and a projector."
+
+
+def is_of_transformers(config: Mapping[str, Any]) -> bool:
+    """Whether a configuration is one that transformers reads, other than the published one of Molmo."""
+    return isinstance(config.get("model_type"), str) and config["model_type"] != "molmo" and "d_model" not in config
 
 
 def filled(config: Mapping[str, Any], defaults: Mapping[str, Any]) -> dict[str, Any]:

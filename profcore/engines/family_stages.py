@@ -1,0 +1,138 @@
+"""The stages of a vision-language model one by one, each with what it was given in a whole inference."""
+
+from __future__ import annotations
+
+import copy
+from contextlib import contextmanager
+from functools import wraps
+from typing import TYPE_CHECKING, Any
+
+import torch
+
+from profcore.engines.greedy_loop import GreedyLoop
+from profcore.models.molmoe import CACHE_ARGUMENT
+from profcore.spec.stages import Stage
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from profcore.models.families.adapter import VisionLanguageModel
+    from profcore.models.families.inputs import FamilyInputs
+    from profcore.spec.settings import Setting
+
+
+class Seen:
+    """What passed between the stages of an inference.
+
+    Attributes:
+        features: Arguments of `get_image_features`, and what it gave.
+        projected: Arguments of the projector, and what it gave.
+    """
+
+    def __init__(self) -> None:
+        self.features: tuple[tuple[Any, ...], dict[str, Any], Any] | None = None
+        self.projected: tuple[tuple[Any, ...], dict[str, Any], Any] | None = None
+
+
+@contextmanager
+def watched(model: VisionLanguageModel, seen: Seen) -> Iterator[None]:
+    """Inside, what passes between the stages is kept."""
+    features, projector = model.base.get_image_features, model.projector
+
+    @wraps(features)
+    def keep(*arguments: Any, **keywords: Any) -> Any:
+        found = features(*arguments, **keywords)
+        seen.features = (arguments, keywords, found)
+        return found
+
+    def keep_projected(module: Any, arguments: Any, keywords: Any, found: Any) -> None:
+        seen.projected = (arguments, keywords, found)
+
+    model.base.get_image_features = keep
+    hook = projector.register_forward_hook(keep_projected, with_kwargs=True)
+    try:
+        yield
+    finally:
+        del model.base.get_image_features
+        hook.remove()
+
+
+@contextmanager
+def given(owner: Any, name: str, value: Any) -> Iterator[None]:
+    """Inside, a function of a module gives what it gave before, and computes nothing."""
+    setattr(owner, name, lambda *arguments, **keywords: value)
+    try:
+        yield
+    finally:
+        delattr(owner, name)
+
+
+class FamilyStages:
+    """What each stage hands on is kept from one whole inference, so that any of them can be repeated."""
+
+    def __init__(self, model: VisionLanguageModel, inputs: FamilyInputs, setting: Setting) -> None:
+        self._model, self._setting, self._seen = model, setting, Seen()
+        loop = GreedyLoop(model, setting.output_tokens, keep_calls=True)
+        with model.turned(setting), watched(model, self._seen):
+            loop.run(inputs)
+        self._calls = loop.calls
+        self._cache: Any = None
+        self._empty = self._new_cache()
+
+    def works(self) -> dict[Stage, Callable[[], None]]:
+        """The stages in their order; without decode where one token is asked for."""
+        works = {
+            Stage.VISION_ENCODER: self._encode,
+            Stage.PROJECTOR: self._project,
+            Stage.LLM_PREFILL: self._prefill,
+            Stage.LLM_DECODE: self._decode,
+        }
+        if len(self._calls) == 1:
+            del works[Stage.LLM_DECODE]
+        return {stage: self._turned(work) for stage, work in works.items()}
+
+    def _turned(self, work: Callable[[], None]) -> Callable[[], None]:
+        def turned_work() -> None:
+            with torch.no_grad(), self._model.turned(self._setting):
+                work()
+
+        return turned_work
+
+    def _new_cache(self) -> Any:
+        """A cache as `generate` made it, without what was put into it."""
+        held = self._calls[0][CACHE_ARGUMENT]
+        fresh = copy.copy(held)
+        fresh.layers = [copy.copy(layer) for layer in held.layers]
+        fresh.reset()
+        return fresh
+
+    def _encode(self) -> None:
+        assert self._seen.features and self._seen.projected
+        arguments, keywords, _ = self._seen.features
+        with given(self._model.projector, "forward", self._seen.projected[2]):
+            self._model.base.get_image_features(*arguments, **keywords)
+
+    def _project(self) -> None:
+        assert self._seen.projected
+        arguments, keywords, _ = self._seen.projected
+        self._model.projector(*arguments, **keywords)
+
+    def _prefill(self) -> None:
+        assert self._seen.features
+        self._cache = self._copied(self._empty)
+        with given(self._model.base, "get_image_features", self._seen.features[2]):
+            outputs = self._model.hf(**{**self._calls[0], CACHE_ARGUMENT: self._cache}, return_dict=True)
+        outputs.logits[:, -1].argmax(dim=-1)
+
+    def _decode(self) -> None:
+        # A step makes new tensors of keys and values, so that those of the prefill stay as they are.
+        cache = self._copied(self._cache)
+        with self._model.decoding():
+            for call in self._calls[1:]:
+                outputs = self._model.hf(**{**call, CACHE_ARGUMENT: cache}, return_dict=True)
+                outputs.logits[:, -1].argmax(dim=-1)
+
+    def _copied(self, cache: Any) -> Any:
+        fresh = copy.copy(cache)
+        fresh.layers = [copy.copy(layer) for layer in cache.layers]
+        return fresh
