@@ -104,7 +104,7 @@ def _show_layout(model: str, shape: Shape, size: tuple[int, int], layout: Layout
 def _show_latency(model: str, shape: Shape, layout: Layout, curves: Sequence[Curve]) -> None:
     """Draw the time to first token under each engine, or what to measure."""
     found = estimate_all(curves, layout)
-    if missing := missing_sentence(model, shape, found):
+    if missing := missing_sentence(model, shape, curves, found):
         st.info(plain(missing))
     if not curves:
         return
@@ -119,8 +119,9 @@ def _show_latency(model: str, shape: Shape, layout: Layout, curves: Sequence[Cur
         chart = charts.size_to_latency(drawn, here, layout.tokens)
         figure_view.draw(chart, "size_to_latency", "size-to-latency")
         st.caption(
-            f"Measured on {plain(card)}: points are medians, the dashed line is this picture's tokens, and diamonds are "
-            "what is read off there."
+            f"Measured on {plain(card)}: points are medians, the dashed line is this picture's tokens, and diamonds "
+            "are what is read off there. A diamond may lie beside its line, since the vision encoder goes by views, not "
+            "by tokens."
         )
     if found:
         st.dataframe(display_estimates(found), hide_index=True)

@@ -37,16 +37,23 @@ def register(commands: Commands) -> None:
 
 def estimate(options: argparse.Namespace) -> int:
     """Print a picture's tokens and what is known of its time to first token."""
-    from profcore.comparisons.size_to_latency import estimates
-    from profcore.comparisons.size_words import caveats, display_estimates, layout_sentence, missing_sentence
+    from profcore.comparisons.size_to_latency import estimate_all, load_curves
+    from profcore.comparisons.size_words import (
+        caveats,
+        display_parts,
+        estimate_sentence,
+        layout_sentence,
+        missing_sentence,
+    )
     from profcore.models.config import model_shape
     from profcore.models.picture import picture_layout
 
     shape = model_shape(options.model)
     layout = picture_layout(shape, options.width, options.height)
     with _runs(options) as store:
-        found = estimates(store, options.model, shape, layout)
-    missing = missing_sentence(options.model, shape, found)
+        curves = load_curves(store, options.model, shape)
+    found = estimate_all(curves, layout)
+    missing = missing_sentence(options.model, shape, curves, found)
     if options.json:
         said = {
             "model": options.model,
@@ -62,8 +69,8 @@ def estimate(options: argparse.Namespace) -> int:
     if missing:
         print(missing)
         return 0
-    print_table(display_estimates(found))
-    print("\n".join(caveats(found)))
+    print_table(display_parts(found))
+    print("\n".join([*map(estimate_sentence, found), *caveats(found)]))
     return 0
 
 

@@ -83,11 +83,6 @@ class Estimate:
         }
 
 
-def estimates(store: Reader, model: str, shape: Shape, layout: Layout) -> list[Estimate]:
-    """What each card and engine takes to the first token of a picture (see `estimate_all`)."""
-    return estimate_all(load_curves(store, model, shape), layout)
-
-
 def estimate_all(curves: Sequence[Curve], layout: Layout) -> list[Estimate]:
     """What each card and engine takes to the first token of a picture, the runs of this machine first.
 

@@ -14,7 +14,7 @@ from profcore.stats.digits import MISSING, written, written_interval
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from profcore.comparisons.size_to_latency import Estimate
+    from profcore.comparisons.size_to_latency import Curve, Estimate
     from profcore.models.families.token_rules import Layout
     from profcore.models.shape import Shape
 
@@ -32,15 +32,18 @@ def layout_sentence(model: str, shape: Shape, width: int, height: int, layout: L
     )
 
 
-def missing_sentence(model: str, shape: Shape, found: Sequence[Estimate]) -> str:
-    """What to measure where nothing is known at a size; empty where something is."""
+def missing_sentence(model: str, shape: Shape, curves: Sequence[Curve], found: Sequence[Estimate]) -> str:
+    """What to do where nothing is known at a size; empty where something is."""
     if found:
         return ""
+    if curves:
+        least, most = (int(pick(pick(each.points["tokens"]) for each in curves)) for pick in (min, max))
+        return (
+            f"Measured at {least:,} to {most:,} vision tokens, which is too far from this picture: nothing is said "
+            f"beyond {FARTHEST:g} times as many or few."
+        )
     experiment = "output_tokens" if shape.vision_reason else "context_scaling"
-    command = f"python -m profcore run {experiment}" + (f" --model {model}" if model else "")
-    return (
-        f"Not measured yet, or only at fewer than half or more than {FARTHEST:g} times as many vision tokens: {command}"
-    )
+    return f"Not measured yet: python -m profcore run {experiment} --model {model} measures it."
 
 
 def estimate_sentence(estimate: Estimate) -> str:
@@ -79,6 +82,12 @@ def display_estimates(found: Sequence[Estimate]) -> pd.DataFrame:
     return pd.DataFrame(rows)
 
 
+def display_parts(found: Sequence[Estimate]) -> pd.DataFrame:
+    """As `display_estimates`, as narrow as a terminal is."""
+    rows = display_estimates(found)
+    return rows[["engine", "TTFT ms", "interval", "vision encoder", "projector", "prefill"]]
+
+
 def caveats(found: Sequence[Estimate]) -> list[str]:
     """What to know of the estimates, in sentences."""
     if not found:
@@ -89,5 +98,5 @@ def caveats(found: Sequence[Estimate]) -> list[str]:
     prompts = {each.prompt_tokens for each in found}
     said.append(f"The prompt had {' or '.join(f'{each:,}' for each in sorted(prompts))} tokens besides the picture's.")
     if any(each.weights == "random" for each in found):
-        said.append("Random weights route words and pictures to experts more evenly than trained ones may.")
+        said.append("The weights were random: their routing to experts is not that of trained ones.")
     return said

@@ -191,9 +191,15 @@ def filled(config: Mapping[str, Any], defaults: Mapping[str, Any]) -> dict[str, 
             # Configurations of older versions have the language model's fields beside the vision encoder's.
             own = given if isinstance(given, Mapping) else (config if key == "text_config" else {})
             found[key] = filled(own, value)
-        elif found.get(key) is None:
+        elif found.get(key) is None and not _is_said(found, key):
             found[key] = value
     return found
+
+
+def _is_said(fields: Mapping[str, Any], name: str) -> bool:
+    """Whether a number is there under another of its names; transformers would take the default for it."""
+    alike = next((names for names in (_EXPERTS, TOP_K_FIELDS) if name in names), ())
+    return any(fields.get(each) is not None for each in alike)
 
 
 def read_family(path: Path, name: str | None = None) -> FamilyShape:
