@@ -52,6 +52,7 @@ def _menu() -> st.Page:
             ],
             "Real use": [
                 st.Page("pages/motivation.py", title="Real pictures", icon=":material/photo_library:"),
+                st.Page("pages/size_to_latency.py", title="Size to latency", icon=":material/photo_size_select_large:"),
                 st.Page("pages/compare.py", title="Sweep and pictures", icon=":material/stacked_line_chart:"),
             ],
             "Explain": [

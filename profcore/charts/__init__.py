@@ -20,6 +20,7 @@ from profcore.charts.profile import parts
 from profcore.charts.roofline import MOST_RUNS, roofline
 from profcore.charts.runs_beside import medians_over, ratios_over
 from profcore.charts.scaling import scaling
+from profcore.charts.size import size_to_latency
 from profcore.charts.small import small
 from profcore.charts.sweep import breakdown, decode_steps, panel, stage_lines
 from profcore.charts.tiling import PAGE_WIDTH, bounds, tiling
@@ -73,6 +74,7 @@ __all__ = [
     "routing",
     "scaling",
     "setting_bar",
+    "size_to_latency",
     "small",
     "stage_lines",
     "tiling",

@@ -132,7 +132,9 @@ def test_tiles_of_any_resolution_are_the_processors(module, name, config, own):
     # The method alone, since the processor itself is made of a tokenizer too.
     processor = theirs(module, name)
     image = SimpleNamespace(image_grid_pinpoints=config["image_grid_pinpoints"])
-    made = SimpleNamespace(image_processor=image, num_additional_image_tokens=0, vision_aspect_ratio="anyres_max_9", **own)
+    made = SimpleNamespace(
+        image_processor=image, num_additional_image_tokens=0, vision_aspect_ratio="anyres_max_9", **own
+    )
     made._get_unpadded_features = lambda *sizes: processor._get_unpadded_features(made, *sizes)
     for width, height in SIZES:
         expected = processor._get_number_of_features(made, height, width, side, side)

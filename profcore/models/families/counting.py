@@ -6,8 +6,9 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import nn
+from transformers import AutoModelForImageTextToText
 
-from profcore.errors import ModelError
+from profcore.models.families.loading import hf_config
 from profcore.models.families.parameters import FamilyParameters
 
 if TYPE_CHECKING:
@@ -25,18 +26,9 @@ def empty_model(shape: FamilyShape) -> Any:
     Raises:
         ModelError: This transformers has no such model.
     """
-    import transformers
-
-    config = {key: value for key, value in shape.config.items() if key not in ("model_type", "image_processor")}
-    try:
-        made = transformers.AutoConfig.for_model(shape.model_type, **config)
-        with torch.device("meta"):
-            return transformers.AutoModelForImageTextToText.from_config(made)
-    except (ValueError, KeyError) as error:
-        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
-        raise ModelError(
-            f"transformers {transformers.__version__} cannot build {shape.name} ({shape.model_type}): {reason}"
-        ) from None
+    config = hf_config(shape)
+    with torch.device("meta"):
+        return AutoModelForImageTextToText.from_config(config)
 
 
 def count(model: Any) -> FamilyParameters:

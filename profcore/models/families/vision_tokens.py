@@ -71,21 +71,29 @@ def grid_layout(shape: FamilyShape, grid: tuple[int, int]) -> Layout:
     Raises:
         ModelError: The model cannot be given that many units, since its processor would make another number of them.
     """
-    rows, columns = grid
-    config, rule = shape.config, shape.kind.rule
-    if rule == "fixed":
-        if grid != (1, 1):
-            raise ModelError(f"{shape.vision_reason} Its grid is 1×1.")
-        return fixed(config, 1, 1)
-    config = {**config, "image_processor": {**config.get("image_processor", {}), **_option(shape, grid)}}
-    width, height = _picture(shape, grid)
-    found = RULES[rule](config, width, height)
-    if not _is_grid(rule, config, found, grid):
+    if shape.kind.rule == "fixed" and grid != (1, 1):
+        raise ModelError(f"{shape.vision_reason} Its grid is 1×1.")
+    found, is_it = _at_grid(shape, grid)
+    if not is_it:
         raise ModelError(
-            f"{shape.name} cannot be given {rows}×{columns} units: its processor makes {found.tokens} tokens of a "
-            f"picture of {width} × {height}. {_possible(shape)}"
+            f"{shape.name} cannot be given {grid[0]}×{grid[1]} units: its processor makes {found.tokens} tokens of a "
+            f"picture of that size. {_possible(shape)}"
         )
     return found
+
+
+def _at_grid(shape: FamilyShape, grid: tuple[int, int]) -> tuple[Layout, bool]:
+    """What becomes of the picture that a grid stands for, and whether it is that grid.
+
+    Raises:
+        ModelError: There is no such picture.
+    """
+    config, rule = shape.config, shape.kind.rule
+    if rule == "fixed":
+        return fixed(config, 1, 1), grid == (1, 1)
+    config = {**config, "image_processor": {**config.get("image_processor", {}), **_option(shape, grid)}}
+    found = RULES[rule](config, *_picture(shape, grid))
+    return found, _is_grid(rule, config, found, grid)
 
 
 def picture_of_grid(shape: FamilyShape, grid: tuple[int, int]) -> tuple[int, int]:
@@ -108,10 +116,10 @@ def possible_grids(shape: FamilyShape, most: int | None = None) -> tuple[tuple[i
     found = []
     for columns in range(1, (shape.max_crops if most is None else most) + 1):
         try:
-            grid_layout(shape, (1, columns))
+            found += [(1, columns)] if _at_grid(shape, (1, columns))[1] else []
         except ModelError:
+            # No processor has an option for so many.
             continue
-        found.append((1, columns))
     return tuple(found)
 
 
