@@ -8,6 +8,8 @@ from typing import Any
 
 from profcore.spec.settings import MAX_CROPS
 
+PROJECTORS = ("multi_modal_projector", "connector", "aligner", "embed_vision", "mm_projector", "resampler_model")
+"""What projectors that stand beside the vision encoder are called."""
 UNIT_TOKENS = 12
 """Merged patches along the side of a unit of a patch-grid model, so that a unit has the 144 tokens of MolmoE's crop."""
 NORMALS = {
