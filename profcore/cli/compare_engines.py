@@ -36,7 +36,7 @@ from profcore.storage.spool import SpoolWriter, spool_path
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from profcore.models.config import MolmoConfig
+    from profcore.models.shape import Shape
     from profcore.worker.shelf import ModelShelf
 
 
@@ -107,7 +107,7 @@ def _asked(options: argparse.Namespace, device: str) -> list[str]:
     return names
 
 
-def _sweep(name: str, options: argparse.Namespace, config: MolmoConfig) -> Sweep:
+def _sweep(name: str, options: argparse.Namespace, config: Shape) -> Sweep:
     """An experiment's own sweep, with the picture and the numbers that the options say."""
     experiment, enough = get_experiment(name), until_of(options)
     sweep = Sweep(

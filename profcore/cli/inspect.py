@@ -15,7 +15,7 @@ from profcore.inspectors.names import INSPECTORS
 from profcore.inspectors.report import lines, tables
 
 if TYPE_CHECKING:
-    from profcore.models.config import MolmoConfig
+    from profcore.models.shape import Shape
 
 
 def register(commands: Commands) -> None:
@@ -49,7 +49,7 @@ def inspect(options: argparse.Namespace) -> int:
     if values:
         arguments["values"] = values
 
-    def check_values(config: MolmoConfig) -> None:
+    def check_values(config: Shape) -> None:
         experiment = CATALOGUE["moe_topk"]
         for setting in build_settings(experiment, values, base_setting(experiment, config)):
             check_setting(setting, config)

@@ -15,7 +15,7 @@ from profcore.cli.values import check_output_file, whole_number
 from profcore.spec.settings import Setting, parse_mask
 
 if TYPE_CHECKING:
-    from profcore.models.config import MolmoConfig
+    from profcore.models.shape import Shape
 
 
 def register(commands: Commands) -> None:
@@ -75,7 +75,7 @@ def why(options: argparse.Namespace) -> int:
     return 0
 
 
-def _setting(options: argparse.Namespace, config: MolmoConfig) -> Setting:
+def _setting(options: argparse.Namespace, config: Shape) -> Setting:
     """The setting that the options say, of a model of this shape."""
     return Setting(
         grid=(1, options.grid),

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from profcore.engines.eager import infer
 from profcore.engines.family_stages import FamilyStages
-from profcore.engines.greedy_loop import GreedyLoop
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -45,9 +45,8 @@ class FamilyEagerEngine:
         keep_logits: bool = False,
     ) -> tuple[Tensor, list[Tensor]]:
         """As `Engine.infer`. What `generate` does before the model's first forward is before the clock starts."""
-        loop = GreedyLoop(self._model, setting.output_tokens, clock, stop, keep_logits)
         with self._model.turned(setting):
-            return loop.run(inputs), loop.logits
+            return infer(self._model, inputs, setting.output_tokens, clock, stop, keep_logits)
 
     def stage_works(self, inputs: FamilyInputs, setting: Setting) -> dict[Stage, Callable[[], None]]:
         """As `Engine.stage_works`."""

@@ -8,6 +8,7 @@ from functools import wraps
 from typing import TYPE_CHECKING, Any
 
 import torch
+from transformers import DynamicCache
 
 from profcore.engines.greedy_loop import GreedyLoop
 from profcore.models.molmoe import CACHE_ARGUMENT
@@ -27,11 +28,13 @@ class Seen:
     Attributes:
         features: Arguments of `get_image_features`, and what it gave.
         projected: Arguments of the projector, and what it gave.
+        placeholders: Which places are the picture's, where the model says so by `get_placeholder_mask`.
     """
 
     def __init__(self) -> None:
         self.features: tuple[tuple[Any, ...], dict[str, Any], Any] | None = None
         self.projected: tuple[tuple[Any, ...], dict[str, Any], Any] | None = None
+        self.placeholders: Any = None
 
 
 @contextmanager
@@ -49,11 +52,21 @@ def watched(model: VisionLanguageModel, seen: Seen) -> Iterator[None]:
         seen.projected = (arguments, keywords, found)
 
     model.base.get_image_features = keep
+    masks = getattr(model.base, "get_placeholder_mask", None)
+
+    def keep_mask(*arguments: Any, **keywords: Any) -> Any:
+        seen.placeholders = masks(*arguments, **keywords) if masks else None
+        return seen.placeholders
+
+    if masks:
+        model.base.get_placeholder_mask = keep_mask
     hook = projector.register_forward_hook(keep_projected, with_kwargs=True)
     try:
         yield
     finally:
         del model.base.get_image_features
+        if masks:
+            del model.base.get_placeholder_mask
         hook.remove()
 
 
@@ -77,7 +90,6 @@ class FamilyStages:
             loop.run(inputs)
         self._calls = loop.calls
         self._cache: Any = None
-        self._empty = self._new_cache()
 
     def works(self) -> dict[Stage, Callable[[], None]]:
         """The stages in their order; without decode where one token is asked for."""
@@ -99,12 +111,8 @@ class FamilyStages:
         return turned_work
 
     def _new_cache(self) -> Any:
-        """A cache as `generate` made it, without what was put into it."""
-        held = self._calls[0][CACHE_ARGUMENT]
-        fresh = copy.copy(held)
-        fresh.layers = [copy.copy(layer) for layer in held.layers]
-        fresh.reset()
-        return fresh
+        """A cache as `generate` makes it, with nothing in it."""
+        return DynamicCache(config=self._model.hf.config.get_text_config(decoder=True))
 
     def _encode(self) -> None:
         assert self._seen.features and self._seen.projected
@@ -119,20 +127,16 @@ class FamilyStages:
 
     def _prefill(self) -> None:
         assert self._seen.features
-        self._cache = self._copied(self._empty)
+        self._cache = self._new_cache()
         with given(self._model.base, "get_image_features", self._seen.features[2]):
             outputs = self._model.hf(**{**self._calls[0], CACHE_ARGUMENT: self._cache}, return_dict=True)
         outputs.logits[:, -1].argmax(dim=-1)
 
     def _decode(self) -> None:
         # A step makes new tensors of keys and values, so that those of the prefill stay as they are.
-        cache = self._copied(self._cache)
+        cache = copy.copy(self._cache)
+        cache.layers = [copy.copy(layer) for layer in self._cache.layers]
         with self._model.decoding():
             for call in self._calls[1:]:
                 outputs = self._model.hf(**{**call, CACHE_ARGUMENT: cache}, return_dict=True)
                 outputs.logits[:, -1].argmax(dim=-1)
-
-    def _copied(self, cache: Any) -> Any:
-        fresh = copy.copy(cache)
-        fresh.layers = [copy.copy(layer) for layer in cache.layers]
-        return fresh

@@ -15,7 +15,7 @@ import torch
 from profcore.engines.base import PreparationError, StopRequestedError
 from profcore.errors import UserError
 from profcore.experiments.knobs import JOINT, setting_words
-from profcore.images.pictures import fit_to_grid, load_picture
+from profcore.images.pictures import load_picture
 from profcore.measure.answer import answer_text
 from profcore.measure.clock import make_clock
 from profcore.measure.energy import EnergyFailed, EnergyPass, SettingEnergy, energy_reason, energy_refusal
@@ -24,7 +24,7 @@ from profcore.measure.quality import Quality, QualityMeter
 from profcore.measure.routing import prefill_experts
 from profcore.measure.stage_memory import StagePeaks, stage_peaks
 from profcore.measure.telemetry import Telemetry
-from profcore.models.inputs import ModelInputs, picture_inputs
+from profcore.models.inputs import ModelInputs, fitted, fitted_inputs, picture_inputs
 from profcore.models.knobs import check_setting
 from profcore.spec.begun import Begun
 from profcore.spec.records import Sample
@@ -284,6 +284,8 @@ class _Sampling:
         if index in self._counted:
             return
         self._counted.add(index)
+        if not self._model.config.num_experts:
+            return
         with suppress(torch.cuda.OutOfMemoryError):
             yield Routing(index, self._experts(index, given))
 
@@ -506,6 +508,8 @@ class Inputs:
         plan, settings = self._sweep.plan, self._sweep.settings
         if plan and plan.tiers:
             return picture_inputs(self._loaded, picture, most_crops, question, settings[index].grid)
+        if plan is None or plan.fitted:
+            return fitted_inputs(self._loaded, picture, settings[index].grid, question)
         return picture_inputs(self._loaded, picture, most_crops, question)
 
     def _shown(self, index: int) -> tuple[Image, int, str]:
@@ -514,12 +518,12 @@ class Inputs:
         if sweep.plan is None:
             assert self._image
             if grid not in self._fitted:
-                self._fitted[grid] = fit_to_grid(self._image, *grid)
+                self._fitted[grid] = fitted(self._loaded, self._image, grid)
             return self._fitted[grid], grid[0] * grid[1], sweep.prompt
         query = sweep.plan.query(index)
         picture = load_picture(query.picture)
         if sweep.plan.fitted:
-            return fit_to_grid(picture, *grid), grid[0] * grid[1], query.question
+            return fitted(self._loaded, picture, grid), grid[0] * grid[1], query.question
         return picture, self._loaded.model.config.max_crops, query.question
 
 

@@ -92,6 +92,10 @@ class MolmoConfig:
         """Empty: vision tokens can be turned."""
         return ""
 
+    def row_grids(self) -> tuple[int, ...]:
+        """How many crops one row may have."""
+        return tuple(range(1, MAX_CROPS + 1))
+
     def check_grid(self, grid: tuple[int, int]) -> None:
         """Nothing: every grid of a setting is one of crops."""
 

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 from contextlib import contextmanager
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from profcore.errors import UserError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from profcore.models.molmoe import MolmoE
     from profcore.models.shape import Shape
     from profcore.spec.settings import Setting
 
@@ -36,7 +35,7 @@ def check_setting(setting: Setting, config: Shape) -> None:
 
 
 @contextmanager
-def turned(model: MolmoE, setting: Setting) -> Iterator[None]:
+def turned(model: Any, setting: Setting) -> Iterator[None]:
     """Top-k and active blocks as the setting says, and as they were before on leaving.
 
     The image grid and the number of output tokens are no state of the model: inputs and engine carry them.

@@ -44,6 +44,9 @@ class Shape(Protocol):
     def vision_reason(self) -> str:
         """Why vision tokens cannot be turned, as a sentence; empty where they can."""
 
+    def row_grids(self) -> tuple[int, ...]:
+        """How many units one row of picture may have, from the fewest on."""
+
     def check_grid(self, grid: tuple[int, int]) -> None:
         """Whether a picture can be cut into these rows and columns of units.
 

@@ -32,6 +32,12 @@ def run_shape(environment: dict[str, Any]) -> MolmoConfig | None:
     return found if _can_be(found) else None
 
 
+def family_of_run(environment: dict[str, Any]) -> str | None:
+    """The family of the model that a run measured; None for MolmoE and for what nobody knows."""
+    family = (environment.get("shape") or {}).get("family")
+    return family if isinstance(family, str) else None
+
+
 def _can_be(shape: MolmoConfig) -> bool:
     """Whether each number of a shape is one, since a file may say anything."""
     values = dataclasses.asdict(shape)

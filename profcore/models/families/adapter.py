@@ -1,4 +1,4 @@
-"""A vision-language model of transformers, its parts found by their names, its knobs turned by what its modules read."""
+"""A vision-language model of transformers: its parts found by names, its knobs turned where its modules read them."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from transformers import GenerationConfig
 
 from profcore.errors import ModelError
 from profcore.models.experts import Experts
+from profcore.models.families.counting import PROJECTORS
 from profcore.models.families.shape import TOP_K_FIELDS
 from profcore.models.knobs import check_setting
 
@@ -20,8 +21,6 @@ if TYPE_CHECKING:
 
     from profcore.models.families.shape import FamilyShape
     from profcore.spec.settings import Setting
-
-_PROJECTORS = ("multi_modal_projector", "connector", "aligner", "embed_vision", "mm_projector", "resampler_model")
 
 
 class VisionLanguageModel:
@@ -63,11 +62,11 @@ class VisionLanguageModel:
         self.use_experts(Experts.of(experts))
 
     def _find_projector(self) -> nn.Module:
-        for name in _PROJECTORS:
-            if hasattr(self.base, name):
-                return getattr(self.base, name)
-        if hasattr(self.encoder, "merger"):
-            return self.encoder.merger
+        places = [(self.base, name) for name in PROJECTORS] + [(self.encoder, "merger")]
+        for place, name in places:
+            if hasattr(place, name):
+                found: nn.Module = getattr(place, name)
+                return found
         raise ModelError(f"{self.config.name} has no projector of a name that is known here.")
 
     @property

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from PIL.Image import Image
     from torch import Tensor
 
+    from profcore.models.families.shape import FamilyShape
     from profcore.models.load import LoadedModel
 
 
@@ -49,13 +50,13 @@ class FamilyInputs:
         return self.tensors["input_ids"].device
 
 
-def fit_to_units(loaded: LoadedModel, picture: Image, grid: tuple[int, int]) -> Image:
+def fit_to_units(shape: FamilyShape, picture: Image, grid: tuple[int, int]) -> Image:
     """The picture cropped around its middle and resized to what a grid of units comes to exactly.
 
     Raises:
         ModelError: The model cannot be given that grid.
     """
-    return ImageOps.fit(picture, picture_of_grid(loaded.model.config, grid), Resampling.BICUBIC)
+    return ImageOps.fit(picture, picture_of_grid(shape, grid), Resampling.BICUBIC)
 
 
 def family_inputs(

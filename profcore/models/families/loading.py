@@ -40,6 +40,11 @@ def hf_config(shape: FamilyShape) -> Any:
         raise ModelError(f"transformers {version} has no model type {shape.model_type!r}.")
     fields = {name: value for name, value in shape.config.items() if name not in (*_OURS, "model_type")}
     try:
+        # Some classes of older versions take the parts' configurations as objects alone.
+        for name in ("vision_config", "text_config"):
+            if "model_type" in fields.get(name, {}):
+                part = dict(fields[name])
+                fields[name] = AutoConfig.for_model(part.pop("model_type"), **part)
         return AutoConfig.for_model(shape.model_type, **fields)
     except Exception as error:
         line = next((line for line in str(error).splitlines() if line.strip()), type(error).__name__)
@@ -82,7 +87,8 @@ def check_fits(shape: FamilyShape, parameters: int, device: torch.device, dtype:
     if free is not None and needed > free:
         raise ModelError(
             f"{shape.name} has {parameters / 1e9:,.1f} billion parameters, {needed / 2**30:,.1f} GiB in "
-            f"{str(dtype).removeprefix('torch.')}, and {free / 2**30:,.1f} GiB of {device} are free: choose a smaller model."
+            f"{str(dtype).removeprefix('torch.')}, and {free / 2**30:,.1f} GiB of {device} are free: "
+            "choose a smaller model."
         )
 
 
@@ -91,8 +97,8 @@ def random_family(
 ) -> VisionLanguageModel:
     """A model with random weights, drawn on the device in the target dtype.
 
-    Matrices are normal with standard deviation 0.02; gains of norms are one and biases zero. Memory stays at the size of
-    the weights: no float32 copy exists.
+    Matrices are normal with standard deviation 0.02; gains of norms are one and biases zero. Memory stays at the size
+    of the weights: no float32 copy exists.
 
     Raises:
         ModelError: transformers cannot build it, or it does not fit the device.

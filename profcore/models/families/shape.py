@@ -18,6 +18,7 @@ from profcore.spec.text import parse_json
 
 _LARGEST_CONFIG = 10_000_000
 _MOST = 2**24
+_IMAGE_TOKEN = ("image_token_id", "image_token_index")
 _EXPERTS = ("num_experts", "num_local_experts", "n_routed_experts", "moe_num_experts")
 TOP_K_FIELDS = ("num_experts_per_tok", "moe_k", "moe_topk", "top_k_experts")
 """The names that configurations have for the number of experts each token is routed to."""
@@ -96,7 +97,7 @@ class FamilyShape:
     @property
     def image_token_id(self) -> int:
         """The token that stands where an image token goes."""
-        return _whole(self.config, ("image_token_id", "image_token_index"), least=0)
+        return _whole(self.config, _IMAGE_TOKEN, least=0)
 
     @property
     def eos_token_id(self) -> int:
@@ -119,6 +120,12 @@ class FamilyShape:
     def vision_reason(self) -> str:
         """Why vision tokens cannot be turned, as a sentence; empty where they can."""
         return f"{self.name} has a fixed number of vision tokens." if self.kind.rule == "fixed" else ""
+
+    def row_grids(self) -> tuple[int, ...]:
+        """How many units one row of picture may have, from the fewest on."""
+        from profcore.models.families.vision_tokens import possible_grids
+
+        return tuple(columns for _, columns in possible_grids(self))
 
     def check_grid(self, grid: tuple[int, int]) -> None:
         """Whether a picture can be cut into these rows and columns of units.
@@ -191,15 +198,14 @@ def filled(config: Mapping[str, Any], defaults: Mapping[str, Any]) -> dict[str, 
             # Configurations of older versions have the language model's fields beside the vision encoder's.
             own = given if isinstance(given, Mapping) else (config if key == "text_config" else {})
             found[key] = filled(own, value)
-        elif found.get(key) is None and not _is_said(found, key):
+        elif all(found.get(name) is None for name in _names_of(key)):
             found[key] = value
     return found
 
 
-def _is_said(fields: Mapping[str, Any], name: str) -> bool:
-    """Whether a number is there under another of its names; transformers would take the default for it."""
-    alike = next((names for names in (_EXPERTS, TOP_K_FIELDS) if name in names), ())
-    return any(fields.get(each) is not None for each in alike)
+def _names_of(key: str) -> tuple[str, ...]:
+    """Every name of a field that has several."""
+    return next((names for names in (_EXPERTS, TOP_K_FIELDS, _IMAGE_TOKEN) if key in names), (key,))
 
 
 def read_family(path: Path, name: str | None = None) -> FamilyShape:
