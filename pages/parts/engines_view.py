@@ -25,12 +25,12 @@ from profcore.spec.text import counted
 from profcore.stats import SMALLEST_FOR_SLOPE
 
 if TYPE_CHECKING:
-    from profcore.models.config import MolmoConfig
+    from profcore.models.shape import Shape
 
 _LIVE_S = 1.0
 
 
-def measure(experiment: Experiment, config: MolmoConfig) -> None:
+def measure(experiment: Experiment, config: Shape) -> None:
     """Draw what starts the same sweep under each engine, on what the bar says."""
     if not bar.has_devices():
         st.caption(plain(bar.problem()))

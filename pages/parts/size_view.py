@@ -120,8 +120,7 @@ def _show_latency(model: str, shape: Shape, layout: Layout, curves: Sequence[Cur
         figure_view.draw(chart, "size_to_latency", "size-to-latency")
         st.caption(
             f"Measured on {plain(card)}: points are medians, the dashed line is this picture's tokens, and diamonds "
-            "are what is read off there. A diamond may lie beside its line, since the vision encoder goes by views, not "
-            "by tokens."
+            "are what is read off there: beside its line where the picture has more or fewer views than a sweep's."
         )
     if found:
         st.dataframe(display_estimates(found), hide_index=True)

@@ -32,7 +32,7 @@ OWN = {
 }
 # Expressions that are such: words of catalogues and of the page itself, what was escaped before, and numbers.
 OWN_IN = {
-    "bar": ("config.n_layers", "config.num_experts", "config.top_k", "weights"),
+    "bar": ("config.n_layers", "experts", "weights"),
     "baseline": ("label",),
     "beside_view": ("lines[0]",),
     "block_controls": ("have",),
@@ -44,6 +44,7 @@ OWN_IN = {
     "how_often": ("label",),
     "inspect_view": ("each.script", "each.text", "said[0]", "sentence"),
     "joint_controls": ("label",),
+    "lacking": ("label",),
     "latency_model_view": ("label", "model.settings"),
     "marks_view": ("label",),
     "motivation": ("experiment.text",),
