@@ -92,6 +92,10 @@ class VisionLanguageModel:
         """Have each stage run an implementation of the experts; a model without any has none to run."""
         if not self.config.num_experts:
             return
+        if self.config.kind.top_k_reason:
+            # All of them run, by the model's own code.
+            self.experts = Experts.of("dense")
+            return
         self.experts = experts
         self.hf.set_experts_implementation(experts.prefill)
 

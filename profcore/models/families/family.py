@@ -36,6 +36,7 @@ class Family:
         token_types: Names of inputs that say of each token whether it is the picture's.
         view_marks: Ordinary tokens of a prompt before each tile, such as its place.
         row_marks: Ordinary tokens of a prompt after each row of image tokens, such as a line's end.
+        defects: Versions of transformers whose own code cannot run such a model, with what is wrong.
         top_k_reason: Why a lower top-k saves no work though there are experts; empty where it does.
     """
 
@@ -49,4 +50,5 @@ class Family:
     token_types: tuple[str, ...] = ()
     view_marks: int = 0
     row_marks: int = 0
+    defects: Mapping[str, str] = field(default_factory=dict)
     top_k_reason: str = ""

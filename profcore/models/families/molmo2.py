@@ -9,9 +9,9 @@ _DEFAULTS = {
     "image_processor": {"max_crops": 8, "overlap_margins": [4, 4], "pooling_size": [2, 2]},
     "vision_config": {"image_size": [378, 378], "patch_size": 14},
     "text_config": {
-        "num_hidden_layers": 48,
-        "max_position_embeddings": 4096,
-        "vocab_size": 152064,
+        "num_hidden_layers": 36,
+        "max_position_embeddings": 36864,
+        "vocab_size": 151936,
         "additional_vocab_size": 128,
     },
 }
