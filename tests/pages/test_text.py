@@ -55,6 +55,7 @@ OWN_IN = {
     "quality_view": ("questions",),
     "run_parts": ("empty", "created", "done", "label"),
     "runs_table": ("archived",),
+    "several": ("number",),
     "runs_view": ("back", "done", "number"),
     "tiling_view": ("tiles.height", "tiles.width"),
     "why_view": ("profile['steps']",),
