@@ -47,6 +47,7 @@ OWN_IN = {
     "lacking": ("label",),
     "latency_model_view": ("label", "model.settings"),
     "marks_view": ("label",),
+    "models_view": ("size[0]", "size[1]"),
     "motivation": ("experiment.text",),
     "motivation_controls": ("label", "number", "skipped"),
     "motivation_view": ("ended", "number"),
