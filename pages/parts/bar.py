@@ -10,9 +10,10 @@ from pages.parts import under_way
 from pages.parts.pressed import pressed
 from pages.parts.state import fragment, service
 from pages.parts.text import plain, say_error
-from profcore.engines.names import ENGINES, engines_of
+from profcore.engines.names import ENGINES, FAMILY_ENGINES, engines_of
 from profcore.errors import UserError
 from profcore.models.config import PRESETS, SMALL_TRAINED, check_model_path, model_shape
+from profcore.models.families.shape import FamilyShape
 from profcore.models.names import NAMED
 from profcore.roofline.model_sizes import display_sizes, named_sizes, size_of, size_words, stored_dtype, too_large
 from profcore.spec.runs import Target
@@ -102,7 +103,8 @@ def _choose_target(devices: dict[str, str], memory: dict[str, int | None], say_n
     st.caption(plain(devices[device]))
     _choose_model("tiny" if set(devices) == {"cpu"} else "molmoe-1b")
     _look_at_model(memory.get(device))
-    engine = st.selectbox("Engine", engines_of(device), key="engine", bind="query-params", help=_engine_help())
+    possible = engines_for(device, shape())
+    engine = st.selectbox("Engine", possible, key="engine", bind="query-params", help=_engine_help())
     st.caption(ENGINES[engine])
 
 
@@ -173,6 +175,12 @@ def _list_models(dtype: str, memory: int | None) -> None:
 def shape() -> Shape:
     """The shape of the chosen model; MolmoE-1B's where it cannot be used, so that a page is drawn all the same."""
     return st.session_state[_SHAPE]
+
+
+def engines_for(device: str, config: Shape) -> list[str]:
+    """The engines that a device can run a model by."""
+    names = engines_of(device)
+    return [name for name in names if name in FAMILY_ENGINES] if isinstance(config, FamilyShape) else names
 
 
 def problem() -> str:

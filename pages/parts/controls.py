@@ -26,7 +26,7 @@ from pages.parts.text import plain, say_error
 from profcore import charts
 from profcore.data_sets import DataSet, read_data_set
 from profcore.errors import UserError
-from profcore.experiments.knobs import Experiment, base_setting, build_settings, parse_values
+from profcore.experiments.knobs import Experiment, base_setting, build_settings, parse_values, why_not
 from profcore.images.pictures import PHOTOS, SOLID
 from profcore.models.knobs import check_setting
 from profcore.models.picture import grid_layout_of
@@ -69,7 +69,7 @@ def choose_sweep(experiment: Experiment, config: Shape, slider: Callable[[], Seq
         except UserError as error:
             problem = str(error)
     with run:
-        _offer_run(sweep, problem, held.quality, lacking.reason(experiment.knob, config))
+        _offer_run(sweep, problem, held.quality, why_not(experiment, config))
     if sweep:
         _counts(sweep, config)
         if experiment.knob is Knob.ACTIVE_BLOCKS:
@@ -106,7 +106,7 @@ def _values(
     """Draw the knob's slider and the field that overrules it; gives its values, and what is wrong with them, if so."""
     values: Sequence[int | str] = ()
     problem = ""
-    if why := lacking.reason(experiment.knob, config):
+    if why := why_not(experiment, config):
         stands = config.top_k if experiment.knob is Knob.TOP_K else 1
         lacking.greyed(experiment.title, stands, why, experiment.name)
         return values, why

@@ -30,7 +30,6 @@ from profcore.experiments.joint import (
 from profcore.experiments.knobs import CATALOGUE, parse_values
 from profcore.models.knobs import check_setting
 from profcore.spec.queries import DEFAULT_PROMPT, Picture
-from profcore.spec.stages import Knob
 from profcore.spec.text import counted
 
 if TYPE_CHECKING:
@@ -133,7 +132,7 @@ def _choose_values(config: Shape, tiered: bool) -> dict[str, str]:
         texts["crops"] = lacking.text(
             "Image grids",
             lacking.usual_grids(config),
-            lacking.reason(Knob.VISION_TOKENS, config),
+            config.vision_reason,
             "joint-grids",
             help="Rows x columns, or N for 1xN.",
         )

@@ -9,17 +9,11 @@ import streamlit as st
 from pages.parts.text import plain
 from profcore.errors import UserError
 from profcore.models.picture import grids_of
-from profcore.spec.stages import Knob
 
 if TYPE_CHECKING:
     from profcore.models.shape import Shape
 
 _USUAL = ((1, 1), (2, 2), (3, 4))
-
-
-def reason(knob: Knob, config: Shape) -> str:
-    """Why a model's knob cannot be turned, as a sentence; empty where it can."""
-    return {Knob.VISION_TOKENS: config.vision_reason, Knob.TOP_K: config.top_k_reason}.get(knob, "")
 
 
 def greyed(label: str, value: int, why: str, key: str) -> int:

@@ -57,6 +57,7 @@ def _menu() -> st.Page:
             ],
             "Explain": [
                 st.Page("pages/engines.py", title="Engines side by side", icon=":material/compare_arrows:"),
+                st.Page("pages/models.py", title="Models side by side", icon=":material/view_column:"),
                 st.Page("pages/roofline.py", title="Roofline", icon=":material/roofing:"),
                 st.Page("pages/inspect.py", title="Inspect", icon=":material/biotech:"),
                 st.Page("pages/why.py", title="Why this long?", icon=":material/search_insights:"),

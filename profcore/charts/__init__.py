@@ -7,6 +7,7 @@ from profcore.charts.energy import energy
 from profcore.charts.engines import engines
 from profcore.charts.heat_map import heat_maps
 from profcore.charts.inspection import pooling, routing
+from profcore.charts.models import MOST_MODELS, model_stages, models_over
 from profcore.charts.order import in_order
 from profcore.charts.pictures import (
     component_bars,
@@ -37,6 +38,7 @@ from profcore.charts.words import chart_words
 
 __all__ = [
     "CLICK",
+    "MOST_MODELS",
     "MOST_RUNS",
     "PAGE_WIDTH",
     "STAGE_COLOURS",
@@ -61,6 +63,8 @@ __all__ = [
     "is_clickable",
     "masks",
     "medians_over",
+    "model_stages",
+    "models_over",
     "over_tokens",
     "panel",
     "parameter_bars",

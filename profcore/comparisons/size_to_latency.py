@@ -8,7 +8,7 @@ joins them. How far that is off is known: each setting between others is left ou
 from __future__ import annotations
 
 import math
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -34,6 +34,7 @@ FARTHEST = 2.0
 
 _TOTAL = "ttft_ms"
 _STAGES = tuple(stage.column for stage in TTFT_STAGES)
+_JOULES = tuple(f"{stage.value}_j" for stage in TTFT_STAGES)
 
 
 @dataclass(frozen=True)
@@ -53,6 +54,7 @@ class Estimate:
         left_out: The largest share by which a setting that is left out is missed; NaN of fewer than three.
         how: 'measured' at just as many tokens, 'between' settings, or 'beyond' them.
         prompt_tokens: Tokens of the prompt besides the picture's.
+        ttft_j: Joules up to the first token; NaN where the run measured none.
     """
 
     run_id: str
@@ -74,6 +76,7 @@ class Estimate:
     left_out: float
     how: str
     prompt_tokens: int
+    ttft_j: float = math.nan
 
     def to_dict(self) -> dict[str, Any]:
         """Plain JSON values; None for what is not known."""
@@ -127,7 +130,7 @@ class Curve:
     Attributes:
         run: As `Store.run`.
         points: A row for each number of views and tokens, by tokens: `views`, `tokens`, `prompt` (tokens of the prompt
-            besides), the stages' medians, and `ttft_ms` with `low` and `high`.
+            besides), the stages' medians, `ttft_ms` with `low` and `high`, and `joules` up to the first token.
     """
 
     run: dict[str, Any]
@@ -145,16 +148,17 @@ class Curve:
             return self._only(layout) if len(tokens) == 1 else None
         parts = _read(self.points, layout.views, layout.tokens)
         same = self.points[(tokens == layout.tokens) & (self.points["views"] == layout.views)]
-        left_out = self.left_out()
+        left_out, joules = self.left_out(), _on_line(tokens, self.points["joules"], layout.tokens)
         total = sum(parts.values())
         if len(same):
             row = same.iloc[0]
-            return self._estimate(parts, row[_TOTAL], row["low"], row["high"], "measured", left_out)
+            found = self._estimate(parts, row[_TOTAL], row["low"], row["high"], "measured", left_out)
+            return replace(found, ttft_j=float(row["joules"]))
         inside = tokens.min() <= layout.tokens <= tokens.max()
         share = self._measured_share() + left_out * (1 if inside else 2)
-        return self._estimate(
-            parts, total, total * (1 - share), total * (1 + share), "between" if inside else "beyond", left_out
-        )
+        how = "between" if inside else "beyond"
+        found = self._estimate(parts, total, total * (1 - share), total * (1 + share), how, left_out)
+        return replace(found, ttft_j=joules)
 
     def _only(self, layout: Layout) -> Estimate | None:
         """What was measured at the one number of tokens that there is."""
@@ -162,7 +166,8 @@ class Curve:
         if row["tokens"] != layout.tokens:
             return None
         parts = {stage: float(row[stage]) for stage in _STAGES}
-        return self._estimate(parts, row[_TOTAL], row["low"], row["high"], "measured", math.nan)
+        found = self._estimate(parts, row[_TOTAL], row["low"], row["high"], "measured", math.nan)
+        return replace(found, ttft_j=float(row["joules"]))
 
     def left_out(self) -> float:
         """The largest share by which a setting between others is missed once it is left out; NaN where none is."""
@@ -220,7 +225,10 @@ def load_curve(store: Reader, run: dict[str, Any], shape: Shape) -> Curve | None
     if samples.empty:
         return None
     # Output tokens change nothing before the first: settings that differ in them alone are one.
-    samples = samples.assign(setting=samples.groupby(["num_vision_tokens", "num_crops"]).ngroup())
+    joules = own.set_index("setting")[list(_JOULES)].astype(float).sum(axis=1, min_count=len(_JOULES))
+    samples = samples.assign(
+        setting=samples.groupby(["num_vision_tokens", "num_crops"]).ngroup(), joules=samples["setting"].map(joules)
+    )
     summary = stats.summarise(samples, stats.interval_for(most_looks(run["spec"])))
     medians = summary.pivot(index="setting", columns="metric", values="median")
     first = samples.groupby("setting")[["num_crops", "num_vision_tokens", "num_input_tokens"]].first()
@@ -230,6 +238,7 @@ def load_curve(store: Reader, run: dict[str, Any], shape: Shape) -> Curve | None
         views=first["num_crops"],
         tokens=first["num_vision_tokens"],
         prompt=first["num_input_tokens"] - first["num_vision_tokens"],
+        joules=samples.groupby("setting")["joules"].median(),
     )
     return Curve(run, points.astype(float).sort_values(["tokens", "views"]).reset_index(drop=True))
 
@@ -246,6 +255,8 @@ def _read(points: pd.DataFrame, views: float, tokens: float) -> dict[str, float]
 
 def _on_line(x: pd.Series, y: pd.Series, place: float) -> float:
     """A value between neighbours; beyond the ends on the line through the first, or the last, third of the points."""
+    if y.isna().any():
+        return math.nan
     means = y.groupby(x).mean()
     at, values = means.index.to_numpy(float), means.to_numpy(float)
     if len(at) == 1:
