@@ -38,7 +38,12 @@ class Ready:
         return Setting((1, 1), top_k or self.shape.top_k, mask, tokens)
 
 
-@pytest.fixture(scope="module", params=TINY)
+# Of families with a near relation among the others.
+ALIKE = ("qwen3_vl", "qwen2_vl", "glm4v", "idefics3", "llava_next", "gemma4")
+EACH = [pytest.param(name, marks=pytest.mark.long) if name in ALIKE else name for name in TINY]
+
+
+@pytest.fixture(scope="module", params=EACH)
 def ready(request):
     return Ready(request.param)
 
@@ -110,7 +115,7 @@ def test_stages_one_by_one(ready):
     assert Stage.LLM_DECODE not in ready.eager.stage_works(ready.inputs, ready.setting(1))
 
 
-@pytest.mark.parametrize("mask", [(True,) * 3, FIRST, MIDDLE])
+@pytest.mark.parametrize("mask", [(True,) * 3, FIRST, pytest.param(MIDDLE, marks=pytest.mark.long)])
 def test_what_would_be_captured_gives_what_eager_gives(ready, mask):
     """Without graphs the same pieces run over the same tensors of fixed places."""
     engine = FamilyGraphEngine(ready.model, graphs=False)
