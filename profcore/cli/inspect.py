@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from profcore.cli.command_parser import Commands, add_command
 from profcore.cli.common import picture_of, print_table, refuse_early, target_of
 from profcore.cli.options import add_json, add_picture, add_target
-from profcore.inspectors.names import INSPECTORS
+from profcore.inspectors.names import INSPECTORS, check_known
 from profcore.inspectors.report import lines, tables
 
 if TYPE_CHECKING:
@@ -50,6 +50,7 @@ def inspect(options: argparse.Namespace) -> int:
         arguments["values"] = values
 
     def check_values(config: Shape) -> None:
+        check_known(options.name, config)
         experiment = CATALOGUE["moe_topk"]
         for setting in build_settings(experiment, values, base_setting(experiment, config)):
             check_setting(setting, config)

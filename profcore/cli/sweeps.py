@@ -36,6 +36,7 @@ from profcore.experiments.knobs import (
     why_not,
 )
 from profcore.experiments.motivation import MOTIVATION, plan_all, sampled_until
+from profcore.models.families.shape import FamilyShape
 from profcore.spec.queries import DEFAULT_PROMPT
 from profcore.spec.runs import Sweep
 from profcore.spec.settings import Setting, parse_mask
@@ -120,6 +121,8 @@ def profiling_sweeps(options: argparse.Namespace, config: Shape) -> list[Sweep]:
         if options.experiment == "all" and why_not(experiment, config):
             continue
         check_knob(experiment, config)
+        if name == flops_scaling.EXPERIMENT and isinstance(config, FamilyShape):
+            raise UserError(f"FLOPs by formula are MolmoE's alone: run moe_topk for {config.name}.")
         values = _given_values(experiment, options, config)
         if name == flops_scaling.EXPERIMENT and not options.top_k_values:
             values = [value for value in flops_scaling.VALUES if value <= config.num_experts]

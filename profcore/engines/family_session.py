@@ -186,9 +186,9 @@ class GraphSession:
         self._step.zero_()
         with ExitStack() as stubs:
             stubs.enter_context(given(base, "get_image_features", self._features))
-            if self._placeholders is not None:
+            if self._placeholders:
                 # Which places are the picture's is known, and the check of their number would look at values.
-                stubs.enter_context(given(base, "get_placeholder_mask", self._placeholders))
+                stubs.enter_context(given(base, "get_placeholder_mask", *self._placeholders))
             self._choose(self._model.hf(**self._first, return_dict=True))
         self._cache.empty = False
 

@@ -28,13 +28,13 @@ class Seen:
     Attributes:
         features: Arguments of `get_image_features`, and what it gave.
         projected: Arguments of the projector, and what it gave.
-        placeholders: Which places are the picture's, where the model says so by `get_placeholder_mask`.
+        placeholders: What `get_placeholder_mask` gave, call by call: which places are the picture's.
     """
 
     def __init__(self) -> None:
         self.features: tuple[tuple[Any, ...], dict[str, Any], Any] | None = None
         self.projected: tuple[tuple[Any, ...], dict[str, Any], Any] | None = None
-        self.placeholders: Any = None
+        self.placeholders: list[Any] = []
 
 
 @contextmanager
@@ -55,8 +55,9 @@ def watched(model: VisionLanguageModel, seen: Seen) -> Iterator[None]:
     masks = getattr(model.base, "get_placeholder_mask", None)
 
     def keep_mask(*arguments: Any, **keywords: Any) -> Any:
-        seen.placeholders = masks(*arguments, **keywords) if masks else None
-        return seen.placeholders
+        assert masks
+        seen.placeholders.append(masks(*arguments, **keywords))
+        return seen.placeholders[-1]
 
     if masks:
         model.base.get_placeholder_mask = keep_mask
@@ -71,9 +72,10 @@ def watched(model: VisionLanguageModel, seen: Seen) -> Iterator[None]:
 
 
 @contextmanager
-def given(owner: Any, name: str, value: Any) -> Iterator[None]:
-    """Inside, a function of a module gives what it gave before, and computes nothing."""
-    setattr(owner, name, lambda *arguments, **keywords: value)
+def given(owner: Any, name: str, *values: Any) -> Iterator[None]:
+    """Inside, a function of a module gives what it gave before, call by call, and computes nothing."""
+    left = iter(values)
+    setattr(owner, name, lambda *arguments, **keywords: next(left))
     try:
         yield
     finally:

@@ -24,7 +24,8 @@ from profcore.measure.quality import Quality, QualityMeter
 from profcore.measure.routing import prefill_experts
 from profcore.measure.stage_memory import StagePeaks, stage_peaks
 from profcore.measure.telemetry import Telemetry
-from profcore.models.inputs import ModelInputs, fitted, fitted_inputs, picture_inputs
+from profcore.models.families.shape import FamilyShape
+from profcore.models.inputs import ModelInputs, fitted, picture_inputs
 from profcore.models.knobs import check_setting
 from profcore.spec.begun import Begun
 from profcore.spec.records import Sample
@@ -506,10 +507,10 @@ class Inputs:
     def _make(self, index: int) -> ModelInputs:
         picture, most_crops, question = self._shown(index)
         plan, settings = self._sweep.plan, self._sweep.settings
-        if plan and plan.tiers:
+        # Fitted to a grid, MolmoE's own rule gives just that; models of families are told it.
+        told = isinstance(self._loaded.model.config, FamilyShape) and (plan is None or plan.fitted)
+        if told or (plan and plan.tiers):
             return picture_inputs(self._loaded, picture, most_crops, question, settings[index].grid)
-        if plan is None or plan.fitted:
-            return fitted_inputs(self._loaded, picture, settings[index].grid, question)
         return picture_inputs(self._loaded, picture, most_crops, question)
 
     def _shown(self, index: int) -> tuple[Image, int, str]:

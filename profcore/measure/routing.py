@@ -36,26 +36,32 @@ def prefill_experts(model: Any, inputs: Any, setting: Setting) -> tuple[int, ...
 
 
 def _family_experts(model: VisionLanguageModel, inputs: FamilyInputs, setting: Setting) -> tuple[int, ...]:
-    """As `prefill_experts`: 0 of a block without experts, the sum of a block's where it has several sets of them."""
+    """As `prefill_experts`: 0 of a block without experts."""
     used = routed(model, inputs, replace(setting, output_tokens=1))
     return tuple(
-        sum(int(each.unique().numel()) for each in used[index]) for index, on in enumerate(setting.block_mask) if on
+        int(torch.cat(calls).unique().numel()) if calls else 0
+        for calls, on in zip(used, setting.block_mask, strict=True)
+        if on
     )
 
 
 def routed(model: VisionLanguageModel, inputs: FamilyInputs, setting: Setting) -> list[list[torch.Tensor]]:
-    """What the experts of each block are given to be chosen, (tokens, chosen), one for each time they are called."""
+    """What the experts of each block are given to be chosen, (tokens, chosen), one for each time they are called.
+
+    Where a block has several sets of experts, such as one of text and one of pictures, their numbers follow each other.
+    """
     found: list[list[torch.Tensor]] = [[] for _ in model.layers]
     hooks = []
 
-    def note(block: int) -> Any:
+    def note(block: int, before: int) -> Any:
         def hook(module: Any, arguments: tuple[Any, ...]) -> None:
-            found[block].append(arguments[1])
+            found[block].append(arguments[1] + before)
 
         return hook
 
     for block, modules in enumerate(model.expert_modules()):
-        hooks += [module.register_forward_pre_hook(note(block)) for module in modules]
+        for place, module in enumerate(modules):
+            hooks.append(module.register_forward_pre_hook(note(block, place * model.config.num_experts)))
     try:
         with turned(model, setting):
             eager.infer(model, inputs, setting.output_tokens)

@@ -11,7 +11,6 @@ from pathlib import Path
 from profcore.errors import ModelError
 from profcore.models.config_fields import Fields, read_fields, shown, whole_number
 from profcore.models.families.shape import FamilyShape, is_of_transformers, read_family, read_raw
-from profcore.models.shape import Shape
 from profcore.models.shards import INDEX, find_tensors, shard_names
 from profcore.paths import REPOSITORY, Roots, data_directory
 from profcore.spec.settings import MAX_CROPS
@@ -364,7 +363,7 @@ def _directory(model: str) -> Path | None:
     return Path(path) if model.strip() and os.path.exists(path) else None  # noqa: PTH110
 
 
-def model_shape(model: str) -> Shape:
+def model_shape(model: str) -> MolmoConfig | FamilyShape:
     """The shape of the model that a page offers knobs for; a hub model's is taken to be MolmoE-1B's.
 
     Raises:

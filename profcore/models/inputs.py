@@ -70,7 +70,9 @@ def grid_inputs(loaded: LoadedModel, image: Image.Image, grid: tuple[int, int], 
     Raises:
         UserError: The prompt is longer than the model's context, or the model cannot be given that grid.
     """
-    return fitted_inputs(loaded, fitted(loaded, image, grid), grid, prompt)
+    # The rule of MolmoE gives exactly that grid; models of families are told it.
+    tiling = grid if isinstance(loaded.model.config, FamilyShape) else None
+    return picture_inputs(loaded, fitted(loaded, image, grid), grid[0] * grid[1], prompt, tiling)
 
 
 def fitted(loaded: LoadedModel, image: Image.Image, grid: tuple[int, int]) -> Image.Image:
@@ -85,17 +87,6 @@ def fitted(loaded: LoadedModel, image: Image.Image, grid: tuple[int, int]) -> Im
 
         return fit_to_units(shape, image, grid)
     return fit_to_grid(image, *grid)
-
-
-def fitted_inputs(loaded: LoadedModel, image: Image.Image, grid: tuple[int, int], prompt: str) -> Any:
-    """As `grid_inputs`, for a picture that has the size of an image grid already.
-
-    Raises:
-        UserError: As `grid_inputs`.
-    """
-    # The rule of MolmoE gives exactly that grid; some others have to be told.
-    tiling = grid if isinstance(loaded.model.config, FamilyShape) else None
-    return picture_inputs(loaded, image, grid[0] * grid[1], prompt, tiling)
 
 
 def picture_inputs(

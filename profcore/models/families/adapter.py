@@ -9,7 +9,7 @@ from transformers import GenerationConfig
 
 from profcore.errors import ModelError
 from profcore.models.experts import Experts
-from profcore.models.families.counting import PROJECTORS
+from profcore.models.families.family import PROJECTORS
 from profcore.models.families.shape import TOP_K_FIELDS
 from profcore.models.knobs import check_setting
 
@@ -91,6 +91,10 @@ class VisionLanguageModel:
     def use_experts(self, experts: Experts) -> None:
         """Have each stage run an implementation of the experts; a model without any has none to run."""
         if not self.config.num_experts:
+            return
+        if self.config.kind.top_k_reason:
+            # All of them run, by the model's own code.
+            self.experts = Experts.of("dense")
             return
         self.experts = experts
         self.hf.set_experts_implementation(experts.prefill)

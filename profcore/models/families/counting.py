@@ -8,14 +8,13 @@ import torch
 from torch import nn
 from transformers import AutoModelForImageTextToText
 
+from profcore.models.families.family import PROJECTORS
 from profcore.models.families.loading import hf_config
 from profcore.models.families.parameters import FamilyParameters
 
 if TYPE_CHECKING:
     from profcore.models.families.shape import FamilyShape
 
-PROJECTORS = ("multi_modal_projector", "connector", "aligner", "embed_vision", "mm_projector", "resampler_model")
-"""What projectors that stand beside the vision encoder are called."""
 MERGERS = ("merger", "deepstack_merger_list")
 """What those that stand inside of it are called."""
 

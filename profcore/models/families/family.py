@@ -8,6 +8,8 @@ from typing import Any
 
 from profcore.spec.settings import MAX_CROPS
 
+PROJECTORS = ("multi_modal_projector", "connector", "aligner", "embed_vision", "mm_projector", "resampler_model")
+"""What projectors that stand beside the vision encoder are called."""
 UNIT_TOKENS = 12
 """Merged patches along the side of a unit of a patch-grid model, so that a unit has the 144 tokens of MolmoE's crop."""
 NORMALS = {
@@ -34,6 +36,7 @@ class Family:
         token_types: Names of inputs that say of each token whether it is the picture's.
         view_marks: Ordinary tokens of a prompt before each tile, such as its place.
         row_marks: Ordinary tokens of a prompt after each row of image tokens, such as a line's end.
+        defects: Versions of transformers whose own code cannot run such a model, with what is wrong.
         top_k_reason: Why a lower top-k saves no work though there are experts; empty where it does.
     """
 
@@ -47,4 +50,5 @@ class Family:
     token_types: tuple[str, ...] = ()
     view_marks: int = 0
     row_marks: int = 0
+    defects: Mapping[str, str] = field(default_factory=dict)
     top_k_reason: str = ""

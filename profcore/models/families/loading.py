@@ -38,6 +38,8 @@ def hf_config(shape: FamilyShape) -> Any:
     version = transformers.__version__
     if shape.model_type not in CONFIG_MAPPING:
         raise ModelError(f"transformers {version} has no model type {shape.model_type!r}.")
+    if defect := shape.kind.defects.get(version):
+        raise ModelError(f"transformers {version} cannot run {shape.kind.name} ({defect}): install another version.")
     fields = {name: value for name, value in shape.config.items() if name not in (*_OURS, "model_type")}
     try:
         # Some classes of older versions take the parts' configurations as objects alone.
@@ -139,6 +141,8 @@ def load_family(
             f"{directory} has a config.json of {needed:,} parameters, but its files hold {numbers:,} in all."
         )
     check_fits(shape, needed, device, dtype)
+    # What is being done is said by whoever asked, and warnings end up in a sentence.
+    transformers.utils.logging.disable_progress_bar()
     with _sentences(shape):
         hf, found = AutoModelForImageTextToText.from_pretrained(
             directory,

@@ -10,9 +10,11 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
-from torch.nn.functional import interpolate
+from torch.nn.functional import interpolate, pad
 
 from profcore.models.families.family import NORMALS
+from profcore.models.families.tile_rules import margins
+from profcore.models.families.token_rules import number
 
 if TYPE_CHECKING:
     from PIL.Image import Image
@@ -20,6 +22,10 @@ if TYPE_CHECKING:
 
     from profcore.models.families.shape import FamilyShape
     from profcore.models.families.token_rules import Layout
+
+
+SOFT_BUDGETS = (70, 140, 280, 560, 1120)
+"""Soft tokens that Gemma 4 knows budgets of."""
 
 
 def picture_tensors(shape: FamilyShape, picture: Image, layout: Layout, device: torch.device) -> dict[str, Tensor]:
@@ -133,3 +139,75 @@ def any_resolution(values: Tensor, layout: Layout, config: dict[str, Any]) -> di
     """
     sizes = torch.tensor([list(values.shape[2:])], device=values.device)
     return {"pixel_values": _views(values, layout, overview_first=True)[None], "image_sizes": sizes}
+
+
+def soft_patches(values: Tensor, layout: Layout, config: dict[str, Any]) -> dict[str, Tensor]:
+    """Patches as rows with their places, padded to the budget that holds them.
+
+    Shapes:
+        pixel_values: (1, budget, patch² * 3); image_position_ids: (1, budget, 2), column first, -1 where padded.
+
+    Source: transformers, `Gemma4ImageProcessor`.
+    """
+    vision = config["vision_config"]
+    patch, rows, columns = vision["patch_size"], layout.rows, layout.columns
+    budget = next(units for units in SOFT_BUDGETS if units >= layout.tokens) * vision["pooling_kernel_size"] ** 2
+    cut = _resized(values, layout.height, layout.width).view(3, rows, patch, columns, patch)
+    cut = cut.permute(1, 3, 2, 4, 0).reshape(rows * columns, -1)
+    column, row = torch.meshgrid(*(torch.arange(each, device=cut.device) for each in (columns, rows)), indexing="xy")
+    places = torch.stack([column, row], dim=-1).reshape(-1, 2)
+    padding = (0, 0, 0, budget - len(places))
+    return {"pixel_values": pad(cut, padding)[None], "image_position_ids": pad(places, padding, value=-1)[None]}
+
+
+def overlapping_crops(values: Tensor, layout: Layout, config: dict[str, Any]) -> dict[str, Tensor]:
+    """The overview and crops that overlap, as rows of patches, and which patches are pooled to each token.
+
+    Shapes:
+        pixel_values: (views, patches, patch² * 3); image_token_pooling: (tokens, pool²), -1 for none.
+        image_grids: (1, 4), rows and columns of tokens of the overview and of the crops; image_num_crops: (1,).
+
+    Source: transformers, `Molmo2ImageProcessor`.
+    """
+    patch, pool = config["vision_config"]["patch_size"], number(config["image_processor"], "pooling_size")
+    side, (left, right) = number(config["vision_config"], "image_size"), margins(config)
+    along, window = side // patch, side - (left + right) * patch
+    whole = _resized(values, layout.height, layout.width)[0]
+    crops = whole.unfold(1, side, window).unfold(2, side, window).permute(1, 2, 0, 3, 4).reshape(-1, 3, side, side)
+    views = torch.cat([_resized(values, side, side), crops])
+    cut = views.view(-1, 3, along, patch, along, patch).permute(0, 2, 4, 3, 5, 1).reshape(len(views), along**2, -1)
+    near = _pooled(torch.arange(along**2).view(along, along), pool)
+    far = _pooled(_kept_patches(layout, along, left, right), pool)
+    places = torch.cat([near.flatten(0, 1), torch.where(far >= 0, far + along**2, -1).flatten(0, 1)])
+    grids = torch.tensor([[*near.shape[:2], *far.shape[:2]]])
+    tensors = {"image_token_pooling": places, "image_grids": grids, "image_num_crops": torch.tensor([len(views)])}
+    return {"pixel_values": cut, **{name: each.to(values.device) for name, each in tensors.items()}}
+
+
+def _kept_patches(layout: Layout, along: int, left: int, right: int) -> Tensor:
+    """Of each place of the whole picture, the number of the patch that shows it: overlaps are kept once.
+
+    Shapes:
+        Returns (rows of patches, columns of patches).
+    """
+    rows, columns = layout.rows, layout.columns
+    numbers = torch.arange(rows * columns * along**2).view(rows, columns, along, along)
+    numbers[1:, :, :left] = -1
+    numbers[:, 1:, :, :left] = -1
+    if right:
+        numbers[:-1, :, -right:] = -1
+        numbers[:, :-1, :, -right:] = -1
+    numbers = numbers.permute(0, 2, 1, 3).reshape(-1)
+    return numbers[numbers >= 0].view(rows * (along - left - right) + left + right, -1)
+
+
+def _pooled(numbers: Tensor, pool: int) -> Tensor:
+    """Patches in windows of some by some, -1 where a window reaches beyond.
+
+    Shapes:
+        numbers: (rows, columns). Returns (windows down, windows across, pool²).
+    """
+    down, across = (-side % pool for side in numbers.shape)
+    numbers = pad(numbers, (across // 2, (across + 1) // 2, down // 2, (down + 1) // 2), value=-1)
+    windows = numbers.unfold(0, pool, pool).unfold(1, pool, pool)
+    return windows.reshape(*windows.shape[:2], pool**2)

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from profcore.models.families.token_rules import number
+
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
@@ -32,21 +34,32 @@ def build_ids(shape: FamilyShape, layout: Layout, question: Sequence[int]) -> li
 
 def special_ids(shape: FamilyShape) -> set[int]:
     """Every id that the configuration gives a meaning of its own."""
-    names = ("token_id", "token_index")
+    names = ("token_id", "token_index", "patch_id")
     return {id for name, id in shape.config.items() if name.endswith(names) and isinstance(id, int)}
 
 
 def _first(shape: FamilyShape, names: tuple[str, ...]) -> list[int]:
     found = [shape.config[name] for name in names if isinstance(shape.config.get(name), int)]
-    return [id for id in found[:1] if id < shape.embedding_size]
+    return [id for id in found[:1] if id < shape.input_size]
 
 
 def _places(shape: FamilyShape, layout: Layout, plain: int) -> list[int]:
     image, kind = shape.image_token_id, shape.kind
-    groups = layout.views if kind.view_marks else layout.rows // _merge(shape) if kind.row_marks else 1
-    each = layout.tokens // groups
-    return ([plain] * kind.view_marks + [image] * each + [plain] * kind.row_marks) * groups
+    before, after = [plain] * kind.view_marks, [plain] * kind.row_marks
+    return [id for number in _groups(shape, layout) for id in (*before, *[image] * number, *after)]
 
 
-def _merge(shape: FamilyShape) -> int:
-    return int(shape.config.get("spatial_merge_size") or 1)
+def _groups(shape: FamilyShape, layout: Layout) -> list[int]:
+    """How many image tokens stand together: those of a tile or of a row, where something is written between them."""
+    kind = shape.kind
+    if kind.rule == "molmo2":
+        patch, pool = number(shape.vision, "patch_size"), number(shape.config["image_processor"], "pooling_size")
+        along = -(-number(shape.vision, "image_size") // patch // pool)
+        rows, columns = (-(-side // patch // pool) for side in (layout.height, layout.width))
+        return [along] * along + [columns] * rows
+    groups = 1
+    if kind.view_marks:
+        groups = layout.views
+    elif kind.row_marks:
+        groups = layout.rows // int(shape.config.get("spatial_merge_size") or 1)
+    return [layout.tokens // groups] * groups

@@ -18,7 +18,7 @@ from profcore.spec.text import parse_json
 
 _LARGEST_CONFIG = 10_000_000
 _MOST = 2**24
-_IMAGE_TOKEN = ("image_token_id", "image_token_index")
+_IMAGE_TOKEN = ("image_token_id", "image_token_index", "image_patch_id")
 _EXPERTS = ("num_experts", "num_local_experts", "n_routed_experts", "moe_num_experts")
 TOP_K_FIELDS = ("num_experts_per_tok", "moe_k", "moe_topk", "top_k_experts")
 """The names that configurations have for the number of experts each token is routed to."""
@@ -88,6 +88,11 @@ class FamilyShape:
     def embedding_size(self) -> int:
         """Rows of the output layer."""
         return _whole(self.text, ("vocab_size",))
+
+    @property
+    def input_size(self) -> int:
+        """Rows of the embeddings, which some models have more of than they may give."""
+        return self.embedding_size + _whole(self.text, ("additional_vocab_size",), 0)
 
     @property
     def vocab_size(self) -> int:
