@@ -25,7 +25,7 @@ class FamilyWorks:
         self._model = model
         self._known: dict[Any, Any] = {}
 
-    def of(self, key: Hashable, inputs: FamilyInputs, setting: Setting) -> tuple[StageWork, ...]:
+    def of(self, key: Hashable, inputs: Any, setting: Setting) -> tuple[StageWork, ...]:
         """The work of one inference, by stage.
 
         Args:

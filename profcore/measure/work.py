@@ -153,11 +153,11 @@ def _caching(counted: _Counted) -> Iterator[None]:
         counted.cache_read += max(_bytes(keys) + _bytes(values) - written, 0.0)
         return keys, values
 
-    Cache.update = noted  # type: ignore[method-assign]
+    Cache.update = noted
     try:
         yield
     finally:
-        Cache.update = update  # type: ignore[method-assign]
+        Cache.update = update
 
 
 @contextmanager
