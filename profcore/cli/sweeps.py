@@ -213,6 +213,8 @@ def _joint_masks(
 
 def motivation_sweeps(options: argparse.Namespace, queries: QuerySet, config: Shape) -> list[Sweep]:
     """The sweeps of a Motivation experiment on the data set's queries."""
+    if options.experiment == "flops_vs_latency" and isinstance(config, FamilyShape):
+        raise UserError(f"FLOPs by formula are MolmoE's alone: run latency_distribution for {config.name}.")
     lengths = " ".join(options.max_new_tokens or ())
     told = options.num_samples is not None or options.num_runs is not None
     samples = 1 if options.num_samples is None else options.num_samples

@@ -67,7 +67,7 @@ class FamilyGraphEngine:
             self._sessions[key] = session
             if tell:
                 for stage, reason in session.reasons.items():
-                    tell(f"Running the {stage.label} uncaptured, since its code looks at a value ({reason}),")
+                    tell(f"Running {stage.label} uncaptured ({reason})")
         self._sessions.move_to_end(key)
         return self._sessions[key].extra_memory()
 

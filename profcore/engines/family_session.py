@@ -6,10 +6,12 @@ from contextlib import ExitStack, contextmanager, nullcontext
 from typing import TYPE_CHECKING, Any
 
 import torch
-from torch.utils._pytree import tree_leaves, tree_map
+from torch.utils._pytree import tree_map
 
+from profcore.engines.base import PreparationError
 from profcore.engines.family_cache import static_cache
 from profcore.engines.family_stages import Seen, given, watched
+from profcore.engines.family_steps import SPARE, read_tensors, stacked_steps, unchecked
 from profcore.engines.greedy_loop import GreedyLoop, boundaries
 from profcore.engines.looks import looks_at_values
 from profcore.models.molmoe import CACHE_ARGUMENT
@@ -26,10 +28,7 @@ if TYPE_CHECKING:
     from profcore.models.families.inputs import FamilyInputs
     from profcore.spec.settings import Setting
 
-_SPARE = 4
 _PICTURE = (Stage.VISION_ENCODER, Stage.PROJECTOR)
-_UNREAD = ("last_hidden_state", "hidden_states", "attentions")
-"""What `get_image_features` gives and no language model reads."""
 
 
 class _ReachedError(Exception):
@@ -56,7 +55,7 @@ class GraphSession:
         self._model, self._inputs, self._setting, self._captures = model, inputs, setting, captures
         self._prompt, steps = inputs.num_input_tokens, setting.output_tokens
         # Work is done some times over before it is captured, each decode step a position further.
-        self._cache = static_cache(model, self._prompt + steps + _SPARE, setting.block_mask)
+        self._cache = static_cache(model, self._prompt + steps + SPARE, setting.block_mask)
         seen, loop = Seen(), GreedyLoop(model, steps, keep_logits=True, keep_calls=True)
         with model.turned(setting), watched(model, seen):
             tokens = loop.run(inputs, **{CACHE_ARGUMENT: self._cache})
@@ -64,8 +63,8 @@ class GraphSession:
         self._arguments, self._keywords, self._features = seen.features
         self._encoded: Any = None
         self._placeholders = seen.placeholders
-        self._first, self._steps = loop.calls[0], _stacked(loop.calls[1:], model.config.kind.token_types)
-        self._tokens, self.logits = tokens.new_zeros(steps + _SPARE), torch.zeros_like(loop.logits[0])
+        self._first, self._steps = loop.calls[0], stacked_steps(loop.calls[1:], model.config.kind.token_types)
+        self._tokens, self.logits = tokens.new_zeros(steps + SPARE), torch.zeros_like(loop.logits[0])
         self._token = torch.zeros_like(tokens[:1])
         self._step = torch.zeros(1, dtype=torch.int64, device=tokens.device)
         self.reasons: dict[Stage, str] = {}
@@ -74,7 +73,7 @@ class GraphSession:
         """Find which stages can be captured, and capture them.
 
         Raises:
-            PreparationError: One that looks at no value cannot be captured.
+            PreparationError: A decode step cannot be captured.
         """
         decodes = self._setting.output_tokens > 1
         stages = [*_PICTURE, Stage.LLM_PREFILL, *([Stage.LLM_DECODE] if decodes else [])]
@@ -83,7 +82,7 @@ class GraphSession:
             for stage in stages:
                 self.rewind_to_prompt()
                 if reason := looks_at_values(lambda stage=stage: self._work(stage)):  # type: ignore[misc]
-                    self.reasons[stage] = reason
+                    self.reasons[stage] = f"its code looks at a value: {reason}"
             # One call of the model's runs both.
             for one, other in (_PICTURE, _PICTURE[::-1]):
                 if one in self.reasons:
@@ -94,7 +93,24 @@ class GraphSession:
             for stage in stages:
                 if stage not in self.reasons:
                     self.rewind_to_prompt()
-                    self._captures.add(stage, lambda stage=stage: self._work(stage))  # type: ignore[misc]
+                    self._add(stage)
+
+    def _add(self, stage: Stage) -> None:
+        """Capture a stage; before decode, one that the card refuses runs as it is, and the reason is kept.
+
+        Raises:
+            PreparationError: A decode step cannot be captured.
+        """
+        try:
+            self._captures.add(stage, lambda: self._work(stage))
+        except PreparationError as error:
+            if stage is Stage.LLM_DECODE:
+                raise
+            self.reasons[stage] = str(error)
+            if stage in _PICTURE:
+                # One call of the model's runs both, and leaves what the prefill reads.
+                self.reasons |= dict.fromkeys(_PICTURE, str(error))
+                self._take(self._model.base.get_image_features(*self._arguments, **self._keywords))
 
     @property
     def tokens(self) -> Tensor:
@@ -174,7 +190,7 @@ class GraphSession:
     def _take(self, features: Any) -> None:
         """Have the prefill read what the projector gave: in the places that its capture reads, where there is one."""
         if Stage.LLM_PREFILL in self._captures and set(_PICTURE) & self.reasons.keys():
-            for place, new in zip(_read(self._features), _read(features), strict=True):
+            for place, new in zip(read_tensors(self._features), read_tensors(features), strict=True):
                 place.copy_(new)
         else:
             self._features = features
@@ -186,8 +202,9 @@ class GraphSession:
         self._step.zero_()
         with ExitStack() as stubs:
             stubs.enter_context(given(base, "get_image_features", self._features))
+            # Which places are the picture's is known, and checks of their number would look at values.
+            stubs.enter_context(unchecked())
             if self._placeholders:
-                # Which places are the picture's is known, and the check of their number would look at values.
                 stubs.enter_context(given(base, "get_placeholder_mask", *self._placeholders))
             self._choose(self._model.hf(**self._first, return_dict=True))
         self._cache.empty = False
@@ -205,35 +222,3 @@ class GraphSession:
         self.logits.copy_(logits)
         self._token.copy_(logits.argmax(dim=-1, keepdim=True))
         self._tokens.index_copy_(0, self._step, self._token)
-
-
-class _Steps:
-    """The arguments of decode steps: those that are the same at each, and tensors that are not, one step a row."""
-
-    def __init__(self, same: dict[str, Any], stacked: dict[str, Any]) -> None:
-        self.same, self.stacked = same, stacked
-
-
-def _stacked(calls: list[dict[str, Any]], of_pictures: tuple[str, ...]) -> _Steps:
-    """The arguments of decode steps, which see no picture: what says where one is stays as it is."""
-    same: dict[str, Any] = {}
-    stacked: dict[str, Any] = {}
-    for name in calls[0] if calls else ():
-        values = [call[name] for call in calls]
-        leaves = tree_leaves(values[0])
-        if (
-            name not in (CACHE_ARGUMENT, *of_pictures)
-            and leaves
-            and all(isinstance(leaf, torch.Tensor) for leaf in leaves)
-        ):
-            stacked[name] = tree_map(lambda *rows: torch.stack([*rows, *rows[-1:] * _SPARE]), *values)
-        else:
-            same[name] = values[0]
-    stacked.pop("input_ids", None)
-    return _Steps(same, stacked)
-
-
-def _read(features: Any) -> list[Tensor]:
-    """The tensors that a language model reads of what `get_image_features` gives."""
-    kept = {name: value for name, value in features.items() if name not in _UNREAD}
-    return [leaf for leaf in tree_leaves(kept) if isinstance(leaf, torch.Tensor)]

@@ -302,7 +302,8 @@ class _Sampling:
         if index in self._counted:
             return
         self._counted.add(index)
-        if not self._model.config.num_experts:
+        # A model without experts has none to count, and one that computes all of them no choice.
+        if self._model.config.top_k_reason:
             return
         with suppress(torch.cuda.OutOfMemoryError):
             yield Routing(index, self._experts(index, given))
