@@ -115,8 +115,9 @@ def _show_knob(experiment: Experiment, group: ModelGroup) -> None:
         ("models", experiment.name), ids, lambda: models_beside.load_models_beside(store, experiment.name, group)
     )
     st.subheader(f"{plain(experiment.title)}, model by model")
-    for difference in found.differences:
-        st.caption(f":material/warning: The runs differ in more than the model. {plain(difference)}.")
+    if found.differences:
+        st.caption(":material/warning: The runs differ in more than the model:")
+        st.markdown("\n".join(f"- {plain(difference)}" for difference in found.differences))
     if found.rows.empty:
         return
     if len(group.runs) == 1:

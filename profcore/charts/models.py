@@ -13,7 +13,8 @@ from profcore.stats import METRIC_LABELS
 MOST_MODELS = len(SERIES_COLOURS)
 """Of which a chart over a knob can tell the lines apart."""
 
-_BAR = 34
+_BAR, _AROUND = 34, 96
+"""Of a bar, and of the legend and the axis together, in pixels."""
 
 
 def model_stages(rows: pd.DataFrame, per_token: bool) -> alt.LayerChart:
@@ -36,7 +37,7 @@ def model_stages(rows: pd.DataFrame, per_token: bool) -> alt.LayerChart:
     rows = rows.assign(order=rows["stage"].map(names.index))
     bars = (
         alt.Chart(rows)
-        .mark_bar(height=20)
+        .mark_bar()
         .encode(
             y=alt.Y("model:N", sort=models, title=None, axis=alt.Axis(labelLimit=220)),
             x=alt.X(f"{field}:Q", title=title, stack="zero"),
@@ -50,7 +51,7 @@ def model_stages(rows: pd.DataFrame, per_token: bool) -> alt.LayerChart:
             ],
         )
     )
-    return alt.layer(bars).properties(height=max(_BAR * len(models), 80))
+    return alt.layer(bars).properties(height=_BAR * max(len(models), 1) + _AROUND)
 
 
 def models_over(rows: pd.DataFrame, experiment: Experiment, metric: str) -> alt.LayerChart:

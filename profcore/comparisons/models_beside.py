@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import pandas as pd
 
 from profcore.comparisons import engines
-from profcore.comparisons.conditions import MACHINE, Conditions, conditions_of, find_differences
+from profcore.comparisons.conditions import KNOBS, MACHINE, Conditions, conditions_of, find_differences
 from profcore.comparisons.size_to_latency import Curve, Estimate, load_curves
 from profcore.errors import UserError
 from profcore.experiments.knobs import get_experiment
@@ -22,7 +22,7 @@ from profcore.models.picture import picture_layout
 from profcore.results.base import most_looks
 from profcore.results.sweep import Result, load_result
 from profcore.roofline.model_sizes import size_of
-from profcore.spec.stages import TTFT_STAGES
+from profcore.spec.stages import TTFT_STAGES, Knob
 from profcore.stats import METRIC_LABELS
 from profcore.stats.digits import MISSING, written, written_interval
 
@@ -107,9 +107,29 @@ def load_models_beside(store: Reader, experiment_name: str, group: ModelGroup) -
     return ModelsBeside(
         rows=pd.concat(rows, ignore_index=True) if rows else pd.DataFrame(),
         sensitivities=pd.concat(slopes, ignore_index=True) if slopes else pd.DataFrame(),
-        differences=find_differences(conditions, leave_out=_MODELS_OWN),
+        differences=find_differences(conditions, leave_out=(*_MODELS_OWN, *_own_knobs(results))),
         results=results,
     )
+
+
+def _own_knobs(results: list[Result]) -> list[str]:
+    """Knobs that stand where each model has them: that they differ is the models' own."""
+    own = []
+    for knob, called in ((Knob.TOP_K, "top_k"), (Knob.ACTIVE_BLOCKS, "active_blocks")):
+        if all(_stands(result, called) for result in results):
+            own.append(KNOBS[knob])
+    return own
+
+
+def _stands(result: Result, called: str) -> bool:
+    """Whether a knob stands where the run's model has it, in every setting."""
+    shape = result.run["environment"].get("shape") or {}
+    try:
+        named = model_shape(str(result.run["environment"].get("model")))
+    except UserError:
+        return False
+    own = {"top_k": shape.get("top_k", named.top_k), "active_blocks": shape.get("n_layers", named.n_layers)}
+    return bool((result.settings[called] == own[called]).all())
 
 
 @dataclass(frozen=True)
@@ -230,4 +250,6 @@ def display_slopes(sensitivities: pd.DataFrame) -> pd.DataFrame:
 
 
 def _billions(number: int | None) -> str:
-    return MISSING if number is None else f"{number / 1e9:.2f} billion"
+    if number is None:
+        return MISSING
+    return f"{number / 1e9:.2f} billion" if number >= 1e8 else f"{number / 1e6:.1f} million"

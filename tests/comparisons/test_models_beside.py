@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from profcore.comparisons.models_beside import (
@@ -16,6 +18,7 @@ from profcore.comparisons.models_beside import (
 from profcore.experiments.knobs import CATALOGUE, base_setting, build_settings
 from profcore.models.config import model_shape
 from profcore.spec.runs import Sweep
+from profcore.spec.settings import first_blocks
 from profcore.stats.digits import MISSING
 from profcore.storage.store import Store
 from tests.comparisons.stored import store_run
@@ -87,3 +90,16 @@ def test_the_same_knob_over_models_and_what_else_differs(store):
     assert slopes["ttft_ms", "qwen3-vl-4b"] == pytest.approx(2 * slopes["ttft_ms", "molmoe-1b"], rel=1e-2)
     table = display_slopes(found.sensitivities)
     assert list(table["model"][:2]) == list(group.runs)
+
+
+def test_knobs_at_each_models_own_are_no_difference(store):
+    group = find_model_groups(store, "context_scaling")[0]
+    differences = load_models_beside(store, "context_scaling", group).differences
+    assert not any(text.startswith(("top-k:", "blocks:")) for text in differences)
+    experiment, config = CATALOGUE["context_scaling"], model_shape("qwen3-vl-8b")
+    fewer = replace(base_setting(experiment, config), block_mask=first_blocks(4, config.n_layers))
+    sweep = Sweep(experiment.name, build_settings(experiment, (1, 2), fewer), num_samples=2)
+    store_run(store, sweep, cost(1), model="qwen3-vl-8b")
+    group = find_model_groups(store, "context_scaling")[0]
+    differences = load_models_beside(store, "context_scaling", group).differences
+    assert any(text.startswith("blocks:") and "qwen3-vl-8b" in text for text in differences)

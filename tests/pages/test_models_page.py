@@ -39,6 +39,7 @@ def test_two_models_stand_beside_each_other(app, service):
         assert set(table(test, "µs per step")["model"]) == {"molmoe-1b", "qwen3-vl-4b"}
         # What differs besides is named.
         assert "differ in more than the model" in texts(test.caption)
+        assert "transformers: 5.17 (qwen3" in texts(test.markdown).replace("\\", "")
     finally:
         service.remove(run)
 
