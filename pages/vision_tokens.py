@@ -1,16 +1,25 @@
 """Knob 1, vision tokens: image grids from 1×1 to 1×12."""
 
+from collections.abc import Sequence
+
 import streamlit as st
 
 from pages.parts import beside_view, controls, run_view
 from profcore.experiments.knobs import CATALOGUE
+from profcore.models.picture import grids_of
 
 EXPERIMENT = CATALOGUE["context_scaling"]
 config = controls.shape()
 
 
-def grids() -> range:
+def grids() -> Sequence[int]:
     """The grids that the slider stands for."""
+    columns = [columns for _, columns in grids_of(config)]
+    if columns != list(range(1, 13)):
+        first, last = st.select_slider(
+            "Image grid, from 1×N to 1×N", columns, (columns[0], columns[-1]), key="grids-of", bind="query-params"
+        )
+        return [each for each in columns if first <= each <= last]
     first, last = st.slider("Image grid, from 1×N to 1×N", 1, 12, (1, 12), key="grids", bind="query-params")
     return range(first, last + 1)
 

@@ -7,18 +7,23 @@ from typing import TYPE_CHECKING
 import streamlit as st
 
 from pages.parts import under_way
+from pages.parts.pressed import pressed
 from pages.parts.state import fragment, service
 from pages.parts.text import plain, say_error
-from profcore.engines.names import ENGINES, engines_of
+from profcore.engines.names import ENGINES, FAMILY_ENGINES, engines_of
 from profcore.errors import UserError
-from profcore.models.config import PRESETS, check_model_path, model_shape
+from profcore.models.config import PRESETS, SMALL_TRAINED, check_model_path, model_shape
+from profcore.models.families.shape import FamilyShape
+from profcore.models.names import NAMED
+from profcore.roofline.model_sizes import display_sizes, named_sizes, size_of, size_words, stored_dtype, too_large
 from profcore.spec.runs import Target
 from profcore.spec.stages import Clock
 from profcore.worker.seen import Seen
 
 _OTHER_MODEL = "checkpoint"
+_SIZES = named_sizes()
 if TYPE_CHECKING:
-    from profcore.models.config import MolmoConfig
+    from profcore.models.shape import Shape
 
 _NO_GPU = (
     "No GPU was found: what is measured here is the CPU, with the tiny model unless you choose another. It shows how "
@@ -28,7 +33,8 @@ _NO_DEVICES = "Nothing can be measured until this machine's devices are known."
 _FIRST_PAGE = "first page"
 _SHAPE, _PROBLEM, _HAS_DEVICES = "model shape", "model problem", "has devices"
 _LOOK_S = 0.5
-_MODELS = ("molmoe-1b", "tiny", _OTHER_MODEL)
+# By family, MolmoE's first.
+_MODELS = ("molmoe-1b", "tiny", _OTHER_MODEL, *(size.name for size in _SIZES if size.name not in PRESETS))
 
 
 def show(page: str) -> None:
@@ -54,7 +60,8 @@ def show(page: str) -> None:
             if not seen.now:
                 _look_for_devices(known=bool(devices))
         if devices:
-            _choose_target(devices, say_no_gpu=not gpu and not first)
+            memory = {device["id"]: device.get("memory_bytes") for device in seen.devices}
+            _choose_target(devices, memory, say_no_gpu=not gpu and not first)
         else:
             st.session_state[_SHAPE], st.session_state[_PROBLEM] = PRESETS["molmoe-1b"], _NO_DEVICES
         st.session_state[_HAS_DEVICES] = bool(devices)
@@ -91,7 +98,7 @@ def _look_for_devices(known: bool) -> None:
     look()
 
 
-def _choose_target(devices: dict[str, str], say_no_gpu: bool) -> None:
+def _choose_target(devices: dict[str, str], memory: dict[str, int | None], say_no_gpu: bool) -> None:
     """Draw the choice of device, model and engine."""
     if say_no_gpu:
         st.badge("No GPU was found", icon=":material/memory:", color="gray", help=_NO_GPU)
@@ -99,8 +106,9 @@ def _choose_target(devices: dict[str, str], say_no_gpu: bool) -> None:
     device = st.selectbox("Device", list(devices), key="device", bind="query-params")
     st.caption(plain(devices[device]))
     _choose_model("tiny" if set(devices) == {"cpu"} else "molmoe-1b")
-    _look_at_model()
-    engine = st.selectbox("Engine", engines_of(device), key="engine", bind="query-params", help=_engine_help())
+    _look_at_model(memory.get(device))
+    possible = engines_for(device, shape())
+    engine = st.selectbox("Engine", possible, key="engine", bind="query-params", help=_engine_help())
     st.caption(ENGINES[engine])
 
 
@@ -111,33 +119,72 @@ def _choose_model(default: str) -> None:
         index=_MODELS.index(default),
         key="model",
         bind="query-params",
-        help="molmoe-1b and tiny have random weights: their latencies are real, their words are not. "
-        "A checkpoint is a directory or a hub name.",
+        help="What has a name here has random weights: its latencies are real, its words are not. A checkpoint is a "
+        "directory, a configuration file of transformers, or a hub name.",
     )
     if st.session_state["model"] == _OTHER_MODEL:
         st.text_input(
-            "Directory or hub name",
+            "Directory, config.json or hub name",
             key="checkpoint",
             bind="query-params",
             placeholder="allenai/MolmoE-1B-0924",
-            help="A directory with config.json and safetensors in the published layout, or a hub name.",
+            help="A directory with config.json and safetensors, as published or as transformers writes them; a "
+            "config.json alone, which is given random weights; or a hub name.",
         )
 
 
-def _look_at_model() -> None:
-    """See whether the chosen model can be measured, and say at its field why not."""
-    config, problem = PRESETS["molmoe-1b"], ""
+def _look_at_model(memory: int | None) -> None:
+    """See whether the chosen model can be measured; say at its field how large it is, or why it cannot.
+
+    Args:
+        memory: Bytes of the device, where they are known.
+    """
+    config: Shape = PRESETS["molmoe-1b"]
+    problem = ""
     try:
         config = model_shape(_model())
+        problem = _say_size(_model(), config, memory)
     except UserError as error:
         problem = str(error)
         say_error(error)
     st.session_state[_SHAPE], st.session_state[_PROBLEM] = config, problem
 
 
-def shape() -> MolmoConfig:
+def _say_size(model: str, config: Shape, memory: int | None) -> str:
+    """Say how large a model is beside the device's memory; gives why it does not fit, or nothing."""
+    dtype = stored_dtype(st.session_state.get("dtype", "auto"), st.session_state["device"])
+    size = size_of(model, config)
+    problem = ""
+    if size is not None:
+        st.caption(plain(size_words(size, dtype, memory)))
+        problem = too_large(size, dtype, memory)
+    if problem:
+        say_error(problem)
+    if pressed("All models by family", "models", icon=":material/list:", type="tertiary"):
+        _list_models(dtype, memory)
+    return problem
+
+
+@st.dialog("Models by family", width="large")
+def _list_models(dtype: str, memory: int | None) -> None:
+    """Draw every model that has a name, with its size beside the device's memory."""
+    st.caption(
+        f"Of the parameters alone, in {plain(dtype)}; the cache and what is computed on the way come on top. Names go "
+        "into **Model** on the left, or after `--model`."
+    )
+    table = display_sizes(_SIZES, dtype, memory)
+    st.dataframe(table, hide_index=True, height=35 * len(table) + 38)
+
+
+def shape() -> Shape:
     """The shape of the chosen model; MolmoE-1B's where it cannot be used, so that a page is drawn all the same."""
     return st.session_state[_SHAPE]
+
+
+def engines_for(device: str, config: Shape) -> list[str]:
+    """The engines that a device can run a model by."""
+    names = engines_of(device)
+    return [name for name in names if name in FAMILY_ENGINES] if isinstance(config, FamilyShape) else names
 
 
 def problem() -> str:
@@ -217,10 +264,11 @@ def say_target() -> None:
     if problem():
         return
     chosen, config = target(), shape()
-    weights = "random weights" if chosen.model in PRESETS else "its own weights"
+    weights = "random weights" if chosen.model in NAMED and chosen.model != SMALL_TRAINED else "its own weights"
+    experts = f" of {config.num_experts} experts, top-{config.top_k}" if config.num_experts else ""
     st.markdown(
-        f"A run now measures **{plain(chosen.model)}** ({config.n_layers} blocks of {config.num_experts} experts, top-"
-        f"{config.top_k}, {weights}) on **{plain(chosen.device)}** by the **{plain(chosen.engine)}** engine. "
+        f"A run now measures **{plain(chosen.model)}** ({config.n_layers} blocks{experts}, {weights}) on "
+        f"**{plain(chosen.device)}** by the **{plain(chosen.engine)}** engine. "
         "The bar on the left changes that."
     )
 

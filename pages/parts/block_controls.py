@@ -31,13 +31,13 @@ from profcore.spec.text import are, counted
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from profcore.models.config import MolmoConfig
+    from profcore.models.shape import Shape
 
 _POLL_S = 0.5
 FIRST, _IMPORTANT, _THRESHOLD, _DRAWN = "First N", "Most important N", "Score threshold", "Drawn"
 
 
-def choose(config: MolmoConfig) -> Sequence[int | str]:
+def choose(config: Shape) -> Sequence[int | str]:
     """Draw the choice of blocks, and give the values of the knob that it stands for: numbers of first blocks, or masks.
 
     Raises:
@@ -74,7 +74,7 @@ def choose(config: MolmoConfig) -> Sequence[int | str]:
     return range(first, last + 1)
 
 
-def choose_scores(config: MolmoConfig) -> Scores:
+def choose_scores(config: Shape) -> Scores:
     """Draw where scores come from, and give them.
 
     Raises:
@@ -95,7 +95,7 @@ def choose_scores(config: MolmoConfig) -> Scores:
     return _measured(config)
 
 
-def _measured(config: MolmoConfig) -> Scores:
+def _measured(config: Shape) -> Scores:
     method = st.selectbox("Method", list(METHODS), key="method")
     st.caption(METHODS[method][0].upper() + METHODS[method][1:] + ".")
     with st.expander("Questions that scores are taken on"):

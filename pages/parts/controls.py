@@ -14,6 +14,7 @@ from pages.parts import (
     data_set_controls,
     figure_view,
     how_often,
+    lacking,
     navigation,
     run_parts,
     several,
@@ -25,10 +26,10 @@ from pages.parts.text import plain, say_error
 from profcore import charts
 from profcore.data_sets import DataSet, read_data_set
 from profcore.errors import UserError
-from profcore.experiments.knobs import Experiment, base_setting, build_settings, parse_values
+from profcore.experiments.knobs import Experiment, base_setting, build_settings, parse_values, why_not
 from profcore.images.pictures import PHOTOS, SOLID
-from profcore.images.processing import image_tokens
 from profcore.models.knobs import check_setting
+from profcore.models.picture import grid_layout_of
 from profcore.results.differing import differing
 from profcore.spec.queries import DEFAULT_PROMPT, Picture
 from profcore.spec.runs import Sweep
@@ -39,16 +40,16 @@ from profcore.spec.text import counted
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from profcore.models.config import MolmoConfig
+    from profcore.models.shape import Shape
 
 
-def shape() -> MolmoConfig:
+def shape() -> Shape:
     """The shape that a page's controls go by (see `bar.shape`)."""
     navigation.require_app()
     return bar.shape()
 
 
-def choose_sweep(experiment: Experiment, config: MolmoConfig, slider: Callable[[], Sequence[int | str]]) -> None:
+def choose_sweep(experiment: Experiment, config: Shape, slider: Callable[[], Sequence[int | str]]) -> None:
     """Draw a knob page's controls, ending in Run.
 
     Args:
@@ -68,9 +69,9 @@ def choose_sweep(experiment: Experiment, config: MolmoConfig, slider: Callable[[
         except UserError as error:
             problem = str(error)
     with run:
-        _offer_run(sweep, problem, held.quality)
+        _offer_run(sweep, problem, held.quality, why_not(experiment, config))
     if sweep:
-        _counts(sweep)
+        _counts(sweep, config)
         if experiment.knob is Knob.ACTIVE_BLOCKS:
             drawn = charts.masks([setting.mask_label for setting in sweep.settings])
             figure_view.draw(drawn, "active_blocks", "masks")
@@ -100,11 +101,15 @@ class _Held:
 
 
 def _values(
-    experiment: Experiment, config: MolmoConfig, slider: Callable[[], Sequence[int | str]]
+    experiment: Experiment, config: Shape, slider: Callable[[], Sequence[int | str]]
 ) -> tuple[Sequence[int | str], str]:
     """Draw the knob's slider and the field that overrules it; gives its values, and what is wrong with them, if so."""
     values: Sequence[int | str] = ()
     problem = ""
+    if why := why_not(experiment, config):
+        stands = config.top_k if experiment.knob is Knob.TOP_K else 1
+        lacking.greyed(experiment.title, stands, why, experiment.name)
+        return values, why
     try:
         values = slider()
     except UserError as error:
@@ -125,7 +130,7 @@ def _values(
         return (), str(error)
 
 
-def _choose_held(experiment: Experiment, config: MolmoConfig) -> _Held:
+def _choose_held(experiment: Experiment, config: Shape) -> _Held:
     """Draw what is seldom changed, folded away."""
     with st.expander("Other knobs"):
         base = _base(experiment, config)
@@ -145,7 +150,7 @@ def _choose_held(experiment: Experiment, config: MolmoConfig) -> _Held:
 
 
 def _plan(
-    experiment: Experiment, config: MolmoConfig, values: Sequence[int | str], held: _Held, often: how_often.HowOften
+    experiment: Experiment, config: Shape, values: Sequence[int | str], held: _Held, often: how_often.HowOften
 ) -> Sweep:
     """The sweep that was chosen.
 
@@ -170,7 +175,7 @@ def _plan(
     return often.of(sweep)
 
 
-def _offer_run(sweep: Sweep | None, problem: str, quality: DataSet | None) -> None:
+def _offer_run(sweep: Sweep | None, problem: str, quality: DataSet | None, greyed: str = "") -> None:
     """Say what Run would measure, or what is wrong; and draw it."""
     if sweep:
         number = len(sweep.settings)
@@ -185,7 +190,8 @@ def _offer_run(sweep: Sweep | None, problem: str, quality: DataSet | None) -> No
     if bar.problem():
         what = "The model cannot be measured" if bar.has_devices() else "Nothing can be measured yet"
         st.caption(f":material/error: {plain(what)}: the bar on the left says why.")
-    elif problem:
+    elif problem and problem != greyed:
+        # Why a knob is greyed out stands below it.
         say_error(problem)
     icon = ":material/play_arrow:"
     run = pressed("Run", "run-sweep", type="primary", icon=icon, width="stretch", disabled=sweep is None)
@@ -230,14 +236,14 @@ def _example(experiment: Experiment) -> str:
     }[experiment.knob]
 
 
-def _base(experiment: Experiment, config: MolmoConfig) -> Setting:
+def _base(experiment: Experiment, config: Shape) -> Setting:
     """The knobs that are not turned."""
     own = base_setting(experiment, config)
     grid, top_k, blocks, tokens = 1, own.top_k, config.n_layers, own.output_tokens
     if experiment.knob is not Knob.VISION_TOKENS:
-        grid = st.slider("Image grid 1×N", 1, 12, grid, key="grid", bind="query-params")
+        grid = lacking.grid(config, "Image grid 1×N", "grid")
     if experiment.knob is not Knob.TOP_K:
-        top_k = st.slider("Top-k", 1, config.num_experts, top_k, key="topk", bind="query-params")
+        top_k = lacking.top_k(config, "Top-k", top_k, "topk")
     if experiment.knob is not Knob.ACTIVE_BLOCKS:
         blocks = st.slider("Active blocks (first N)", 1, config.n_layers, blocks, key="blocks", bind="query-params")
     if experiment.knob is not Knob.OUTPUT_TOKENS:
@@ -309,17 +315,16 @@ def choose_picture(prefix: str = "") -> Picture | None:
     return picture
 
 
-def _counts(sweep: Sweep) -> None:
+def _counts(sweep: Sweep, config: Shape) -> None:
     """What the sliders come to: the tokens of each setting."""
-    ids = dict.fromkeys(("<im_start>", "<im_end>", "<im_patch>", "<im_col>"), 0) | {"<im_patch>": 1}
     rows = []
     for setting in sweep.settings:
-        tokens = image_tokens(*setting.grid, ids)
+        layout = grid_layout_of(config, setting.grid)
         rows.append(
             {
                 "grid": setting.grid_label,
-                "vision tokens": tokens.num_vision_tokens,
-                "crops": tokens.num_crops,
+                "vision tokens": layout.tokens,
+                "crops": layout.views,
                 "top-k": setting.top_k,
                 "blocks": setting.active_blocks,
                 "output tokens": setting.output_tokens,

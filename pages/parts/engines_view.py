@@ -15,22 +15,23 @@ from pages.parts.text import plain, say_error
 from profcore import charts
 from profcore.comparisons import engines, published
 from profcore.comparisons.side_by_side import find_groups, load_side_by_side
-from profcore.engines.names import ENGINES, PEERS, engines_of, peers_of
+from profcore.engines.names import ENGINES, PEERS, peers_of
 from profcore.errors import UserError
-from profcore.experiments.knobs import Experiment, base_setting, build_settings, default_values
+from profcore.experiments.knobs import Experiment, base_setting, build_settings, default_values, why_not
 from profcore.export.captions import several_sources
+from profcore.models.families.shape import FamilyShape
 from profcore.spec.runs import Sweep
 from profcore.spec.stages import State
 from profcore.spec.text import counted
 from profcore.stats import SMALLEST_FOR_SLOPE
 
 if TYPE_CHECKING:
-    from profcore.models.config import MolmoConfig
+    from profcore.models.shape import Shape
 
 _LIVE_S = 1.0
 
 
-def measure(experiment: Experiment, config: MolmoConfig) -> None:
+def measure(experiment: Experiment, config: Shape) -> None:
     """Draw what starts the same sweep under each engine, on what the bar says."""
     if not bar.has_devices():
         st.caption(plain(bar.problem()))
@@ -40,7 +41,13 @@ def measure(experiment: Experiment, config: MolmoConfig) -> None:
     except UserError as error:
         say_error(error)
         return
-    possible = [*engines_of(target.device), *peers_of(target.device)]
+    if why := why_not(experiment, config):
+        st.caption(f":material/block: {plain(why)}")
+        return
+    own = isinstance(config, FamilyShape)
+    possible = [*bar.engines_for(target.device, config), *([] if own else peers_of(target.device))]
+    if own:
+        st.caption(":material/block: The compiled engine and generate's static cache are measured of MolmoE alone.")
     chosen = st.pills("Engines", possible, default=possible, selection_mode="multi", key="engines")
     often = how_often.choose("Samples per setting", 100, 20, "samples", bound=True)
     settings = build_settings(experiment, default_values(experiment, config), base_setting(experiment, config))

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import streamlit as st
 
-from pages.parts import bar, block_controls, clone, controls, data_set_controls, how_often, several
+from pages.parts import bar, block_controls, clone, controls, data_set_controls, how_often, lacking, several
 from pages.parts.pressed import pressed
 from pages.parts.state import service
 from pages.parts.text import plain, say_error
@@ -35,7 +35,7 @@ from profcore.spec.text import counted
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from profcore.models.config import MolmoConfig
+    from profcore.models.shape import Shape
     from profcore.spec.queries import QuerySet
     from profcore.spec.runs import Sweep
 
@@ -64,7 +64,7 @@ class _Asked:
     judged: bool
 
 
-def choose(config: MolmoConfig) -> None:
+def choose(config: Shape) -> None:
     """Draw the controls, ending in Run."""
     crops = st.segmented_control(
         "Crops", [_GRIDS, _TIERS], default=_GRIDS, required=True, key="joint-crops", bind="query-params"
@@ -121,7 +121,7 @@ def choose(config: MolmoConfig) -> None:
             _start(asked, fixed, often, config)
 
 
-def _choose_values(config: MolmoConfig, tiered: bool) -> dict[str, str]:
+def _choose_values(config: Shape, tiered: bool) -> dict[str, str]:
     """Draw the values of each knob, as a person writes them."""
     texts = {}
     if tiered:
@@ -129,25 +129,30 @@ def _choose_values(config: MolmoConfig, tiered: bool) -> dict[str, str]:
         texts["crops"] = " ".join(names)
         st.caption(f"low: 1 to 3 crops, medium: 4 to 8, high: 9 to {config.max_crops:d}.")
     else:
-        texts["crops"] = st.text_input(
-            "Image grids", "1x1 2x2 3x4", key="joint-grids", bind="query-params", help="Rows x columns, or N for 1xN."
+        texts["crops"] = lacking.text(
+            "Image grids",
+            lacking.usual_grids(config),
+            config.vision_reason,
+            "joint-grids",
+            help="Rows x columns, or N for 1xN.",
         )
-    powers = [power for power in (2, 4, 8) if power <= config.num_experts]
+    powers = [power for power in (2, 4, 8) if power <= config.num_experts] or [config.top_k]
     usual = {
         "topks": ("Top-k", " ".join(map(str, powers))),
         "blocks": ("Active blocks", " ".join(map(str, sorted({-(-config.n_layers // 2), config.n_layers})))),
         "lengths": ("Output tokens", "10"),
     }
     for key, (label, value) in usual.items():
-        texts[key] = st.text_input(label, value, key=f"joint-{key}", bind="query-params")
+        why = config.top_k_reason if key == "topks" else ""
+        texts[key] = lacking.text(label, str(config.top_k) if why else value, why, f"joint-{key}")
     return texts
 
 
-def _numbers(config: MolmoConfig, key: str, texts: dict[str, str]) -> Sequence[int | str]:
+def _numbers(config: Shape, key: str, texts: dict[str, str]) -> Sequence[int | str]:
     return parse_values(CATALOGUE[_KNOBS[key]], texts[key], config)
 
 
-def _values(config: MolmoConfig, texts: dict[str, str], masks: Sequence[tuple[bool, ...]]) -> JointValues:
+def _values(config: Shape, texts: dict[str, str], masks: Sequence[tuple[bool, ...]]) -> JointValues:
     """The values that were written.
 
     Raises:
@@ -189,9 +194,7 @@ def _choose_shown() -> tuple[Picture | None, str]:
         return controls.choose_picture("joint-"), st.text_input("Prompt", DEFAULT_PROMPT, key="joint-prompt")
 
 
-def _sweep(
-    asked: _Asked, queries: QuerySet | None, fixed: dict, often: how_often.HowOften, config: MolmoConfig
-) -> Sweep:
+def _sweep(asked: _Asked, queries: QuerySet | None, fixed: dict, often: how_often.HowOften, config: Shape) -> Sweep:
     """The sweep that was chosen.
 
     Raises:
@@ -225,7 +228,7 @@ def _offer_nothing(problem: str) -> None:
     st.button("Run", key="run-joint-not", type="primary", icon=":material/play_arrow:", width="stretch", disabled=True)
 
 
-def _start(asked: _Asked, fixed: dict, often: how_often.HowOften, config: MolmoConfig) -> None:
+def _start(asked: _Asked, fixed: dict, often: how_often.HowOften, config: Shape) -> None:
     """Read the pictures and questions, and queue the run."""
     try:
         queries = read_data_set(asked.pictures) if asked.pictures else None

@@ -19,10 +19,10 @@ from profcore.spec.text import counted
 if TYPE_CHECKING:
     from profcore.data_sets import DataSet
     from profcore.experiments.motivation import Motivation
-    from profcore.models.config import MolmoConfig
+    from profcore.models.shape import Shape
 
 
-def choose(experiment: Motivation, config: MolmoConfig) -> None:
+def choose(experiment: Motivation, config: Shape) -> None:
     """Draw an experiment's controls, ending in Run."""
     data_set = data_set_controls.choose_or_upload(drawn=experiment.queries or 100)
     run = st.container()

@@ -52,10 +52,12 @@ def _menu() -> st.Page:
             ],
             "Real use": [
                 st.Page("pages/motivation.py", title="Real pictures", icon=":material/photo_library:"),
+                st.Page("pages/size_to_latency.py", title="Size to latency", icon=":material/photo_size_select_large:"),
                 st.Page("pages/compare.py", title="Sweep and pictures", icon=":material/stacked_line_chart:"),
             ],
             "Explain": [
                 st.Page("pages/engines.py", title="Engines side by side", icon=":material/compare_arrows:"),
+                st.Page("pages/models.py", title="Models side by side", icon=":material/view_column:"),
                 st.Page("pages/roofline.py", title="Roofline", icon=":material/roofing:"),
                 st.Page("pages/inspect.py", title="Inspect", icon=":material/biotech:"),
                 st.Page("pages/why.py", title="Why this long?", icon=":material/search_insights:"),

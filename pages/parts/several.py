@@ -11,9 +11,8 @@ from pages.parts import bar, how_often
 from pages.parts.pressed import pressed
 from pages.parts.state import service
 from pages.parts.text import plain, say_error
-from profcore.engines.names import engines_of
 from profcore.errors import UserError
-from profcore.experiments.knobs import CATALOGUE, base_setting, build_settings, default_values
+from profcore.experiments.knobs import CATALOGUE, base_setting, build_settings, default_values, why_not
 from profcore.service.words import estimate_line
 from profcore.spec.runs import Sweep, Target
 
@@ -21,6 +20,9 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
 _PLAY = ":material/play_arrow:"
+
+# A model has two knobs at least: blocks and output tokens.
+_NUMBERS = {2: "two", 3: "three", 4: "four"}
 
 
 def estimate(runs: Sequence[tuple[Target, Sweep]]) -> str:
@@ -33,7 +35,7 @@ def estimate(runs: Sequence[tuple[Target, Sweep]]) -> str:
 def under_engines(sweep: Sweep) -> None:
     """Offer a sweep under each of several engines."""
     target = bar.target()
-    possible = engines_of(target.device)
+    possible = bar.engines_for(target.device, bar.shape())
     with st.popover("Under several engines", icon=":material/compare_arrows:", width="stretch", key="several"):
         chosen = st.pills("Engines", possible, default=possible, selection_mode="multi", key="several-engines")
         runs = [(replace(target, engine=engine), sweep) for engine in chosen]
@@ -45,11 +47,16 @@ def offer_all_knobs() -> None:
     if bar.problem():
         return
     config = bar.shape()
+    experiments = [each for each in CATALOGUE.values() if not why_not(each, config)]
+    number = _NUMBERS[len(experiments)]
     with (
         st.sidebar,
-        st.popover("Measure all four knobs", icon=":material/playlist_play:", width="stretch", key="all-knobs"),
+        st.popover(f"Measure all {number} knobs", icon=":material/playlist_play:", width="stretch", key="all-knobs"),
     ):
         st.caption("Each knob at its usual values, the others where they usually stand.")
+        for each in CATALOGUE.values():
+            if why := why_not(each, config):
+                st.caption(f":material/block: {plain(each.title)} is left out: {plain(why)}")
         often = how_often.choose("Samples per setting of each", 100, 20, "all-samples")
         sweeps = [
             often.of(
@@ -59,9 +66,9 @@ def offer_all_knobs() -> None:
                     clock=bar.clock(),
                 )
             )
-            for experiment in CATALOGUE.values()
+            for experiment in experiments
         ]
-        _offer([(bar.target(), sweep) for sweep in sweeps], "Run all four", "run-all-knobs")
+        _offer([(bar.target(), sweep) for sweep in sweeps], f"Run all {number}", "run-all-knobs")
 
 
 def _offer(runs: Sequence[tuple[Target, Sweep]], label: str, key: str) -> None:

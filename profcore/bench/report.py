@@ -9,6 +9,7 @@ import json
 from typing import TYPE_CHECKING
 
 from profcore.bench.dashboard import data_zip, figures, first_sample, page_data, run_list, take_in, watching
+from profcore.bench.families import against_bare_generate
 from profcore.bench.generate import against_generate
 from profcore.bench.model import duty, load_time, memory, overhead, speed, suite
 from profcore.bench.pages import first_bar, first_chart, first_page, reruns
@@ -89,6 +90,7 @@ BENCHMARKS: dict[str, Callable[[Target, ModelShelf], list[Figure]]] = {
     "overhead": overhead,
     "truth": truth,
     "generate": against_generate,
+    "families": against_bare_generate,
     "duty": duty,
     "speed": speed,
     "preprocessing": preprocessing,

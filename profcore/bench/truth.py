@@ -65,7 +65,7 @@ def recovered(inputs: ModelInputs, setting: Setting, samples: int = _SAMPLES) ->
         setting: Its output tokens say how many decode steps there are.
         samples: How often.
     """
-    device = inputs.pixels.device
+    device = inputs.device
     engine, clock = KnownEngine(WORKS, device), make_clock(Clock.EVENTS, device)
     engine.infer(inputs, setting, clock)
     timings = [_timed(engine, inputs, setting, clock) for _ in range(samples)]

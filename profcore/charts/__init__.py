@@ -7,6 +7,7 @@ from profcore.charts.energy import energy
 from profcore.charts.engines import engines
 from profcore.charts.heat_map import heat_maps
 from profcore.charts.inspection import pooling, routing
+from profcore.charts.models import MOST_MODELS, model_stages, models_over
 from profcore.charts.order import in_order
 from profcore.charts.pictures import (
     component_bars,
@@ -20,6 +21,7 @@ from profcore.charts.profile import parts
 from profcore.charts.roofline import MOST_RUNS, roofline
 from profcore.charts.runs_beside import medians_over, ratios_over
 from profcore.charts.scaling import scaling
+from profcore.charts.size import size_to_latency
 from profcore.charts.small import small
 from profcore.charts.sweep import breakdown, decode_steps, panel, stage_lines
 from profcore.charts.tiling import PAGE_WIDTH, bounds, tiling
@@ -36,6 +38,7 @@ from profcore.charts.words import chart_words
 
 __all__ = [
     "CLICK",
+    "MOST_MODELS",
     "MOST_RUNS",
     "PAGE_WIDTH",
     "STAGE_COLOURS",
@@ -60,6 +63,8 @@ __all__ = [
     "is_clickable",
     "masks",
     "medians_over",
+    "model_stages",
+    "models_over",
     "over_tokens",
     "panel",
     "parameter_bars",
@@ -73,6 +78,7 @@ __all__ = [
     "routing",
     "scaling",
     "setting_bar",
+    "size_to_latency",
     "small",
     "stage_lines",
     "tiling",

@@ -8,9 +8,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from profcore.data_sets import DataSet
+from profcore.engines.names import check_family_engine
 from profcore.errors import StoreHeldError, UserError
 from profcore.experiments.motivation import asks_each_picture_once
 from profcore.models.config import model_shape
+from profcore.models.families.shape import FamilyShape
 from profcore.spec.queries import Picture
 from profcore.spec.runs import Target
 
@@ -19,7 +21,7 @@ if TYPE_CHECKING:
 
     import pandas as pd
 
-    from profcore.models.config import MolmoConfig
+    from profcore.models.shape import Shape
 
 
 def database_of(options: argparse.Namespace) -> Path:
@@ -36,7 +38,7 @@ def target_of(options: argparse.Namespace) -> Target:
     return Target(options.model or own, device, options.dtype, getattr(options, "engine", "eager"), options.experts)
 
 
-def refuse_early(options: argparse.Namespace, check: Callable[[MolmoConfig], object] = lambda config: None) -> None:
+def refuse_early(options: argparse.Namespace, check: Callable[[Shape], object] = lambda config: None) -> None:
     """Refuse what is wrong for every model that may be meant, before torch is asked whether there is a GPU.
 
     Args:
@@ -51,7 +53,10 @@ def refuse_early(options: argparse.Namespace, check: Callable[[MolmoConfig], obj
     models = [options.model] if options.model else own
     for model in models:
         try:
-            check(model_shape(model))
+            shape = model_shape(model)
+            if isinstance(shape, FamilyShape):
+                check_family_engine(getattr(options, "engine", None) or "eager", model)
+            check(shape)
         except UserError as error:
             refused.append(error)
     if len(refused) == len(models):

@@ -23,10 +23,19 @@ from profcore.comparisons.engines import (
     published_sensitivities,
     sensitivities,
 )
-from profcore.engines.names import ENGINES, PEERS, check_engine, engines_of, peers_of
-from profcore.experiments.knobs import CATALOGUE, base_setting, build_settings, default_values, get_experiment
+from profcore.engines.names import ENGINES, FAMILY_ENGINES, PEERS, check_engine, engines_of, peers_of
+from profcore.experiments.knobs import (
+    CATALOGUE,
+    base_setting,
+    build_settings,
+    check_knob,
+    default_values,
+    get_experiment,
+)
 from profcore.experiments.motivation import sampled_until
 from profcore.images.pictures import load_picture
+from profcore.models.config import model_shape
+from profcore.models.families.shape import FamilyShape
 from profcore.spec.queries import DEFAULT_PROMPT
 from profcore.spec.runs import RunSpec, Sweep
 from profcore.spec.stages import State
@@ -36,7 +45,7 @@ from profcore.storage.spool import SpoolWriter, spool_path
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from profcore.models.config import MolmoConfig
+    from profcore.models.shape import Shape
     from profcore.worker.shelf import ModelShelf
 
 
@@ -73,8 +82,9 @@ def compare_engines(options: argparse.Namespace) -> int:
     from profcore.worker.shelf import ModelShelf
 
     target, shelf = target_of(options), ModelShelf()
+    other = isinstance(model_shape(target.model), FamilyShape)
     config = shelf.get(target).model.config
-    targets = [replace(target, engine=engine) for engine in _asked(options, target.device)]
+    targets = [replace(target, engine=engine) for engine in _asked(options, target.device, other)]
     for each in targets:
         # Refused before anything is measured, not after the first engine's sweep.
         shelf.engine(each)
@@ -89,27 +99,35 @@ def compare_engines(options: argparse.Namespace) -> int:
             code = max(code, 0 if state is State.DONE else 1)
             found.append(_sensitivities(path, name, each.engine))
             points.append(_medians(path, name, each.engine))
-        found.append(published_sensitivities(get_experiment(name)).assign(experiment=name))
-        points.append(published_medians(get_experiment(name)).assign(experiment=name))
+        if not other:
+            found.append(published_sensitivities(get_experiment(name)).assign(experiment=name))
+            points.append(published_medians(get_experiment(name)).assign(experiment=name))
     _print(pd.concat(found, ignore_index=True), pd.concat(points, ignore_index=True), names, options.json)
     return code
 
 
-def _asked(options: argparse.Namespace, device: str) -> list[str]:
+def _asked(options: argparse.Namespace, device: str, other: bool) -> list[str]:
     """The engines that are to be compared; unless they are named, all that the device can run and their peer.
+
+    Args:
+        options: They may name some.
+        device: Where they are to run.
+        other: Whether the model is another than MolmoE, which has fewer.
 
     Raises:
         UserError: One that is named cannot be run there.
     """
-    names = options.engines or [*engines_of(device), *peers_of(device)]
+    there = [name for name in (*engines_of(device), *peers_of(device)) if not other or name in FAMILY_ENGINES]
+    names = options.engines or there
     for name in names:
         check_engine(name, device)
     return names
 
 
-def _sweep(name: str, options: argparse.Namespace, config: MolmoConfig) -> Sweep:
+def _sweep(name: str, options: argparse.Namespace, config: Shape) -> Sweep:
     """An experiment's own sweep, with the picture and the numbers that the options say."""
     experiment, enough = get_experiment(name), until_of(options)
+    check_knob(experiment, config)
     sweep = Sweep(
         experiment=name,
         settings=build_settings(experiment, default_values(experiment, config), base_setting(experiment, config)),

@@ -11,11 +11,11 @@ from typing import TYPE_CHECKING
 from profcore.cli.command_parser import Commands, add_command
 from profcore.cli.common import picture_of, print_table, refuse_early, target_of
 from profcore.cli.options import add_json, add_picture, add_target
-from profcore.inspectors.names import INSPECTORS
+from profcore.inspectors.names import INSPECTORS, check_known
 from profcore.inspectors.report import lines, tables
 
 if TYPE_CHECKING:
-    from profcore.models.config import MolmoConfig
+    from profcore.models.shape import Shape
 
 
 def register(commands: Commands) -> None:
@@ -49,7 +49,8 @@ def inspect(options: argparse.Namespace) -> int:
     if values:
         arguments["values"] = values
 
-    def check_values(config: MolmoConfig) -> None:
+    def check_values(config: Shape) -> None:
+        check_known(options.name, config)
         experiment = CATALOGUE["moe_topk"]
         for setting in build_settings(experiment, values, base_setting(experiment, config)):
             check_setting(setting, config)

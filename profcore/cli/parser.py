@@ -15,6 +15,7 @@ from profcore.cli import (
     check,
     compare,
     compare_engines,
+    estimate,
     export,
     hand_over,
     import_files,
@@ -44,7 +45,7 @@ COMMANDS = (
     *(run, repeat, import_files, runs, show, compare, sql, export, hand_over, change, plot, compare_engines, why),
     tradeoff,
     *(unread, rebuild),
-    *(check, inspect, importance, tokens, ceilings, bench),
+    *(check, inspect, importance, tokens, estimate, ceilings, bench),
 )
 """The modules of the commands, in the order that help lists them; each adds its own with `register`."""
 

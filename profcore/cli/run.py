@@ -29,7 +29,7 @@ from profcore.comparisons import flops_scaling
 from profcore.data_sets import read_data_set
 from profcore.errors import UserError
 from profcore.experiments.joint import MASKS, STRATEGIES, TIERS, USUAL_DRAWN
-from profcore.experiments.knobs import CATALOGUE, JOINT
+from profcore.experiments.knobs import CATALOGUE, JOINT, why_not
 from profcore.experiments.motivation import MOTIVATION, check_open_ended
 from profcore.images.pictures import load_picture
 from profcore.measure.card import Card
@@ -43,7 +43,7 @@ from profcore.storage.spool import SpoolWriter, spool_path
 from profcore.worker.busy import HostLoad, notes_before
 
 if TYPE_CHECKING:
-    from profcore.models.config import MolmoConfig
+    from profcore.models.shape import Shape
     from profcore.spec.queries import QuerySet
     from profcore.spec.runs import Sweep, Target
 
@@ -177,6 +177,7 @@ def run(options: argparse.Namespace) -> int:
     planned = plan_sweeps(options, queries, model_shape(target.model))
     _check(planned, model_shape(target.model))
     _say_what_is_lacking(planned, queries)
+    _say_what_is_left_out(options, model_shape(target.model))
     if note := space_note(spools, planned):
         print(note, file=sys.stderr)
     from profcore.worker.shelf import ModelShelf
@@ -242,6 +243,15 @@ def _say_what_is_lacking(sweeps: list[Sweep], queries: QuerySet | None) -> None:
             print(f"Not measured, {lacking.name}: {lacking.reason}", file=sys.stderr)
 
 
+def _say_what_is_left_out(options: argparse.Namespace, config: Shape) -> None:
+    """Say which knobs a model has not, where all were asked for."""
+    if options.experiment != "all":
+        return
+    for experiment in CATALOGUE.values():
+        if reason := why_not(experiment, config):
+            print(f"Left out, {experiment.title.lower()}: {reason}", file=sys.stderr)
+
+
 def _say_of_device(target: Target, host: HostLoad, energy: bool) -> None:
     """Warn where card or host is at work for others; the model is on the card by now, so that this process is as well.
 
@@ -262,7 +272,7 @@ def _say_of_device(target: Target, host: HostLoad, energy: bool) -> None:
         print(f"Warning: {note}", file=sys.stderr)
 
 
-def _check(sweeps: list[Sweep], config: MolmoConfig) -> None:
+def _check(sweeps: list[Sweep], config: Shape) -> None:
     for sweep in sweeps:
         for setting in sweep.settings:
             check_setting(setting, config)

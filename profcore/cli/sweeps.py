@@ -29,11 +29,14 @@ from profcore.experiments.knobs import (
     Experiment,
     base_setting,
     build_settings,
+    check_knob,
     default_values,
     get_experiment,
     parse_values,
+    why_not,
 )
 from profcore.experiments.motivation import MOTIVATION, plan_all, sampled_until
+from profcore.models.families.shape import FamilyShape
 from profcore.spec.queries import DEFAULT_PROMPT
 from profcore.spec.runs import Sweep
 from profcore.spec.settings import Setting, parse_mask
@@ -42,12 +45,12 @@ from profcore.spec.stages import Clock, Knob
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from profcore.models.config import MolmoConfig
+    from profcore.models.shape import Shape
     from profcore.spec.queries import QuerySet
 
 
 def _given_values(
-    experiment: Experiment, options: argparse.Namespace, config: MolmoConfig
+    experiment: Experiment, options: argparse.Namespace, config: Shape
 ) -> Sequence[int | str | tuple[int, int]]:
     """The knob's values as the options say, or its defaults."""
     if experiment.knob is Knob.VISION_TOKENS:
@@ -67,7 +70,7 @@ def _given_values(
     return parse_values(experiment, " ".join(given), config) if given else default_values(experiment, config)
 
 
-def _important_blocks(options: argparse.Namespace, config: MolmoConfig) -> list[int | str]:
+def _important_blocks(options: argparse.Namespace, config: Shape) -> list[int | str]:
     """Masks by a score file: of each number of blocks, or of each threshold."""
     if not options.importance_file:
         raise UserError("A threshold needs scores: name them with --importance-file FILE.")
@@ -83,7 +86,7 @@ def _important_blocks(options: argparse.Namespace, config: MolmoConfig) -> list[
     return [value if isinstance(value, str) else most_important(scores, value, blocks) for value in given]
 
 
-def _base(experiment: Experiment, options: argparse.Namespace, config: MolmoConfig) -> Setting:
+def _base(experiment: Experiment, options: argparse.Namespace, config: Shape) -> Setting:
     own = base_setting(experiment, config)
     return Setting(
         grid=(1, options.grid),
@@ -93,7 +96,7 @@ def _base(experiment: Experiment, options: argparse.Namespace, config: MolmoConf
     )
 
 
-def plan_sweeps(options: argparse.Namespace, queries: QuerySet | None, config: MolmoConfig) -> list[Sweep]:
+def plan_sweeps(options: argparse.Namespace, queries: QuerySet | None, config: Shape) -> list[Sweep]:
     """The sweeps of the experiment that the options name, for a model of this shape.
 
     Raises:
@@ -109,12 +112,17 @@ def plan_sweeps(options: argparse.Namespace, queries: QuerySet | None, config: M
     return [sampled_until(sweep, *enough) for sweep in sweeps] if enough else sweeps
 
 
-def profiling_sweeps(options: argparse.Namespace, config: MolmoConfig) -> list[Sweep]:
+def profiling_sweeps(options: argparse.Namespace, config: Shape) -> list[Sweep]:
     """A sweep of each knob that was asked for."""
     names = list(CATALOGUE) if options.experiment == "all" else [options.experiment]
     sweeps = []
     for name in names:
         experiment = get_experiment("moe_topk" if name == flops_scaling.EXPERIMENT else name)
+        if options.experiment == "all" and why_not(experiment, config):
+            continue
+        check_knob(experiment, config)
+        if name == flops_scaling.EXPERIMENT and isinstance(config, FamilyShape):
+            raise UserError(f"FLOPs by formula are MolmoE's alone: run moe_topk for {config.name}.")
         values = _given_values(experiment, options, config)
         if name == flops_scaling.EXPERIMENT and not options.top_k_values:
             values = [value for value in flops_scaling.VALUES if value <= config.num_experts]
@@ -149,7 +157,7 @@ def check_joint_options(options: argparse.Namespace) -> None:
         raise UserError("--tiers stands in place of --grids: within a tier each picture takes its own tiling.")
 
 
-def planned_joint(options: argparse.Namespace, queries: QuerySet | None, config: MolmoConfig) -> Sweep:
+def planned_joint(options: argparse.Namespace, queries: QuerySet | None, config: Shape) -> Sweep:
     """The joint sweep that the options ask for."""
     tiers = options.tiers or ()
     samples = (1 if tiers else USUAL_SAMPLES) if options.num_samples is None else options.num_samples
@@ -171,7 +179,7 @@ def planned_joint(options: argparse.Namespace, queries: QuerySet | None, config:
     )
 
 
-def _joint_values(options: argparse.Namespace, config: MolmoConfig) -> JointValues:
+def _joint_values(options: argparse.Namespace, config: Shape) -> JointValues:
     """The values of each knob; one that is not given stands where it stands while another is turned."""
     base = _base(CATALOGUE["moe_topk"], options, config)
     given = {
@@ -194,7 +202,7 @@ def _joint_values(options: argparse.Namespace, config: MolmoConfig) -> JointValu
 
 
 def _joint_masks(
-    options: argparse.Namespace, values: Sequence[int | str], config: MolmoConfig
+    options: argparse.Namespace, values: Sequence[int | str], config: Shape
 ) -> tuple[tuple[bool, ...], ...]:
     """The masks that numbers of blocks stand for; by importance where there is a file of it."""
     file = options.importance_file
@@ -203,8 +211,10 @@ def _joint_masks(
     return chosen_masks(values, way, config.n_layers, scores=scores, seed=options.seed)
 
 
-def motivation_sweeps(options: argparse.Namespace, queries: QuerySet, config: MolmoConfig) -> list[Sweep]:
+def motivation_sweeps(options: argparse.Namespace, queries: QuerySet, config: Shape) -> list[Sweep]:
     """The sweeps of a Motivation experiment on the data set's queries."""
+    if options.experiment == "flops_vs_latency" and isinstance(config, FamilyShape):
+        raise UserError(f"FLOPs by formula are MolmoE's alone: run latency_distribution for {config.name}.")
     lengths = " ".join(options.max_new_tokens or ())
     told = options.num_samples is not None or options.num_runs is not None
     samples = 1 if options.num_samples is None else options.num_samples

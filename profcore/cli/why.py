@@ -12,10 +12,12 @@ from profcore.cli.command_parser import Commands, add_command
 from profcore.cli.common import picture_of, print_table, refuse_early, target_of
 from profcore.cli.options import add_json, add_picture, add_target
 from profcore.cli.values import check_output_file, whole_number
+from profcore.errors import UserError
+from profcore.models.families.shape import FamilyShape
 from profcore.spec.settings import Setting, parse_mask
 
 if TYPE_CHECKING:
-    from profcore.models.config import MolmoConfig
+    from profcore.models.shape import Shape
 
 
 def register(commands: Commands) -> None:
@@ -46,7 +48,13 @@ def why(options: argparse.Namespace) -> int:
     check_output_file(options.trace)
     picture = picture_of(options.image)
     load_picture(picture)
-    refuse_early(options, lambda config: check_setting(_setting(options, config), config))
+
+    def check(config: Shape) -> None:
+        if isinstance(config, FamilyShape):
+            raise UserError(f"Where time goes is told of MolmoE alone, whose parts are known: not of {config.name}.")
+        check_setting(_setting(options, config), config)
+
+    refuse_early(options, check)
     from profcore.worker.shelf import ModelShelf
     from profcore.worker.tools import run_tool
 
@@ -75,7 +83,7 @@ def why(options: argparse.Namespace) -> int:
     return 0
 
 
-def _setting(options: argparse.Namespace, config: MolmoConfig) -> Setting:
+def _setting(options: argparse.Namespace, config: Shape) -> Setting:
     """The setting that the options say, of a model of this shape."""
     return Setting(
         grid=(1, options.grid),

@@ -138,13 +138,17 @@ def routed_experts(settings: pd.DataFrame) -> dict[int, list[int]]:
 
 
 def run_scaling(result: Result) -> pd.DataFrame:
-    """As `flops_scaling`, of a run of `moe_topk`."""
+    """As `flops_scaling`, of a run of `moe_topk`; nothing of another model than MolmoE, which the formulas are of."""
+    if floors.family_of_run(result.run["environment"]):
+        return pd.DataFrame(columns=_COLUMNS)
     shape, _ = shape_of(result.run["environment"])
     return flops_scaling(result.samples, shape, routed_experts(result.settings))
 
 
 def assumed(result: Result) -> str:
     """What a run does not say, so that it is taken for the published model's own, in a sentence; empty for nothing."""
+    if floors.family_of_run(result.run["environment"]):
+        return ""
     taken = [] if shape_of(result.run["environment"])[1] else ["which model it measured: MolmoE-1B's shape is taken"]
     if setting_values(result.settings, Knob.ACTIVE_BLOCKS).isna().any():
         taken.append("how many blocks ran: all are taken")

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import torch
 from transformers import DynamicCache
 
 from profcore.engines.base import StopRequestedError
 from profcore.engines.eager_stages import EagerStages
+from profcore.engines.greedy_loop import GreedyLoop
 from profcore.models.experts import check_memory
 from profcore.models.knobs import turned
 from profcore.spec.stages import Stage
@@ -67,14 +68,17 @@ class EagerEngine:
 
 @torch.inference_mode()
 def infer(
-    model: MolmoE,
-    inputs: ModelInputs,
+    model: Any,
+    inputs: Any,
     output_tokens: int,
     clock: StageClock | None = None,
     stop: Callable[[], bool] | None = None,
     keep_logits: bool = False,
 ) -> tuple[Tensor, list[Tensor]]:
     """As `Engine.infer`, on a model whose knobs are turned."""
+    if hasattr(model, "turned"):
+        loop = GreedyLoop(model, output_tokens, clock, stop, keep_logits)
+        return loop.run(inputs), loop.logits
     logits_kept: list[Tensor] = []
     if clock:
         clock.start()

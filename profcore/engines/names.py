@@ -32,6 +32,22 @@ def engines_of(device: str) -> list[str]:
     return [name for name in ENGINES if name != "graph" or device != "cpu"]
 
 
+FAMILY_ENGINES = ("eager", "graph")
+"""The engines of other models than MolmoE."""
+
+
+def check_family_engine(name: str, model: str) -> None:
+    """Whether an engine runs other models than MolmoE.
+
+    Raises:
+        UserError: It does not.
+    """
+    if name in ENGINES and name not in FAMILY_ENGINES:
+        raise UserError(f"The {name} engine is written for MolmoE alone: use eager or graph for {model}.")
+    if name in PEERS:
+        raise UserError(f"{name} is compared for MolmoE alone: use eager, which calls it, or graph for {model}.")
+
+
 def check_engine(name: str, device: str) -> None:
     """Whether there is such an engine and the device can run it.
 

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from profcore.experiments.block_choice import Scores
-    from profcore.models.config import MolmoConfig
+    from profcore.models.shape import Shape
     from profcore.spec.queries import Query, QuerySet
 
 STRATEGIES = {
@@ -116,7 +116,7 @@ class JointValues:
 
 
 def joint_values(
-    config: MolmoConfig,
+    config: Shape,
     *,
     grids: Sequence[tuple[int, int]] = ((1, 1),),
     top_ks: Sequence[int] = (),

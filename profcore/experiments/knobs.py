@@ -13,7 +13,7 @@ from profcore.spec.text import brief
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from profcore.models.config import MolmoConfig
+    from profcore.models.shape import Shape
 
 MAX_GRID = MAX_CROPS
 """The widest grid of one row."""
@@ -190,16 +190,33 @@ def _knob_words(knob: Knob, setting: Setting) -> str:
     return f"{number} {noun}{'' if number == 1 else 's'}"
 
 
-def default_values(experiment: Experiment, config: MolmoConfig) -> tuple[int, ...]:
+def default_values(experiment: Experiment, config: Shape) -> tuple[int, ...]:
     """The knob's default values that a model of this shape has."""
     if experiment.knob is Knob.ACTIVE_BLOCKS:
         return tuple(range(1, config.n_layers + 1))
+    if experiment.knob is Knob.VISION_TOKENS:
+        return config.row_grids()
     if experiment.knob is Knob.TOP_K:
         return tuple(value for value in experiment.values if value <= config.num_experts)
     return experiment.values
 
 
-def base_setting(experiment: Experiment, config: MolmoConfig) -> Setting:
+def why_not(experiment: Experiment, config: Shape) -> str:
+    """Why a model has not an experiment's knob, as a sentence; empty where it has."""
+    return {Knob.TOP_K: config.top_k_reason, Knob.VISION_TOKENS: config.vision_reason}.get(experiment.knob, "")
+
+
+def check_knob(experiment: Experiment, config: Shape) -> None:
+    """Whether a model has an experiment's knob.
+
+    Raises:
+        UserError: It has not; the sentence says why.
+    """
+    if reason := why_not(experiment, config):
+        raise UserError(f"{experiment.title} cannot be turned: {reason}")
+
+
+def base_setting(experiment: Experiment, config: Shape) -> Setting:
     """Where the other knobs stand while one is turned: the smallest picture, the model's own top-k, every block."""
     return Setting((1, 1), config.top_k, (True,) * config.n_layers, experiment.output_tokens)
 
@@ -238,7 +255,7 @@ def _turn(knob: Knob, value: int | str | tuple[int, int], base: Setting) -> Sett
     return replace(base, output_tokens=value)
 
 
-def parse_values(experiment: Experiment, text: str, config: MolmoConfig) -> list[int | str]:
+def parse_values(experiment: Experiment, text: str, config: Shape) -> list[int | str]:
     """Values of a knob as a person writes them: whole numbers, for the blocks also masks, apart by commas or spaces.
 
     Raises:

@@ -16,7 +16,7 @@ from profcore.spec.stages import Clock
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from profcore.models.config import MolmoConfig
+    from profcore.models.shape import Shape
     from profcore.spec.until import Until
 
 
@@ -123,7 +123,7 @@ def experiment_title(name: str) -> str:
 def plan(
     experiment: Motivation,
     queries: QuerySet,
-    config: MolmoConfig,
+    config: Shape,
     *,
     num_pictures: int | None = None,
     num_samples: int | None = None,
@@ -244,7 +244,7 @@ _POOLED = ("latency_distribution", "component_profiling")
 """The experiments that look at the samples of all pictures together, not at one figure of each."""
 
 
-def plan_all(name: str, queries: QuerySet, config: MolmoConfig, **options: Any) -> list[Sweep]:
+def plan_all(name: str, queries: QuerySet, config: Shape, **options: Any) -> list[Sweep]:
     """The sweeps that measure an experiment: its own, or, where it is derived, those that it is derived from.
 
     Args:

@@ -49,7 +49,9 @@ def result_files(
     if summaries is not None and (metadata.get("details") or {}).get("scaling"):
         return {scaling_path: known_scaling_json(summaries, metadata)}
     files = {f"{profiling.folder}/{profiling.file}": profiling_json(profiling, samples, metadata, summaries)}
-    if experiment == "moe_topk" and len(samples) and samples["top_k"].nunique() > 1:
+    # FLOPs by formula are MolmoE's alone.
+    other = floors.family_of_run(metadata.get("environment") or {})
+    if experiment == "moe_topk" and not other and len(samples) and samples["top_k"].nunique() > 1:
         scaling = flops_scaling(samples, shape_of(metadata.get("environment") or {})[0], routed)
         files[scaling_path] = scaling_json(samples, scaling, metadata)
     return files

@@ -14,7 +14,7 @@ import pandas as pd
 from profcore.errors import FormatError, UserError
 from profcore.formats.fields import BadValueError, count, read_knobs, read_tier
 from profcore.formats.values import mask_fields, plain, tier_fields, whole_or_none, with_grid
-from profcore.spec.records import ENERGY_COLUMNS, now
+from profcore.spec.records import ENERGY_COLUMNS, WORK_COLUMNS, now
 from profcore.spec.runs import RunSpec
 from profcore.spec.stages import State
 from profcore.spec.text import some, whole_text
@@ -85,6 +85,7 @@ def _written_setting(row: dict[Any, Any]) -> dict[str, Any]:
         "quality_failed": plain(row.get("quality_failed")),
         "energy": _energy(row),
         "energy_failed": plain(row.get("energy_failed")),
+        "work": _work(row),
         "failed": plain(row.get("failed")),
         "stopped_by": plain(row.get("stopped_by")),
         "answer": plain(row.get("answer")),
@@ -98,6 +99,12 @@ def _energy(row: dict[Any, Any]) -> dict[str, Any] | None:
         return None
     found = {field: plain(row.get(column)) for field, column in ENERGY_COLUMNS.items()}
     return {field: value for field, value in found.items() if value is not None}
+
+
+def _work(row: dict[Any, Any]) -> dict[str, Any] | None:
+    """A setting's FLOPs and bytes as counted; None where they were not."""
+    found = {column: plain(row.get(column)) for column in WORK_COLUMNS}
+    return found if found[WORK_COLUMNS[0]] is not None else None
 
 
 def _numbers(values: Any) -> list[float] | None:
@@ -241,6 +248,9 @@ def _read_settings(given: list[Any], records: list[Record], name: str) -> list[d
             records.append(
                 {"type": "energy", "setting": place, **{name: given_energy.get(name) for name in ENERGY_COLUMNS}}
             )
+        if "work" in each:
+            given_work = each["work"] if isinstance(each["work"], dict) else {}
+            records.append({"type": "work", "setting": place, **{name: given_work.get(name) for name in WORK_COLUMNS}})
         for kind, key in _REASONS.items():
             if key in each:
                 records.append({"type": kind, "setting": place, "reason": each[key]})

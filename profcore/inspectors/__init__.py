@@ -10,7 +10,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 from profcore.errors import UserError
-from profcore.inspectors.names import INSPECTORS
+from profcore.inspectors.names import INSPECTORS, check_known
 
 if TYPE_CHECKING:
     from profcore.inspectors.base import Inspection
@@ -22,8 +22,9 @@ def run_inspector(name: str, asked: Inspection) -> dict[str, Any]:
     """Run an inspection tool by its name.
 
     Raises:
-        UserError: There is none of that name, or it cannot do what was asked.
+        UserError: There is none of that name, it does not know the model, or it cannot do what was asked.
     """
     if name not in (*INSPECTORS, *_MORE):
         raise UserError(f"There is no inspection {name!r}: choose from {', '.join(INSPECTORS)}.")
+    check_known(name, asked.loaded.model.config)
     return import_module(f"profcore.inspectors.{name.replace('-', '_')}").inspect(asked)

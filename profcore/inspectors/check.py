@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING, Any
 import torch
 
 from profcore.engines import make_engine
-from profcore.engines.names import engines_of
+from profcore.engines.names import ENGINES, FAMILY_ENGINES, engines_of
 from profcore.inspectors.parity import Difference, against_eager, compare, every_knob
+from profcore.models.families.shape import FamilyShape
 from profcore.spec.settings import Setting
 
 if TYPE_CHECKING:
@@ -32,7 +33,9 @@ def inspect(asked: Inspection) -> dict[str, Any]:
         UserError: The expected file is none, or an engine does not run there.
     """
     loaded, arguments = asked.loaded, asked.arguments
-    engines: Sequence[str] = arguments.get("engines") or engines_of(asked.target.device)
+    own = FAMILY_ENGINES if isinstance(loaded.model.config, FamilyShape) else ENGINES
+    there = [name for name in engines_of(asked.target.device) if name in own]
+    engines: Sequence[str] = arguments.get("engines") or there
     settings = every_knob(loaded.model.config)
     if not arguments.get("knobs", True):
         settings = settings[:1]

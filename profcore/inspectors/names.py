@@ -3,6 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from profcore.errors import UserError
+from profcore.models.families.shape import FamilyShape
+
+if TYPE_CHECKING:
+    from profcore.models.shape import Shape
 
 
 @dataclass(frozen=True)
@@ -22,6 +29,9 @@ class Inspector:
     cheap: bool = True
 
 
+FAMILY_INSPECTORS = ("topk", "check")
+"""The tools that know other models than MolmoE."""
+
 INSPECTORS = {
     "tokens": Inspector("Tokens", "How does a picture with its prompt become tokens?", "analyze_tokens.py"),
     "moe-layer": Inspector("MoE layer", "What is in a block's mixture of experts?", "inspect_moe_layer.py"),
@@ -40,3 +50,18 @@ INSPECTORS = {
         cheap=False,
     ),
 }
+
+
+def check_known(name: str, shape: Shape) -> None:
+    """Whether a tool knows a model of this shape.
+
+    Raises:
+        UserError: It knows MolmoE alone; or top-k is asked after, which the model has not.
+    """
+    if not isinstance(shape, FamilyShape):
+        return
+    if name not in FAMILY_INSPECTORS:
+        known = " or ".join(FAMILY_INSPECTORS)
+        raise UserError(f"{name} looks into the modules of MolmoE alone: use {known} for {shape.name}.")
+    if name == "topk" and shape.top_k_reason:
+        raise UserError(f"Top-k cannot be turned: {shape.top_k_reason}")

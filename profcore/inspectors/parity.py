@@ -12,8 +12,8 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file
 from transformers import DynamicCache
 
-from profcore.engines.eager import EagerEngine
-from profcore.errors import FormatError
+from profcore.engines import make_engine
+from profcore.errors import FormatError, UserError
 from profcore.images.geometry import CROP, CROP_PATCHES, PATCH
 from profcore.images.pictures import load_picture
 from profcore.models.inputs import ModelInputs, grid_inputs
@@ -23,13 +23,14 @@ from profcore.spec.settings import Setting, parse_mask
 from profcore.spec.text import counted
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from pathlib import Path
 
     from torch import Tensor
 
     from profcore.engines.base import Engine
-    from profcore.models.config import MolmoConfig
     from profcore.models.load import LoadedModel
+    from profcore.models.shape import Shape
 
 TOLERANCE = 1e-3
 """Largest absolute difference from expected outputs that passes."""
@@ -64,6 +65,8 @@ def compare(model: MolmoE, engine: Engine, path: Path) -> list[Difference]:
         FormatError: The file is no such file.
         UserError: A top-k or mask in it is not one of the model's.
     """
+    if hasattr(model, "turned"):
+        raise UserError("A file of expected outputs is MolmoE's alone, stage by stage: leave --expected out.")
     try:
         expected = load_file(path)
         inputs = _inputs(model, expected)
@@ -109,18 +112,19 @@ def compare(model: MolmoE, engine: Engine, path: Path) -> list[Difference]:
     return differences
 
 
-def every_knob(config: MolmoConfig) -> list[Setting]:
-    """Settings that turn each knob away from where it stands."""
+def every_knob(config: Shape) -> list[Setting]:
+    """Settings that turn each knob of a model away from where it stands."""
     blocks, experts = config.n_layers, config.num_experts
     everything = (True,) * blocks
     own = Setting((1, 1), config.top_k, everything, 6)
+    rows = config.row_grids()
+    wide: Sequence[int] = [each for each in (3, 6) if each in rows] or rows[-1:]
+    wide = () if config.vision_reason else wide
+    chosen = [] if config.top_k_reason else [1, max(experts // 2, 1), experts]
     return [
         own,
-        replace(own, grid=(1, 3)),
-        replace(own, grid=(1, 6), output_tokens=1),
-        replace(own, top_k=1),
-        replace(own, top_k=max(experts // 2, 1)),
-        replace(own, top_k=experts),
+        *(replace(own, grid=(1, each), output_tokens=1 if each == 6 else 6) for each in wide),
+        *(replace(own, top_k=each) for each in chosen),
         replace(own, block_mask=(True,) + (False,) * (blocks - 1)),
         replace(own, block_mask=tuple(index % 2 == 0 for index in range(blocks))),
         replace(own, output_tokens=150),
@@ -134,7 +138,7 @@ def against_eager(loaded: LoadedModel, engine: Engine, setting: Setting) -> Diff
     than the tolerance; else the difference is infinite.
     """
     inputs = grid_inputs(loaded, load_picture(Picture()), setting.grid, DEFAULT_PROMPT)
-    tokens, logits = EagerEngine(loaded.model).infer(inputs, setting, keep_logits=True)
+    tokens, logits = make_engine("eager", loaded.model).infer(inputs, setting, keep_logits=True)
     others, other_logits = engine.infer(inputs, setting, keep_logits=True)
     tolerance = _LOGIT_TOLERANCE[loaded.model.dtype] * max(step.abs().max().item() for step in logits)
     largest = 0.0

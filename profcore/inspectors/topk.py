@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -10,6 +11,7 @@ from profcore.engines import eager
 from profcore.engines.base import StopRequestedError
 from profcore.errors import UserError
 from profcore.images.pictures import SOLID, load_picture
+from profcore.measure.routing import routed
 from profcore.models.knobs import turned
 from profcore.spec.queries import Picture
 from profcore.spec.settings import Setting
@@ -18,8 +20,8 @@ if TYPE_CHECKING:
     from PIL import Image
 
     from profcore.inspectors.base import Inspection
-    from profcore.models.inputs import ModelInputs
-    from profcore.models.molmoe import MolmoE
+    from profcore.models.families.adapter import VisionLanguageModel
+    from profcore.models.families.inputs import FamilyInputs
 
 _STEPS = 4
 
@@ -55,11 +57,11 @@ def inspect(asked: Inspection) -> dict[str, Any]:
             for phase, blocks in used[picture].items():
                 row = {"picture": picture, "top_k": top_k, "phase": phase}
                 unlike = differing(used["real"][phase], used["solid"][phase])
-                found.append({**row, **describe(blocks, config.num_experts, top_k), "unlike": unlike})
+                found.append({**row, **describe(blocks, experts_of(model), top_k), "unlike": unlike})
     return {
         "picture": asked.picture.to_dict(),
-        "experts": config.num_experts,
-        "blocks": config.n_layers,
+        "experts": experts_of(model),
+        "blocks": len(found[0]["load"]),
         "values": values,
         "weights": asked.loaded.weights,
         "routing": found,
@@ -76,9 +78,17 @@ def _solid_like(image: Image.Image) -> Image.Image:
     return load_picture(Picture("solid", SOLID)).resize(image.size)
 
 
-def _routed(model: MolmoE, inputs: ModelInputs, top_k: int) -> dict[str, list[torch.Tensor]]:
-    """The experts of each token in prefill and decode, for each block (tokens, chosen)."""
+def experts_of(model: Any) -> int:
+    """The experts that a block's tokens may go to; of several sets of them all."""
+    sets = max(map(len, model.expert_modules())) if hasattr(model, "turned") else 1
+    return model.config.num_experts * sets
+
+
+def _routed(model: Any, inputs: Any, top_k: int) -> dict[str, list[torch.Tensor]]:
+    """The experts of each token in prefill and decode, for each block (tokens, chosen); of blocks that have any."""
     config = model.config
+    if hasattr(model, "turned"):
+        return _family_routed(model, inputs, Setting((1, 1), top_k, (True,) * config.n_layers, 1 + _STEPS))
     calls: list[list[torch.Tensor]] = [[] for _ in range(config.n_layers)]
 
     def note(block: int) -> Any:
@@ -97,6 +107,16 @@ def _routed(model: MolmoE, inputs: ModelInputs, top_k: int) -> dict[str, list[to
         for hook in hooks:
             hook.remove()
     return {"prefill": [each[0] for each in calls], "decode": [torch.cat(each[1:]) for each in calls]}
+
+
+def _family_routed(model: VisionLanguageModel, inputs: FamilyInputs, setting: Setting) -> dict[str, list[torch.Tensor]]:
+    """As `_routed`; a prefill is run by itself, since a block may have several sets of experts."""
+    whole = [calls for calls in routed(model, inputs, setting) if calls]
+    prompt = [calls for calls in routed(model, inputs, replace(setting, output_tokens=1)) if calls]
+    return {
+        "prefill": [torch.cat(calls) for calls in prompt],
+        "decode": [torch.cat(calls[len(before) :]) for calls, before in zip(whole, prompt, strict=True)],
+    }
 
 
 def differing(one: list[torch.Tensor], other: list[torch.Tensor]) -> float:

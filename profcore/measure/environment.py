@@ -14,6 +14,7 @@ import torch
 import transformers
 
 import profcore
+from profcore.models.config import MolmoConfig
 from profcore.spec.records import Environment
 from profcore.spec.runs import Target
 from profcore.spec.stages import Clock
@@ -21,6 +22,7 @@ from profcore.spec.text import counted
 
 if TYPE_CHECKING:
     from profcore.engines.base import Engine
+    from profcore.models.families.shape import FamilyShape
     from profcore.models.load import LoadedModel
 
 
@@ -54,12 +56,22 @@ def describe(
         experts=engine.experts,
         # Of an engine with experts of its own the modules' do not matter.
         experts_reason=(model.experts.reason or None) if engine.experts == str(model.experts) else None,
-        attention=model.llm.config._attn_implementation,
+        attention=model.attention,
         clock=str(clock),
-        shape=dataclasses.asdict(model.config),
+        shape=shape_record(model.config),
         cores=cores,
         load=load,
     )
+
+
+def shape_record(shape: MolmoConfig | FamilyShape) -> dict[str, Any]:
+    """A model's shape as an environment holds it: of a family's model its names, the knobs' bounds and the whole
+    configuration.
+    """  # noqa: D205
+    if isinstance(shape, MolmoConfig):
+        return dataclasses.asdict(shape)
+    names = ("family", "model_type", "n_layers", "num_experts", "top_k", "max_positions")
+    return {**{name: getattr(shape, name) for name in names}, "config": dict(shape.config)}
 
 
 def machine_of(device: torch.device) -> dict[str, Any]:

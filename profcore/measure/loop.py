@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import logging
 import random
 import time
 from collections import OrderedDict
@@ -15,19 +16,21 @@ import torch
 from profcore.engines.base import PreparationError, StopRequestedError
 from profcore.errors import UserError
 from profcore.experiments.knobs import JOINT, setting_words
-from profcore.images.pictures import fit_to_grid, load_picture
+from profcore.images.pictures import load_picture
 from profcore.measure.answer import answer_text
 from profcore.measure.clock import make_clock
 from profcore.measure.energy import EnergyFailed, EnergyPass, SettingEnergy, energy_reason, energy_refusal
 from profcore.measure.enough import Enough
+from profcore.measure.family_work import FamilyWorks
 from profcore.measure.quality import Quality, QualityMeter
 from profcore.measure.routing import prefill_experts
 from profcore.measure.stage_memory import StagePeaks, stage_peaks
 from profcore.measure.telemetry import Telemetry
-from profcore.models.inputs import ModelInputs, picture_inputs
+from profcore.models.families.shape import FamilyShape
+from profcore.models.inputs import ModelInputs, fitted, picture_inputs
 from profcore.models.knobs import check_setting
 from profcore.spec.begun import Begun
-from profcore.spec.records import Sample
+from profcore.spec.records import Sample, StageWork
 from profcore.spec.runs import Sweep
 from profcore.spec.settings import Setting
 from profcore.spec.stages import Stage
@@ -41,6 +44,8 @@ if TYPE_CHECKING:
 
     from profcore.engines.base import Engine
     from profcore.models.load import LoadedModel
+
+_log = logging.getLogger(__name__)
 
 _MOST_INPUTS = 64
 LONGEST_ANSWER = 1_000
@@ -96,12 +101,21 @@ class Routing:
     prefill_experts: tuple[int, ...]
 
 
+@dataclass(frozen=True)
+class SettingWork:
+    """What an inference at a setting computes and moves, by stage, of a model without formulas of its own."""
+
+    setting: int
+    work: tuple[StageWork, ...]
+
+
 Result = (
     Sample
     | SettingFailed
     | SettingEnded
     | Answer
     | Routing
+    | SettingWork
     | SettingQuality
     | QualityFailed
     | SettingEnergy
@@ -197,7 +211,8 @@ class _Sampling:
         self._extra_memory: dict[int, int | None] = {}
         self._stage_peaks: dict[int, StagePeaks] = {}
         self._routed: dict[Any, tuple[int, ...]] = {}
-        self._counted = set(begun.routed)
+        self._works = FamilyWorks(loaded.model)
+        self._counted, self._worked = set(begun.routed), set(begun.worked)
         self._answered: set[int] = set()
         self._begin = time.perf_counter() - begun.elapsed_s
         self._enough = Enough(sweep)
@@ -206,7 +221,7 @@ class _Sampling:
         self.open = list(self.alive)
         self.taken, self.reason = begun.next_sample, next(iter(begun.failed.values()), "")
 
-    def visit(self, index: int, visit: int) -> Iterator[Sample | SettingFailed | Answer | Routing]:
+    def visit(self, index: int, visit: int) -> Iterator[Sample | SettingFailed | Answer | Routing | SettingWork]:
         """Measure a setting once; the first time here, get it ready before, and look at what else is asked after."""
         try:
             given = self._inputs.of(index)
@@ -231,6 +246,7 @@ class _Sampling:
         # After the first sample, which is not to wait for it, and before any other of this setting.
         yield from self._answer(index, tokens)
         yield from self._count_experts(index, given)
+        yield from self._count_work(index, given)
 
     def drop(self, index: int) -> None:
         """Measure a setting no more, since it failed."""
@@ -248,11 +264,13 @@ class _Sampling:
         if index not in self._begun.ended:
             yield SettingEnded(index, by)
 
-    def uncounted(self) -> Iterator[Routing]:
-        """Count the experts of those settings of which all is measured but that; a process was killed between."""
-        for index in [index for index in self.alive if index not in self._counted]:
+    def uncounted(self) -> Iterator[Routing | SettingWork]:
+        """Count what was not counted of settings of which all else is measured; a process was killed between."""
+        for index in [index for index in self.alive if index not in self._counted & self._worked]:
             with suppress(UserError):
-                yield from self._count_experts(index, self._inputs.of(index))
+                given = self._inputs.of(index)
+                yield from self._count_experts(index, given)
+                yield from self._count_work(index, given)
 
     def energies(self, settings: list[int]) -> Iterator[SettingEnergy | EnergyFailed]:
         """What settings take in joules; what cannot be found fails alone, since the samples stand without it."""
@@ -284,8 +302,25 @@ class _Sampling:
         if index in self._counted:
             return
         self._counted.add(index)
+        # A model without experts has none to count, and one that computes all of them no choice.
+        if self._model.config.top_k_reason:
+            return
         with suppress(torch.cuda.OutOfMemoryError):
             yield Routing(index, self._experts(index, given))
+
+    def _count_work(self, index: int, given: ModelInputs) -> Iterator[SettingWork]:
+        """What a setting computes and moves, of a model that has no formulas; it is no reason to fail if that fails."""
+        if index in self._worked:
+            return
+        self._worked.add(index)
+        if hasattr(self._model, "turned"):
+            try:
+                yield SettingWork(index, self._works.of(self._inputs.key(index), given, self._measured[index]))
+            except StopRequestedError:
+                raise
+            except Exception:
+                # A floor is not drawn then; hours of samples do not depend on it.
+                _log.warning("the work of setting %s could not be counted", index, exc_info=True)
 
     def _get_ready(self, index: int, given: ModelInputs) -> None:
         """Compile, capture and warm a setting, and learn where its answer ends if that is asked."""
@@ -504,7 +539,9 @@ class Inputs:
     def _make(self, index: int) -> ModelInputs:
         picture, most_crops, question = self._shown(index)
         plan, settings = self._sweep.plan, self._sweep.settings
-        if plan and plan.tiers:
+        # Fitted to a grid, MolmoE's own rule gives just that; models of families are told it.
+        told = isinstance(self._loaded.model.config, FamilyShape) and (plan is None or plan.fitted)
+        if told or (plan and plan.tiers):
             return picture_inputs(self._loaded, picture, most_crops, question, settings[index].grid)
         return picture_inputs(self._loaded, picture, most_crops, question)
 
@@ -514,12 +551,12 @@ class Inputs:
         if sweep.plan is None:
             assert self._image
             if grid not in self._fitted:
-                self._fitted[grid] = fit_to_grid(self._image, *grid)
+                self._fitted[grid] = fitted(self._loaded, self._image, grid)
             return self._fitted[grid], grid[0] * grid[1], sweep.prompt
         query = sweep.plan.query(index)
         picture = load_picture(query.picture)
         if sweep.plan.fitted:
-            return fit_to_grid(picture, *grid), grid[0] * grid[1], query.question
+            return fitted(self._loaded, picture, grid), grid[0] * grid[1], query.question
         return picture, self._loaded.model.config.max_crops, query.question
 
 

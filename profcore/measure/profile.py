@@ -21,6 +21,7 @@ from torch.profiler import ProfilerActivity, profile, record_function
 
 from profcore.engines.base import Timing
 from profcore.engines.static import StaticEngine
+from profcore.errors import UserError
 from profcore.images.pictures import load_picture
 from profcore.measure import trace
 from profcore.measure.clock import make_clock
@@ -78,6 +79,8 @@ def explain(
         UserError: The setting is not one of the model's.
         PreparationError: It cannot be compiled or captured.
     """
+    if hasattr(loaded.model, "turned"):
+        raise UserError("Where time goes is told of MolmoE alone, whose parts are known: give a MolmoE as --model.")
     setting = replace(setting, output_tokens=min(setting.output_tokens, MOST_STEPS + 1))
     inputs = grid_inputs(loaded, load_picture(picture), setting.grid, prompt)
     routed = prefill_experts(loaded.model, inputs, setting)
@@ -148,7 +151,7 @@ def _kernels(
 
 
 def _timed(engine: Engine, inputs: ModelInputs, setting: Setting) -> Timing:
-    clock = make_clock(Clock.EVENTS, inputs.pixels.device)
+    clock = make_clock(Clock.EVENTS, inputs.device)
     engine.infer(inputs, setting, clock)
     return clock.read()
 

@@ -83,7 +83,7 @@ def stage_peaks(
         setting: The knobs.
         stop: As in `Engine.infer`.
     """
-    device = inputs.pixels.device
+    device = inputs.device
     if device.type != "cuda":
         engine.infer(inputs, setting, None, stop)
         return {}

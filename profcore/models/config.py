@@ -10,6 +10,7 @@ from pathlib import Path
 
 from profcore.errors import ModelError
 from profcore.models.config_fields import Fields, read_fields, shown, whole_number
+from profcore.models.families.shape import FamilyShape, is_of_transformers, read_family, read_raw
 from profcore.models.shards import INDEX, find_tensors, shard_names
 from profcore.paths import REPOSITORY, Roots, data_directory
 from profcore.spec.settings import MAX_CROPS
@@ -79,6 +80,23 @@ class MolmoConfig:
     def eos_token_id(self) -> int:
         """Id of `<|endoftext|>`, also put first as BOS."""
         return self.vocab_size - 1
+
+    @property
+    def top_k_reason(self) -> str:
+        """Empty: top-k can be turned."""
+        return ""
+
+    @property
+    def vision_reason(self) -> str:
+        """Empty: vision tokens can be turned."""
+        return ""
+
+    def row_grids(self) -> tuple[int, ...]:
+        """How many crops one row may have."""
+        return tuple(range(1, MAX_CROPS + 1))
+
+    def check_grid(self, grid: tuple[int, int]) -> None:
+        """Nothing: every grid of a setting is one of crops."""
 
 
 PRESETS: dict[str, MolmoConfig] = {
@@ -256,22 +274,51 @@ def checkpoint_path(model: str) -> str:
     return str(directory)
 
 
-def find_config(model: str) -> MolmoConfig | None:
-    """The shape of a preset or a checkpoint directory; None for a hub name, known only once fetched.
+def find_config(model: str) -> MolmoConfig | FamilyShape | None:
+    """The shape of a preset, of the catalogue, of a checkpoint directory or of a configuration file.
+
+    None for a hub name, known only once fetched.
 
     Raises:
-        ModelError: It is none of these; or as `checkpoint_path` and `read_config`.
+        ModelError: It is none of these; or as `checkpoint_path`, `read_config` and `read_family`.
     """
     if model in PRESETS:
         return PRESETS[model]
+    if named := catalogued(model):
+        return named
     directory = _directory(checkpoint_path(model))
-    if directory and directory.is_dir():
-        return read_config(directory / "config.json")
+    if directory and (directory.is_dir() or directory.suffix == ".json"):
+        return read_shape(directory, model)
     if (directory and directory.exists()) or not _HUB_NAME.fullmatch(model):
         raise ModelError(
-            f"There is no model {model!r}: give {', '.join(PRESETS)}, a checkpoint directory or a hub name."
+            f"There is no model {model!r}: give {', '.join(PRESETS)}, a checkpoint directory, a configuration file "
+            "of transformers or a hub name."
         )
     return None
+
+
+def catalogued(model: str) -> FamilyShape | None:
+    """The shape of that name in the catalogue of vision-language models."""
+    from profcore.models.families.catalogue import CATALOGUE
+
+    return CATALOGUE.get(model)
+
+
+def read_shape(path: Path, name: str | None = None) -> MolmoConfig | FamilyShape:
+    """The shape that a configuration describes: MolmoE's as published, or one of transformers.
+
+    Args:
+        path: The file, or the directory that it is in.
+        name: What to call it.
+
+    Raises:
+        ModelError: As `read_config` and `read_family`.
+    """
+    file = path / "config.json" if path.is_dir() else path
+    # A configuration that transformers reads names its parts; the published one of Molmo has none of them.
+    if file.is_file() and is_of_transformers(read_raw(file)):
+        return read_family(path, name)
+    return read_config(file)
 
 
 def check_model_path(model: str, roots: Roots) -> None:
@@ -280,7 +327,7 @@ def check_model_path(model: str, roots: Roots) -> None:
     Raises:
         UserError: It lies elsewhere, or a file of it is a link that leads elsewhere.
     """
-    if model in (*PRESETS, SMALL_TRAINED):
+    if model in (*PRESETS, SMALL_TRAINED) or catalogued(model):
         return
     # A worker stands in the checkout, wherever who asks it does.
     there = [model, *([] if model.startswith(("/", "~")) else [str(REPOSITORY / model)])]
@@ -316,7 +363,7 @@ def _directory(model: str) -> Path | None:
     return Path(path) if model.strip() and os.path.exists(path) else None  # noqa: PTH110
 
 
-def model_shape(model: str) -> MolmoConfig:
+def model_shape(model: str) -> MolmoConfig | FamilyShape:
     """The shape of the model that a page offers knobs for; a hub model's is taken to be MolmoE-1B's.
 
     Raises:
@@ -327,8 +374,14 @@ def model_shape(model: str) -> MolmoConfig:
     config = find_config(model)
     if config is None:
         return PRESETS["molmoe-1b"]
+    if catalogued(model):
+        return config
     directory = Path(checkpoint_path(model)).expanduser()
-    check_weights(directory, config, find_tensors(directory))
+    # A configuration alone is enough for random weights, but only where it is named itself.
+    if directory.is_dir():
+        tensors = find_tensors(directory)
+        if isinstance(config, MolmoConfig):
+            check_weights(directory, config, tensors)
     return config
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from dataclasses import dataclass, replace
 from functools import cache
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import torch
 from PIL import Image
@@ -13,6 +13,7 @@ from PIL import Image
 from profcore.errors import UserError
 from profcore.images.pictures import fit_to_grid
 from profcore.images.processing import image_tokens, padding_masks, select_tiling
+from profcore.models.families.shape import FamilyShape
 from profcore.models.pixels import picture_pixels
 from profcore.models.prompt import build_prompt
 
@@ -43,6 +44,11 @@ class ModelInputs:
     host_preprocessing_ms: float = 0.0
 
     @property
+    def device(self) -> torch.device:
+        """Where they are."""
+        return self.input_ids.device
+
+    @property
     def num_crops(self) -> int:
         """Crops the vision encoder sees, the global view included."""
         return self.pixels.shape[0]
@@ -58,30 +64,50 @@ class ModelInputs:
         return self.input_ids.shape[1]
 
 
-def grid_inputs(loaded: LoadedModel, image: Image.Image, grid: tuple[int, int], prompt: str) -> ModelInputs:
-    """Inputs for a picture cropped and resized to an image grid.
+def grid_inputs(loaded: LoadedModel, image: Image.Image, grid: tuple[int, int], prompt: str) -> Any:
+    """Inputs for a picture cropped and resized to an image grid: `ModelInputs`, or a family's `FamilyInputs`.
 
     Raises:
-        UserError: The prompt is longer than the model's context.
+        UserError: The prompt is longer than the model's context, or the model cannot be given that grid.
     """
-    return picture_inputs(loaded, fit_to_grid(image, *grid), grid[0] * grid[1], prompt)
+    # The rule of MolmoE gives exactly that grid; models of families are told it.
+    tiling = grid if isinstance(loaded.model.config, FamilyShape) else None
+    return picture_inputs(loaded, fitted(loaded, image, grid), grid[0] * grid[1], prompt, tiling)
+
+
+def fitted(loaded: LoadedModel, image: Image.Image, grid: tuple[int, int]) -> Image.Image:
+    """A picture cropped around its middle and resized to the size of an image grid.
+
+    Raises:
+        UserError: The model cannot be given that grid.
+    """
+    shape = loaded.model.config
+    if isinstance(shape, FamilyShape):
+        from profcore.models.families.inputs import fit_to_units
+
+        return fit_to_units(shape, image, grid)
+    return fit_to_grid(image, *grid)
 
 
 def picture_inputs(
     loaded: LoadedModel, image: Image.Image, max_crops: int, prompt: str, tiling: tuple[int, int] | None = None
-) -> ModelInputs:
-    """Inputs for a picture as it is, tiled by the model's own rule.
+) -> Any:
+    """Inputs for a picture as it is, tiled by the model's own rule: `ModelInputs`, or a family's `FamilyInputs`.
 
     Args:
         loaded: The model.
         image: The picture.
-        max_crops: The most crops of its grid.
+        max_crops: The most crops of its grid; models of families bound them by their own rule.
         prompt: The question put to it.
         tiling: Rows and columns of crops in place of the rule's; the picture keeps its aspect within them.
 
     Raises:
         UserError: As `grid_inputs`.
     """
+    if isinstance(loaded.model.config, FamilyShape):
+        from profcore.models.families.inputs import family_inputs
+
+        return family_inputs(loaded, image, prompt, tiling)
     _warm(loaded.model.device)
     begin = time.perf_counter()
     made = _made(loaded, image, tiling or select_tiling(image.height, image.width, max_crops), prompt)

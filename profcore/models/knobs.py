@@ -3,25 +3,27 @@
 from __future__ import annotations
 
 from contextlib import contextmanager
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from profcore.errors import UserError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from profcore.models.config import MolmoConfig
-    from profcore.models.molmoe import MolmoE
+    from profcore.models.shape import Shape
     from profcore.spec.settings import Setting
 
 
-def check_setting(setting: Setting, config: MolmoConfig) -> None:
+def check_setting(setting: Setting, config: Shape) -> None:
     """Whether a model of this shape has such a setting.
 
     Raises:
-        UserError: Top-k above the number of experts, or a block mask of the wrong length.
+        UserError: Top-k above the number of experts, a block mask of the wrong length, or a knob that it has not.
     """
-    if setting.top_k > config.num_experts:
+    if config.top_k_reason:
+        if setting.top_k != config.top_k:
+            raise UserError(f"Top-k {setting.top_k} cannot be had: {config.top_k_reason}")
+    elif setting.top_k > config.num_experts:
         raise UserError(
             f"Top-k {setting.top_k} is above the model's {config.num_experts} experts: give 1 to {config.num_experts}."
         )
@@ -29,10 +31,11 @@ def check_setting(setting: Setting, config: MolmoConfig) -> None:
         raise UserError(
             f"The block mask has {len(setting.block_mask)} entries, but the model has {config.n_layers} blocks."
         )
+    config.check_grid(setting.grid)
 
 
 @contextmanager
-def turned(model: MolmoE, setting: Setting) -> Iterator[None]:
+def turned(model: Any, setting: Setting) -> Iterator[None]:
     """Top-k and active blocks as the setting says, and as they were before on leaving.
 
     The image grid and the number of output tokens are no state of the model: inputs and engine carry them.
@@ -40,6 +43,11 @@ def turned(model: MolmoE, setting: Setting) -> Iterator[None]:
     Raises:
         UserError: As `check_setting`.
     """
+    if hasattr(model, "turned"):
+        # Models of families turn their own.
+        with model.turned(setting):
+            yield
+        return
     check_setting(setting, model.config)
     routers = model.routers()
     top_k_before = [router.top_k for router in routers]

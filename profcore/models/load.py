@@ -5,13 +5,15 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import torch
 
 from profcore.errors import ModelError, UserError
 from profcore.models.checkpoint import load_checkpoint
-from profcore.models.config import PRESETS, checkpoint_path, find_config
-from profcore.models.molmoe import MolmoE, random_model
+from profcore.models.config import PRESETS, checkpoint_path, find_config, read_shape
+from profcore.models.families.shape import FamilyShape
+from profcore.models.molmoe import random_model
 from profcore.models.prompt import ByteTokenizer, Tokenizer, load_tokenizer
 
 _DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
@@ -19,9 +21,13 @@ _DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torc
 
 @dataclass(frozen=True)
 class LoadedModel:
-    """A model ready to run, and where its weights came from ('real' or 'random')."""
+    """A model ready to run, and where its weights came from ('real' or 'random').
 
-    model: MolmoE
+    Attributes:
+        model: A `MolmoE`, or a `families.adapter.VisionLanguageModel`.
+    """
+
+    model: Any
     tokenizer: Tokenizer
     weights: str
 
@@ -57,7 +63,8 @@ def load_model(name: str, device: torch.device, dtype: torch.dtype, experts: str
     """A preset with random weights, or a checkpoint with its own.
 
     Args:
-        name: 'tiny', 'molmoe-1b', a checkpoint directory, or a hub name such as 'allenai/MolmoE-1B-0924'.
+        name: 'tiny', 'molmoe-1b', a name of the catalogue, a checkpoint directory, a configuration file, or a hub name
+            such as 'allenai/MolmoE-1B-0924'.
         device: Where the weights go.
         dtype: The weights' type.
         experts: An experts implementation (see `MolmoE.use_experts`).
@@ -68,9 +75,26 @@ def load_model(name: str, device: torch.device, dtype: torch.dtype, experts: str
     if name in PRESETS:
         config = PRESETS[name]
         return LoadedModel(random_model(config, device, dtype, experts), ByteTokenizer(config), "random")
-    directory = Path(checkpoint_path(name)).expanduser() if find_config(name) else _fetch(name)
+    shape = find_config(name)
+    directory = Path(checkpoint_path(name)).expanduser() if shape else _fetch(name)
+    shape = shape or read_shape(directory, name)
+    if isinstance(shape, FamilyShape):
+        return _load_family(directory, shape, device, dtype, experts)
     model = load_checkpoint(directory, device, dtype, experts)
     return LoadedModel(model, load_tokenizer(directory, model.config), "real")
+
+
+def _load_family(
+    directory: Path, shape: FamilyShape, device: torch.device, dtype: torch.dtype, experts: str
+) -> LoadedModel:
+    """A vision-language model of transformers; weights are random where a configuration alone is there."""
+    # Here, since these take a second to import that no MolmoE needs.
+    from profcore.models.families.loading import load_family, random_family
+
+    if directory.is_dir():
+        model = load_family(directory, shape, device, dtype, experts)
+        return LoadedModel(model, load_tokenizer(directory, shape), "real")
+    return LoadedModel(random_family(shape, device, dtype, experts), ByteTokenizer(shape), "random")
 
 
 def _fetch(name: str) -> Path:

@@ -136,6 +136,11 @@ class MolmoE(nn.Module):
         """The weights' type."""
         return self.llm.lm_head.weight.dtype
 
+    @property
+    def attention(self) -> str:
+        """Transformers' implementation of the language model's attention."""
+        return str(self.llm.config._attn_implementation)
+
     def use_experts(self, experts: Experts) -> None:
         """Have each stage run an implementation of the experts."""
         self.experts = experts

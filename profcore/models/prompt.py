@@ -13,6 +13,7 @@ if TYPE_CHECKING:
 
     from profcore.images.processing import ImageTokens
     from profcore.models.config import MolmoConfig
+    from profcore.models.families.shape import FamilyShape
 
 
 _LARGEST_TOKENIZER = 100_000_000
@@ -34,7 +35,7 @@ class Tokenizer(Protocol):
 class ByteTokenizer:
     """One token per UTF-8 byte, for a model that came without a tokenizer."""
 
-    def __init__(self, config: MolmoConfig) -> None:
+    def __init__(self, config: MolmoConfig | FamilyShape) -> None:
         if config.vocab_size <= 256:
             raise ModelError(f"A vocabulary of {config.vocab_size} is too small for a byte-level tokenizer (257).")
 
@@ -75,7 +76,7 @@ class FileTokenizer:
         return self._backend.id_to_token(id) or f"<{id}>"
 
 
-def load_tokenizer(directory: Path, config: MolmoConfig) -> Tokenizer:
+def load_tokenizer(directory: Path, config: MolmoConfig | FamilyShape) -> Tokenizer:
     """The checkpoint's tokenizer, or a byte-level one when it has none."""
     path = directory / "tokenizer.json"
     if not path.is_file():

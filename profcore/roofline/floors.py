@@ -10,8 +10,8 @@ import pandas as pd
 
 from profcore.models.config import PRESETS, MolmoConfig
 from profcore.roofline import cost
-from profcore.spec.records import Ceilings
-from profcore.spec.stages import TTFT_STAGES, Stage
+from profcore.spec.records import WORK_COLUMNS, Ceilings
+from profcore.spec.stages import MODEL_STAGES, TTFT_STAGES, Stage
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -30,6 +30,12 @@ def run_shape(environment: dict[str, Any]) -> MolmoConfig | None:
     except (TypeError, KeyError):
         return None
     return found if _can_be(found) else None
+
+
+def family_of_run(environment: dict[str, Any]) -> str | None:
+    """The family of the model that a run measured; None for MolmoE and for what nobody knows."""
+    family = (environment.get("shape") or {}).get("family")
+    return family if isinstance(family, str) else None
 
 
 def _can_be(shape: MolmoConfig) -> bool:
@@ -63,9 +69,13 @@ def add_floors(
         `flops` and `bytes` of one inference.
     """
     shape, itemsize = run_shape(environment), _ITEM_SIZE.get(str(environment.get("dtype")))
-    if shape is None or itemsize is None or not ceilings or samples.empty:
+    counted = shape is None and _is_counted(settings)
+    if not ceilings or samples.empty or not (counted or (shape is not None and itemsize is not None)):
         return summary.assign(floor_ms=np.nan, over_floor=np.nan, binds=None, flops=np.nan, bytes=np.nan)
-    rows = list(_floors(shape, itemsize, settings, samples, Ceilings(**ceilings)))
+    if shape is not None and itemsize is not None:
+        rows = list(_floors(shape, itemsize, settings, samples, Ceilings(**ceilings)))
+    else:
+        rows = list(_counted_floors(settings, samples, Ceilings(**ceilings)))
     floors = pd.DataFrame(rows, columns=["setting", "metric", "floor_ms", "floor_binds", "flops", "bytes"])
     summary = summary.merge(floors, on=["setting", "metric"], how="left")
     summary = (
@@ -114,20 +124,45 @@ def _floors(
             prefill_experts=hit or None,
         )
         costs = {stage: cost.total(parts) for stage, parts in cost.stage_costs(shape, workload, itemsize).items()}
-        floors = {stage: cost.floor(stage_cost, ceilings) for stage, stage_cost in costs.items()}
-        for stage, stage_cost in costs.items():
-            bound = floors[stage]
-            yield setting, stage.column, bound.ms, bound.binds, stage_cost.flops, stage_cost.bytes
-        for metric, stages in (("ttft_ms", TTFT_STAGES), ("total_ms", tuple(costs))):
-            parts = [costs[stage] for stage in stages]
-            yield (
-                setting,
-                metric,
-                sum(floors[stage].ms for stage in stages),
-                None,
-                sum(part.flops for part in parts),
-                sum(part.bytes for part in parts),
-            )
-        if (steps := workload.num_output_tokens - 1) > 0:
-            step, bound = costs[Stage.LLM_DECODE], floors[Stage.LLM_DECODE]
-            yield setting, "tpot_ms", bound.ms / steps, bound.binds, step.flops / steps, step.bytes / steps
+        yield from _of_setting(setting, costs, workload.num_output_tokens, ceilings)
+
+
+def _of_setting(
+    setting: int, costs: dict[Stage, cost.Cost], output_tokens: int, ceilings: Ceilings
+) -> Iterator[tuple[int, str, float, str | None, float, float]]:
+    """The floor of each stage of a setting, of TTFT, TPOT and the total."""
+    floors = {stage: cost.floor(stage_cost, ceilings) for stage, stage_cost in costs.items()}
+    for stage, stage_cost in costs.items():
+        bound = floors[stage]
+        yield setting, stage.column, bound.ms, bound.binds, stage_cost.flops, stage_cost.bytes
+    for metric, stages in (("ttft_ms", TTFT_STAGES), ("total_ms", tuple(costs))):
+        parts = [costs[stage] for stage in stages]
+        yield (
+            setting,
+            metric,
+            sum(floors[stage].ms for stage in stages),
+            None,
+            sum(part.flops for part in parts),
+            sum(part.bytes for part in parts),
+        )
+    if (steps := output_tokens - 1) > 0:
+        step, bound = costs[Stage.LLM_DECODE], floors[Stage.LLM_DECODE]
+        yield setting, "tpot_ms", bound.ms / steps, bound.binds, step.flops / steps, step.bytes / steps
+
+
+def _is_counted(settings: pd.DataFrame) -> bool:
+    """Whether the work of some setting was counted as it ran."""
+    return set(WORK_COLUMNS) <= set(settings.columns) and bool(settings[WORK_COLUMNS[0]].notna().any())
+
+
+def _counted_floors(
+    settings: pd.DataFrame, samples: pd.DataFrame, ceilings: Ceilings
+) -> Iterator[tuple[int, str, float, str | None, float, float]]:
+    """As `_floors`, of a model without formulas: from what was counted as it ran (see `measure.work`)."""
+    tokens = samples.groupby("setting")["num_output_tokens"].first().dropna()
+    for row in settings.dropna(subset=list(WORK_COLUMNS)).to_dict("records"):
+        if row["setting"] in tokens.index:
+            costs = {
+                stage: cost.Cost(row[f"{stage.value}_flops"], row[f"{stage.value}_bytes"]) for stage in MODEL_STAGES
+            }
+            yield from _of_setting(row["setting"], costs, int(tokens.loc[row["setting"]]), ceilings)

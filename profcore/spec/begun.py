@@ -30,6 +30,7 @@ class Begun:
         routed: The settings whose experts were counted.
         quality: The settings whose quality was recorded, or could not be.
         energy: The settings whose energy was, or could not be.
+        worked: The settings whose work was counted.
         next_sample: The number of the next sample.
         elapsed_s: Seconds of measuring so far.
         environment: What it was measured on; None before that was known.
@@ -45,6 +46,7 @@ class Begun:
     next_sample: int = 0
     elapsed_s: float = 0.0
     environment: dict[str, Any] | None = None
+    worked: frozenset[int] = frozenset()
 
     def has(self, setting: int, visit: int) -> bool:
         """Whether a setting was measured in a round."""
@@ -83,6 +85,7 @@ def begun_of(records: Iterable[dict[str, Any] | None], num_settings: int) -> Beg
         found.next_sample,
         found.elapsed_s,
         found.environment,
+        frozenset(found.worked),
     )
 
 
@@ -98,6 +101,7 @@ class _Found:
         self.routed: set[int] = set()
         self.quality: set[int] = set()
         self.energy: set[int] = set()
+        self.worked: set[int] = set()
         self.next_sample, self.elapsed_s = 0, 0.0
         self.environment: dict[str, Any] | None = None
 
@@ -112,6 +116,8 @@ class _Found:
             self.ended.add(setting)
         elif kind == "routing":
             self.routed.add(setting)
+        elif kind == "work":
+            self.worked.add(setting)
         elif kind in ("quality", "quality_failed"):
             self.quality.add(setting)
         elif kind in ("energy", "energy_failed"):

@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
+from profcore.spec.stages import MODEL_STAGES, Stage
+
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
@@ -143,6 +145,25 @@ class Energy:
             **{f"{part}_j": self.joules.get(part) for part in ENERGY_PARTS},
             **{f"{part}_resolution_j": self.resolution.get(part) for part in ENERGY_PARTS},
         }
+
+
+@dataclass(frozen=True)
+class StageWork:
+    """What a stage of one inference computes and must move between memory and chip, as counted (see `measure.work`).
+
+    Attributes:
+        stage: Which.
+        flops: 2 per multiply-add.
+        bytes: Read and written.
+    """
+
+    stage: Stage
+    flops: float
+    bytes: float
+
+
+WORK_COLUMNS = tuple(f"{stage.value}_{what}" for stage in MODEL_STAGES for what in ("flops", "bytes"))
+"""The fields of a record of work, and the columns of the table of settings that hold them."""
 
 
 @dataclass(frozen=True)

@@ -6,7 +6,7 @@ import math
 from collections.abc import Callable
 from typing import Any
 
-from profcore.spec.records import CALLED_BEFORE, ENERGY_COLUMNS, STAGE_PEAKS, TELEMETRY
+from profcore.spec.records import CALLED_BEFORE, ENERGY_COLUMNS, STAGE_PEAKS, TELEMETRY, WORK_COLUMNS
 from profcore.spec.until import StoppedBy
 
 _LONGEST_SHOWN = 40
@@ -107,6 +107,13 @@ def _energy(record: dict[str, Any]) -> None:
                 raise BadRecordError(f"{name} is below 0")
 
 
+def _work(record: dict[str, Any]) -> None:
+    for name in WORK_COLUMNS:
+        check_number(record[name], name)
+        if record[name] is not None and record[name] < 0:
+            raise BadRecordError(f"{name} is below 0")
+
+
 def _failed(record: dict[str, Any]) -> None:
     check_text(record["reason"], "reason")
 
@@ -133,6 +140,7 @@ OF_SETTINGS: dict[str, Callable[[dict[str, Any]], None]] = {
     "quality_failed": _failed,
     "energy": _energy,
     "energy_failed": _failed,
+    "work": _work,
     "setting_failed": _failed,
     "setting_ended": _ended,
     "answer": _answer,

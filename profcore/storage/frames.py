@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
-from profcore.spec.records import ENERGY_COLUMNS, TELEMETRY, Sample, of_sample
+from profcore.spec.records import ENERGY_COLUMNS, TELEMETRY, WORK_COLUMNS, Sample, of_sample
 from profcore.spec.runs import RunSpec, sweep_settings
 from profcore.spec.stages import State
 from profcore.storage.lines import read_from
@@ -148,6 +148,7 @@ _OF_SETTINGS = {
     "quality_failed": {"reason": "quality_failed"},
     "energy": ENERGY_COLUMNS,
     "energy_failed": {"reason": "energy_failed"},
+    "work": {column: column for column in WORK_COLUMNS},
     "setting_failed": {"reason": "failed"},
     "setting_ended": {"by": "stopped_by"},
     "answer": {"text": "answer"},

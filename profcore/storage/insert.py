@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
 
-from profcore.spec.records import CALLED_BEFORE, ENERGY_COLUMNS, TELEMETRY, of_sample
+from profcore.spec.records import CALLED_BEFORE, ENERGY_COLUMNS, TELEMETRY, WORK_COLUMNS, of_sample
 from profcore.spec.runs import RunSpec, sweep_settings
 from profcore.spec.stages import State
 from profcore.storage.validation import environment_of, moment
@@ -170,6 +170,7 @@ _OF_SETTINGS = {
     "quality_failed": {"quality_failed": "reason"},
     "energy": {column: field for field, column in ENERGY_COLUMNS.items()},
     "energy_failed": {"energy_failed": "reason"},
+    "work": {column: column for column in WORK_COLUMNS},
     "setting_failed": {"failed": "reason"},
     "setting_ended": {"stopped_by": "by"},
     "answer": {"answer": "text"},

@@ -135,4 +135,14 @@ MIGRATIONS = (
     """
     ALTER TABLE settings ADD COLUMN answer VARCHAR;
     """,
+    """
+    ALTER TABLE settings ADD COLUMN vision_encoder_flops DOUBLE;
+    ALTER TABLE settings ADD COLUMN vision_encoder_bytes DOUBLE;
+    ALTER TABLE settings ADD COLUMN projector_flops DOUBLE;
+    ALTER TABLE settings ADD COLUMN projector_bytes DOUBLE;
+    ALTER TABLE settings ADD COLUMN llm_prefill_flops DOUBLE;
+    ALTER TABLE settings ADD COLUMN llm_prefill_bytes DOUBLE;
+    ALTER TABLE settings ADD COLUMN llm_decode_flops DOUBLE;
+    ALTER TABLE settings ADD COLUMN llm_decode_bytes DOUBLE;
+    """,
 )

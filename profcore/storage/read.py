@@ -6,7 +6,7 @@ import json
 from typing import TYPE_CHECKING, Any
 
 from profcore.roofline.flops import COLUMNS as FLOPS
-from profcore.spec.records import ENERGY_COLUMNS
+from profcore.spec.records import ENERGY_COLUMNS, WORK_COLUMNS
 from profcore.spec.runs import QUERY_COLUMNS, TIER_COLUMNS
 from profcore.spec.stages import MODEL_STAGES, State
 from profcore.storage.trouble import damaged
@@ -35,6 +35,7 @@ _NOT_OF_SAMPLES = ", ".join(
         *("run_id", "setting", "failed", "prefill_experts", "kl", "accuracy", "quality_queries", "quality_failed"),
         "quality_scores",
         *ENERGY_COLUMNS.values(),
+        *WORK_COLUMNS,
         *("energy_failed", "stopped_by", "answer"),
     )
 )

@@ -16,12 +16,13 @@ import os
 import platform
 import tempfile
 import uuid
+from collections.abc import Iterable
 from contextlib import suppress
 from pathlib import Path
 from typing import IO, Any, Self
 
 from profcore.errors import FormatError, NoSpaceError, RunHeldError, UserError
-from profcore.spec.records import Ceilings, Energy, Environment, Sample, now
+from profcore.spec.records import Ceilings, Energy, Environment, Sample, StageWork, now
 from profcore.spec.runs import RunSpec
 from profcore.spec.stages import State
 from profcore.storage.lines import Record, read_lines, records_of_kinds
@@ -179,6 +180,11 @@ class SpoolWriter:
     def energy(self, setting: int, energy: Energy) -> None:
         """Append what a setting takes in joules (see `measure.energy`)."""
         self.write({"type": "energy", "setting": setting, **energy.to_dict()})
+
+    def work(self, setting: int, work: Iterable[StageWork]) -> None:
+        """Append what an inference at a setting computes and moves, by stage (see `measure.work`)."""
+        found = {f"{each.stage.value}_{what}": getattr(each, what) for each in work for what in ("flops", "bytes")}
+        self.write({"type": "work", "setting": setting, **found})
 
     def energy_failed(self, setting: int, reason: str) -> None:
         """Append that a setting's energy could not be found, and why."""

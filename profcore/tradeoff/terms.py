@@ -8,9 +8,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
+from profcore.errors import UserError
 from profcore.images.geometry import PATCHES_PER_CROP
 from profcore.models.config import PRESETS
-from profcore.roofline.floors import run_shape
+from profcore.roofline.floors import family_of_run, run_shape
 from profcore.tradeoff.latencies import VISION
 from profcore.tradeoff.quantities import quantities
 
@@ -84,7 +85,13 @@ class Surroundings:
 
     @classmethod
     def of(cls, environment: Mapping[str, Any]) -> Surroundings:
-        """Those of a run; MolmoE-1B's, and a Hopper's, where it does not say what it measured."""
+        """Those of a run; MolmoE-1B's, and a Hopper's, where it does not say what it measured.
+
+        Raises:
+            UserError: It measured another model than MolmoE.
+        """
+        if other := family_of_run(dict(environment)):
+            raise UserError(f"The latency model's terms are of MolmoE's stages, and this run measured a {other}.")
         shape = run_shape(dict(environment)) or PRESETS["molmoe-1b"]
         card = str(environment.get("device_name") or "")
         known = (number for word, number in _MULTIPROCESSORS.items() if word in card)

@@ -10,7 +10,16 @@ from profcore.errors import NoSpaceError, UserError
 from profcore.measure.ceilings import device_ceilings
 from profcore.measure.energy import EnergyFailed, SettingEnergy
 from profcore.measure.environment import describe
-from profcore.measure.loop import Answer, QualityFailed, Result, Routing, SettingEnded, SettingQuality, run_sweep
+from profcore.measure.loop import (
+    Answer,
+    QualityFailed,
+    Result,
+    Routing,
+    SettingEnded,
+    SettingQuality,
+    SettingWork,
+    run_sweep,
+)
 from profcore.measure.telemetry import Telemetry
 from profcore.models.load import resolve_device
 from profcore.spec.begun import Begun, begun_of, differences, extended
@@ -127,6 +136,8 @@ def write_result(writer: SpoolWriter, result: Result) -> None:
         writer.sample(result)
     elif isinstance(result, Routing):
         writer.routing(result.setting, result.prefill_experts)
+    elif isinstance(result, SettingWork):
+        writer.work(result.setting, result.work)
     elif isinstance(result, Answer):
         writer.answer(result.setting, result.text)
     elif isinstance(result, SettingQuality):

@@ -17,6 +17,7 @@ from profcore.errors import UserError
 from profcore.measure.environment import device_name, machine_of
 from profcore.measure.loop import Result
 from profcore.models.load import resolve_device
+from profcore.models.memory import total_bytes
 from profcore.spec.records import Sample
 from profcore.spec.runs import Target
 from profcore.storage.spool import SpoolWriter, read_spec
@@ -95,13 +96,23 @@ def run(command: dict[str, Any], shelf: ModelShelf, stop: Stop, beat: Beat) -> d
 
 
 def devices() -> list[dict[str, Any]]:
-    """The devices of this machine, GPUs first: `id` and `name` of each, and its `machine` (see `machine_of`)."""
+    """The devices of this machine, GPUs first.
+
+    Of each its `id` and `name`, its `machine` (see `machine_of`), and `memory_bytes`, all of its memory.
+    """
     gpus = range(torch.cuda.device_count()) if torch.cuda.is_available() else range(0)
     found = []
     for device in [torch.device("cuda", index) for index in gpus] + [torch.device("cpu")]:
         # A CPU is called by the threads that a run has there.
         with pinned(device):
-            found.append({"id": str(device), "name": device_name(device), "machine": machine_of(device)})
+            found.append(
+                {
+                    "id": str(device),
+                    "name": device_name(device),
+                    "machine": machine_of(device),
+                    "memory_bytes": total_bytes(device),
+                }
+            )
     return found
 
 

@@ -25,7 +25,8 @@ class Seen:
     """The devices of this machine.
 
     Attributes:
-        devices: GPUs first: `id`, `name` and `machine` of each; of a machine that was never looked at, none.
+        devices: GPUs first: `id`, `name`, `machine` and, where it is known, `memory_bytes` of each; of a machine that
+            was never looked at, none.
         now: Whether a worker of this process has named them; else they are those that were there last.
     """
 
@@ -45,7 +46,13 @@ def remembered(folder: Path) -> list[dict[str, Any]]:
     try:
         kept = json.loads(read_regular(folder / _FILE, _LARGEST_BYTES))
         devices = [
-            {"id": str(each["id"]), "name": str(each["name"]), "machine": dict(each["machine"])}
+            {
+                "id": str(each["id"]),
+                "name": str(each["name"]),
+                "machine": dict(each["machine"]),
+                # Earlier versions did not keep it.
+                **({"memory_bytes": int(each["memory_bytes"])} if each.get("memory_bytes") else {}),
+            }
             for each in kept["devices"]
         ]
         return devices if kept["place"] == _place() else []

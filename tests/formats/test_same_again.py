@@ -12,9 +12,9 @@ from profcore.errors import FormatError, UserError
 from profcore.export.archive import load_run, run_result_files
 from profcore.export.run_figures import run_figures
 from profcore.formats.imports import read_import, write_import
-from profcore.spec.records import ENERGY_COLUMNS, STAGE_PEAKS, Ceilings, Energy
+from profcore.spec.records import ENERGY_COLUMNS, STAGE_PEAKS, WORK_COLUMNS, Ceilings, Energy, StageWork
 from profcore.spec.runs import RunSpec, Target
-from profcore.spec.stages import State
+from profcore.spec.stages import MODEL_STAGES, State
 from profcore.storage.spool import SpoolWriter, spool_path
 from profcore.storage.store import Store
 from tests.storage.test_store import a_sample
@@ -55,6 +55,7 @@ def write_run(store, name, values):
         writer.energy(
             0, Energy("counter", 0.1, {"llm_prefill": 1.5, "total": 9.25}, {"llm_prefill": 0.1, "total": 0.2})
         )
+        writer.work(0, [StageWork(stage, 1e12 + place, 2e9 + place) for place, stage in enumerate(MODEL_STAGES)])
         writer.energy_failed(len(values) - 1, "Out of GPU memory.")
         writer.setting_failed(len(values) - 1, "Out of GPU memory")
         writer.state(State.DONE)
@@ -87,7 +88,8 @@ def test_a_run_that_is_exported_and_imported_says_the_same(store, name, values):
     before, text = exported(store, write_run(store, name, values))
     after, again = exported(store, import_file(store, text.encode()))
     columns = ["setting", "grid_rows", "top_k", "active_blocks", "block_mask", "output_tokens", "kl", "failed", "title"]
-    columns += [*ENERGY_COLUMNS.values(), "energy_failed"]
+    columns += [*ENERGY_COLUMNS.values(), "energy_failed", *WORK_COLUMNS]
+    assert before.settings["llm_decode_bytes"].tolist()[0] == 2e9 + 3
     assert before.settings["total_j"].tolist()[0] == 9.25
     assert before.samples["other_processes"].eq(1).all()
     assert before.settings[columns].equals(after.settings[columns])

@@ -32,7 +32,7 @@ OWN = {
 }
 # Expressions that are such: words of catalogues and of the page itself, what was escaped before, and numbers.
 OWN_IN = {
-    "bar": ("config.n_layers", "config.num_experts", "config.top_k", "weights"),
+    "bar": ("config.n_layers", "experts", "weights"),
     "baseline": ("label",),
     "beside_view": ("lines[0]",),
     "block_controls": ("have",),
@@ -44,8 +44,10 @@ OWN_IN = {
     "how_often": ("label",),
     "inspect_view": ("each.script", "each.text", "said[0]", "sentence"),
     "joint_controls": ("label",),
+    "lacking": ("label",),
     "latency_model_view": ("label", "model.settings"),
     "marks_view": ("label",),
+    "models_view": ("size[0]", "size[1]"),
     "motivation": ("experiment.text",),
     "motivation_controls": ("label", "number", "skipped"),
     "motivation_view": ("ended", "number"),
@@ -54,6 +56,7 @@ OWN_IN = {
     "quality_view": ("questions",),
     "run_parts": ("empty", "created", "done", "label"),
     "runs_table": ("archived",),
+    "several": ("number",),
     "runs_view": ("back", "done", "number"),
     "tiling_view": ("tiles.height", "tiles.width"),
     "why_view": ("profile['steps']",),

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from profcore.results.sweep import load_result
 from profcore.spec.begun import begun_of
-from profcore.spec.records import Ceilings
+from profcore.spec.records import WORK_COLUMNS, Ceilings
 from profcore.spec.runs import RunSpec, Target
 from profcore.storage.lines import read_lines
 from profcore.storage.spool import run_record
@@ -25,6 +25,7 @@ RECORDS = [
     {"type": "state", "state": "running", "at": "2026-01-01T00:00:00+00:00", "reason": None},
     *({"type": "sample", **a_sample(number, number % 2).to_dict()} for number in range(4)),
     {"type": "routing", "setting": 0, "prefill_experts": [3, 4]},
+    {"type": "work", "setting": 0, **dict.fromkeys(WORK_COLUMNS, 1e9)},
     {"type": "quality", "setting": 1, "kl": 0.5, "accuracy": None, "queries": 2},
     {"type": "setting_failed", "setting": 1, "reason": "Out of GPU memory"},
     {"type": "state", "state": "done", "at": "2026-01-01T00:01:00+00:00", "reason": None},

@@ -1,0 +1,138 @@
+"""The parts of the page that sets models side by side."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+import streamlit as st
+
+from pages.parts import bar, figure_view, how_often
+from pages.parts.pressed import pressed
+from pages.parts.state import service
+from pages.parts.text import plain, say_error
+from profcore import charts
+from profcore.comparisons import engines, models_beside
+from profcore.comparisons.size_to_latency import EXPERIMENTS
+from profcore.errors import UserError
+from profcore.experiments.knobs import CATALOGUE, base_setting, build_settings, default_values, why_not
+from profcore.export.captions import several_sources
+from profcore.models.config import model_shape
+from profcore.models.names import NAMED
+from profcore.spec.runs import Sweep
+
+if TYPE_CHECKING:
+    from profcore.comparisons.models_beside import ModelGroup
+    from profcore.experiments.knobs import Experiment
+
+_LARGEST = 20_000
+
+
+def show() -> None:
+    """Draw the choices and what is known of the models."""
+    titles = {experiment.title: experiment for experiment in CATALOGUE.values()}
+    left, right = st.columns([1, 2.6], gap="large")
+    with left:
+        chosen = st.selectbox("Knob", list(titles), key="models-knob", bind="query-params")
+        experiment = titles[chosen]
+        width = st.number_input("Picture's width", 1, _LARGEST, 1024, key="models-width", bind="query-params")
+        height = st.number_input("Picture's height", 1, _LARGEST, 768, key="models-height", bind="query-params")
+        with st.expander("Measure models"):
+            _measure(experiment)
+    with right:
+        _show_measured(experiment, (int(width), int(height)))
+
+
+def _measure(experiment: Experiment) -> None:
+    """Draw what queues the same sweep for each of several models, on what the bar says."""
+    if not bar.has_devices():
+        st.caption(plain(bar.problem()))
+        return
+    models = st.multiselect("Models", NAMED, key="models-measured")
+    often = how_often.choose("Samples of each setting", 100, 20, "models-samples")
+    if pressed(
+        "Measure each", "run-models", type="primary", icon=":material/play_arrow:", width="stretch", disabled=not models
+    ):
+        for model in models:
+            _start(model, experiment, often)
+    st.caption("One run after another, on the device and by the engine of the bar on the left.")
+
+
+def _start(model: str, experiment: Experiment, often: how_often.HowOften) -> None:
+    """Queue the knob's own sweep of a model; say why where it has not that knob."""
+    try:
+        config = model_shape(model)
+        if why := why_not(experiment, config):
+            raise UserError(why)
+        settings = build_settings(experiment, default_values(experiment, config), base_setting(experiment, config))
+        sweep = often.of(Sweep(experiment.name, settings, clock=bar.clock()))
+        service().start(replace(bar.target(), model=model), sweep)
+    except UserError as error:
+        say_error(error)
+
+
+def _show_measured(experiment: Experiment, size: tuple[int, int]) -> None:
+    store = service().store
+    name = experiment.name
+    groups = service().results.among(
+        ("model groups", name), [name], lambda: models_beside.find_model_groups(store, name)
+    )
+    if not groups:
+        st.info("Nothing has been measured here yet: choose models under **Measure models**.")
+        return
+    titles = {group.title: group for group in groups}
+    group = titles[st.selectbox("Measured on", list(titles), key="models-on", bind="query-params")]
+    _show_picture(group, size)
+    _show_knob(experiment, group)
+
+
+def _show_picture(group: ModelGroup, size: tuple[int, int]) -> None:
+    """Draw one picture as each model sees it."""
+    store = service().store
+    # Those that were not measured say how many tokens they would make of it.
+    models = list(dict.fromkeys([*group.runs, *NAMED]))
+
+    def find() -> list[models_beside.OnePicture]:
+        return models_beside.one_picture(models_beside.curves_from(store), models, size, group.conditions)
+
+    found = service().results.among(("one picture", size, group.conditions), EXPERIMENTS, find)
+    st.subheader(f"One picture of {size[0]} × {size[1]}, to the first token")
+    rows = models_beside.stage_rows(found)
+    if len(rows):
+        per = st.toggle("Per vision token", key="models-per-token", bind="query-params")
+        figure_view.draw(charts.model_stages(rows, per), "model_stages", "model-stages")
+    st.dataframe(models_beside.display_pictures(found), hide_index=True)
+    st.caption(
+        "Each at its own rule's tokens, read off what was measured of it (see the page *Size to latency*); joules "
+        "where the run measured energy. *A token uses* leaves out the experts that are not its own."
+    )
+
+
+def _show_knob(experiment: Experiment, group: ModelGroup) -> None:
+    """Draw the same knob turned on each model."""
+    store, ids = service().store, list(group.runs.values())
+    found = service().results.follows(
+        ("models", experiment.name), ids, lambda: models_beside.load_models_beside(store, experiment.name, group)
+    )
+    st.subheader(f"{plain(experiment.title)}, model by model")
+    if found.differences:
+        st.caption(":material/warning: The runs differ in more than the model:")
+        st.markdown("\n".join(f"- {plain(difference)}" for difference in found.differences))
+    if found.rows.empty:
+        return
+    if len(group.runs) == 1:
+        st.caption(
+            f":material/info: Only {plain(next(iter(group.runs)))} was measured so; others would stand beside it."
+        )
+    if len(group.runs) > charts.MOST_MODELS:
+        st.caption(f":material/info: The charts show the first {charts.MOST_MODELS} models; the table has all of them.")
+    source = several_sources(found.results, f"{experiment.title}: medians of each model.", "Points: medians.")
+    metrics = engines.compared_metrics(experiment)
+    for start in range(0, len(metrics), 2):
+        for column, metric in zip(st.columns(2), metrics[start : start + 2], strict=False):
+            with column:
+                chart = charts.models_over(found.rows, experiment, metric)
+                name = f"models_{experiment.name}_{metric.removesuffix('_ms')}"
+                figure_view.draw(chart, name, f"models-{metric}", source=source)
+    st.dataframe(models_beside.display_slopes(found.sensitivities), hide_index=True)
+    st.caption(f"Per step: the slope of the medians, {plain(experiment.per)}; least and most at the ends of the sweep.")

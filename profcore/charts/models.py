@@ -1,0 +1,92 @@
+"""Models side by side: what each stage takes of each, and a latency over a knob."""
+
+from __future__ import annotations
+
+import altair as alt
+import pandas as pd
+
+from profcore.charts.base import DIGITS, HEIGHT, SERIES_COLOURS, STAGE_COLOURS, with_words
+from profcore.experiments.knobs import Experiment
+from profcore.spec.stages import TTFT_STAGES
+from profcore.stats import METRIC_LABELS
+
+MOST_MODELS = len(SERIES_COLOURS)
+"""Of which a chart over a knob can tell the lines apart."""
+
+_BAR, _AROUND = 34, 96
+"""Of a bar, and of the legend and the axis together, in pixels."""
+
+
+def model_stages(rows: pd.DataFrame, per_token: bool) -> alt.LayerChart:
+    """The stages up to the first token of each model, one on the other.
+
+    Args:
+        rows: As `models_beside.stage_rows`.
+        per_token: In microseconds per vision token instead of milliseconds.
+    """
+    field, title = ("us_per_token", "µs per vision token") if per_token else ("ms", "Milliseconds to the first token")
+    names = [stage.label for stage in TTFT_STAGES]
+    colour = alt.Color(
+        "stage:N",
+        sort=names,
+        scale=alt.Scale(domain=names, range=[STAGE_COLOURS[stage] for stage in TTFT_STAGES]),
+        legend=alt.Legend(title=None, orient="top"),
+    )
+    models = list(dict.fromkeys(rows["model"]))
+    # Stacked in the order that they run, from the left.
+    rows = rows.assign(order=rows["stage"].map(names.index))
+    bars = (
+        alt.Chart(rows)
+        .mark_bar()
+        .encode(
+            y=alt.Y("model:N", sort=models, title=None, axis=alt.Axis(labelLimit=220)),
+            x=alt.X(f"{field}:Q", title=title, stack="zero"),
+            color=colour,
+            order=alt.Order("order:Q"),
+            tooltip=[
+                alt.Tooltip("model:N", title="Model"),
+                alt.Tooltip("stage:N", title="Stage"),
+                alt.Tooltip("ms:Q", title="ms", format=DIGITS),
+                alt.Tooltip("us_per_token:Q", title="µs per vision token", format=DIGITS),
+            ],
+        )
+    )
+    return alt.layer(bars).properties(height=_BAR * max(len(models), 1) + _AROUND)
+
+
+def models_over(rows: pd.DataFrame, experiment: Experiment, metric: str) -> alt.LayerChart:
+    """A latency over a knob, a line for each model with its medians' intervals.
+
+    Args:
+        rows: As `ModelsBeside.rows`; of the first models, as many as can be told apart.
+        experiment: Whose knob is on the axis.
+        metric: A column of `stats.METRICS`.
+    """
+    rows = with_words(rows[rows["metric"] == metric])
+    present = list(dict.fromkeys(rows["model"]))[:MOST_MODELS]
+    rows = rows[rows["model"].isin(present)]
+    x = alt.X("x:Q", title=experiment.axis, scale=alt.Scale(zero=False, nice=False, padding=12))
+    unit = "ms per token" if metric == "tpot_ms" else "ms"
+    title = f"{METRIC_LABELS[metric]} ({unit})"
+    y = alt.Y("median:Q", title=title, scale=alt.Scale(zero=True))
+    colour = alt.Color(
+        "model:N",
+        sort=present,
+        scale=alt.Scale(domain=present, range=SERIES_COLOURS[: len(present)]),
+        legend=alt.Legend(title=None, orient="top", symbolType="stroke", columns=2, labelLimit=0),
+    )
+    tooltip = [
+        alt.Tooltip("model:N", title="Model"),
+        alt.Tooltip("x:Q", title=experiment.title),
+        alt.Tooltip("said_median:N", title="Median (ms)"),
+        alt.Tooltip("said_interval:N", title="95 % interval (ms)"),
+        alt.Tooltip("said_n:N", title="Samples"),
+    ]
+    base = alt.Chart(rows).encode(x=x, color=colour, tooltip=tooltip)
+    known = alt.Chart(rows.dropna(subset=["low", "high"])).encode(x=x, color=colour, tooltip=tooltip)
+    layers = [
+        base.mark_line(strokeWidth=2).encode(y=y, detail=["line:N", "model:N"]),
+        base.mark_point(filled=True, size=36, opacity=1).encode(y=y),
+        known.mark_errorbar(thickness=1.5).encode(y=alt.Y("low:Q", title=title), y2="high:Q"),
+    ]
+    return alt.layer(*layers).properties(height=HEIGHT)

@@ -1,0 +1,90 @@
+"""`estimate`: a picture's size, its tokens by the model's own rule, and the time to first token at that size."""
+
+from __future__ import annotations
+
+import argparse
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+from profcore.cli.command_parser import Commands, add_command
+from profcore.cli.common import database_of, print_table
+from profcore.cli.options import add_database, add_json
+from profcore.cli.values import model_name, whole_number
+from profcore.formats.text_files import json_text
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from profcore.storage.store import Store
+
+
+def register(commands: Commands) -> None:
+    """Add `estimate`."""
+    parser = add_command(
+        commands,
+        "estimate",
+        "the time to first token of a picture of some size, from what was measured",
+        "--width 1024 --height 768",
+        "--model qwen3-vl-8b --width 1920 --height 1080 --json",
+    )
+    parser.add_argument("--model", type=model_name, default="molmoe-1b", help="as `run` takes it (molmoe-1b)")
+    parser.add_argument("--width", type=whole_number, required=True, help="of the picture, in pixels")
+    parser.add_argument("--height", type=whole_number, required=True, help="of the picture, in pixels")
+    add_json(parser)
+    add_database(parser)
+    parser.set_defaults(command=estimate)
+
+
+def estimate(options: argparse.Namespace) -> int:
+    """Print a picture's tokens and what is known of its time to first token."""
+    from profcore.comparisons.size_to_latency import estimate_all, load_curves
+    from profcore.comparisons.size_words import (
+        caveats,
+        display_parts,
+        estimate_sentence,
+        layout_sentence,
+        missing_sentence,
+    )
+    from profcore.models.config import model_shape
+    from profcore.models.picture import picture_layout
+
+    shape = model_shape(options.model)
+    layout = picture_layout(shape, options.width, options.height)
+    with _runs(options) as store:
+        curves = load_curves(store, options.model, shape)
+    found = estimate_all(curves, layout)
+    missing = missing_sentence(options.model, shape, curves, found)
+    if options.json:
+        said = {
+            "model": options.model,
+            "width": options.width,
+            "height": options.height,
+            "layout": vars(layout),
+            "estimates": [each.to_dict() for each in found],
+            "missing": missing,
+        }
+        print(json_text(said, indent=2))
+        return 0
+    print(layout_sentence(options.model, shape, options.width, options.height, layout))
+    if missing:
+        print(missing)
+        return 0
+    print_table(display_parts(found))
+    print("\n".join([*map(estimate_sentence, found), *caveats(found)]))
+    return 0
+
+
+@contextmanager
+def _runs(options: argparse.Namespace) -> Iterator[Store]:
+    """The stored runs; without a database the sample results alone."""
+    from profcore.cli.reading import reading
+    from profcore.storage.store import Store, spool_directory
+
+    database = database_of(options)
+    if options.db or database.exists() or spool_directory(database).is_dir():
+        with reading(options) as store:
+            yield store
+        return
+    with Store(":memory:") as store:
+        store.take_in_shipped()
+        yield store

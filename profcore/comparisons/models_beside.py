@@ -1,0 +1,255 @@
+"""The same experiment over several models, and one picture seen by each of them; pure.
+
+Models are set beside each other that were measured on one card, by one engine, dtype and clock; what else differs
+between their runs is named.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import pandas as pd
+
+from profcore.comparisons import engines
+from profcore.comparisons.conditions import KNOBS, MACHINE, Conditions, conditions_of, find_differences
+from profcore.comparisons.size_to_latency import Curve, Estimate, load_curves
+from profcore.errors import UserError
+from profcore.experiments.knobs import get_experiment
+from profcore.models.config import model_shape
+from profcore.models.picture import picture_layout
+from profcore.results.base import most_looks
+from profcore.results.sweep import Result, load_result
+from profcore.roofline.model_sizes import size_of
+from profcore.spec.stages import TTFT_STAGES, Knob
+from profcore.stats import METRIC_LABELS
+from profcore.stats.digits import MISSING, written, written_interval
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from profcore.models.shape import Shape
+    from profcore.storage.read import Reader
+
+SHARED = ("device_name", "engine", "dtype", "clock")
+"""What the runs of a group have alike."""
+
+# What a model brings with it.
+_MODELS_OWN = (MACHINE["model"], MACHINE["weights"], MACHINE["experts"], MACHINE["attention"])
+_MICROSECONDS = 1e3
+
+
+@dataclass(frozen=True)
+class ModelGroup:
+    """The runs of an experiment that differ in their model alone: run ids by model.
+
+    Attributes:
+        title: Card, engine, dtype and clock.
+        conditions: The same, as `SHARED` has them.
+        runs: Of several of one model the one that a figure rests on first.
+    """
+
+    title: str
+    conditions: tuple[str, ...]
+    runs: dict[str, str]
+
+
+@dataclass(frozen=True)
+class ModelsBeside:
+    """Several models on one experiment.
+
+    Attributes:
+        rows: As `engines.medians`, with `model`.
+        sensitivities: As `engines.sensitivities`, with `model`.
+        differences: What else than the model differs between the runs, in words.
+        results: The runs with samples.
+    """
+
+    rows: pd.DataFrame
+    sensitivities: pd.DataFrame
+    differences: list[str]
+    results: list[Result]
+
+
+def find_model_groups(store: Reader, experiment: str) -> list[ModelGroup]:
+    """Runs of an experiment by what they were measured on, those of the most models first."""
+    found: dict[tuple[str, ...], dict[str, str]] = {}
+    for run_id in store.ranked_apart(experiment):
+        run = store.run(run_id)
+        environment = run["environment"] if run else {}
+        if model := environment.get("model"):
+            key = tuple(str(environment.get(name)) for name in SHARED)
+            found.setdefault(key, {}).setdefault(str(model), run_id)
+    groups = [ModelGroup(_title(key), key, runs) for key, runs in found.items()]
+    return sorted(groups, key=lambda group: -len(group.runs))
+
+
+def _title(key: tuple[str, ...]) -> str:
+    device, engine, dtype, clock = key
+    return f"{device}, {engine}, {dtype}" + ("" if clock == "events" else f", {clock} clock")
+
+
+def load_models_beside(store: Reader, experiment_name: str, group: ModelGroup) -> ModelsBeside:
+    """The runs of a group together."""
+    experiment = get_experiment(experiment_name)
+    rows, slopes, results = [], [], []
+    conditions: list[Conditions] = []
+    for model, run_id in group.runs.items():
+        result = load_result(store, run_id)
+        if result is None or result.samples.empty:
+            continue
+        looks = most_looks(result.run["spec"])
+        rows.append(engines.medians(experiment, result.samples, looks).assign(model=model))
+        slopes.append(engines.sensitivities(experiment, result.samples).assign(model=model))
+        conditions.append(conditions_of(result.run, result.settings, model))
+        results.append(result)
+    return ModelsBeside(
+        rows=pd.concat(rows, ignore_index=True) if rows else pd.DataFrame(),
+        sensitivities=pd.concat(slopes, ignore_index=True) if slopes else pd.DataFrame(),
+        differences=find_differences(conditions, leave_out=(*_MODELS_OWN, *_own_knobs(results))),
+        results=results,
+    )
+
+
+def _own_knobs(results: list[Result]) -> list[str]:
+    """Knobs that stand where each model has them: that they differ is the models' own."""
+    own = []
+    for knob, called in ((Knob.TOP_K, "top_k"), (Knob.ACTIVE_BLOCKS, "active_blocks")):
+        if all(_stands(result, called) for result in results):
+            own.append(KNOBS[knob])
+    return own
+
+
+def _stands(result: Result, called: str) -> bool:
+    """Whether a knob stands where the run's model has it, in every setting."""
+    shape = result.run["environment"].get("shape") or {}
+    try:
+        named = model_shape(str(result.run["environment"].get("model")))
+    except UserError:
+        return False
+    own = {"top_k": shape.get("top_k", named.top_k), "active_blocks": shape.get("n_layers", named.n_layers)}
+    return bool((result.settings[called] == own[called]).all())
+
+
+@dataclass(frozen=True)
+class OnePicture:
+    """What one model makes of a picture and a question, and takes for it.
+
+    Attributes:
+        model: Its name.
+        tokens: Its vision tokens.
+        views: The pictures that its vision encoder sees.
+        estimate: The time to first token, as measured; None where it was not.
+        parameters, active: All parameters, and those that a token uses; None where they are not known.
+    """
+
+    model: str
+    tokens: int
+    views: int
+    estimate: Estimate | None
+    parameters: int | None
+    active: int | None
+
+
+def one_picture(
+    curves_of: Callable[[str, Shape], list[Curve]],
+    models: Iterable[str],
+    size: tuple[int, int],
+    conditions: tuple[str, ...],
+) -> list[OnePicture]:
+    """A picture of some size as each model sees it, with what was measured on one card by one engine.
+
+    Args:
+        curves_of: What runs of a model measured over vision tokens (see `load_curves`).
+        models: The models, by name.
+        size: Width and height.
+        conditions: Card, engine and dtype, as the first of `ModelGroup.conditions`.
+    """
+    found = []
+    for model in models:
+        try:
+            shape = model_shape(model)
+            layout = picture_layout(shape, *size)
+        except UserError:
+            # A model that is no more to be found, or takes no such picture.
+            continue
+        own = [each for each in curves_of(model, shape) if each.key[:3] == conditions[:3]]
+        estimates = (each.at(layout) for each in own)
+        estimate = next((each for each in estimates if each is not None), None)
+        size_known = size_of(model, shape)
+        found.append(
+            OnePicture(
+                model,
+                layout.tokens,
+                layout.views,
+                estimate,
+                size_known.parameters if size_known else None,
+                size_known.active if size_known else None,
+            )
+        )
+    return found
+
+
+def curves_from(store: Reader) -> Callable[[str, Shape], list[Curve]]:
+    """What runs of a store measured over vision tokens, for `one_picture`."""
+    return lambda model, shape: load_curves(store, model, shape)
+
+
+def display_pictures(found: list[OnePicture]) -> pd.DataFrame:
+    """A table for people: milliseconds, joules, vision tokens and parameters used, a row for each model."""
+    rows = []
+    for each in found:
+        estimate = each.estimate
+        rows.append(
+            {
+                "model": each.model,
+                "TTFT ms": written(estimate.ttft_ms if estimate else None),
+                "interval": written_interval(estimate.low_ms, estimate.high_ms) if estimate else MISSING,
+                "joules": written(estimate.ttft_j if estimate else None),
+                "vision tokens": f"{each.tokens:,}",
+                "µs per vision token": written(estimate.ttft_ms * _MICROSECONDS / each.tokens if estimate else None),
+                "parameters": _billions(each.parameters),
+                "a token uses": _billions(each.active),
+                "how": estimate.how if estimate else "not measured",
+            }
+        )
+    return pd.DataFrame(rows)
+
+
+def stage_rows(found: list[OnePicture]) -> pd.DataFrame:
+    """What each stage takes of each model that was measured: `model`, `stage`, `ms`, `us_per_token`."""
+    rows: list[dict[str, Any]] = []
+    for each in found:
+        if each.estimate is None:
+            continue
+        for stage in TTFT_STAGES:
+            ms = getattr(each.estimate, stage.column)
+            per = ms * _MICROSECONDS / each.tokens
+            rows.append({"model": each.model, "stage": stage.label, "ms": ms, "us_per_token": per})
+    return pd.DataFrame(rows, columns=["model", "stage", "ms", "us_per_token"])
+
+
+def display_slopes(sensitivities: pd.DataFrame) -> pd.DataFrame:
+    """A table for people: what a step of the knob costs each model, in each latency."""
+    order = list(dict.fromkeys(sensitivities["metric"]))
+    rows = sensitivities.sort_values("metric", key=lambda column: column.map(order.index), kind="stable")
+    return pd.DataFrame(
+        {
+            "latency": [METRIC_LABELS[metric] for metric in rows["metric"]],
+            "model": rows["model"].tolist(),
+            "µs per step": [written(value * _MICROSECONDS) for value in rows["slope"]],
+            "95 %": [
+                written_interval(low * _MICROSECONDS, high * _MICROSECONDS)
+                for low, high in zip(rows["low"], rows["high"], strict=True)
+            ],
+            "at least ms": [written(value) for value in rows["least"]],
+            "at most ms": [written(value) for value in rows["most"]],
+        }
+    )
+
+
+def _billions(number: int | None) -> str:
+    if number is None:
+        return MISSING
+    return f"{number / 1e9:.2f} billion" if number >= 1e8 else f"{number / 1e6:.1f} million"

@@ -1,0 +1,269 @@
+"""From a picture's size to the time to first token, by what runs measured; no model of a card, only what was measured.
+
+The vision encoder and the projector go by the pictures that they see, or, where there is one, by its tokens; prefill
+goes by the tokens of the prompt. Between two settings that were measured a stage is taken to lie on the line that
+joins them. How far that is off is known: each setting between others is left out in turn and read off the rest.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import asdict, dataclass, replace
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pandas as pd
+
+from profcore import stats
+from profcore.experiments.knobs import JOINT
+from profcore.results.base import most_looks
+from profcore.spec.stages import TTFT_STAGES
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from profcore.models.families.token_rules import Layout
+    from profcore.models.shape import Shape
+    from profcore.storage.read import Reader
+
+EXPERIMENTS = ("context_scaling", JOINT.name, "output_tokens", "moe_topk", "transformer_blocks_mask")
+"""Experiments with settings at which every knob but vision tokens stands as the model has it, the best first."""
+
+FARTHEST = 2.0
+"""Beyond this many times the tokens that were measured nothing is said."""
+
+_TOTAL = "ttft_ms"
+_STAGES = tuple(stage.column for stage in TTFT_STAGES)
+_JOULES = tuple(f"{stage.value}_j" for stage in TTFT_STAGES)
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """The time to first token at one size of picture, by one run.
+
+    Attributes:
+        run_id: The run.
+        card: What it was measured on.
+        engine, dtype, weights: How.
+        created_at: When.
+        source: 'measured' here or 'shipped'.
+        ttft_ms: To the first token, with its interval in `low_ms` and `high_ms`: NaN where none can be given.
+        vision_encoder_ms, projector_ms, llm_prefill_ms: Its parts.
+        least_tokens, most_tokens: The fewest and the most vision tokens that were measured.
+        settings: Over how many settings.
+        left_out: The largest share by which a setting that is left out is missed; NaN of fewer than three.
+        how: 'measured' at just as many tokens, 'between' settings, or 'beyond' them.
+        prompt_tokens: Tokens of the prompt besides the picture's.
+        ttft_j: Joules up to the first token; NaN where the run measured none.
+    """
+
+    run_id: str
+    card: str
+    engine: str
+    dtype: str
+    weights: str
+    created_at: str
+    source: str
+    ttft_ms: float
+    low_ms: float
+    high_ms: float
+    vision_encoder_ms: float
+    projector_ms: float
+    llm_prefill_ms: float
+    least_tokens: int
+    most_tokens: int
+    settings: int
+    left_out: float
+    how: str
+    prompt_tokens: int
+    ttft_j: float = math.nan
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain JSON values; None for what is not known."""
+        return {
+            name: None if isinstance(value, float) and math.isnan(value) else value
+            for name, value in asdict(self).items()
+        }
+
+
+def estimate_all(curves: Sequence[Curve], layout: Layout) -> list[Estimate]:
+    """What each card and engine takes to the first token of a picture, the runs of this machine first.
+
+    Of several runs of one card, engine, dtype and weights the first that was measured near enough speaks.
+
+    Args:
+        curves: As `load_curves`.
+        layout: What the model makes of the picture.
+    """
+    found: dict[tuple[str, ...], Estimate] = {}
+    for curve in curves:
+        if curve.key not in found and (estimate := curve.at(layout)):
+            found[curve.key] = estimate
+    return sorted(found.values(), key=lambda each: (each.source != "measured", each.card, each.ttft_ms))
+
+
+def load_curves(store: Reader, model: str, shape: Shape) -> list[Curve]:
+    """What runs of a model measured over vision tokens, those that a figure rests on first.
+
+    Sweeps of vision tokens come before joint runs and these before sweeps of other knobs; what was imported is left
+    out, as nobody measured it here.
+
+    Args:
+        store: Where the runs are.
+        model: As the runs' environment names it.
+        shape: The model's.
+    """
+    found = []
+    for experiment in EXPERIMENTS:
+        for run_id in store.ranked_apart(experiment):
+            run = store.run(run_id)
+            if run is not None and run["environment"].get("model") == model:
+                curve = load_curve(store, run, shape)
+                found += [] if curve is None else [curve]
+    return found
+
+
+@dataclass(frozen=True)
+class Curve:
+    """What a run measured over vision tokens.
+
+    Attributes:
+        run: As `Store.run`.
+        points: A row for each number of views and tokens, by tokens: `views`, `tokens`, `prompt` (tokens of the prompt
+            besides), the stages' medians, `ttft_ms` with `low` and `high`, and `joules` up to the first token.
+    """
+
+    run: dict[str, Any]
+    points: pd.DataFrame
+
+    @property
+    def key(self) -> tuple[str, ...]:
+        """What runs have alike of which one speaks for all: card, engine, dtype and weights."""
+        return tuple(str(self.run["environment"].get(name)) for name in ("device_name", "engine", "dtype", "weights"))
+
+    def at(self, layout: Layout) -> Estimate | None:
+        """The time to first token of a picture; None where it is too far from what was measured."""
+        tokens = self.points["tokens"]
+        if len(tokens) < 2 or not tokens.min() / FARTHEST <= layout.tokens <= tokens.max() * FARTHEST:
+            return self._only(layout) if len(tokens) == 1 else None
+        parts = _read(self.points, layout.views, layout.tokens)
+        same = self.points[(tokens == layout.tokens) & (self.points["views"] == layout.views)]
+        left_out, joules = self.left_out(), _on_line(tokens, self.points["joules"], layout.tokens)
+        total = sum(parts.values())
+        if len(same):
+            row = same.iloc[0]
+            found = self._estimate(parts, row[_TOTAL], row["low"], row["high"], "measured", left_out)
+            return replace(found, ttft_j=float(row["joules"]))
+        inside = tokens.min() <= layout.tokens <= tokens.max()
+        share = self._measured_share() + left_out * (1 if inside else 2)
+        how = "between" if inside else "beyond"
+        found = self._estimate(parts, total, total * (1 - share), total * (1 + share), how, left_out)
+        return replace(found, ttft_j=joules)
+
+    def _only(self, layout: Layout) -> Estimate | None:
+        """What was measured at the one number of tokens that there is."""
+        row = self.points.iloc[0]
+        if row["tokens"] != layout.tokens:
+            return None
+        parts = {stage: float(row[stage]) for stage in _STAGES}
+        found = self._estimate(parts, row[_TOTAL], row["low"], row["high"], "measured", math.nan)
+        return replace(found, ttft_j=float(row["joules"]))
+
+    def left_out(self) -> float:
+        """The largest share by which a setting between others is missed once it is left out; NaN where none is."""
+        missed = []
+        for place in range(1, len(self.points) - 1):
+            row, rest = self.points.iloc[place], self.points.drop(self.points.index[place])
+            predicted = sum(_read(rest, row["views"], row["tokens"]).values())
+            missed.append(abs(predicted / row[_TOTAL] - 1))
+        return max(missed, default=math.nan)
+
+    def _measured_share(self) -> float:
+        """The widest half interval of a median, as a share of it; 0 where none has an interval."""
+        half = (self.points["high"] - self.points["low"]) / 2 / self.points[_TOTAL]
+        return float(half.max()) if half.notna().any() else 0.0
+
+    def _estimate(
+        self, parts: dict[str, float], total: float, low: float, high: float, how: str, left_out: float
+    ) -> Estimate:
+        environment = self.run["environment"]
+        return Estimate(
+            run_id=self.run["id"],
+            card=str(environment.get("device_name")),
+            engine=str(environment.get("engine")),
+            dtype=str(environment.get("dtype")),
+            weights=str(environment.get("weights")),
+            created_at=str(self.run["created_at"]),
+            source=self.run["source"],
+            ttft_ms=float(total),
+            low_ms=float(low),
+            high_ms=float(high),
+            **parts,
+            least_tokens=int(self.points["tokens"].min()),
+            most_tokens=int(self.points["tokens"].max()),
+            settings=len(self.points),
+            left_out=float(left_out),
+            how=how,
+            prompt_tokens=int(self.points["prompt"].median()),
+        )
+
+
+def load_curve(store: Reader, run: dict[str, Any], shape: Shape) -> Curve | None:
+    """What a run measured over vision tokens where every other knob stands as the model has it; None where it did not.
+
+    Args:
+        store: Where it is.
+        run: As `Store.run`.
+        shape: The model's.
+    """
+    settings, samples = store.settings(run["id"]), store.samples(run["id"])
+    if samples.empty:
+        return None
+    own = settings[(settings["active_blocks"] == shape.n_layers) & (settings["top_k"] == shape.top_k)]
+    samples = samples[samples["setting"].isin(own["setting"])]
+    samples = samples.dropna(subset=["num_crops", "num_vision_tokens", "num_input_tokens", *_STAGES])
+    if samples.empty:
+        return None
+    # Output tokens change nothing before the first: settings that differ in them alone are one.
+    joules = own.set_index("setting")[list(_JOULES)].astype(float).sum(axis=1, min_count=len(_JOULES))
+    samples = samples.assign(
+        setting=samples.groupby(["num_vision_tokens", "num_crops"]).ngroup(), joules=samples["setting"].map(joules)
+    )
+    summary = stats.summarise(samples, stats.interval_for(most_looks(run["spec"])))
+    medians = summary.pivot(index="setting", columns="metric", values="median")
+    first = samples.groupby("setting")[["num_crops", "num_vision_tokens", "num_input_tokens"]].first()
+    totals = summary[summary["metric"] == _TOTAL].set_index("setting")[["low", "high"]]
+    points = medians[[*_STAGES, _TOTAL]].join(totals)
+    points = points.assign(
+        views=first["num_crops"],
+        tokens=first["num_vision_tokens"],
+        prompt=first["num_input_tokens"] - first["num_vision_tokens"],
+        joules=samples.groupby("setting")["joules"].median(),
+    )
+    return Curve(run, points.astype(float).sort_values(["tokens", "views"]).reset_index(drop=True))
+
+
+def _read(points: pd.DataFrame, views: float, tokens: float) -> dict[str, float]:
+    """Each stage at a picture, on the lines that join what was measured."""
+    # One view whatever the picture: then its patches grow with its tokens.
+    seen = "views" if points["views"].nunique() > 1 else "tokens"
+    places = {"views": views, "tokens": tokens}
+    vision, words = _STAGES[:-1], _STAGES[-1]
+    found = {stage: _on_line(points[seen], points[stage], places[seen]) for stage in vision}
+    return {**found, words: _on_line(points["tokens"], points[words], tokens)}
+
+
+def _on_line(x: pd.Series, y: pd.Series, place: float) -> float:
+    """A value between neighbours; beyond the ends on the line through the first, or the last, third of the points."""
+    if y.isna().any():
+        return math.nan
+    means = y.groupby(x).mean()
+    at, values = means.index.to_numpy(float), means.to_numpy(float)
+    if len(at) == 1:
+        return float(values[0])
+    if at[0] <= place <= at[-1]:
+        return float(np.interp(place, at, values))
+    number = max(2, len(at) // 3)
+    ends = slice(0, number) if place < at[0] else slice(-number, None)
+    slope, offset = np.polyfit(at[ends], values[ends], 1)
+    return float(max(slope * place + offset, 0.0))

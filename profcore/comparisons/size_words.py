@@ -1,0 +1,102 @@
+"""What is said of a picture's size: its tokens by the model's rule, and what was measured at them."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pandas as pd
+
+from profcore.comparisons.size_to_latency import FARTHEST
+from profcore.models.picture import rule_words
+from profcore.spec.text import counted
+from profcore.stats.digits import MISSING, written, written_interval
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from profcore.comparisons.size_to_latency import Curve, Estimate
+    from profcore.models.families.token_rules import Layout
+    from profcore.models.shape import Shape
+
+_SOURCES = {"measured": "measured here", "shipped": "sample result"}
+
+
+def layout_sentence(model: str, shape: Shape, width: int, height: int, layout: Layout) -> str:
+    """A picture's size and what the model's own rule makes of it."""
+    seen = counted(layout.views, "view") if layout.views > 1 else "one view"
+    grid = f" ({layout.rows} × {layout.columns} and an overview)" if layout.views > layout.rows * layout.columns else ""
+    return (
+        f"{width} × {height} pixels are {counted(layout.tokens, 'vision token')} to {model}: {rule_words(shape)}. "
+        f"The picture is resized to {layout.width:,} × {layout.height:,}, and the vision encoder sees "
+        f"{counted(layout.patches, 'patch', 'patches')} in {seen}{grid}."
+    )
+
+
+def missing_sentence(model: str, shape: Shape, curves: Sequence[Curve], found: Sequence[Estimate]) -> str:
+    """What to do where nothing is known at a size; empty where something is."""
+    if found:
+        return ""
+    if curves:
+        least, most = (int(pick(pick(each.points["tokens"]) for each in curves)) for pick in (min, max))
+        return (
+            f"Measured at {least:,} to {most:,} vision tokens, which is too far from this picture: nothing is said "
+            f"beyond {FARTHEST:g} times as many or few."
+        )
+    experiment = "output_tokens" if shape.vision_reason else "context_scaling"
+    return f"Not measured yet: python -m profcore run {experiment} --model {model} measures it."
+
+
+def estimate_sentence(estimate: Estimate) -> str:
+    """One estimate in words, with the run that it rests on."""
+    interval = written_interval(estimate.low_ms, estimate.high_ms)
+    around = f" ({interval} ms)" if interval != MISSING else ""
+    how = {
+        "measured": "measured at just as many tokens",
+        "between": "read off between settings that were measured",
+        "beyond": "beyond what was measured, so that it is less sure",
+    }[estimate.how]
+    return (
+        f"{written(estimate.ttft_ms)} ms{around} to the first token on {estimate.card} under {estimate.engine}: {how}, "
+        f"{estimate.least_tokens:,} to {estimate.most_tokens:,} vision tokens in run {estimate.run_id}."
+    )
+
+
+def display_estimates(found: Sequence[Estimate]) -> pd.DataFrame:
+    """A table for people: a row for each card and engine."""
+    rows = [
+        {
+            "card": each.card,
+            "engine": each.engine,
+            "dtype": each.dtype,
+            "TTFT ms": written(each.ttft_ms),
+            "interval": written_interval(each.low_ms, each.high_ms),
+            "vision encoder": written(each.vision_encoder_ms),
+            "projector": written(each.projector_ms),
+            "prefill": written(each.llm_prefill_ms),
+            "how": each.how,
+            "run": each.run_id,
+            "from": _SOURCES.get(each.source, each.source),
+        }
+        for each in found
+    ]
+    return pd.DataFrame(rows)
+
+
+def display_parts(found: Sequence[Estimate]) -> pd.DataFrame:
+    """As `display_estimates`, as narrow as a terminal is."""
+    rows = display_estimates(found)
+    return rows[["engine", "TTFT ms", "interval", "vision encoder", "projector", "prefill"]]
+
+
+def caveats(found: Sequence[Estimate]) -> list[str]:
+    """What to know of the estimates, in sentences."""
+    if not found:
+        return []
+    said = ["The intervals hold what was measured and the farthest that a setting, left out, was missed by."]
+    if any(each.how == "beyond" for each in found):
+        said.append("Beyond what was measured stages go on along their last line, and the interval is twice as wide.")
+    prompts = {each.prompt_tokens for each in found}
+    said.append(f"The prompt had {' or '.join(f'{each:,}' for each in sorted(prompts))} tokens besides the picture's.")
+    if any(each.weights == "random" for each in found):
+        said.append("The weights were random: their routing to experts is not that of trained ones.")
+    return said

@@ -1,0 +1,255 @@
+"""The shape of a vision-language model of transformers, read from its `config.json`. Needs no torch."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+from profcore.errors import ModelError
+from profcore.models.config_fields import shown
+from profcore.models.families import FAMILIES
+from profcore.models.families.family import Family
+from profcore.paths import read_regular
+from profcore.spec.limits import MOST_VALUES
+from profcore.spec.text import parse_json
+
+_LARGEST_CONFIG = 10_000_000
+_MOST = 2**24
+_IMAGE_TOKEN = ("image_token_id", "image_token_index", "image_patch_id")
+_EXPERTS = ("num_experts", "num_local_experts", "n_routed_experts", "moe_num_experts")
+TOP_K_FIELDS = ("num_experts_per_tok", "moe_k", "moe_topk", "top_k_experts")
+"""The names that configurations have for the number of experts each token is routed to."""
+
+
+@dataclass(frozen=True)
+class FamilyShape:
+    """Shape of a vision-language model (see `profcore.models.shape.Shape` for what every shape says).
+
+    Attributes:
+        name: As `--model` gives it.
+        family: What such models are called, such as 'Qwen3-VL-MoE'.
+        model_type: transformers' model type.
+        config: The whole configuration, as `config.json` has it, with defaults where it leaves some out.
+        source: Where the numbers come from; empty for a file of a person's own.
+    """
+
+    name: str
+    family: str
+    model_type: str
+    config: Mapping[str, Any]
+    source: str = ""
+
+    @cached_property
+    def text(self) -> Mapping[str, Any]:
+        """The language model's fields."""
+        return self.config.get("text_config") or self.config
+
+    @cached_property
+    def vision(self) -> Mapping[str, Any]:
+        """The vision encoder's fields."""
+        return self.config["vision_config"]
+
+    @cached_property
+    def kind(self) -> Family:
+        """What is the family's own."""
+        return family_of(self.model_type)
+
+    @property
+    def n_layers(self) -> int:
+        """Number of transformer blocks of the language model."""
+        return _whole(self.text, ("num_hidden_layers",))
+
+    @property
+    def num_experts(self) -> int:
+        """Experts that a token is routed among; 0 where there are none."""
+        if self.text.get("enable_moe_block") is False:
+            return 0
+        return _whole(self.text, _EXPERTS, 0) if _whole(self.text, TOP_K_FIELDS, 0) else 0
+
+    @property
+    def top_k(self) -> int:
+        """Experts each token is routed to, unless the knob says otherwise; 1 where there are none."""
+        return _whole(self.text, TOP_K_FIELDS, 1) if self.num_experts else 1
+
+    @property
+    def max_crops(self) -> int:
+        """The most units that a grid may have."""
+        return self.kind.most_units
+
+    @property
+    def max_positions(self) -> int:
+        """Longest sequence, image tokens included."""
+        return _whole(self.text, ("max_position_embeddings",), _MOST)
+
+    @property
+    def embedding_size(self) -> int:
+        """Rows of the output layer."""
+        return _whole(self.text, ("vocab_size",))
+
+    @property
+    def input_size(self) -> int:
+        """Rows of the embeddings, which some models have more of than they may give."""
+        return self.embedding_size + _whole(self.text, ("additional_vocab_size",), 0)
+
+    @property
+    def vocab_size(self) -> int:
+        """Token ids that a tokenizer may give."""
+        return self.embedding_size
+
+    @property
+    def image_token_id(self) -> int:
+        """The token that stands where an image token goes."""
+        return _whole(self.config, _IMAGE_TOKEN, least=0)
+
+    @property
+    def eos_token_id(self) -> int:
+        """The token that ends an answer; -1 where the configuration names none."""
+        for fields in (self.text, self.config):
+            value = fields.get("eos_token_id")
+            first = value[0] if isinstance(value, list) and value else value
+            if isinstance(first, int):
+                return first
+        return -1
+
+    @property
+    def top_k_reason(self) -> str:
+        """Why top-k cannot be turned, as a sentence; empty where it can."""
+        if not self.num_experts:
+            return f"{self.name} has no experts to choose from."
+        return self.kind.top_k_reason
+
+    @property
+    def vision_reason(self) -> str:
+        """Why vision tokens cannot be turned, as a sentence; empty where they can."""
+        return f"{self.name} has a fixed number of vision tokens." if self.kind.rule == "fixed" else ""
+
+    def row_grids(self) -> tuple[int, ...]:
+        """How many units one row of picture may have, from the fewest on."""
+        from profcore.models.families.vision_tokens import possible_grids
+
+        return tuple(columns for _, columns in possible_grids(self))
+
+    def check_grid(self, grid: tuple[int, int]) -> None:
+        """Whether a picture can be cut into these rows and columns of units.
+
+        Raises:
+            ModelError: It cannot.
+        """
+        # Here, since those rules know shapes.
+        from profcore.models.families.vision_tokens import grid_layout
+
+        grid_layout(self, grid)
+
+
+def family_of(model_type: str) -> Family:
+    """The family of a model type.
+
+    Raises:
+        ModelError: There is none.
+    """
+    if model_type not in FAMILIES:
+        known = ", ".join(sorted(FAMILIES))
+        raise ModelError(f"The model type {shown(model_type)} belongs to no family that is known here: {known}.")
+    return FAMILIES[model_type]
+
+
+def shape_of(name: str, config: Mapping[str, Any], source: str = "") -> FamilyShape:
+    """The shape that a configuration describes.
+
+    Args:
+        name: As `--model` gives it.
+        config: As a `config.json` has it.
+        source: Where its numbers come from.
+
+    Raises:
+        ModelError: It has no image encoder, its type belongs to no family, or a number is none.
+    """
+    model_type = config.get("model_type")
+    if not isinstance(model_type, str):
+        raise ModelError(f"{name} has model_type={shown(model_type)}: a configuration of transformers names its type.")
+    if model_type in NO_ENCODER:
+        raise ModelError(f"{name} is a {model_type!r}, which has no image encoder to be measured: {NO_ENCODER_RIGHT}")
+    if "vision_config" not in config and "text_config" not in config and model_type not in FAMILIES:
+        raise ModelError(f"{name} is a {model_type!r}, a text-only model: give one that takes pictures.")
+    family = family_of(model_type)
+    shape = FamilyShape(name, family.name, model_type, filled(config, family.defaults), source)
+    # Each is a number that there can be, or this says which is not.
+    _ = (shape.n_layers, shape.num_experts, shape.top_k, shape.max_positions, shape.embedding_size)
+    _ = shape.image_token_id
+    if shape.num_experts and shape.top_k > shape.num_experts:
+        raise ModelError(f"{name} routes to {shape.top_k} of only {shape.num_experts} experts.")
+    return shape
+
+
+NO_ENCODER = ("apertus1p5", "chameleon", "emu3", "fuyu", "gemma4_unified")
+"""Model types that make tokens of pictures without an encoder."""
+NO_ENCODER_RIGHT = "give a model with a vision encoder and a projector."
+
+
+def is_of_transformers(config: Mapping[str, Any]) -> bool:
+    """Whether a configuration is one that transformers reads, other than the published one of Molmo."""
+    return isinstance(config.get("model_type"), str) and config["model_type"] != "molmo" and "d_model" not in config
+
+
+def filled(config: Mapping[str, Any], defaults: Mapping[str, Any]) -> dict[str, Any]:
+    """A configuration with defaults where it has nothing; fields of objects one by one."""
+    found = dict(config)
+    for key, value in defaults.items():
+        if isinstance(value, Mapping):
+            given = found.get(key)
+            # Configurations of older versions have the language model's fields beside the vision encoder's.
+            own = given if isinstance(given, Mapping) else (config if key == "text_config" else {})
+            found[key] = filled(own, value)
+        elif all(found.get(name) is None for name in _names_of(key)):
+            found[key] = value
+    return found
+
+
+def _names_of(key: str) -> tuple[str, ...]:
+    """Every name of a field that has several."""
+    return next((names for names in (_EXPERTS, TOP_K_FIELDS, _IMAGE_TOKEN) if key in names), (key,))
+
+
+def read_family(path: Path, name: str | None = None) -> FamilyShape:
+    """The shape that a `config.json`, or the one of a directory, describes.
+
+    Raises:
+        ModelError: It cannot be read, or as `shape_of`.
+    """
+    file = path / "config.json" if path.is_dir() else path
+    return shape_of(name or str(path), read_raw(file))
+
+
+def read_raw(file: Path) -> dict[str, Any]:
+    """The fields of a configuration file.
+
+    Raises:
+        ModelError: It cannot be read, or is no JSON object.
+    """
+    try:
+        raw = parse_json(read_regular(file, _LARGEST_CONFIG), MOST_VALUES)
+    except FileNotFoundError:
+        raise ModelError(f"{file.parent} has no config.json: a checkpoint directory needs one.") from None
+    except (OSError, ValueError) as error:
+        reason = getattr(error, "strerror", None) or error
+        raise ModelError(f"{file} cannot be read as JSON ({reason}).") from None
+    if not isinstance(raw, dict):
+        raise ModelError(f"{file} holds no JSON object.")
+    return raw
+
+
+def _whole(fields: Mapping[str, Any], names: tuple[str, ...], default: int | None = None, least: int = 1) -> int:
+    """The first of some fields that is there, as a whole number.
+
+    Raises:
+        ModelError: None is there and there is no default, or it is no whole number.
+    """
+    value = next((fields[name] for name in names if fields.get(name) is not None), default)
+    if default is not None and value == default:
+        return default
+    if isinstance(value, bool) or not isinstance(value, int) or not least <= value <= _MOST:
+        raise ModelError(f"The configuration has {names[0]}={shown(value)}, which is no whole number from {least} on.")
+    return value

@@ -1,0 +1,112 @@
+"""How large the models are that have a name: parameters, those that a token uses, and the memory that they take."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import pandas as pd
+
+from profcore.models.config import PRESETS, MolmoConfig
+from profcore.models.families.catalogue import ENTRIES
+from profcore.models.families.parameters import ITEM_BYTES
+from profcore.models.shape import Shape
+from profcore.roofline.parameters import count_parameters
+
+_GIGA = 1e9
+MOLMOE = "MolmoE"
+
+
+@dataclass(frozen=True)
+class ModelSize:
+    """A model's size.
+
+    Attributes:
+        name: As `--model` takes it.
+        family: Whose it is.
+        parameters: All of them.
+        active: Those that one token uses, at the model's own top-k.
+    """
+
+    name: str
+    family: str
+    parameters: int
+    active: int
+
+    def memory_bytes(self, dtype: str) -> int:
+        """Bytes of the parameters alone.
+
+        Args:
+            dtype: 'float32', 'bfloat16' or 'float16'.
+        """
+        return self.parameters * ITEM_BYTES[dtype]
+
+
+def size_of(name: str, shape: Shape) -> ModelSize | None:
+    """The size of a model; None where it is known only once it is loaded.
+
+    Args:
+        name: As `--model` takes it.
+        shape: Its shape.
+    """
+    if name in ENTRIES:
+        entry = ENTRIES[name]
+        return ModelSize(name, entry.shape.family, entry.parameters.total, entry.parameters.active(entry.shape.top_k))
+    if isinstance(shape, MolmoConfig):
+        parts = count_parameters(shape)
+        return ModelSize(name, MOLMOE, sum(each.total for each in parts), sum(each.active for each in parts))
+    return None
+
+
+def named_sizes() -> list[ModelSize]:
+    """Every model that has a name, by family: MolmoE's first."""
+    shapes: dict[str, Shape] = {**PRESETS, **{name: entry.shape for name, entry in ENTRIES.items()}}
+    sizes = [size for name, shape in shapes.items() if (size := size_of(name, shape))]
+    return sorted(sizes, key=lambda size: (size.family != MOLMOE, size.family, -size.parameters))
+
+
+def stored_dtype(dtype: str, device: str) -> str:
+    """What a choice of dtype comes to on a device: 'auto' is bfloat16 on a GPU and float32 on a CPU."""
+    return ("float32" if device == "cpu" else "bfloat16") if dtype == "auto" else dtype
+
+
+def size_words(size: ModelSize, dtype: str, there: int | None) -> str:
+    """A model's size in a sentence, beside the memory of a device where that is known."""
+    active = "" if size.active == size.parameters else f", of which a token uses {_billions(size.active)}"
+    here = f" of {_gigabytes(there)} here" if there else ""
+    needed = _gigabytes(size.memory_bytes(dtype))
+    return f"{size.family}: {_billions(size.parameters)} parameters{active}; {needed} in {dtype}{here}"
+
+
+def too_large(size: ModelSize, dtype: str, there: int | None) -> str:
+    """Why a model cannot be loaded on a device of so many bytes; empty where its parameters fit, or nobody knows."""
+    needed = size.memory_bytes(dtype)
+    if there is None or needed <= there:
+        return ""
+    return (
+        f"{size.name} takes {_gigabytes(needed)} in {dtype}, and there are {_gigabytes(there)}: choose a smaller one."
+    )
+
+
+def display_sizes(sizes: Sequence[ModelSize], dtype: str, there: int | None) -> pd.DataFrame:
+    """A table for people: a row for each model, with whether it fits."""
+    rows = [
+        {
+            "family": size.family,
+            "model": size.name,
+            "parameters": _billions(size.parameters),
+            "a token uses": _billions(size.active),
+            "memory": _gigabytes(size.memory_bytes(dtype)),
+            "fits here": "not known" if there is None else "no" if too_large(size, dtype, there) else "yes",
+        }
+        for size in sizes
+    ]
+    return pd.DataFrame(rows)
+
+
+def _billions(number: int) -> str:
+    return f"{number / _GIGA:.1f} billion" if number >= 1e8 else f"{number / 1e6:.1f} million"
+
+
+def _gigabytes(number: int) -> str:
+    return f"{number / _GIGA:,.0f} GB" if number >= 10 * _GIGA else f"{number / _GIGA:,.2g} GB"

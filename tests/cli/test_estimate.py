@@ -1,0 +1,81 @@
+"""The command `estimate`: a picture's size, its tokens and its milliseconds."""
+
+import json
+
+import pytest
+
+from profcore.cli.parser import main
+from profcore.storage.store import Store
+from tests.comparisons.stored import store_run
+from tests.support import small_sweep
+
+
+@pytest.fixture(scope="module")
+def database(tmp_path_factory):
+    """A database with a sweep of vision tokens by a model of two blocks, under a name that the catalogue has."""
+    path = tmp_path_factory.mktemp("sizes") / "p.duckdb"
+    with Store(path) as store:
+        store_run(store, small_sweep("context_scaling", (1, 2, 3, 4), 5), lambda setting: 5.0)
+    return path
+
+
+@pytest.fixture
+def ask(capsys):
+    def asked(*words):
+        with pytest.raises(SystemExit) as ended:
+            main(["estimate", *map(str, words)])
+        said = capsys.readouterr()
+        return ended.value.code, said.out, said.err
+
+    return asked
+
+
+def test_without_a_database_the_sample_results_answer(ask, tmp_path, monkeypatch):
+    monkeypatch.setenv("PROFCORE_DB", str(tmp_path / "none.duckdb"))
+    code, said, _ = ask("--width", 1024, "--height", 768, "--json")
+    found = json.loads(said)
+    assert (code, found["layout"]["tokens"], found["layout"]["views"]) == (0, 1152, 13)
+    assert {each["engine"] for each in found["estimates"]} == {"eager", "graph", "compiled"}
+    assert all(each["low_ms"] < each["ttft_ms"] < each["high_ms"] for each in found["estimates"])
+    assert {each["source"] for each in found["estimates"]} == {"shipped"}
+    assert not (tmp_path / "none.duckdb").exists()
+    code, said, _ = ask("--width", 1024, "--height", 768)
+    assert code == 0
+    assert "1,152 vision tokens to molmoe-1b" in said
+    assert "on NVIDIA H200 under compiled" in said
+
+
+@pytest.mark.parametrize(
+    ("model", "tokens"), [("qwen3-vl-30b-a3b", 2040), ("glm-4.5v", 2691), ("smolvlm-2b", 1053), ("gemma-3-4b", 256)]
+)
+def test_a_model_that_was_never_measured_is_told_how(ask, database, model, tokens):
+    code, said, _ = ask("--model", model, "--width", 1920, "--height", 1080, "--db", database)
+    assert code == 0
+    assert f"{tokens:,} vision tokens to {model}" in said
+    assert f"--model {model}" in said
+    code, said, _ = ask("--model", model, "--width", 1920, "--height", 1080, "--db", database, "--json")
+    found = json.loads(said)
+    assert (found["layout"]["tokens"], found["estimates"]) == (tokens, [])
+    assert "Not measured yet" in found["missing"]
+
+
+@pytest.mark.parametrize(
+    ("words", "wrong"),
+    [
+        (("--width", "0", "--height", "10"), "0"),
+        (("--width", "ten", "--height", "10"), "ten"),
+        (("--width", "10000", "--height", "10", "--model", "qwen3-vl-8b"), "too narrow"),
+        (("--width", "10", "--height", "10", "--model", "nothing-of-that-name"), "There is no model"),
+        (("--width", "10"), "--height"),
+    ],
+)
+def test_what_is_wrong_ends_with_status_2(ask, words, wrong):
+    code, said, error = ask(*words)
+    assert (code, said) == (2, "")
+    assert wrong in error
+
+
+def test_a_database_that_is_not_there_is_said(ask, tmp_path):
+    code, _, error = ask("--width", 640, "--height", 480, "--db", tmp_path / "none.duckdb")
+    assert code == 2
+    assert "There is no database" in error

@@ -1,0 +1,173 @@
+"""Other models than MolmoE from the command line: their runs in the database, and what is refused in a sentence."""
+
+import json
+import re
+
+import pytest
+
+from profcore.cli.parser import main
+from profcore.errors import UserError
+from profcore.export.result_files import result_files
+from profcore.measure.environment import shape_record
+from profcore.models.config import PRESETS
+from profcore.roofline.floors import family_of_run, run_shape
+from profcore.spec.stages import Stage
+from profcore.storage.store import Store
+from tests.families import tiny
+
+
+@pytest.fixture(autouse=True)
+def here(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("PROFCORE_DB", str(tmp_path / "data.duckdb"))
+
+
+@pytest.fixture
+def model(tmp_path):
+    """Names a tiny configuration of a model type."""
+
+    def named(model_type, **changes):
+        path = tmp_path / f"{model_type}.json"
+        path.write_text(json.dumps({**tiny(model_type), **changes}))
+        return str(path)
+
+    return named
+
+
+def run(*words):
+    try:
+        return main(["run", *words, "--device", "cpu"])
+    except SystemExit as left:
+        return left.code
+
+
+def measured(tmp_path):
+    with Store(tmp_path / "data.duckdb") as store:
+        runs = [store.run(run_id) for run_id in store.runs()["id"]]
+        return [(each, store.samples(each["id"]), store.settings(each["id"])) for each in runs if each]
+
+
+def test_a_sweep_of_top_k_is_a_run_whose_stages_sum_up(model, tmp_path):
+    path = model("qwen3_vl_moe")
+    assert run("moe_topk", "--model", path, "--top-k-values", "1", "8", "--num-samples", "2") == 0
+    ((found, samples, settings),) = [each for each in measured(tmp_path) if each[0]["environment"]["model"] == path]
+    environment = found["environment"]
+    assert environment["weights"] == "random"
+    assert environment["experts"] == "grouped_mm"
+    assert environment["shape"]["family"] == family_of_run(environment) == "Qwen3-VL-MoE"
+    assert environment["shape"]["config"]["text_config"]["num_experts"] == 8
+    assert environment["parameters"] > 1e5
+    assert len(samples) == 4
+    stages = samples[[stage.column for stage in Stage]]
+    assert stages.sum(axis=1).to_numpy() == pytest.approx(samples["total_ms"].to_numpy(), abs=1e-6)
+    assert (stages > 0).all(axis=None)
+    assert set(samples["num_vision_tokens"]) == {144}
+    assert set(samples["num_crops"]) == {1}
+    routed = dict(zip(settings["top_k"], settings["prefill_experts"], strict=True))
+    assert all(0 < count <= 8 for count in routed[1])
+    assert list(routed[8]) == [8, 8, 8]
+
+
+def test_vision_tokens_go_by_units(model, tmp_path):
+    path = model("internvl")
+    assert run("context_scaling", "--model", path, "--max-grid-size", "3", "--num-samples", "1", "--warmup", "0") == 0
+    ((_, samples, _),) = [each for each in measured(tmp_path) if each[0]["environment"]["model"] == path]
+    by_setting = samples.sort_values("setting")
+    assert by_setting["num_crops"].tolist() == [1, 3, 4]
+    assert by_setting["num_vision_tokens"].tolist() == [4, 12, 16]
+
+
+def test_all_leaves_out_what_a_model_has_not(model, capsys):
+    assert run("all", "--model", model("llava"), "--num-samples", "1", "--warmup", "0") == 0
+    said = capsys.readouterr().err
+    assert "Left out, vision tokens:" in said
+    assert "Left out, moe top-k:" in said
+    assert "no experts to choose from" in said
+
+
+@pytest.mark.parametrize(
+    ("words", "model_type", "says"),
+    [
+        ("moe_topk", "llava", "MoE top-k cannot be turned: .*llava.json has no experts to choose from"),
+        ("context_scaling", "gemma3", "Vision tokens cannot be turned: .* has a fixed number of vision tokens"),
+        ("moe_topk", "llama4", "transformers computes every expert of Llama 4 for every token"),
+        ("context_scaling --grids 1x1 1x9", "llava_next", "cannot be given 1×9 units"),
+        ("output_tokens --engine compiled", "internvl", "The compiled engine is written for MolmoE alone"),
+        ("flops_scaling", "qwen3_vl_moe", "FLOPs by formula are MolmoE's alone: run moe_topk for"),
+        ("flops_vs_latency", "qwen3_vl_moe", "FLOPs by formula are MolmoE's alone"),
+        ("transformer_blocks_mask --num-active-blocks 4", "internvl", "the model has 3"),
+    ],
+)
+def test_what_is_refused(words, model_type, says, tmp_path, capsys):
+    path = tmp_path / f"{model_type}.json"
+    path.write_text(json.dumps(tiny(model_type) if model_type != "llama4" else {"model_type": model_type}))
+    assert run(*words.split(), "--model", str(path)) == 2
+    error = capsys.readouterr().err
+    assert re.search(says, error), error
+    assert "Traceback" not in error
+
+
+@pytest.mark.parametrize(
+    ("config", "says"),
+    [
+        ({"model_type": "llama", "hidden_size": 64}, "is a 'llama', a text-only model: give one that takes pictures"),
+        ({"model_type": "emu3", "vision_config": {}}, "has no image encoder"),
+        ({"model_type": "wonder_vl", "vision_config": {}}, "belongs to no family that is known here"),
+        ([], "holds no JSON object"),
+    ],
+)
+def test_configurations_that_are_none(config, says, tmp_path, capsys):
+    (tmp_path / "mine.json").write_text(json.dumps(config))
+    assert run("output_tokens", "--model", str(tmp_path / "mine.json")) == 2
+    assert says in capsys.readouterr().err
+
+
+def test_one_too_large_for_the_machine(capsys, monkeypatch):
+    from profcore.models.families import loading
+
+    monkeypatch.setattr(loading, "free_bytes", lambda device: 10**9)
+    assert run("output_tokens", "--model", "qwen3-vl-30b-a3b") == 2
+    assert "31.1 billion parameters" in capsys.readouterr().err
+
+
+def test_other_commands_say_what_they_do_not_know(model, capsys):
+    for words, says in (
+        ("why", "told of MolmoE alone"),
+        ("inspect structure", "looks into the modules of MolmoE alone: use topk or check"),
+        ("check --engine compiled", "written for MolmoE alone"),
+    ):
+        with pytest.raises(SystemExit) as left:
+            main([*words.split(), "--model", model("internvl"), "--device", "cpu"])
+        assert left.value.code == 2
+        assert says in capsys.readouterr().err
+
+
+def test_top_k_is_inspected_by_counting(model, capsys):
+    words = ["inspect", "topk", "--device", "cpu", "--top-k-values", "1", "3", "--json"]
+    with pytest.raises(SystemExit) as left:
+        main([*words, "--model", model("ernie4_5_vl_moe")])
+    assert left.value.code == 0
+    found = json.loads(capsys.readouterr().out)
+    # Text and pictures have experts of their own.
+    assert found["experts"] == 16
+    assert found["blocks"] == 2
+    assert {(each["top_k"], *each["per_token"]) for each in found["routing"]} == {(1, 1, 1), (3, 3, 3)}
+    prompt = next(each for each in found["routing"] if each["phase"] == "prefill" and each["top_k"] == 3)
+    assert all(sum(load[:8]) > 0 and sum(load[8:]) > 0 for load in prompt["load"])
+
+
+def test_formulas_of_molmoe_are_taken_for_no_other_model(tmp_path, model):
+    from profcore.models.config import find_config
+    from profcore.tradeoff.terms import Surroundings
+
+    environment = {"model": "x", "shape": shape_record(find_config(model("qwen3_vl_moe")))}
+    assert run_shape(environment) is None
+    assert run_shape({"shape": shape_record(PRESETS["tiny"])}) == PRESETS["tiny"]
+    with pytest.raises(UserError, match="measured a Qwen3-VL-MoE"):
+        Surroundings.of(environment)
+    path = model("qwen3_vl_moe")
+    assert run("moe_topk", "--model", path, "--top-k-values", "1", "2", "--num-samples", "1") == 0
+    ((found, samples, _),) = [each for each in measured(tmp_path) if each[0]["environment"]["model"] == path]
+    files = result_files("moe_topk", samples, {"environment": found["environment"]})
+    assert files
+    assert not [name for name in files if "scaling" in name]

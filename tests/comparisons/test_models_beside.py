@@ -1,0 +1,105 @@
+"""Models side by side: which runs stand together, one picture seen by each, and what a step costs."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+
+from profcore.comparisons.models_beside import (
+    curves_from,
+    display_pictures,
+    display_slopes,
+    find_model_groups,
+    load_models_beside,
+    one_picture,
+    stage_rows,
+)
+from profcore.experiments.knobs import CATALOGUE, base_setting, build_settings
+from profcore.models.config import model_shape
+from profcore.spec.runs import Sweep
+from profcore.spec.settings import first_blocks
+from profcore.stats.digits import MISSING
+from profcore.storage.store import Store
+from tests.comparisons.stored import store_run
+
+
+def sweep_of(model, values=(1, 2, 3, 4, 6), samples=8):
+    experiment, config = CATALOGUE["context_scaling"], model_shape(model)
+    settings = build_settings(experiment, values, base_setting(experiment, config))
+    return Sweep(experiment.name, settings, num_samples=samples, warmup=0)
+
+
+def cost(factor):
+    """Stages in proportion to crops and tokens, some times as long."""
+    return lambda setting: tuple(
+        factor * value for value in (2.0 * (setting.grid[1] + 1), 0.5, 0.01 * (192 + 96 * setting.grid[1]), 1.0)
+    )
+
+
+@pytest.fixture
+def store(tmp_path):
+    """Two models on one card by one engine, one of them by another engine too, and one on another card."""
+    with Store(tmp_path / "p.duckdb") as opened:
+        store_run(opened, sweep_of("molmoe-1b"), cost(1), model="molmoe-1b", joules=lambda setting: 1.0)
+        store_run(opened, sweep_of("qwen3-vl-4b"), cost(2), model="qwen3-vl-4b", torch="2.12")
+        store_run(opened, sweep_of("qwen3-vl-4b"), cost(1), model="qwen3-vl-4b", engine="graph")
+        store_run(opened, sweep_of("molmoe-1b"), cost(9), model="molmoe-1b", device_name="another card")
+        yield opened
+
+
+def test_models_stand_together_that_were_measured_alike(store):
+    groups = find_model_groups(store, "context_scaling")
+    assert groups[0].title == "a card, eager, float32"
+    assert set(groups[0].runs) == {"molmoe-1b", "qwen3-vl-4b"}
+    assert [len(group.runs) for group in groups] == [2, 1, 1]
+
+
+def test_one_picture_seen_by_each(store):
+    group = find_model_groups(store, "context_scaling")[0]
+    models = ["molmoe-1b", "qwen3-vl-4b", "gemma-3-4b", "none"]
+    found = one_picture(curves_from(store), models, (336, 336), group.conditions)
+    molmoe, qwen, gemma = found
+    assert (molmoe.tokens, molmoe.views) == (288, 2)
+    assert molmoe.estimate.ttft_ms == pytest.approx(4 + 0.5 + 2.88, rel=1e-2)
+    assert molmoe.estimate.ttft_j == pytest.approx(10.0)
+    assert (qwen.tokens, qwen.active) == (100, qwen.parameters)
+    assert gemma.estimate is None
+    table = display_pictures(found).set_index("model")
+    assert table.loc["gemma-3-4b", "how"] == "not measured"
+    assert table.loc["gemma-3-4b", "vision tokens"] == "256"
+    assert table.loc["molmoe-1b", "a token uses"] == "1.58 billion"
+    assert table.loc["qwen3-vl-4b", "joules"] == MISSING
+
+
+def test_stages_per_vision_token(store):
+    group = find_model_groups(store, "context_scaling")[0]
+    rows = stage_rows(one_picture(curves_from(store), list(group.runs), (336, 336), group.conditions))
+    molmoe = rows[rows["model"] == "molmoe-1b"].set_index("stage")
+    assert molmoe["ms"].tolist() == pytest.approx([4.0, 0.5, 2.88], rel=1e-2)
+    assert molmoe.loc["Vision encoder", "us_per_token"] == pytest.approx(4000 / 288, rel=1e-6)
+
+
+def test_the_same_knob_over_models_and_what_else_differs(store):
+    group = find_model_groups(store, "context_scaling")[0]
+    found = load_models_beside(store, "context_scaling", group)
+    assert set(found.rows["model"]) == set(group.runs)
+    assert any(text.startswith("torch:") for text in found.differences)
+    assert not any(text.startswith("model:") for text in found.differences)
+    slopes = found.sensitivities.set_index(["metric", "model"])["slope"]
+    assert slopes["ttft_ms", "qwen3-vl-4b"] == pytest.approx(2 * slopes["ttft_ms", "molmoe-1b"], rel=1e-2)
+    table = display_slopes(found.sensitivities)
+    assert list(table["model"][:2]) == list(group.runs)
+
+
+def test_knobs_at_each_models_own_are_no_difference(store):
+    group = find_model_groups(store, "context_scaling")[0]
+    differences = load_models_beside(store, "context_scaling", group).differences
+    assert not any(text.startswith(("top-k:", "blocks:")) for text in differences)
+    experiment, config = CATALOGUE["context_scaling"], model_shape("qwen3-vl-8b")
+    fewer = replace(base_setting(experiment, config), block_mask=first_blocks(4, config.n_layers))
+    sweep = Sweep(experiment.name, build_settings(experiment, (1, 2), fewer), num_samples=2)
+    store_run(store, sweep, cost(1), model="qwen3-vl-8b")
+    group = find_model_groups(store, "context_scaling")[0]
+    differences = load_models_beside(store, "context_scaling", group).differences
+    assert any(text.startswith("blocks:") and "qwen3-vl-8b" in text for text in differences)

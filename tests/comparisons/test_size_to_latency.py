@@ -1,0 +1,148 @@
+"""The time to first token at a picture's size, read off what runs measured."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from profcore import stats
+from profcore.comparisons.size_to_latency import estimate_all, load_curves
+from profcore.comparisons.size_words import caveats, display_estimates, estimate_sentence, missing_sentence
+from profcore.models.config import PRESETS
+from profcore.models.picture import picture_layout
+from profcore.storage.store import Store
+from tests.comparisons.stored import store_run
+from tests.support import small_sweep
+
+TINY = replace(PRESETS["tiny"], n_layers=2)
+GRIDS = (1, 2, 3, 4, 6)
+
+
+def cost(setting):
+    """Milliseconds of vision encoder, projector, prefill and a decode step: in proportion to crops and tokens."""
+    crops = setting.grid[1]
+    return 2.0 * (crops + 1), 0.5 * (crops + 1), 0.01 * (192 + 96 * crops), 1.0
+
+
+@pytest.fixture
+def store(tmp_path):
+    with Store(tmp_path / "p.duckdb") as opened:
+        yield opened
+
+
+def sweep(values=GRIDS, samples=20, **changes):
+    return small_sweep("context_scaling", values, samples, **changes)
+
+
+def found_at(store, crops, tokens, **changes):
+    layout = replace(picture_layout(TINY, 336, 336), views=crops + 1, tokens=tokens, **changes)
+    return estimate_all(load_curves(store, "tiny", TINY), layout)
+
+
+def test_a_size_that_was_measured_is_its_own_median(store):
+    run_id = store_run(store, sweep(), cost)
+    (found,) = found_at(store, 3, 480)
+    assert (found.how, found.run_id, found.card, found.engine) == ("measured", run_id, "a card", "eager")
+    assert found.ttft_ms == pytest.approx(2.5 * 4 + 4.8, rel=1e-3)
+    assert found.low_ms <= found.ttft_ms <= found.high_ms
+    assert (found.least_tokens, found.most_tokens, found.settings, found.prompt_tokens) == (288, 768, 5, 60)
+    assert found.left_out < 1e-3
+
+
+def test_between_settings_stages_go_by_what_they_see(store):
+    store_run(store, sweep(), cost)
+    # Five crops were not measured; as many tokens as five of a row have, but seven views.
+    (found,) = found_at(store, 6, 672)
+    assert found.how == "between"
+    assert found.vision_encoder_ms == pytest.approx(14.0, rel=1e-3)
+    assert found.projector_ms == pytest.approx(3.5, rel=1e-3)
+    assert found.llm_prefill_ms == pytest.approx(6.72, rel=1e-3)
+    assert found.low_ms < found.ttft_ms < found.high_ms
+
+
+def test_beyond_it_the_interval_is_wider_and_far_beyond_nothing_is_said(store):
+    store_run(store, sweep(), cost)
+    (near,) = found_at(store, 8, 960)
+    assert near.how == "beyond"
+    assert near.ttft_ms == pytest.approx(2.5 * 9 + 9.6, rel=1e-2)
+    assert found_at(store, 20, 2000) == []
+    assert found_at(store, 0, 100) == []
+
+
+def test_left_out_settings_widen_the_interval(store):
+    store_run(store, sweep(), cost)
+    (smooth,) = found_at(store, 5, 672)
+
+    def stepped(setting):
+        vision, projector, prefill, step = cost(setting)
+        return vision, projector, prefill + (5.0 if setting.grid[1] == 3 else 0.0), step
+
+    store_run(store, sweep(), stepped, engine="graph")
+    rough = next(each for each in found_at(store, 5, 672) if each.engine == "graph")
+    assert rough.left_out > 0.2
+    assert rough.high_ms - rough.low_ms > 10 * (smooth.high_ms - smooth.low_ms)
+
+
+def test_what_is_of_another_model_or_turns_another_knob_says_nothing(store):
+    store_run(store, sweep(), cost, model="molmoe-1b")
+    store_run(store, small_sweep("moe_topk", (1, 2), 5), cost)
+    assert load_curves(store, "tiny", TINY) == []
+    assert load_curves(store, "molmoe-1b", PRESETS["molmoe-1b"]) == []
+
+
+def test_a_run_of_one_size_speaks_of_that_size_alone(store):
+    store_run(store, small_sweep("moe_topk", (1, 8), 5), cost)
+    (found,) = found_at(store, 1, 288)
+    assert (found.how, found.settings) == ("measured", 1)
+    assert math.isnan(found.left_out)
+    assert found.to_dict()["left_out"] is None
+    assert found_at(store, 2, 384) == []
+
+
+def test_each_card_and_engine_speaks_once_those_measured_here_first(store):
+    store_run(store, sweep(), cost, device_name="another card", source="shipped")
+    store_run(store, sweep(), cost, hour=1)
+    newer = store_run(store, sweep(), cost, hour=2)
+    store_run(store, sweep(), cost, engine="graph", hour=3)
+    store_run(store, sweep(), cost, engine="compiled", hour=4, source="imported")
+    found = found_at(store, 3, 480)
+    assert [(each.card, each.engine) for each in found][-1] == ("another card", "eager")
+    assert {(each.card, each.engine) for each in found[:-1]} == {("a card", "eager"), ("a card", "graph")}
+    assert newer in {each.run_id for each in found}
+
+
+def test_words(store):
+    curves = load_curves(store, "tiny", TINY)
+    assert "python -m profcore run context_scaling --model tiny" in missing_sentence("tiny", TINY, curves, [])
+    store_run(store, sweep(), cost)
+    curves = load_curves(store, "tiny", TINY)
+    assert "288 to 768 vision tokens" in missing_sentence("tiny", TINY, curves, [])
+    found = found_at(store, 8, 960)
+    assert missing_sentence("tiny", TINY, curves, found) == ""
+    assert "beyond what was measured" in estimate_sentence(found[0])
+    assert found[0].run_id in estimate_sentence(found[0])
+    assert list(display_estimates(found)["how"]) == ["beyond"]
+    assert any("twice as wide" in text for text in caveats(found))
+    assert caveats([]) == []
+
+
+def test_real_pictures_among_the_sample_results_are_met():
+    """Real pictures of many sizes, measured in another process, beside what the sweep of one picture says of them."""
+    model, shape = "molmoe-1b", PRESETS["molmoe-1b"]
+    with Store(":memory:") as shipped:
+        shipped.take_in_shipped()
+        curves = load_curves(shipped, model, shape)
+        missed = []
+        for run_id in shipped.ranked("latency_distribution"):
+            engine = shipped.run(run_id)["environment"]["engine"]
+            medians = stats.add_derived(shipped.samples(run_id)).groupby("setting")["ttft_ms"].median()
+            for row in shipped.settings(run_id).to_dict("records"):
+                layout = picture_layout(shape, int(row["image_width"]), int(row["image_height"]))
+                here = [each for each in estimate_all(curves, layout) if each.engine == engine]
+                missed += [each.ttft_ms / medians[row["setting"]] - 1 for each in here]
+    assert len(missed) >= 30
+    assert abs(np.median(missed)) < 0.02
+    assert max(map(abs, missed)) < 0.05

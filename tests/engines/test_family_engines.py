@@ -1,0 +1,191 @@
+"""Engines of vision-language models of transformers, on a tiny configuration of each family."""
+
+import pytest
+import torch
+from PIL import Image
+
+from profcore.engines import make_engine
+from profcore.engines.base import StopRequestedError
+from profcore.engines.family_graph import FamilyGraphEngine
+from profcore.engines.looks import looks_at_values
+from profcore.errors import UserError
+from profcore.measure.clock import make_clock
+from profcore.models.families.inputs import family_inputs, fit_to_units
+from profcore.models.families.loading import random_family
+from profcore.models.families.shape import shape_of
+from profcore.models.load import LoadedModel
+from profcore.models.prompt import ByteTokenizer
+from profcore.spec.settings import Setting
+from profcore.spec.stages import MODEL_STAGES, Clock, Stage
+from tests.families import TINY, tiny
+
+CPU = torch.device("cpu")
+PICTURE = Image.linear_gradient("L").convert("RGB").resize((640, 480))
+FIRST, MIDDLE = (False, True, True), (True, False, True)
+
+
+class Ready:
+    """A model of a family, inputs of one unit, and its own setting."""
+
+    def __init__(self, model_type, device=CPU, dtype=torch.float32, experts="grouped_mm"):
+        shape = shape_of(model_type, tiny(model_type))
+        self.model = random_family(shape, device, dtype, experts)
+        self.loaded = LoadedModel(self.model, ByteTokenizer(shape), "random")
+        self.inputs = family_inputs(self.loaded, fit_to_units(shape, PICTURE, (1, 1)), "Describe this.", (1, 1))
+        self.shape, self.eager = shape, make_engine("eager", self.model)
+
+    def setting(self, tokens=5, mask=(True,) * 3, top_k=None):
+        return Setting((1, 1), top_k or self.shape.top_k, mask, tokens)
+
+
+# Of families with a near relation among the others.
+ALIKE = ("qwen3_vl", "qwen2_vl", "glm4v", "idefics3", "llava_next", "gemma4")
+EACH = [pytest.param(name, marks=pytest.mark.long) if name in ALIKE else name for name in TINY]
+
+
+@pytest.fixture(scope="module", params=EACH)
+def ready(request):
+    return Ready(request.param)
+
+
+@pytest.mark.parametrize("clock", Clock)
+def test_stages_and_steps(ready, clock):
+    taking = make_clock(clock, CPU)
+    ready.eager.infer(ready.inputs, ready.setting(5), taking)
+    timing = taking.read()
+    assert set(timing.stages) == set(MODEL_STAGES)
+    assert all(each > 0 for each in timing.stages.values())
+    assert sum(timing.stages.values()) + timing.other == pytest.approx(timing.total)
+    assert timing.other >= 0
+    if clock is Clock.EVENTS:
+        assert len(timing.steps) == 4
+
+
+def test_tokens_are_those_of_generate(ready):
+    tokens, logits = ready.eager.infer(ready.inputs, ready.setting(6), keep_logits=True)
+    theirs = ready.model.hf.generate(**ready.inputs.tensors, max_new_tokens=6, do_sample=False)[0, -6:]
+    assert tokens.tolist() == theirs.tolist()
+    assert len(logits) == 6
+    assert torch.stack(logits).argmax(-1).tolist() == tokens.tolist()
+
+
+@pytest.mark.parametrize("mask", [(True,) * 3, FIRST, MIDDLE])
+def test_cached_decode_with_a_block_left_out_is_a_whole_recomputation(ready, mask):
+    setting = ready.setting(4, mask)
+    tokens, logits = ready.eager.infer(ready.inputs, setting, keep_logits=True)
+    given = dict(ready.inputs.tensors)
+    given["input_ids"] = torch.cat([given["input_ids"], tokens[None, :3]], 1)
+    given["attention_mask"] = torch.ones_like(given["input_ids"])
+    for name in ready.shape.kind.token_types:
+        given[name] = torch.cat([given[name], torch.zeros(1, 3, dtype=torch.int64)], 1)
+    with ready.model.turned(setting), torch.no_grad():
+        whole = ready.model.hf(**given, use_cache=False).logits[0, -4:]
+    assert torch.allclose(torch.stack(logits), whole, atol=1e-4)
+
+
+def test_a_block_left_out_changes_the_answer_and_comes_back(ready):
+    def first(mask):
+        return ready.eager.infer(ready.inputs, ready.setting(1, mask), keep_logits=True)[1][0]
+
+    everything = first((True,) * 3)
+    for mask in (FIRST, MIDDLE):
+        assert (first(mask) - everything).abs().max() > 1e-3
+    assert torch.equal(first((True,) * 3), everything)
+
+
+def test_top_k_is_what_the_experts_are_given(ready):
+    if not ready.shape.num_experts:
+        pytest.skip("this family has no experts")
+    modules = [module for block in ready.model.expert_modules() for module in block]
+    assert modules
+    for top_k in (1, ready.shape.top_k, 5):
+        seen = []
+        hooks = [each.register_forward_pre_hook(lambda _, given, seen=seen: seen.append(given[1])) for each in modules]
+        ready.eager.infer(ready.inputs, ready.setting(3, top_k=top_k))
+        for hook in hooks:
+            hook.remove()
+        assert {each.shape[1] for each in seen} == {top_k}
+
+
+def test_stages_one_by_one(ready):
+    works = ready.eager.stage_works(ready.inputs, ready.setting(3))
+    assert list(works) == list(MODEL_STAGES)
+    for work in (*works.values(), *works.values()):
+        work()
+    assert Stage.LLM_DECODE not in ready.eager.stage_works(ready.inputs, ready.setting(1))
+
+
+@pytest.mark.parametrize("mask", [(True,) * 3, FIRST, pytest.param(MIDDLE, marks=pytest.mark.long)])
+def test_what_would_be_captured_gives_what_eager_gives(ready, mask):
+    """Without graphs the same pieces run over the same tensors of fixed places."""
+    engine = FamilyGraphEngine(ready.model, graphs=False)
+    setting = ready.setting(6, mask)
+    tokens, logits = ready.eager.infer(ready.inputs, setting, keep_logits=True)
+    for _ in range(2):
+        clock = make_clock(Clock.EVENTS, CPU)
+        others, other_logits = engine.infer(ready.inputs, setting, clock, keep_logits=True)
+        timing = clock.read()
+        assert others.tolist() == tokens.tolist()
+        assert torch.allclose(torch.stack(other_logits), torch.stack(logits), atol=1e-4)
+        assert len(timing.steps) == 5
+        assert all(each > 0 for each in timing.stages.values())
+    works = engine.stage_works(ready.inputs, setting)
+    for work in (*works.values(), *works.values()):
+        work()
+    assert engine.infer(ready.inputs, setting)[0].tolist() == tokens.tolist()
+
+
+@pytest.mark.parametrize(
+    ("model_type", "stages"),
+    [
+        ("llava", set()),
+        ("qwen2_vl", {Stage.VISION_ENCODER, Stage.PROJECTOR}),
+        ("qwen3_vl", {Stage.VISION_ENCODER, Stage.PROJECTOR, Stage.LLM_PREFILL}),
+    ],
+)
+def test_stages_whose_code_looks_at_a_value_are_said_with_the_line(model_type, stages):
+    ready = Ready(model_type)
+    reasons = FamilyGraphEngine(ready.model, graphs=False).reasons(ready.inputs, ready.setting(3))
+    assert set(reasons) == stages
+    assert all(f"modeling_{model_type}.py, line " in reason for reason in reasons.values())
+
+
+def test_looking_at_a_value():
+    tensor = torch.arange(3)
+    assert looks_at_values(lambda: tensor + 1) == ""
+    assert looks_at_values(lambda: tensor.sum().item()) == "local_scalar_dense"
+    assert looks_at_values(lambda: tensor.tolist()) == "tolist"
+    assert looks_at_values(lambda: tensor[tensor > 1]) == "index"
+    assert looks_at_values(lambda: tensor[torch.tensor([1])]) == ""
+
+
+@pytest.fixture(scope="module")
+def small():
+    return Ready("smolvlm")
+
+
+def test_an_inference_can_be_stopped(small):
+    for engine in (small.eager, FamilyGraphEngine(small.model, graphs=False)):
+        with pytest.raises(StopRequestedError):
+            engine.infer(small.inputs, small.setting(4), stop=lambda: True)
+
+
+def test_engines_that_are_of_molmoe_alone(small):
+    for name in ("compiled", "generate"):
+        with pytest.raises(UserError, match="MolmoE alone"):
+            make_engine(name, small.model)
+    with pytest.raises(UserError, match="needs a GPU"):
+        make_engine("graph", small.model)
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="this machine has no GPU")
+@pytest.mark.parametrize("model_type", TINY)
+def test_graph_is_eager_on_a_gpu(model_type):
+    ready = Ready(model_type, torch.device("cuda", 0), torch.bfloat16, "batched_mm")
+    engine = make_engine("graph", ready.model)
+    for mask in ((True,) * 3, FIRST):
+        setting = ready.setting(6, mask)
+        _, logits = ready.eager.infer(ready.inputs, setting, keep_logits=True)
+        _, others = engine.infer(ready.inputs, setting, keep_logits=True)
+        assert torch.allclose(others[0].float(), logits[0].float(), atol=3e-2)
+        assert Stage.LLM_DECODE not in engine.reasons(ready.inputs, setting)

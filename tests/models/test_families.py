@@ -1,0 +1,240 @@
+"""Shapes of vision-language models of transformers, their prompts and pictures, and what is refused."""
+
+import json
+
+import pytest
+import torch
+from PIL import Image
+from safetensors.torch import load_file, save_file
+from transformers import AutoConfig
+from transformers.models.auto.configuration_auto import CONFIG_MAPPING
+
+from profcore.errors import ModelError, UserError
+from profcore.models.config import MolmoConfig, find_config, model_shape
+from profcore.models.families import FAMILIES, loading
+from profcore.models.families.catalogue import CATALOGUE
+from profcore.models.families.inputs import family_inputs, fit_to_units
+from profcore.models.families.loading import load_family, random_family
+from profcore.models.families.prompt import build_ids
+from profcore.models.families.shape import read_family, shape_of
+from profcore.models.families.vision_tokens import grid_layout, possible_grids
+from profcore.models.knobs import check_setting
+from profcore.models.load import LoadedModel, load_model
+from profcore.models.prompt import ByteTokenizer
+from profcore.spec.settings import Setting
+from tests.families import TINY, tiny
+
+CPU = torch.device("cpu")
+PICTURE = Image.linear_gradient("L").convert("RGB").resize((640, 480))
+
+
+@pytest.mark.parametrize("model_type", [name for name in FAMILIES if name in CONFIG_MAPPING])
+def test_what_a_file_leaves_out_is_as_in_the_classes_of_transformers(model_type):
+    ours, theirs = shape_of(model_type, {"model_type": model_type}), AutoConfig.for_model(model_type)
+    text = theirs.get_text_config()
+    assert ours.n_layers == text.num_hidden_layers
+    assert ours.max_positions == text.max_position_embeddings
+    assert ours.embedding_size == text.vocab_size
+    assert ours.image_token_id == theirs.image_token_id
+    if theirs.vision_config is not None:
+        for name, value in ours.vision.items():
+            given = getattr(theirs.vision_config, name)
+            assert (list(given) if isinstance(given, tuple) else given) == value, name
+
+
+def test_a_number_given_under_another_of_its_names_has_no_default_beside_it():
+    text = {**TINY["qwen3_vl_moe"]["text_config"], "num_experts": 5}
+    shape = shape_of("here", {**tiny("qwen3_vl_moe"), "text_config": text})
+    assert shape.num_experts == 5
+    assert loading.hf_config(shape).get_text_config().num_experts == 5
+
+
+def test_every_family_is_tried_but_the_one_that_transformers_itself_cannot_run():
+    assert set(FAMILIES) - set(TINY) == {"llama4"}
+
+
+def made(model_type, dtype=torch.float32):
+    shape = shape_of(model_type, tiny(model_type))
+    return LoadedModel(random_family(shape, CPU, dtype, "grouped_mm"), ByteTokenizer(shape), "random")
+
+
+@pytest.mark.parametrize("model_type", TINY)
+def test_a_prompt_has_as_many_places_as_the_model_gives_vision_tokens(model_type):
+    loaded = made(model_type)
+    shape = loaded.model.config
+    for grid in possible_grids(shape)[:2]:
+        inputs = family_inputs(loaded, fit_to_units(shape, PICTURE, grid), "What?", grid)
+        given = {name: each for name, each in inputs.tensors.items() if name not in ("input_ids", "attention_mask")}
+        features = loaded.model.base.get_image_features(
+            **{name: each for name, each in given.items() if name not in (*shape.kind.token_types, "image_num_crops")}
+        ).pooler_output
+        rows = features if isinstance(features, (list, tuple)) else [features]
+        assert sum(each.shape[:-1].numel() for each in rows) == inputs.num_vision_tokens
+        assert int((inputs.tensors["input_ids"] == shape.image_token_id).sum()) == inputs.num_vision_tokens
+        assert inputs.num_vision_tokens == grid_layout(shape, grid).tokens
+
+
+def test_a_picture_goes_in_as_its_processor_would_order_it():
+    """Of Qwen2-VL, whose patches that are merged follow each other: each pixel is told by its value."""
+    pytest.importorskip("transformers.models.qwen2_vl.image_processing_pil_qwen2_vl")
+    from transformers.models.qwen2_vl.image_processing_pil_qwen2_vl import Qwen2VLImageProcessorPil
+
+    loaded = made("qwen2_vl")
+    picture = PICTURE.resize((336, 336))
+    ours = family_inputs(loaded, picture, "What?", (1, 1)).tensors["pixel_values"]
+    theirs = Qwen2VLImageProcessorPil()(picture, return_tensors="pt")["pixel_values"]
+    assert ours.shape == theirs.shape
+    assert torch.allclose(ours, theirs, atol=2e-2)
+
+
+def test_a_question_cannot_pass_for_a_picture():
+    shape = shape_of("mistral", tiny("mistral3"))
+    cut = grid_layout(shape, (1, 1))
+    # Byte 10 ends a line, and is this model's image token.
+    assert shape.image_token_id == 10
+    ids = build_ids(shape, cut, list(b"one\ntwo"))
+    assert ids.count(10) == cut.tokens
+    assert len(ids) == cut.tokens + 12 + 7
+
+
+@pytest.mark.parametrize(
+    ("model_type", "setting", "says"),
+    [
+        ("llava", Setting((1, 1), 2, (True,) * 3, 1), "no experts to choose from"),
+        ("llava", Setting((1, 2), 1, (True,) * 3, 1), "fixed number of vision tokens"),
+        ("qwen3_vl_moe", Setting((1, 1), 9, (True,) * 3, 1), "above the model's 8 experts"),
+        ("qwen3_vl", Setting((1, 1), 1, (True,) * 4, 1), "4 entries, but the model has 3"),
+        ("mistral3", Setting((1, 5), 1, (True,) * 3, 1), "cannot be given 1×5 units"),
+    ],
+)
+def test_settings_that_a_model_has_not(model_type, setting, says):
+    with pytest.raises(UserError, match=says):
+        check_setting(setting, shape_of(model_type, tiny(model_type)))
+
+
+def test_experts_that_are_all_computed_are_not_turned():
+    shape = shape_of("llama", {"model_type": "llama4"})
+    assert shape.num_experts == 16
+    check_setting(Setting((1, 1), 1, (True,) * 48, 1), shape)
+    with pytest.raises(UserError, match="computes every expert of Llama 4 for every token"):
+        check_setting(Setting((1, 1), 4, (True,) * 48, 1), shape)
+
+
+@pytest.mark.parametrize(
+    ("config", "says"),
+    [
+        ({"model_type": "llama", "hidden_size": 64}, "a text-only model"),
+        ({"model_type": "fuyu", "vision_config": {}}, "no image encoder"),
+        ({"model_type": "nothing_vl", "vision_config": {}}, "belongs to no family that is known here: aria, "),
+        ({"model_type": 3}, "names its type"),
+        ({**tiny("llava"), "text_config": {"num_hidden_layers": "many"}}, "num_hidden_layers='many'"),
+        ({**tiny("aria"), "text_config": {"moe_num_experts": 2, "moe_topk": 4}}, "routes to 4 of only 2 experts"),
+    ],
+)
+def test_configurations_that_are_none(config, says):
+    with pytest.raises(ModelError, match=says):
+        shape_of("here", config)
+
+
+def test_a_type_that_this_transformers_lacks_is_named_with_its_version(monkeypatch):
+    monkeypatch.setattr(loading, "CONFIG_MAPPING", {})
+    with pytest.raises(ModelError, match=r"transformers \d+\.\d+\.\d+ has no model type 'qwen3_vl'"):
+        random_family(shape_of("here", tiny("qwen3_vl")), CPU, torch.float32, "eager")
+
+
+def test_fields_that_its_class_refuses_are_a_sentence():
+    text = {**TINY["llava"]["text_config"], "num_attention_heads": 7, "head_dim": None}
+    config = {**tiny("llava"), "text_config": text}
+    with pytest.raises(ModelError, match=r"transformers [\d.]+ (makes no configuration of|cannot build) here: "):
+        random_family(shape_of("here", config), CPU, torch.float32, "eager")
+
+
+def test_one_too_large_is_refused_before_any_memory_is_taken(monkeypatch):
+    monkeypatch.setattr(loading, "free_bytes", lambda device: 40 * 2**30)
+    monkeypatch.setattr(torch.nn.init, "normal_", lambda *_: pytest.fail("weights were made"))
+    with pytest.raises(ModelError, match=r"31\.1 billion parameters, 57\.9 GiB in bfloat16, and 40\.0 GiB of cpu"):
+        random_family(CATALOGUE["qwen3-vl-30b-a3b"], CPU, torch.bfloat16, "grouped_mm")
+
+
+def test_random_weights_are_made_in_their_dtype_and_the_same_again():
+    one, other = made("qwen3_vl_moe", torch.bfloat16), made("qwen3_vl_moe", torch.bfloat16)
+    for (name, ours), theirs in zip(one.model.hf.named_parameters(), other.model.hf.parameters(), strict=True):
+        assert ours.dtype is torch.bfloat16
+        assert torch.isfinite(ours).all()
+        assert torch.equal(ours, theirs), name
+
+
+@pytest.fixture(scope="module")
+def checkpoint(tmp_path_factory):
+    """A directory as `save_pretrained` leaves it, and the model that it holds."""
+    loaded = made("internvl")
+    directory = tmp_path_factory.mktemp("checkpoint")
+    loaded.model.hf.save_pretrained(directory)
+    return directory, loaded.model
+
+
+def test_a_directory_gives_its_own_weights(checkpoint):
+    directory, model = checkpoint
+    loaded = load_model(str(directory), CPU, torch.float32, "eager")
+    assert loaded.weights == "real"
+    for (name, theirs), ours in zip(model.hf.named_parameters(), loaded.model.hf.parameters(), strict=True):
+        assert torch.equal(ours, theirs), name
+
+
+def test_a_configuration_alone_gives_random_weights(checkpoint, tmp_path):
+    directory, _ = checkpoint
+    file = tmp_path / "config.json"
+    file.write_bytes((directory / "config.json").read_bytes())
+    assert load_model(str(file), CPU, torch.float32, "eager").weights == "random"
+    # A directory is taken for a checkpoint, which lacks its weights.
+    with pytest.raises(ModelError, match=r"no \.safetensors file"):
+        model_shape(str(tmp_path))
+
+
+def copy_of(checkpoint, folder, change):
+    directory, _ = checkpoint
+    for path in directory.iterdir():
+        (folder / path.name).write_bytes(path.read_bytes())
+    tensors = load_file(folder / "model.safetensors")
+    change(tensors)
+    save_file(tensors, folder / "model.safetensors")
+    return read_family(folder)
+
+
+def test_tensors_that_do_not_fit(checkpoint, tmp_path):
+    def fewer(tensors):
+        del tensors[next(name for name in tensors if name.endswith("mlp.down_proj.weight"))]
+
+    def cut(tensors):
+        name = next(name for name in tensors if name.endswith("mlp.down_proj.weight"))
+        tensors[name] = tensors[name].T.contiguous()
+
+    def spoilt(tensors):
+        next(iter(tensors.values()))[:] = float("nan")
+
+    for number, (change, says) in enumerate(
+        [(fewer, "parameters, but its files hold"), (cut, "cannot build|misshapen"), (spoilt, "no finite numbers")]
+    ):
+        folder = tmp_path / str(number)
+        folder.mkdir()
+        shape = copy_of(checkpoint, folder, change)
+        with pytest.raises(ModelError, match=says):
+            load_family(folder, shape, CPU, torch.float32, "eager")
+
+
+def test_pickles_are_never_opened(checkpoint, tmp_path):
+    directory, _ = checkpoint
+    (tmp_path / "config.json").write_bytes((directory / "config.json").read_bytes())
+    (tmp_path / "pytorch_model.bin").write_bytes(b"not even looked at")
+    with pytest.raises(ModelError, match="only pickled weights"):
+        load_model(str(tmp_path), CPU, torch.float32, "eager")
+
+
+def test_what_a_name_means(tmp_path):
+    assert find_config("qwen3-vl-30b-a3b") is CATALOGUE["qwen3-vl-30b-a3b"]
+    assert isinstance(find_config("tiny"), MolmoConfig)
+    file = tmp_path / "mine.json"
+    file.write_text(json.dumps(tiny("glm4v_moe")))
+    assert model_shape(str(file)).family == "GLM-4V-MoE"
+    with pytest.raises(ModelError, match="a configuration file of transformers"):
+        find_config(str(tmp_path / "nothing.json"))

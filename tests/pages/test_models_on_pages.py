@@ -1,0 +1,84 @@
+"""The picker of models, and knobs that a model has not, as Streamlit runs them."""
+
+import json
+
+import pytest
+
+from tests.support import texts
+
+
+def side(test):
+    return " ".join(each.value for each in test.sidebar.caption)
+
+
+def test_the_picker_lists_every_named_model_by_family(app):
+    options = app("home").sidebar.selectbox(key="model").options
+    assert options[:3] == ["molmoe-1b", "tiny", "checkpoint"]
+    assert {"qwen3-vl-30b-a3b", "internvl3-8b", "smolvlm-2b"} <= set(options)
+    assert options.index("qwen3-vl-8b") + 1 == options.index("qwen3-vl-4b")
+
+
+def test_a_models_size_stands_at_its_field(app):
+    test = app("home", model="qwen3-vl-30b-a3b")
+    # A machine of the tests has no 124 GB for it; one that had would say so.
+    assert "31.1 billion parameters, of which a token uses 3.9 billion" in side(test)
+    assert "124 GB in float32" in side(test)
+
+
+def test_a_model_that_is_too_large_is_refused_before_loading(app):
+    test = app("moe_topk", model="glm-4.5v")
+    assert "glm" in texts(test.sidebar.error)
+    assert "431 GB in float32" in texts(test.sidebar.error)
+    assert test.button(key="run-sweep").disabled
+
+
+def test_all_models_are_listed_with_what_fits(app):
+    test = app("home", model="tiny")
+    test.sidebar.button(key="models").click().run()
+    assert not test.exception
+    table = next(each.value for each in test.dataframe if "fits here" in each.value)
+    assert list(table["family"])[:2] == ["MolmoE", "MolmoE"]
+    assert table.set_index("model").loc["glm-4.5v", "fits here"] == "no"
+    assert table.set_index("model").loc["tiny", "fits here"] == "yes"
+
+
+def test_top_k_of_a_model_without_experts_is_greyed_out_with_the_reason(app):
+    test = app("moe_topk", model="qwen3-vl-4b")
+    assert test.slider(key="greyed-moe_topk").disabled
+    assert "has no experts to choose from" in texts(test.caption)
+    assert test.button(key="run-sweep").disabled
+    other = app("output_tokens", model="qwen3-vl-4b")
+    assert other.slider(key="greyed-topk").disabled
+    assert not other.button(key="run-sweep").disabled
+
+
+def test_vision_tokens_that_are_fixed_are_greyed_out(app):
+    test = app("vision_tokens", model="gemma-3-4b")
+    assert test.slider(key="greyed-context_scaling").disabled
+    assert "fixed number of vision tokens" in texts(test.caption)
+    assert test.button(key="run-sweep").disabled
+
+
+def test_a_model_is_offered_the_grids_that_it_can_be_given(app, tmp_path):
+    # Its configuration alone, at its class's defaults: what has a name would not fit every machine's memory.
+    file = tmp_path / "config.json"
+    file.write_text(json.dumps({"model_type": "llava_onevision", "vision_config": {}, "text_config": {}}))
+    test = app("vision_tokens", model="checkpoint", checkpoint=str(file))
+    assert test.select_slider(key="grids-of").value == (1, 6)
+    counts = next(each.value for each in test.main.dataframe if "vision tokens" in each.value)
+    assert counts["vision tokens"].tolist() == [1485, 2214, 2943, 3672, 4401, 5130]
+    assert not test.button(key="run-sweep").disabled
+
+
+@pytest.mark.parametrize("page", ["joint", "engines", "motivation", "active_blocks", "inspect", "why", "roofline"])
+@pytest.mark.parametrize("model", ["qwen3-vl-4b", "gemma-3-4b"])
+def test_every_page_is_drawn_for_other_models(app, page, model):
+    test = app(page, model=model)
+    assert not test.exception
+    if page == "joint":
+        assert test.text_input(key="greyed-joint-topks").disabled
+
+
+def test_the_compiled_engine_is_molmoes(app):
+    assert app("home", model="qwen3-vl-4b").sidebar.selectbox(key="engine").options == ["eager"]
+    assert app("home", model="tiny").sidebar.selectbox(key="engine").options == ["eager", "compiled"]

@@ -1,0 +1,52 @@
+"""The page Models side by side, as Streamlit runs it."""
+
+from profcore.experiments.knobs import CATALOGUE, base_setting, build_settings
+from profcore.models.config import model_shape
+from profcore.spec.runs import Sweep
+from tests.comparisons.stored import store_run
+from tests.support import texts
+
+ON = {"device_name": "NVIDIA H200", "dtype": "bfloat16", "engine": "eager"}
+
+
+def measured(service, model, factor):
+    """A sweep of a model beside the sample results, whose stages take some times as long."""
+    experiment, config = CATALOGUE["context_scaling"], model_shape(model)
+    settings = build_settings(experiment, (1, 4, 8, 12), base_setting(experiment, config))
+    sweep = Sweep(experiment.name, settings, num_samples=6)
+    return store_run(service.store, sweep, lambda setting: (factor, 0.5, factor, 1.0), model=model, **ON)
+
+
+def table(test, column):
+    return next(each.value for each in test.main.dataframe if column in each.value)
+
+
+def test_a_first_visit_shows_molmoe_and_what_others_would_make_of_the_picture(app):
+    test = app("models")
+    shown = table(test, "a token uses").set_index("model")
+    assert shown.loc["molmoe-1b", "vision tokens"] == "1,152"
+    assert shown.loc["qwen3-vl-30b-a3b", ["vision tokens", "how"]].tolist() == ["768", "not measured"]
+    assert "Only molmoe" in texts(test.caption)
+    assert len(test.get("vega_lite_chart")) == 5
+
+
+def test_two_models_stand_beside_each_other(app, service):
+    run = measured(service, "qwen3-vl-4b", 3.0)
+    try:
+        test = app("models", **{"models-on": "NVIDIA H200, eager, bfloat16", "models-width": "640"})
+        shown = table(test, "a token uses").set_index("model")
+        assert shown.loc["qwen3-vl-4b", "how"] == "between"
+        assert set(table(test, "µs per step")["model"]) == {"molmoe-1b", "qwen3-vl-4b"}
+        # What differs besides is named.
+        assert "differ in more than the model" in texts(test.caption)
+        assert "transformers: 5.17 (qwen3" in texts(test.markdown).replace("\\", "")
+    finally:
+        service.remove(run)
+
+
+def test_a_knob_that_a_model_has_not_is_refused_with_the_reason(app):
+    test = app("models", **{"models-knob": "MoE top-k"})
+    test.multiselect(key="models-measured").set_value(["qwen3-vl-4b"]).run()
+    test.button(key="run-models").click().run()
+    assert "no experts" in texts(test.error)
+    assert not test.exception
