@@ -22,6 +22,7 @@ from profcore.cli import (
     inspect,
     plot,
     rebuild,
+    regress,
     repeat,
     run,
     runs,
@@ -41,7 +42,22 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
 COMMANDS = (
-    *(run, repeat, import_files, runs, show, compare, sql, export, hand_over, change, plot, compare_engines, why),
+    *(
+        run,
+        repeat,
+        import_files,
+        runs,
+        show,
+        compare,
+        regress,
+        sql,
+        export,
+        hand_over,
+        change,
+        plot,
+        compare_engines,
+        why,
+    ),
     tradeoff,
     *(unread, rebuild),
     *(check, inspect, importance, tokens, ceilings, bench),

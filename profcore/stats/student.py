@@ -12,9 +12,9 @@ CONFIDENCE = 0.95
 _CAUTIOUS = 0.975
 
 
-def critical(freedom: float) -> float:
-    """How many standard errors a 95 % interval reaches to either side; degrees of freedom need not be whole."""
-    return _critical(freedom, CONFIDENCE)
+def critical(freedom: float, confidence: float = CONFIDENCE) -> float:
+    """How many standard errors an interval reaches to either side; degrees of freedom need not be whole."""
+    return _critical(freedom, confidence)
 
 
 def cautious_critical(freedom: float) -> float:

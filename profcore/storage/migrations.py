@@ -135,4 +135,7 @@ MIGRATIONS = (
     """
     ALTER TABLE settings ADD COLUMN answer VARCHAR;
     """,
+    """
+    CREATE TABLE baselines (name VARCHAR PRIMARY KEY, run_id VARCHAR NOT NULL, set_at TIMESTAMP NOT NULL);
+    """,
 )

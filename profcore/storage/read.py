@@ -464,6 +464,14 @@ class Reader:
             "SELECT * EXCLUDE run_id FROM summaries WHERE run_id = ? ORDER BY setting, metric", [run_id]
         ).df()
 
+    def baselines(self) -> pd.DataFrame:
+        """The runs that others are held against: `name`, `run_id`, `set_at` (UTC) and `experiment`, by their names."""
+        query = """
+            SELECT baselines.name, run_id, set_at, experiment
+            FROM baselines LEFT JOIN runs ON id = run_id ORDER BY baselines.name
+        """
+        return self.connection.cursor.execute(query).df()
+
     def removed(self) -> set[str]:
         """Sample results that were removed."""
         return {row[0] for row in self.connection.cursor.execute("SELECT run_id FROM removed").fetchall()}

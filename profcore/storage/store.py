@@ -13,6 +13,7 @@ import logging
 import os
 from contextlib import contextmanager, suppress
 from dataclasses import replace
+from datetime import UTC, datetime
 from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple, Self
@@ -21,9 +22,10 @@ import pyarrow as pa
 
 from profcore.errors import FormatError, StoreError, StoreHeldError, StoreValueError, UserError
 from profcore.paths import SHIPPED
+from profcore.spec.baselines import Baseline, checked_name
 from profcore.spec.marks import Marks, checked_note, checked_tags, joined, parted
 from profcore.spec.stages import State
-from profcore.spec.text import whole_text
+from profcore.spec.text import brief, whole_text
 from profcore.storage.adoption import adopt
 from profcore.storage.connection import IN_MEMORY, Connection
 from profcore.storage.given import LONGEST_NAME, Given
@@ -100,6 +102,9 @@ class Store(Reader):
                 removed = self.given.removed & shipped_spools(SHIPPED).keys()
                 for run_id in removed:
                     cursor.execute("INSERT OR REPLACE INTO removed VALUES (?)", [run_id])
+            if not cursor.execute("SELECT name FROM baselines LIMIT 1").fetchall():
+                for name, each in self.given.baselines.items():
+                    cursor.execute("INSERT INTO baselines VALUES (?, ?, ?)", [name, each.run_id, each.set_at])
         elif not self._in_memory:
             named = cursor.execute("SELECT id, name FROM runs WHERE name IS NOT NULL OR source = 'imported'").fetchall()
             marked = {row[0]: _marks(row[1:]) for row in cursor.execute(f"SELECT id, {_MARKS} FROM runs").fetchall()}
@@ -353,6 +358,36 @@ class Store(Reader):
             with self._beside_spools():
                 self.given.mark(run_id, marks)
 
+    def set_baseline(self, name: str, run_id: str) -> None:
+        """Have a run be what others are held against by a name, in place of the one that was.
+
+        Raises:
+            UserError: There is no such run, or the name is none.
+        """
+        name = checked_name(name)
+        each = Baseline(run_id, datetime.now(UTC).replace(microsecond=0, tzinfo=None))
+        with self.connection.transaction() as cursor:
+            if not cursor.execute("SELECT id FROM runs WHERE id = ?", [run_id]).fetchall():
+                raise UserError(f"There is no run {run_id}.")
+            if cursor.execute("SELECT id FROM runs WHERE id = ?", [name]).fetchall():
+                raise UserError(f"{name!r} is a run's id: give the baseline another name.")
+            cursor.execute("INSERT OR REPLACE INTO baselines VALUES (?, ?, ?)", [name, each.run_id, each.set_at])
+            with self._beside_spools():
+                self.given.set_baselines({**self.given.baselines, name: each})
+
+    def remove_baseline(self, name: str) -> None:
+        """Let go of a baseline; its run stays.
+
+        Raises:
+            UserError: There is none of this name.
+        """
+        with self.connection.transaction() as cursor:
+            if not cursor.execute("SELECT name FROM baselines WHERE name = ?", [name]).fetchall():
+                raise UserError(f"There is no baseline {brief(name)!r}: `profcore baseline list` lists them.")
+            cursor.execute("DELETE FROM baselines WHERE name = ?", [name])
+            with self._beside_spools():
+                self.given.set_baselines({known: each for known, each in self.given.baselines.items() if known != name})
+
     def remove(self, run_id: str) -> None:
         """Take a run out, with its spool beside the database; sample results are only kept from coming back.
 
@@ -368,6 +403,7 @@ class Store(Reader):
             for table in ("samples", "settings", "summaries", "spools"):
                 cursor.execute(f"DELETE FROM {table} WHERE run_id = ?", [run_id])
             cursor.execute("DELETE FROM runs WHERE id = ?", [run_id])
+            cursor.execute("DELETE FROM baselines WHERE run_id = ?", [run_id])
             if shipped and shipped[0][0]:
                 cursor.execute("INSERT OR REPLACE INTO removed VALUES (?)", [run_id])
             with self._beside_spools():
