@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from profcore.cli.common import database_of, default_device
 from profcore.cli.progress import measure
 from profcore.cli.report import report_run
+from profcore.cli.shard import report_shard
 from profcore.cli.values import make_output_directory, shortened
 from profcore.errors import RunHeldError, UserError
 from profcore.spec.begun import begun_of, differences
@@ -38,7 +39,7 @@ def resume(options: argparse.Namespace) -> int:
     # Held first, so that nobody else goes on with it, and nobody takes it for abandoned, while the model is loaded.
     with RunHold(path):
         spec = _spec(path, options)
-        _check_machine(path, spec)
+        check_machine(path, spec)
         from profcore.worker.shelf import ModelShelf
 
         shelf = ModelShelf()
@@ -47,7 +48,7 @@ def resume(options: argparse.Namespace) -> int:
             writer.owner("command")
             writer.state(State.QUEUED)
             state = measure(spec, writer, shelf)
-    code = report_run(options, spec, path, state)
+    code = (report_shard if spec.shard else report_run)(options, spec, path, state)
     return 130 if state is State.STOPPED else code
 
 
@@ -83,7 +84,7 @@ def _spec(path: Path, options: argparse.Namespace) -> RunSpec:
     return replace(spec, target=replace(spec.target, device=device))
 
 
-def _check_machine(path: Path, spec: RunSpec) -> None:
+def check_machine(path: Path, spec: RunSpec) -> None:
     """Whether the run was begun on what gives the same figures.
 
     Raises:

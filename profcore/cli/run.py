@@ -22,7 +22,8 @@ from profcore.cli.options import (
 )
 from profcore.cli.progress import measure
 from profcore.cli.report import FLOPS_VS_LATENCY, report_flops, report_run
-from profcore.cli.resume import resume
+from profcore.cli.resume import check_machine, resume
+from profcore.cli.shard import add_shard, check_shard_options, is_begun, is_done, report_shard, specs_of
 from profcore.cli.sweeps import check_joint_options, plan_sweeps
 from profcore.cli.values import grid_text, make_output_directory, whole_number
 from profcore.comparisons import flops_scaling
@@ -35,7 +36,7 @@ from profcore.images.pictures import load_picture
 from profcore.measure.card import Card
 from profcore.models.config import model_shape
 from profcore.models.knobs import check_setting
-from profcore.spec.runs import RunSpec
+from profcore.spec.runs import Target
 from profcore.spec.stages import Clock, State
 from profcore.spec.text import counted
 from profcore.storage.space import space_note
@@ -45,7 +46,7 @@ from profcore.worker.busy import HostLoad, notes_before
 if TYPE_CHECKING:
     from profcore.models.config import MolmoConfig
     from profcore.spec.queries import QuerySet
-    from profcore.spec.runs import Sweep, Target
+    from profcore.spec.runs import Sweep
 
 
 _NO_ENERGY = "Energy is measured on NVIDIA GPUs alone, and this is a CPU: leave --energy out."
@@ -93,6 +94,7 @@ def add_run_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--output-dir", type=Path, help="for result files (results/profiling, results/motivation)")
     add_database(parser)
     add_spool_only(parser)
+    add_shard(parser)
     # Told by `repeat` to the processes that it starts.
     parser.add_argument("--series", help=argparse.SUPPRESS)
 
@@ -160,6 +162,7 @@ def run(options: argparse.Namespace) -> int:
             f"Name what to measure: one of {', '.join([*CATALOGUE, JOINT.name])} or all, or a run with --resume RUN."
         )
     check_joint_options(options)
+    check_shard_options(options)
     if until_of(options):
         check_open_ended(options.experiment)
     # All that can be known to be wrong is said before torch is loaded, and before anything is written.
@@ -169,13 +172,15 @@ def run(options: argparse.Namespace) -> int:
     make_output_directory(options.spool_only)
     spools = options.spool_only or check_database(database_of(options))
     queries = _queries(options)
-    refuse_early(options, lambda config: _check(plan_sweeps(options, queries, config), config))
+    refuse_early(options, lambda config: _check_asked(options, plan_sweeps(options, queries, config), config))
     host = HostLoad()
     target = target_of(options)
     if options.energy and target.device == "cpu":
         raise UserError(_NO_ENERGY)
     planned = plan_sweeps(options, queries, model_shape(target.model))
     _check(planned, model_shape(target.model))
+    if options.shard and all(is_done(spec, spool_path(spools, spec.id)) for spec in specs_of(options, target, planned)):
+        return 0
     _say_what_is_lacking(planned, queries)
     if note := space_note(spools, planned):
         print(note, file=sys.stderr)
@@ -188,14 +193,20 @@ def run(options: argparse.Namespace) -> int:
     _check(sweeps, config)
     _say_of_device(target, host, options.energy)
     code, paths = 0, []
-    for sweep in sweeps:
-        spec = RunSpec.new(target, sweep, options.series)
+    for spec in specs_of(options, target, sweeps):
         path = spool_path(spools, spec.id)
+        begun = is_begun(spec, path)
+        if begun and is_done(spec, path):
+            continue
+        if begun:
+            check_machine(path, spec)
         with SpoolWriter(path) as writer:
-            writer.run(spec)
+            if not begun:
+                writer.run(spec)
             writer.owner("command")
             state = measure(spec, writer, shelf)
-        code = max(code, report_run(options, spec, path, state))
+        report = report_shard if spec.shard else report_run
+        code = max(code, report(options, spec, path, state))
         if state is State.STOPPED:
             return 130
         paths.append(path)
@@ -260,6 +271,12 @@ def _say_of_device(target: Target, host: HostLoad, energy: bool) -> None:
         raise UserError(refusal)
     for note in notes_before(card, host):
         print(f"Warning: {note}", file=sys.stderr)
+
+
+def _check_asked(options: argparse.Namespace, sweeps: list[Sweep], config: MolmoConfig) -> None:
+    """Whether sweeps can be measured on a model of this shape, and split as they are to be."""
+    _check(sweeps, config)
+    specs_of(options, Target(), sweeps)
 
 
 def _check(sweeps: list[Sweep], config: MolmoConfig) -> None:
