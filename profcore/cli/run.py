@@ -81,6 +81,17 @@ def register(commands: Commands) -> None:
 
 def add_run_options(parser: argparse.ArgumentParser) -> None:
     """What is measured, how often, on what, and where results go."""
+    add_measuring(parser)
+    parser.add_argument("--output-dir", type=Path, help="for result files (results/profiling, results/motivation)")
+    add_database(parser)
+    add_spool_only(parser)
+    add_shard(parser)
+    # Told by `repeat` to the processes that it starts.
+    parser.add_argument("--series", help=argparse.SUPPRESS)
+
+
+def add_measuring(parser: argparse.ArgumentParser) -> None:
+    """What is measured, how often and on what."""
     add_target(parser)
     _add_sampling(parser)
     _add_knobs(parser)
@@ -91,12 +102,6 @@ def add_run_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--stop-at-eos", action="store_true", help="on real pictures: end answers at the end-of-text token"
     )
-    parser.add_argument("--output-dir", type=Path, help="for result files (results/profiling, results/motivation)")
-    add_database(parser)
-    add_spool_only(parser)
-    add_shard(parser)
-    # Told by `repeat` to the processes that it starts.
-    parser.add_argument("--series", help=argparse.SUPPRESS)
 
 
 def _add_sampling(parser: argparse.ArgumentParser) -> None:
@@ -167,12 +172,12 @@ def run(options: argparse.Namespace) -> int:
         check_open_ended(options.experiment)
     # All that can be known to be wrong is said before torch is loaded, and before anything is written.
     if options.energy:
-        _check_energy(options)
+        check_energy(options)
     make_output_directory(options.output_dir)
     make_output_directory(options.spool_only)
     spools = options.spool_only or check_database(database_of(options))
-    queries = _queries(options)
-    refuse_early(options, lambda config: _check_asked(options, plan_sweeps(options, queries, config), config))
+    queries = queries_of(options)
+    refuse_early(options, lambda config: check_asked(options, plan_sweeps(options, queries, config), config))
     host = HostLoad()
     target = target_of(options)
     if options.energy and target.device == "cpu":
@@ -215,7 +220,7 @@ def run(options: argparse.Namespace) -> int:
     return code
 
 
-def _check_energy(options: argparse.Namespace) -> None:
+def check_energy(options: argparse.Namespace) -> None:
     """What of energy can be refused before it is known whether there is a GPU.
 
     Raises:
@@ -227,7 +232,7 @@ def _check_energy(options: argparse.Namespace) -> None:
         raise UserError(_NO_ENERGY)
 
 
-def _queries(options: argparse.Namespace) -> QuerySet | None:
+def queries_of(options: argparse.Namespace) -> QuerySet | None:
     """The data set's queries where the experiment or its quality needs them, with what was passed over said."""
     if options.experiment not in MOTIVATION:
         load_picture(picture_of(options.image))
@@ -273,7 +278,7 @@ def _say_of_device(target: Target, host: HostLoad, energy: bool) -> None:
         print(f"Warning: {note}", file=sys.stderr)
 
 
-def _check_asked(options: argparse.Namespace, sweeps: list[Sweep], config: MolmoConfig) -> None:
+def check_asked(options: argparse.Namespace, sweeps: list[Sweep], config: MolmoConfig) -> None:
     """Whether sweeps can be measured on a model of this shape, and split as they are to be."""
     _check(sweeps, config)
     specs_of(options, Target(), sweeps)

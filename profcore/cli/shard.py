@@ -31,7 +31,7 @@ def add_shard(parser: argparse.ArgumentParser) -> None:
     group = parser.add_argument_group("shards", "a run split by setting over cards or machines")
     group.add_argument("--shard", type=_shard, metavar="I/N", help="measure part I of N, such as 2/4")
     text = "the id of the whole run that the parts become; the same arguments give the same unless it is given"
-    group.add_argument("--campaign", type=_campaign, metavar="ID", help=text)
+    group.add_argument("--campaign", type=check_campaign_id, metavar="ID", help=text)
     text = "settings that every part repeats, by which cards are compared (1 to 3, by how many there are)"
     group.add_argument("--anchors", type=whole_number, metavar="N", help=text)
 
@@ -126,7 +126,8 @@ def _shard(text: str) -> tuple[int, int]:
         raise argparse.ArgumentTypeError(str(error).rstrip(".")) from None
 
 
-def _campaign(text: str) -> str:
+def check_campaign_id(text: str) -> str:
+    """A campaign's id, as an option."""
     try:
         return check_campaign(text)
     except UserError as error:
