@@ -117,14 +117,18 @@ def _squares_of(groups: Sequence[np.ndarray]) -> tuple[_Squares | None, int]:
     if len(known) < SMALLEST_FOR_SPREAD:
         return None, len(known)
     logs = [np.log(values) for values in known]
-    errors = np.array([_error_square(values) for values in logs])
+    errors = np.array([median_error_square(values) for values in logs])
     sizes = np.array([values.size for values in logs])
     medians = np.array([percentile(np.sort(values), 50) for values in logs])
     return _Squares(float(medians.var(ddof=1)), float(errors.mean()), float((errors * sizes).mean())), len(known)
 
 
-def _error_square(values: np.ndarray) -> float:
-    """The variance of a median, from its exact interval."""
+def median_error_square(values: np.ndarray) -> float:
+    """The variance of a median, from its exact interval.
+
+    Shapes:
+        values: (samples,), at least 6, in their order in time.
+    """
     ordered, n = np.sort(values), values.size
     ranks = median_ranks(n)
     assert ranks
