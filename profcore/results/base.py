@@ -11,6 +11,7 @@ import pandas as pd
 
 from profcore import stats
 from profcore.formats.metadata import written_settings
+from profcore.spec.environments import set_aside_words
 from profcore.spec.stages import State
 from profcore.spec.text import counted
 from profcore.spec.until import FEWEST
@@ -80,13 +81,14 @@ class MeasuredRun:
 
 
 def left_out_caution(run: dict[str, Any]) -> list[stats.Caution]:
-    """What to know of a run, as of `Reader.run`, that is not all there: how many lines of its spool were left out."""
+    """What to know of a run, as of `Reader.run`, that is not all there: lines of its spool, or cards that differ."""
+    found = [stats.Caution("set aside", text) for text in set_aside_words(run.get("environments") or [])]
     lines = run.get("left_out", 0)
     if not lines:
-        return []
+        return found
     were = "was" if lines == 1 else "were"
     text = f"{counted(lines, 'line')} of this run's spool could not be read and {were} left out."
-    return [stats.Caution("left out", text)]
+    return [stats.Caution("left out", text), *found]
 
 
 def tell_apart(names: Mapping[str, str], moments: Mapping[str, Any] | None = None) -> dict[str, str]:

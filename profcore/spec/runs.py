@@ -167,7 +167,7 @@ class Shard:
         numbers = (self.index, self.count, *self.own, *self.anchors)
         if not all(type(number) is int for number in numbers) or not 1 <= self.index <= self.count <= 1000:
             raise ValueError("its shard has no number")
-        if not is_run_id(self.campaign) or min(self.visited, default=-1) < 0:
+        if not is_run_id(self.campaign) or not self.own or self.visited[0] < 0:
             raise ValueError("its shard is of no run")
 
     @property

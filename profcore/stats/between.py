@@ -25,7 +25,7 @@ import numpy as np
 
 from profcore.stats.estimates import Ratio
 from profcore.stats.reaches import SMALLEST_FOR_SERIAL, serial_factor
-from profcore.stats.student import CONFIDENCE, critical
+from profcore.stats.student import CONFIDENCE, critical, critical_of
 from profcore.stats.summary import SMALLEST_FOR_MEDIAN, median_ranks, percentile
 
 if TYPE_CHECKING:
@@ -117,14 +117,18 @@ def _squares_of(groups: Sequence[np.ndarray]) -> tuple[_Squares | None, int]:
     if len(known) < SMALLEST_FOR_SPREAD:
         return None, len(known)
     logs = [np.log(values) for values in known]
-    errors = np.array([_error_square(values) for values in logs])
+    errors = np.array([median_error_square(values) for values in logs])
     sizes = np.array([values.size for values in logs])
     medians = np.array([percentile(np.sort(values), 50) for values in logs])
     return _Squares(float(medians.var(ddof=1)), float(errors.mean()), float((errors * sizes).mean())), len(known)
 
 
-def _error_square(values: np.ndarray) -> float:
-    """The variance of a median, from its exact interval."""
+def median_error_square(values: np.ndarray) -> float:
+    """The variance of a median, from its exact interval.
+
+    Shapes:
+        values: (samples,), at least 6, in their order in time.
+    """
     ordered, n = np.sort(values), values.size
     ranks = median_ranks(n)
     assert ranks
@@ -189,4 +193,4 @@ def with_spread(ratio: Ratio, before: Spread, after: Spread, confidence: float =
 
 def spread_reach(before: Spread, after: Spread, confidence: float = CONFIDENCE) -> float:
     """How far the difference of two processes reaches to either side, in the logarithm of a latency."""
-    return critical(min(before.freedom, after.freedom), confidence) * math.hypot(before.between, after.between)
+    return critical_of(min(before.freedom, after.freedom), confidence) * math.hypot(before.between, after.between)

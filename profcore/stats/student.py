@@ -12,9 +12,9 @@ CONFIDENCE = 0.95
 _CAUTIOUS = 0.975
 
 
-def critical(freedom: float, confidence: float = CONFIDENCE) -> float:
-    """How many standard errors an interval reaches to either side; degrees of freedom need not be whole."""
-    return _critical(freedom, confidence)
+def critical(freedom: float) -> float:
+    """How many standard errors a 95 % interval reaches to either side; degrees of freedom need not be whole."""
+    return _critical(freedom, CONFIDENCE)
 
 
 def cautious_critical(freedom: float) -> float:
@@ -23,6 +23,11 @@ def cautious_critical(freedom: float) -> float:
     At 95 % by name, means and slopes of skewed latencies hold the truth in 90 % to 95 % (by simulation).
     """
     return _critical(freedom, _CAUTIOUS)
+
+
+def critical_of(freedom: float, confidence: float) -> float:
+    """As `critical`, of another confidence."""
+    return _critical(freedom, confidence)
 
 
 def _critical(freedom: float, confidence: float) -> float:

@@ -123,22 +123,20 @@ def test_shards_are_measured_one_after_another_and_outlive_who_started_them(camp
     # Four settings, of which one is an anchor that both have.
     assert sorted(each.samples for each in found) == [6, 9]
     assert "shard 1 on cpu" in found[0].log.read_text()
-    assert json.loads((campaign.folder / "local-1.json").read_text())["codes"] == {"1": 0, "2": 0}
+    # A shard is done before its process has ended.
+    until(lambda: json.loads((campaign.folder / "local-1.json").read_text())["codes"] == {"1": 0, "2": 0}, 60)
 
 
-@pytest.mark.parametrize(("what", "word"), [("fail", "failed"), ("die", "failed")])
-def test_what_failed_or_was_killed_goes_on_and_nothing_is_measured_twice(campaign, tmp_path, what, word):
-    (tmp_path / "what").write_text(what)
+def test_what_was_killed_goes_on_and_nothing_is_measured_twice(campaign, tmp_path):
+    (tmp_path / "what").write_text("die")
     launched = submit(campaign)
     found = ended(launched)
-    assert [(each.word, each.samples) for each in found] == [(word, 2)] * 2
-    assert found[0].reason == (
-        "as it was told" if what == "fail" else "Its job is over: ended (it ended with status -9)."
-    )
+    assert [(each.word, each.samples) for each in found] == [("failed", 2)] * 2
+    assert found[0].reason == "Its job is over: ended (it ended with status -9)."
     (tmp_path / "what").write_text("")
     launched = submit(launched, 2)
     found = ended(launched)
-    assert [each.word for each in found] == [word, "done"]
+    assert [each.word for each in found] == ["failed", "done"]
     found = ended(submit(launched, 1))
     assert [each.word for each in found] == ["done", "done"]
     for taken in visits(campaign):
