@@ -62,6 +62,7 @@ def _menu() -> st.Page:
             ],
             "Results": [
                 st.Page("pages/runs.py", title="Runs", icon=":material/database:"),
+                st.Page("pages/history.py", title="History", icon=":material/timeline:"),
                 st.Page("pages/sql.py", title="SQL", icon=":material/terminal:"),
             ],
         },

@@ -204,7 +204,8 @@ def _campaign(options: argparse.Namespace, root: Path, run_id: str) -> Campaign:
         launcher=options.launcher,
         shards=options.shards,
         words=tuple(words),
-        database=_database(options),
+        # What is only printed is measured elsewhere, and imported from there.
+        database="" if options.form else _database(options),
         options=_launching(options),
     )
 

@@ -61,7 +61,8 @@ def kubernetes_manifest(campaign: Campaign, image: str, claim: str) -> dict[str,
     if given["gpus_per_task"]:
         resources["nvidia.com/gpu"] = str(given["gpus_per_task"])
     command = _shell(campaign, '"$shard"', python="python")
-    script = f"set -eu; shard=$((JOB_COMPLETION_INDEX + 1)); {command}"
+    # A dollar before a parenthesis is Kubernetes' own, unless there are two.
+    script = f"set -eu; shard=$((JOB_COMPLETION_INDEX + 1)); {command}".replace("$(", "$$(")
     container = {
         "name": "shard",
         "image": image,
@@ -156,7 +157,8 @@ def _lines(value: Any) -> list[str]:
 def _is_block(text: str) -> bool:
     """Whether a text reads as well in lines of its own: several lines of usual letters, ended by a line's end."""
     lines = text.split("\n")
-    return len(lines) > 2 and not lines[-1] and bool(lines[0][:1].strip()) and all(map(str.isprintable, lines))
+    ends_once = len(lines) > 2 and not lines[-1] and bool(lines[-2].strip())
+    return ends_once and bool(lines[0][:1].strip()) and all(map(str.isprintable, lines))
 
 
 def _scalar(value: Any) -> str:
