@@ -13,11 +13,13 @@ from profcore.cli.options import add_database, add_json
 from profcore.cli.submit import add_folder, finish, root_of, summary_line, wait
 from profcore.cli.values import whole_number
 from profcore.errors import UserError
+from profcore.spec.stages import State
 from profcore.spec.text import counted
 from profcore.worker.campaigns import find_campaign, list_campaigns
 from profcore.worker.launchers import launcher_of
 from profcore.worker.linking import link_spools
 from profcore.worker.shard_states import shard_states
+from profcore.worker.spool_progress import SpoolProgress
 
 if TYPE_CHECKING:
     from profcore.worker.campaigns import Campaign
@@ -112,6 +114,7 @@ def resubmit(options: argparse.Namespace) -> int:
 
 def _list(campaigns: list[Campaign], as_json: bool) -> int:
     """Print campaigns; how far they are is asked of one by its id, since that asks its launcher."""
+    progress = SpoolProgress()
     rows = [
         {
             "id": each.id,
@@ -119,7 +122,7 @@ def _list(campaigns: list[Campaign], as_json: bool) -> int:
             "experiment": each.experiment,
             "launcher": each.launcher,
             "shards": each.shards,
-            "done": sum(_is_done(each, shard) for shard in range(1, each.shards + 1)),
+            "done": sum(progress.look(each.spool(shard)).state is State.DONE for shard in range(1, each.shards + 1)),
         }
         for each in campaigns
     ]
@@ -130,16 +133,6 @@ def _list(campaigns: list[Campaign], as_json: bool) -> int:
     else:
         print_list(rows, list(rows[0]), list(rows[0]))
     return 0
-
-
-def _is_done(campaign: Campaign, shard: int) -> bool:
-    from profcore.spec.stages import State
-    from profcore.storage.spool import last_state
-
-    try:
-        return last_state(campaign.spool(shard)) is State.DONE
-    except OSError:
-        return False
 
 
 def _print_log(states: list[ShardState], shard: int) -> int:

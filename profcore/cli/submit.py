@@ -27,6 +27,7 @@ from profcore.worker.campaigns import LOCAL, SLURM, Campaign, new_campaign
 from profcore.worker.launchers import launcher_of
 from profcore.worker.linking import keep_spools, link_spools
 from profcore.worker.shard_states import shard_states
+from profcore.worker.spool_progress import SpoolProgress
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -129,10 +130,10 @@ def wait(campaign: Campaign) -> int:
 
     Ctrl-C ends the waiting alone.
     """
-    launcher, said, pause = launcher_of(campaign.launcher), "", _FIRST_WAIT_S
+    launcher, progress, said, pause = launcher_of(campaign.launcher), SpoolProgress(), "", _FIRST_WAIT_S
     try:
         while True:
-            states = shard_states(campaign, launcher)
+            states = shard_states(campaign, launcher, progress)
             if (line := summary_line(states)) != said:
                 print(line, file=sys.stderr)
                 said = line

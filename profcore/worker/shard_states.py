@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from contextlib import suppress
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from profcore.errors import FormatError
 from profcore.spec.stages import State
-from profcore.storage.lines import records_of_kinds
-from profcore.storage.spool import end_abandoned, is_being_written, last_state
+from profcore.storage.spool import end_abandoned, is_being_written
+from profcore.worker.spool_progress import SpoolProgress
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -52,41 +52,59 @@ class ShardState:
         return {**self.__dict__, "log": None if self.log is None else str(self.log)}
 
 
-def shard_states(campaign: Campaign, launcher: Launcher) -> list[ShardState]:
+def shard_states(campaign: Campaign, launcher: Launcher, progress: SpoolProgress | None = None) -> list[ShardState]:
     """How far each shard is; a spool whose job has ended before it was done says so from now on.
+
+    Args:
+        campaign: Whose.
+        launcher: The campaign's.
+        progress: What was looked at before, where this is asked again and again.
 
     Raises:
         UserError: Whoever knows of the jobs does not answer.
     """
+    progress = progress or SpoolProgress()
     jobs = {shard: campaign.job(shard) for shard in range(1, campaign.shards + 1)}
     # Those that are done are asked about no more.
-    open_ = {shard: job for shard, job in jobs.items() if _last_state(campaign.spool(shard)) is not State.DONE}
-    known = launcher.states(campaign, [job for job in open_.values() if job])
+    open_ = [job for shard, job in jobs.items() if job and progress.look(campaign.spool(shard)).state is not State.DONE]
+    known = launcher.states(campaign, open_)
     return [
-        _state_of(campaign, shard, job, known.get(job or ""), launcher.log(campaign, shard, job) if job else None)
+        _state_of(
+            campaign.spool(shard),
+            progress,
+            known.get(job or ""),
+            {"shard": shard, "job": job, "log": launcher.log(campaign, shard, job) if job else None},
+        )
         for shard, job in jobs.items()
     ]
 
 
-def _state_of(campaign: Campaign, shard: int, job: str | None, known: JobState | None, log: Path | None) -> ShardState:
-    path = campaign.spool(shard)
-    measured = _last_state(path)
-    samples = _samples(path)
-    if measured is State.DONE:
-        return ShardState(shard, job, str(State.DONE), False, "", samples, log)
+def _state_of(path: Path, progress: SpoolProgress, known: JobState | None, shard: dict[str, Any]) -> ShardState:
+    """A shard's state.
+
+    Args:
+        path: Its spool.
+        progress: What was looked at before.
+        known: What its launcher knows of its job.
+        shard: Its number, its job and its log.
+    """
+    found = progress.look(path)
+    if found.state is State.DONE:
+        return ShardState(word=str(State.DONE), active=False, reason="", samples=found.samples, **shard)
     held = path.is_file() and is_being_written(path)
     if held or (known is not None and known.active):
         running = held or (known is not None and known.running)
         word = MEASURING if held else STARTING if running else WAITING
-        return ShardState(shard, job, word, True, "" if held or not known else known.reason, samples, log)
-    if measured is not None and not measured.ended:
+        reason = "" if held or not known else known.reason
+        return ShardState(word=word, active=True, reason=reason, samples=found.samples, **shard)
+    if found.state is not None and not found.state.ended:
         with suppress(FormatError, OSError):
             end_abandoned(path, _why_ended(known))
-        measured = _last_state(path)
-    reason = _reason(path) or (_why_ended(known) if job else "")
+        found = progress.look(path)
     # What was submitted and left no spool has ended before it began to measure; its log says why.
-    word = str(measured) if measured is not None and measured.ended else ENDED_EARLY
-    return ShardState(shard, job, word, False, reason, samples, log)
+    word = str(found.state) if found.state is not None and found.state.ended else ENDED_EARLY
+    reason = found.reason or (_why_ended(known) if shard["job"] else "")
+    return ShardState(word=word, active=False, reason=reason, samples=found.samples, **shard)
 
 
 def _why_ended(known: JobState | None) -> str:
@@ -94,22 +112,3 @@ def _why_ended(known: JobState | None) -> str:
         return "Its job is over."
     more = f" ({known.reason})" if known.reason else ""
     return f"Its job is over: {known.word.lower().replace('_', ' ')}{more}."
-
-
-def _last_state(path: Path) -> State | None:
-    with suppress(OSError):
-        return last_state(path)
-    return None
-
-
-def _reason(path: Path) -> str:
-    with suppress(OSError):
-        states = records_of_kinds(path, "state")
-        return str(states[-1].get("reason") or "") if states else ""
-    return ""
-
-
-def _samples(path: Path) -> int:
-    with suppress(OSError):
-        return len(records_of_kinds(path, "sample"))
-    return 0

@@ -9,9 +9,11 @@ from pathlib import Path
 import pytest
 
 from profcore.errors import UserError
+from profcore.service.intake import Intake
 from profcore.spec.stages import State
 from profcore.storage.lines import records_of_kinds
 from profcore.storage.spool import SpoolWriter
+from profcore.storage.store import Store
 from profcore.worker.campaigns import (
     FILE,
     LOCAL,
@@ -24,6 +26,7 @@ from profcore.worker.launch_local import LocalLauncher, devices_here
 from profcore.worker.launchers import JobState
 from profcore.worker.linking import keep_spools, link_spools, spools_beside
 from profcore.worker.shard_states import shard_states
+from profcore.worker.spool_progress import Progress, SpoolProgress
 from tests.support import ROOT, until
 
 FAKE = str(ROOT / "tests" / "worker" / "fake_shard.py")
@@ -229,3 +232,37 @@ def test_spools_are_linked_beside_the_database_and_kept_in_the_end(campaign):
 def test_the_cards_of_a_machine_are_those_that_a_process_sees(monkeypatch, visible, found):
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", visible)
     assert devices_here() == found
+
+
+def test_a_spool_is_read_on_from_where_it_was_looked_at(campaign, monkeypatch):
+    progress, path = SpoolProgress(), campaign.spool(1)
+    assert progress.look(path) == Progress()
+    ended(submit(campaign))
+    found = progress.look(path)
+    assert (found.samples, found.state, found.offset) == (len(visits(campaign)[0]), State.DONE, path.stat().st_size)
+    # A half line is left for later, hostile ones say nothing, and of what was read before nothing is read again.
+    with path.open("ab") as file:
+        file.write(b'{"type":"state","state":"nonsense"}\n{"type":"state"\n\xff\n{"type":"sample","half')
+    assert (progress.look(path).samples, progress.look(path).state) == (len(visits(campaign)[0]), State.DONE)
+    with path.open("ab") as file:
+        file.write(b'"}\n')
+    assert progress.look(path).samples == len(visits(campaign)[0]) + 1
+    # One that is shorter is another.
+    path.write_bytes(b'{"type":"state","state":"failed","reason":"x"}\n')
+    assert progress.look(path) == Progress(path.stat().st_size, 0, State.FAILED, "x")
+
+
+def test_a_dashboard_takes_a_linked_spool_in_as_it_grows(campaign, tmp_path):
+    (tmp_path / "what").write_text("wait")
+    link_spools(campaign)
+    with Store(campaign.database) as store:
+        intake = Intake(store)
+        intake.look(everything=True)
+        assert (store.runs()["source"] == "measured").sum() == 0
+        launched = submit(campaign)
+        until(lambda: states(launched)[0].samples == 2, 60)
+        intake.look()
+        run = store.run("a-run")
+        assert (run["state"], run["num_samples"]) == ("running", 2)
+        LocalLauncher().cancel(launched, [launched.job(1)])
+        assert intake.problem == ""
