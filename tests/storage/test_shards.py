@@ -16,11 +16,11 @@ from profcore.errors import FormatError
 from profcore.results.sweep import load_result
 from profcore.spec.environments import set_aside_words, unlike
 from profcore.spec.runs import RunSpec, Target
+from profcore.spec.shards import state_of_run
 from profcore.spec.stages import State
 from profcore.storage.lines import records_of_kinds
 from profcore.storage.migrations import MIGRATIONS
 from profcore.storage.rebuild import rebuild
-from profcore.storage.shards import state_of_run
 from profcore.storage.spool import SpoolWriter
 from profcore.storage.store import Store
 from tests.storage.made_shards import HERE, TARGET, made_sample, shards_of, sweep_of, write_shard
