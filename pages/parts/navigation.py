@@ -56,6 +56,7 @@ def _menu() -> st.Page:
             ],
             "Explain": [
                 st.Page("pages/engines.py", title="Engines side by side", icon=":material/compare_arrows:"),
+                st.Page("pages/cards.py", title="Cards side by side", icon=":material/developer_board:"),
                 st.Page("pages/roofline.py", title="Roofline", icon=":material/roofing:"),
                 st.Page("pages/inspect.py", title="Inspect", icon=":material/biotech:"),
                 st.Page("pages/why.py", title="Why this long?", icon=":material/search_insights:"),

@@ -13,6 +13,7 @@ from profcore.cli.shard import report_shard
 from profcore.cli.values import make_output_directory, shortened
 from profcore.errors import RunHeldError, UserError
 from profcore.spec.begun import begun_of, differences
+from profcore.spec.runs import is_run_id
 from profcore.spec.stages import State
 from profcore.storage.lines import each_record
 from profcore.storage.spool import (
@@ -65,9 +66,17 @@ def _find(options: argparse.Namespace) -> Path:
         from profcore.results.named import find_run
         from profcore.storage.store import spool_directory
 
-        with reading(options) as store:
-            run_id = find_run(store, options.resume)
-        path = spool_path(spool_directory(database_of(options)), run_id)
+        folder = spool_directory(database_of(options))
+        path = spool_path(folder, options.resume)
+        if not is_run_id(options.resume) or not path.is_file():
+            with reading(options) as store:
+                run_id = find_run(store, options.resume)
+                left = [part["spool"] for part in store.parts(run_id) if part["state"] != State.DONE]
+            if left:
+                raise UserError(
+                    f"Run {run_id} was measured in shards: resume each that is not done by itself, such as {left[0]}."
+                )
+            path = spool_path(folder, run_id)
     if path.is_file() and is_being_written(path):
         raise RunHeldError(f"Run {path.stem} is being measured by another process.")
     if not path.is_file():

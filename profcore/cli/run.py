@@ -23,11 +23,13 @@ from profcore.cli.options import (
 from profcore.cli.progress import measure
 from profcore.cli.report import FLOPS_VS_LATENCY, report_flops, report_run
 from profcore.cli.resume import check_machine, resume
+from profcore.cli.several import check_several, measure_on_several, names_several, workers
 from profcore.cli.shard import add_shard, check_shard_options, is_begun, is_done, report_shard, specs_of
 from profcore.cli.sweeps import check_joint_options, plan_sweeps
 from profcore.cli.values import grid_text, make_output_directory, whole_number
 from profcore.comparisons import flops_scaling
 from profcore.data_sets import read_data_set
+from profcore.engines.names import check_engine
 from profcore.errors import UserError
 from profcore.experiments.joint import MASKS, STRATEGIES, TIERS, USUAL_DRAWN
 from profcore.experiments.knobs import CATALOGUE, JOINT
@@ -161,6 +163,8 @@ def _add_quality(parser: argparse.ArgumentParser) -> None:
 def run(options: argparse.Namespace) -> int:
     """Measure experiments, or what is left of a run, write their result files and print what they say."""
     if options.resume is not None:
+        if names_several(options.device):
+            check_several(options)
         return resume(options)
     if options.experiment is None:
         raise UserError(
@@ -168,6 +172,8 @@ def run(options: argparse.Namespace) -> int:
         )
     check_joint_options(options)
     check_shard_options(options)
+    if names_several(options.device):
+        check_several(options)
     if until_of(options):
         check_open_ended(options.experiment)
     # All that can be known to be wrong is said before torch is loaded, and before anything is written.
@@ -178,6 +184,8 @@ def run(options: argparse.Namespace) -> int:
     spools = options.spool_only or check_database(database_of(options))
     queries = queries_of(options)
     refuse_early(options, lambda config: check_asked(options, plan_sweeps(options, queries, config), config))
+    if names_several(options.device):
+        return _run_on_several(options, queries, spools)
     host = HostLoad()
     target = target_of(options)
     if options.energy and target.device == "cpu":
@@ -218,6 +226,21 @@ def run(options: argparse.Namespace) -> int:
     if options.experiment == FLOPS_VS_LATENCY:
         report_flops(options, paths)
     return code
+
+
+def _run_on_several(options: argparse.Namespace, queries: QuerySet | None, spools: Path) -> int:
+    """As `run`, on several devices together; each is known to its worker, and torch is not loaded here."""
+    with workers(options, spools) as (jobs, devices):
+        target = target_of(argparse.Namespace(**{**vars(options), "device": devices[0]}))
+        check_engine(target.engine, target.device)
+        if options.energy and target.device == "cpu":
+            raise UserError(_NO_ENERGY)
+        sweeps = plan_sweeps(options, queries, model_shape(target.model))
+        _check(sweeps, model_shape(target.model))
+        _say_what_is_lacking(sweeps, queries)
+        if note := space_note(spools, sweeps):
+            print(note, file=sys.stderr)
+        return measure_on_several(options, jobs, devices, target, sweeps)
 
 
 def check_energy(options: argparse.Namespace) -> None:

@@ -23,7 +23,8 @@ if TYPE_CHECKING:
 
     from profcore.spec.runs import Sweep, Target
 
-_DERIVED = {"flops_vs_latency": "what is derived from two experiments", flops_scaling.EXPERIMENT: "a derived result"}
+DERIVED = {"flops_vs_latency": "what is derived from two experiments", flops_scaling.EXPERIMENT: "a derived result"}
+"""What no part of a run can give, and what it is."""
 
 
 def add_shard(parser: argparse.ArgumentParser) -> None:
@@ -47,8 +48,8 @@ def check_shard_options(options: argparse.Namespace) -> None:
             if getattr(options, name) is not None:
                 raise UserError(f"--{name} is of a run that is split: give --shard 1/2 as well, or leave it out.")
         return
-    if options.experiment in _DERIVED:
-        raise UserError(f"{options.experiment} is {_DERIVED[options.experiment]}, which no part of a run can give.")
+    if options.experiment in DERIVED:
+        raise UserError(f"{options.experiment} is {DERIVED[options.experiment]}, which no part of a run can give.")
     if options.series is not None:
         raise UserError("A part of a run is of no series: leave --series out.")
 

@@ -14,6 +14,7 @@ from profcore.cli.command_parser import Commands, add_command
 from profcore.cli.common import database_of, refuse_early
 from profcore.cli.options import add_database, until_of
 from profcore.cli.run import add_measuring, check_asked, check_energy, queries_of
+from profcore.cli.several import ALL, names_several
 from profcore.cli.shard import check_campaign_id, check_shard_options
 from profcore.cli.sweeps import check_joint_options, plan_sweeps
 from profcore.cli.values import make_output_directory, shortened, whole_number
@@ -236,7 +237,8 @@ def _launching(options: argparse.Namespace) -> dict[str, Any]:
     if options.launcher == LOCAL and not options.form:
         from profcore.worker.launch_local import devices_here
 
-        found["devices"] = [options.device] if options.device else devices_here()
+        named = [] if options.device in (None, ALL) else options.device.split(",")
+        found["devices"] = named or devices_here()
     return found
 
 
@@ -274,7 +276,7 @@ def _check(options: argparse.Namespace, run_id: str) -> None:
         check_energy(options)
     queries = queries_of(options)
     # As in `run`, without torch: what no model that may be meant can do.
-    device = "cpu" if not gpus_of(options) else options.device
+    device = "cpu" if not gpus_of(options) else None if names_several(options.device) else options.device
     meant = argparse.Namespace(**{**vars(asked), "device": device})
     refuse_early(meant, lambda config: check_asked(meant, plan_sweeps(meant, queries, config), config))
 

@@ -32,6 +32,11 @@ def places_of(environment: Mapping[str, Any]) -> list[dict[str, Any]]:
     return [begun, *(each for each in rest if type(each["from_sample"]) is int and each["from_sample"] >= 0)]
 
 
+def place_of(places: Sequence[Mapping[str, Any]], sample: int) -> int:
+    """The number of the environment, of those of `places_of`, that a sample was measured in."""
+    return max((number for number, each in enumerate(places) if each["from_sample"] <= sample), default=0)
+
+
 def without_place(environment: Mapping[str, Any]) -> dict[str, Any]:
     """What must be the same in all environments of a run."""
     return {name: value for name, value in environment.items() if name not in (*PLACE, "also", "type")}

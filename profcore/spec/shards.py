@@ -14,10 +14,12 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from profcore.errors import UserError
-from profcore.spec.runs import RunSpec, Shard, is_run_id
+from profcore.spec.runs import RunSpec, Shard, fresh_id, is_run_id
+from profcore.spec.stages import State
+from profcore.spec.text import brief, counted
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     from profcore.spec.runs import Sweep, Target
     from profcore.spec.settings import Setting
@@ -25,6 +27,7 @@ if TYPE_CHECKING:
 MOST_SHARDS = 1000
 _LONGEST_CAMPAIGN = 60
 _MOST_ANCHORS = 3
+_MOST_NAMED = 5
 _COSTLY = 2.0
 """An anchor costs at most so many times the mean of all settings: every shard pays for it."""
 
@@ -34,7 +37,7 @@ def usual_anchors(num_settings: int, count: int) -> int:
     if count < 2:
         return 0
     each = num_settings // count
-    return max(min(_MOST_ANCHORS if each >= 8 else 2 if each >= 4 else 1, num_settings - count), 0)
+    return _MOST_ANCHORS if each >= 8 else 2 if each >= 4 else 1
 
 
 def split(
@@ -59,8 +62,8 @@ def split(
         raise UserError(f"{wanted} anchor settings are not possible: give 0 or more.")
     if count > 1 and count + wanted > number:
         raise UserError(
-            f"A sweep of {number} settings cannot be split into {count} shards with {wanted} anchors: each shard needs "
-            "a setting of its own beside those."
+            f"A sweep of {number} settings cannot be split into {count} shards with "
+            f"{counted(wanted, 'anchor')}: each shard needs a setting of its own beside those."
         )
     name = _campaign_of(target, sweep, count, wanted) if campaign is None else check_campaign(campaign)
     costs = setting_costs(sweep.settings)
@@ -69,6 +72,36 @@ def split(
         Shard(name, index, count, tuple(own), tuple(repeated))
         for index, own in enumerate(_parts(costs, repeated, count), start=1)
     ]
+
+
+def spread_over(target: Target, sweep: Sweep, devices: Sequence[str]) -> list[RunSpec]:
+    """A run over devices of one machine, a shard for each of them as far as there are settings for as many.
+
+    Returns:
+        One whole run on the first device where it cannot be split; else a shard a device, in the devices' order.
+    """
+    number = len(sweep.settings)
+    count = max(
+        (each for each in range(1, len(devices) + 1) if each + usual_anchors(number, each) <= number), default=1
+    )
+    if count < 2:
+        return [RunSpec.new(replace(target, device=devices[0]), sweep)]
+    return [
+        shard_spec(replace(target, device=device), sweep, shard)
+        for device, shard in zip(devices, split(target, sweep, count, fresh_id()), strict=False)
+    ]
+
+
+def largest_share(target: Target, sweep: Sweep, devices: Sequence[str]) -> float:
+    """About which share of a run's time the device takes that has most of it to do."""
+    costs = setting_costs(sweep.settings)
+    shards = [spec.shard for spec in spread_over(target, sweep, devices)]
+    return max((sum(costs[place] for place in each.visited) / sum(costs) for each in shards if each), default=1.0)
+
+
+def run_id_of(spec: RunSpec) -> str:
+    """The id of the run that a spec is of, or is a part of."""
+    return spec.shard.campaign if spec.shard else spec.id
 
 
 def shard_spec(target: Target, sweep: Sweep, shard: Shard) -> RunSpec:
@@ -127,6 +160,34 @@ def same_run(one: RunSpec, other: RunSpec) -> list[str]:
     if first.anchors != second.anchors:
         found.append("anchors")
     return found
+
+
+def state_of_run(shards: Mapping[int, tuple[State, str | None]], count: int) -> tuple[State, str | None]:
+    """Where a run stands whose shards stand here or there, and why where it is not simply done.
+
+    Args:
+        shards: The state of each by its number, with the reason.
+        count: How many there are to be.
+    """
+    states = [state for state, _ in shards.values()]
+    if State.RUNNING in states:
+        return State.RUNNING, None
+    if State.QUEUED in states:
+        return (State.QUEUED if set(states) == {State.QUEUED} else State.RUNNING), None
+    missing = [number for number in range(1, count + 1) if number not in shards]
+    bad = {number: (state, reason) for number, (state, reason) in shards.items() if state is not State.DONE}
+    said = [
+        f"Shard {number} {state}: {brief(reason or 'no reason is known')}" for number, (state, reason) in bad.items()
+    ]
+    if missing:
+        listed = ", ".join(map(str, missing[:_MOST_NAMED])) + (" …" if len(missing) > _MOST_NAMED else "")
+        plural = "Shards" if len(missing) > 1 else "Shard"
+        said.insert(0, f"{plural} {listed} of {count} {'are' if len(missing) > 1 else 'is'} not here yet.")
+    if not said:
+        return State.DONE, None
+    more = f" And {len(said) - _MOST_NAMED} more." if len(said) > _MOST_NAMED else ""
+    failed = any(state is State.FAILED for state, _ in bad.values())
+    return (State.FAILED if failed else State.STOPPED), " ".join(said[:_MOST_NAMED]) + more
 
 
 def setting_costs(settings: Sequence[Setting]) -> list[float]:

@@ -59,6 +59,9 @@ class Pooling:
 
     def _compare(self, run_id: str) -> None:
         environments = self._store.environments(run_id)
+        if not self._is_measured(run_id):
+            # A file says itself what was set aside, and has no samples of that.
+            return
         usable = [each for each in environments if not each["refused"]]
         if len(cards_of(usable)) < 2 and not any(each["set_aside"] for each in environments):
             return
@@ -71,6 +74,11 @@ class Pooling:
                     "UPDATE environments SET set_aside = ? WHERE run_id = ? AND environment_number = ?",
                     [reasons.get(each["number"]), run_id, each["number"]],
                 )
+
+    def _is_measured(self, run_id: str) -> bool:
+        query = "SELECT source <> 'imported' FROM runs WHERE id = ?"
+        rows = self._store.connection.cursor.execute(query, [run_id]).fetchall()
+        return bool(rows and rows[0][0])
 
     def _own(self, run_id: str) -> dict[int, int]:
         """How many settings each shard has of its own."""

@@ -14,9 +14,8 @@ from typing import TYPE_CHECKING, Any
 from profcore.errors import FormatError
 from profcore.spec.environments import places_of, unlike
 from profcore.spec.runs import RunSpec, Shard
-from profcore.spec.shards import same_run
+from profcore.spec.shards import same_run, state_of_run
 from profcore.spec.stages import State
-from profcore.spec.text import brief
 from profcore.storage.insert import insert_run
 from profcore.storage.validation import environment_of, moment
 
@@ -29,7 +28,6 @@ if TYPE_CHECKING:
     from profcore.storage.lines import Record
 
 _OF_RUN = ("state", "phase", "environment")
-_MOST_NAMED = 5
 
 
 @dataclass(frozen=True)
@@ -249,31 +247,3 @@ def _follow_run(cursor: Cursor, part: Part) -> None:
         "UPDATE runs SET state = ?, reason = ?, phase = ?, started_at = ?, ended_at = ? WHERE id = ?",
         [str(state), reason, phase and phase[:1].upper() + phase[1:], started, ended, part.run_id],
     )
-
-
-def state_of_run(shards: dict[int, tuple[State, str | None]], count: int) -> tuple[State, str | None]:
-    """Where a run stands whose shards stand here or there, and why where it is not simply done.
-
-    Args:
-        shards: The state of each by its number, with the reason.
-        count: How many there are to be.
-    """
-    states = [state for state, _ in shards.values()]
-    if State.RUNNING in states:
-        return State.RUNNING, None
-    if State.QUEUED in states:
-        return (State.QUEUED if set(states) == {State.QUEUED} else State.RUNNING), None
-    missing = [number for number in range(1, count + 1) if number not in shards]
-    bad = {number: (state, reason) for number, (state, reason) in shards.items() if state is not State.DONE}
-    said = [
-        f"Shard {number} {state}: {brief(reason or 'no reason is known')}" for number, (state, reason) in bad.items()
-    ]
-    if missing:
-        listed = ", ".join(map(str, missing[:_MOST_NAMED])) + (" …" if len(missing) > _MOST_NAMED else "")
-        plural = "Shards" if len(missing) > 1 else "Shard"
-        said.insert(0, f"{plural} {listed} of {count} {'are' if len(missing) > 1 else 'is'} not here yet.")
-    if not said:
-        return State.DONE, None
-    more = f" And {len(said) - _MOST_NAMED} more." if len(said) > _MOST_NAMED else ""
-    failed = any(state is State.FAILED for state, _ in bad.values())
-    return (State.FAILED if failed else State.STOPPED), " ".join(said[:_MOST_NAMED]) + more

@@ -71,6 +71,24 @@ def test_a_part_that_was_killed_goes_on_where_it_was(spools):
     assert len(found) == len(set(found)) == len(samples)
 
 
+def test_a_part_is_resumed_by_its_own_name_and_a_run_of_parts_says_so(spools, tmp_path):
+    from profcore.cli.parser import parse
+
+    database = tmp_path / "p.duckdb"
+    assert run("--shard", "1/2", "--campaign", "friday", "--db", str(database)) == 0
+    (path,) = spool_files(tmp_path / "p.duckdb.spool")
+    lines = path.read_text().splitlines(keepends=True)
+    last = max(place for place, line in enumerate(lines) if json.loads(line)["type"] == "sample")
+    path.write_text("".join(lines[:last]))
+    database.unlink()
+    options = parse(["run", "--resume", "friday", "--db", str(database)])
+    with pytest.raises(UserError, match=r"in shards: resume each that is not done by itself, such as friday-s001\."):
+        options.command(options)
+    options = parse(["run", "--resume", "friday-s001", "--db", str(database)])
+    assert options.command(options) == 0
+    assert last_state(path) is State.DONE
+
+
 def test_a_part_of_something_else_under_the_same_id_is_refused(spools):
     assert run("--shard", "1/2", "--campaign", "friday", "--spool-only", str(spools)) == 0
     with pytest.raises(UserError, match=r"friday-s001.jsonl was begun with something else \(seed\)"):

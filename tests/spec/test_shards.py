@@ -76,7 +76,7 @@ def test_no_shard_carries_all_the_costly_settings():
         (0, None, "0 shards"),
         (1001, None, "1001 shards"),
         (3, None, "2 settings cannot be split into 3"),
-        (2, 1, "with 1 anchors"),
+        (2, 1, "with 1 anchor:"),
         (2, -1, "-1 anchor"),
     ],
 )

@@ -16,11 +16,11 @@ from profcore.errors import FormatError
 from profcore.results.sweep import load_result
 from profcore.spec.environments import set_aside_words, unlike
 from profcore.spec.runs import RunSpec, Target
+from profcore.spec.shards import state_of_run
 from profcore.spec.stages import State
 from profcore.storage.lines import records_of_kinds
 from profcore.storage.migrations import MIGRATIONS
 from profcore.storage.rebuild import rebuild
-from profcore.storage.shards import state_of_run
 from profcore.storage.spool import SpoolWriter
 from profcore.storage.store import Store
 from tests.storage.made_shards import HERE, TARGET, made_sample, shards_of, sweep_of, write_shard
@@ -445,3 +445,53 @@ def test_spools_are_found_by_their_run_and_the_other_way_round(sweep, store):
     assert store.run_of("friday-s002") == "friday"
     assert store.spools_of("another") == ["another"]
     shutil.rmtree(store.spools)
+
+
+def test_what_is_written_of_such_a_run_is_read_as_it_was(store, tmp_path):
+    from profcore.export.archive import load_run, run_result_files
+    from profcore.formats.imports import read_import, write_import
+
+    sweep = sweep_of(num_samples=30)
+    for shard in shards_of(sweep, 3):
+        store.take_in(write_shard(store.spools, sweep, shard, slower=1.04 if shard.index == 2 else 1.0))
+    result = load_run(store, "friday")
+    text = next(iter(run_result_files(store, result).values()))
+    document = json.loads(text)
+    written = document["metadata"]["environments"]
+    assert [(each["number"], each["card"], each["shard"]) for each in written] == [
+        (0, "GPU-1", 1),
+        (1, "GPU-2", 2),
+        (2, "GPU-3", 3),
+    ]
+    assert "LLM" in written[1]["set_aside"] or "encoder" in written[1]["set_aside"]
+    assert {row["environment_number"] for row in document["all_samples"]} == {0, 2}
+    with Store(tmp_path / "other.duckdb") as other:
+        found = read_import(text.encode(), "file.json", other.spools)
+        write_import(found, other.spools)
+        other.take_in_all()
+        again = load_run(other, found.run_id)
+        assert again.run["environments"][1]["set_aside"] == written[1]["set_aside"]
+        second = json.loads(next(iter(run_result_files(other, again).values())))
+        assert second["metadata"]["environments"] == written
+        assert second["all_samples"] == document["all_samples"]
+        for places in (
+            [{"number": -1}],
+            [{"number": 1}, {"number": 1}],
+            "two",
+            [{"number": 2**40}],
+            [3],
+            [{"card": "x"}],
+        ):
+            bad = {**document, "metadata": {**document["metadata"], "environments": places}}
+            if places != "two":
+                with pytest.raises(FormatError, match="cannot be imported: environments 1"):
+                    read_import(json.dumps(bad).encode(), "file.json", other.spools)
+
+
+def test_how_many_samples_a_run_will_have_counts_the_anchors_of_each_shard(sweep, store):
+    first, second = shards_of(sweep)
+    store.take_in(write_shard(store.spools, sweep, first))
+    store.take_in(write_shard(store.spools, sweep, second, rounds=4, end=None))
+    result = load_result(store, "friday")
+    assert result.planned == 70
+    assert result.remaining_s > 0
