@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
     from profcore.results.base import MeasuredRun
 
-_MOST = 60
+_MOST = 40
 _ALL = "over all settings"
 _DECIMALS = 4
 
@@ -54,8 +54,8 @@ def _choose_group(place: st.delta_generator.DeltaGenerator, runs: pd.DataFrame) 
     newest = runs.sort_values("created_at", ascending=False)["id"].tolist()
     if len(newest) > _MOST:
         st.caption(f"Of {len(newest)} runs the newest {_MOST} are looked at.")
-    loaded = [run for run_id in newest[:_MOST] if (run := service().results.any(run_id)) is not None]
-    groups = histories(loaded)
+    shown = newest[:_MOST]
+    groups = service().results.follows(("histories", tuple(shown)), shown, lambda: _groups(shown))
     if not groups:
         return None
     named = [_group_name(group) for group in groups]
@@ -63,6 +63,10 @@ def _choose_group(place: st.delta_generator.DeltaGenerator, runs: pd.DataFrame) 
         "Measured alike", range(len(groups)), format_func=lambda number: named[number], key="alike"
     )
     return groups[chosen or 0]
+
+
+def _groups(run_ids: list[str]) -> list[list[MeasuredRun]]:
+    return histories([run for run_id in run_ids if (run := service().results.any(run_id)) is not None])
 
 
 def _group_name(group: list[MeasuredRun]) -> str:
@@ -92,7 +96,13 @@ def _history(group: list[MeasuredRun]) -> None:
         help="A change whose whole interval lies within this is the same.",
     )
     metric, of_all = labels[latency or "Total"], setting in (None, _ALL)
-    rows = history(group, metric, None if of_all else setting, margin / 100, service().spreads())
+    title, spreads = None if of_all else setting, service().spreads()
+    known = tuple((key, metric, each) for key, found in spreads.items() if (each := found.get(metric)))
+    rows = service().results.follows(
+        ("history", metric, title, margin, known),
+        [run.run["id"] for run in group],
+        lambda: history(group, metric, title, margin / 100, spreads),
+    )
     if rows.empty:
         st.info("No run knows this latency at this setting.")
         return

@@ -116,7 +116,10 @@ def test_a_task_for_skypilot_measures_the_shard_of_its_node(tmp_path):
     assert "accelerators" not in skypilot_task(campaign(tmp_path, gpus=0), None)["resources"]
 
 
-def test_a_task_is_one_for_skypilot_itself(tmp_path):
+def test_a_task_is_one_for_skypilot_itself(tmp_path, monkeypatch):
+    # Nobody is told that it was tried, and what it keeps of a person stays away from theirs.
+    monkeypatch.setenv("SKYPILOT_DISABLE_USAGE_COLLECTION", "1")
+    monkeypatch.setenv("HOME", str(tmp_path))
     sky = pytest.importorskip("sky", reason="SkyPilot is not installed here")
     made = yaml.safe_load(as_yaml(skypilot_task(campaign(tmp_path), "H100")))
     task = sky.Task.from_yaml_config(made)
