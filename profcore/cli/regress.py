@@ -150,5 +150,8 @@ def _print(found: Regression, form: str) -> None:
         print(words.as_markdown(found), end="")
     else:
         print("\n".join([words.headline(found), *words.sentences(found)]))
-        rows = words.table(found)
+        checks = words.telling(found)
+        rows = words.table(checks)
         print_list(rows, list(rows[0]), list(rows[0]))
+        if more := words.left_out(found, checks):
+            print(more)

@@ -12,11 +12,14 @@ from profcore.stats.digits import MISSING, written, written_interval
 from profcore.stats.regression import PASSED, SLOWER, UNDECIDED
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from profcore.comparisons.regression import Check, Regression
 
 _DECIMALS = 4
 _MOST_SAID = 5
 _MOST_LISTED = 8
+_MOST_ROWS = 60
 # What XML 1.0 cannot hold, not even escaped.
 _NO_XML = re.compile(r"[^\t\n\r\x20-\uD7FF\uE000-\uFFFD\U00010000-\U0010FFFF]")
 _MARKDOWN = re.compile(r"([\\`*_{}\[\]<>#|~$&!])")
@@ -87,8 +90,15 @@ def _what_would_decide(found: Regression) -> list[str]:
     ]
 
 
-def table(found: Regression) -> list[dict[str, str]]:
-    """Every check as a row for people, the most telling columns first."""
+def telling(found: Regression) -> tuple[Check, ...]:
+    """The checks that a person looks at first: of many those that did not pass, and those over all settings."""
+    if len(found.checks) <= _MOST_ROWS:
+        return found.checks
+    return tuple(each for each in found.checks if each.setting is None or each.verdict != PASSED)
+
+
+def table(checks: Sequence[Check]) -> list[dict[str, str]]:
+    """Checks as rows for people, the most telling columns first."""
     return [
         {
             "latency": METRIC_LABELS[each.metric],
@@ -101,8 +111,18 @@ def table(found: Regression) -> list[dict[str, str]]:
             "this run (ms)": _figure(each.median_ms),
             "samples": written(each.samples, 0),
         }
-        for each in found.checks
+        for each in checks
     ]
+
+
+def left_out(found: Regression, checks: Sequence[Check]) -> str:
+    """How many checks a table leaves out, in a sentence; empty where it has them all."""
+    number = len(found.checks) - len(checks)
+    if not number:
+        return ""
+    return (
+        f"{counted(number, 'latency', 'latencies')} of single settings that passed are not listed; JSON has them all."
+    )
 
 
 def _interval(low: float, high: float) -> str:
@@ -115,10 +135,12 @@ def _figure(value: float | None, places: int | None = None) -> str:
 
 def as_markdown(found: Regression) -> str:
     """A report for a pull request or a job's summary."""
-    rows = table(found)
+    checks = telling(found)
+    rows = table(checks)
     lines = [f"**{_escaped(headline(found))}**", "", *(f"- {_escaped(each)}" for each in sentences(found)), ""]
     lines += [f"| {' | '.join(rows[0])} |", f"|{'---|' * len(rows[0])}"]
     lines += [f"| {' | '.join(_escaped(cell) for cell in row.values())} |" for row in rows]
+    lines += ["", more] if (more := left_out(found, checks)) else []
     return "\n".join(lines) + "\n"
 
 

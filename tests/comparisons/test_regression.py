@@ -8,7 +8,7 @@ import pytest
 
 from profcore.comparisons.between import load_series, spreads_of
 from profcore.comparisons.regression import OVER_ALL, regress
-from profcore.comparisons.regression_words import as_junit, as_markdown, headline, sentences
+from profcore.comparisons.regression_words import as_junit, as_markdown, headline, left_out, sentences, telling
 from profcore.errors import UserError
 from profcore.results.sweep import load_result
 from profcore.spec.stages import State
@@ -169,3 +169,17 @@ def test_undecided_cases_are_skipped_and_hostile_text_breaks_no_report(store):
     assert int(suite.get("skipped")) == len(suite.findall("testcase/skipped")) == len(found.checks) + 1
     (line,) = [line for line in as_markdown(found).splitlines() if "2.12" in line]
     assert r"\<b\>\|\`" in line
+
+
+def test_of_many_latencies_those_that_passed_are_counted_and_not_listed(store):
+    sweep = small_sweep(values=(1, 2, 3, 4, 6, 8, 12, 16, 24, 32, 48, 64), num_samples=30)
+    found = regress(run_of(store, sweep=sweep), run_of(store, 1.1, of=8, sweep=sweep), 0.02)
+    shown = telling(found)
+    assert len(found.checks) == 5 * 13
+    assert {each.title for each in shown if each.setting is not None} == {"top-k 8"}
+    assert (
+        left_out(found, shown)
+        == f"{65 - len(shown)} latencies of single settings that passed are not listed; JSON has them all."
+    )
+    assert left_out(found, found.checks) == ""
+    assert len([line for line in as_markdown(found).splitlines() if line.startswith("|")]) == 2 + len(shown)
