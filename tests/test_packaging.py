@@ -49,8 +49,8 @@ def test_requirements_are_the_projects_own_and_the_dashboards():
 def test_what_the_product_imports_is_required():
     names = {"PIL": "pillow", "skimage": "scikit-image", "pynvml": "nvidia-ml-py", "vl_convert": "vl-convert-python"}
     # Asked for where it is needed alone: it comes with torch's builds for GPUs, from whoever saves with `datasets`, or
-    # with the extra that a shell's completion takes.
-    optional = {"triton", "datasets", "argcomplete"}
+    # with the extras that a shell's completion, submitting to Slurm and MLflow take.
+    optional = {"triton", "datasets", "argcomplete", "submitit", "mlflow"}
     imported = set()
     for path in [*(ROOT / "profcore").rglob("*.py"), *(ROOT / "pages").rglob("*.py"), ROOT / "app.py"]:
         for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):

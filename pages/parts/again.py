@@ -95,7 +95,7 @@ def _clone(spec: dict[str, Any]) -> None:
 def _repeat(run_id: str, spec: dict[str, Any]) -> None:
     try:
         sweep = replace(RunSpec.from_dict(spec).sweep, clock=bar.clock())
-        repeated = service().start(bar.target(), sweep)
+        repeated = service().start(bar.target(), sweep, bar.devices())
     except UserError as error:
         st.session_state[_PROBLEM] = str(error)
         return

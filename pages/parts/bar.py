@@ -31,7 +31,11 @@ _NO_GPU = (
 )
 _NO_DEVICES = "Nothing can be measured until this machine's devices are known."
 _FIRST_PAGE = "first page"
-_SHAPE, _PROBLEM, _HAS_DEVICES = "model shape", "model problem", "has devices"
+_SHAPE, _PROBLEM, _HAS_DEVICES, _DEVICES = "model shape", "model problem", "has devices", "devices chosen"
+_SHARED = (
+    "All cards share a run: each measures some of its settings, and a few settings are measured on every card, so that "
+    "cards are compared before they are pooled. Each card has a queue of its own."
+)
 _LOOK_S = 0.5
 # By family, MolmoE's first.
 _MODELS = ("molmoe-1b", "tiny", _OTHER_MODEL, *(size.name for size in _SIZES if size.name not in PRESETS))
@@ -103,13 +107,28 @@ def _choose_target(devices: dict[str, str], memory: dict[str, int | None], say_n
     if say_no_gpu:
         st.badge("No GPU was found", icon=":material/memory:", color="gray", help=_NO_GPU)
     # Options are plain words, since a link to a page holds them as they are written.
-    device = st.selectbox("Device", list(devices), key="device", bind="query-params")
-    st.caption(plain(devices[device]))
+    alike = _cards_alike(devices)
+    options = [*devices, *([_all_cards(alike)] if len(alike) > 1 else [])]
+    chosen = st.selectbox("Device", options, key="device", bind="query-params", help=_SHARED if alike[1:] else None)
+    st.session_state[_DEVICES] = [chosen] if chosen in devices else alike
+    device = st.session_state[_DEVICES][0]
+    st.caption(plain(devices[device] + (f", {len(alike)} of them" if chosen not in devices else "")))
     _choose_model("tiny" if set(devices) == {"cpu"} else "molmoe-1b")
     _look_at_model(memory.get(device))
     possible = engines_for(device, shape())
     engine = st.selectbox("Engine", possible, key="engine", bind="query-params", help=_engine_help())
     st.caption(ENGINES[engine])
+
+
+def _cards_alike(devices: dict[str, str]) -> list[str]:
+    """The cards of the first one's kind, which can share a run."""
+    cards = [device for device in devices if device != "cpu"]
+    return [card for card in cards if devices[card] == devices[cards[0]]]
+
+
+def _all_cards(alike: list[str]) -> str:
+    """What the choice of all cards is called."""
+    return f"All {len(alike)} cards"
 
 
 def _choose_model(default: str) -> None:
@@ -236,12 +255,17 @@ def target() -> Target:
     if not has_devices():
         raise UserError(_NO_DEVICES)
     state = st.session_state
-    return Target(_model(), state["device"], state["dtype"], state["engine"], state["experts"])
+    return Target(_model(), device(), state["dtype"], state["engine"], state["experts"])
 
 
 def device() -> str:
-    """The device that is chosen, whatever is chosen beside it; the CPU until one is known."""
-    return st.session_state["device"] if has_devices() else "cpu"
+    """The device that is chosen, of several the first; the CPU until one is known."""
+    return devices()[0]
+
+
+def devices() -> list[str]:
+    """The devices that share what is measured: all cards where that is chosen."""
+    return st.session_state[_DEVICES] if has_devices() else ["cpu"]
 
 
 def _model() -> str:
@@ -268,7 +292,7 @@ def say_target() -> None:
     experts = f" of {config.num_experts} experts, top-{config.top_k}" if config.num_experts else ""
     st.markdown(
         f"A run now measures **{plain(chosen.model)}** ({config.n_layers} blocks{experts}, {weights}) on "
-        f"**{plain(chosen.device)}** by the **{plain(chosen.engine)}** engine. "
+        f"**{plain(' and '.join(devices()))}** by the **{plain(chosen.engine)}** engine. "
         "The bar on the left changes that."
     )
 

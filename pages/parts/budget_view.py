@@ -114,7 +114,7 @@ def _setting(best: dict[str, Any]) -> Setting | None:
 def _measure(run_id: str, spec: dict[str, Any], setting: Setting) -> None:
     try:
         sweep = replace(RunSpec.from_dict(spec).sweep, settings=(setting,), plan=None, clock=bar.clock())
-        st.session_state[_ASKED] = service().start(bar.target(), sweep)
+        st.session_state[_ASKED] = service().start(bar.target(), sweep, bar.devices())
         # The run that is shown stays, although there is a later one now.
         st.session_state["run"] = run_id
     except UserError as error:

@@ -109,7 +109,7 @@ def _headings(runs: dict[str, Result | PictureResult], letters: dict[str, str], 
             with column:
                 st.markdown(f"#### {plain(letter)}{', the reference' if run_id == ordered[0] else ''}")
                 st.markdown(plain(called[run_id]))
-                st.caption(plain(environment_line(run.run["environment"], run.state)))
+                st.caption(plain(environment_line(run.run["environment"], run.state, run.run["environments"])))
                 file, query = leads.lead(run.run["experiment"], run_id)
                 st.page_link(file, label=f"Open {letter}", icon=":material/open_in_full:", query_params=query)
 

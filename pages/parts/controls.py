@@ -222,7 +222,7 @@ def _start(sweep: Sweep, quality: DataSet | None) -> None:
     try:
         if quality:
             sweep = replace(sweep, quality=read_data_set(quality))
-        st.session_state["run"] = service().start(bar.target(), sweep)
+        st.session_state["run"] = service().start(bar.target(), sweep, bar.devices())
     except UserError as error:
         say_error(error)
 

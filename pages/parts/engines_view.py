@@ -72,7 +72,7 @@ def measure(experiment: Experiment, config: Shape) -> None:
 def _start(sweep: Sweep, engines: list[str]) -> None:
     try:
         for engine in engines:
-            service().start(replace(bar.target(), engine=engine), sweep)
+            service().start(replace(bar.target(), engine=engine), sweep, bar.devices())
     except UserError as error:
         say_error(error)
 

@@ -235,6 +235,6 @@ def _start(asked: _Asked, fixed: dict, often: how_often.HowOften, config: Shape)
         sweep = _sweep(asked, queries, fixed, often, config)
         if asked.judged:
             sweep = replace(sweep, quality=queries if asked.quality is None else read_data_set(asked.quality))
-        st.session_state["run"] = service().start(bar.target(), sweep)
+        st.session_state["run"] = service().start(bar.target(), sweep, bar.devices())
     except UserError as error:
         say_error(error)

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import streamlit as st
 
-from pages.parts import again, figure_view, flags_view, run_parts, tables
+from pages.parts import again, cards_view, figure_view, flags_view, run_parts, tables
 from pages.parts.state import fragment, service
 from pages.parts.text import plain
 from profcore import charts
@@ -109,7 +109,7 @@ def _hold(others: dict[str, JointKnob]) -> tuple[dict[str, str], str | None]:
 
 
 def _draw(result: JointResult, look: _Look | None) -> None:
-    st.caption(plain(environment_line(result.run["environment"], result.state)))
+    st.caption(plain(environment_line(result.run["environment"], result.state, result.run["environments"])))
     knobs = joint_knobs(result.points)
     if len(result.points) < (whole := combinations_of(knobs)):
         st.caption(
@@ -128,6 +128,8 @@ def _draw(result: JointResult, look: _Look | None) -> None:
         flags_view.show(result)
     for caution in result.cautions:
         st.caption(f":material/warning: {plain(caution.text)}")
+    if result.state.ended:
+        cards_view.of_run(result)
     _failures(result)
     _tables(result)
 

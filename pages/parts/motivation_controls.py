@@ -91,7 +91,9 @@ def _how_often(experiment: Motivation) -> dict[str, Any]:
 def _start(experiment: Motivation, data_set: DataSet, options: dict[str, Any]) -> None:
     try:
         with st.spinner("Looking at the pictures…"):
-            run_ids, queries = service().start_motivation(bar.target(), experiment.name, data_set, **options)
+            run_ids, queries = service().start_motivation(
+                bar.target(), experiment.name, data_set, bar.devices(), **options
+            )
     except UserError as error:
         say_error(error)
         return

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import pandas as pd
 import streamlit as st
 
-from pages.parts import address, figure_view, flags_view, gallery_view, run_parts, tables
+from pages.parts import address, cards_view, figure_view, flags_view, gallery_view, run_parts, tables
 from pages.parts.state import fragment, service
 from pages.parts.text import plain
 from profcore import charts
@@ -64,7 +64,7 @@ def _follow(run_id: str) -> None:
 
 
 def _draw(result: PictureResult) -> None:
-    st.caption(plain(environment_line(result.run["environment"], result.state)))
+    st.caption(plain(environment_line(result.run["environment"], result.state, result.run["environments"])))
     for note in result.notes:
         st.caption(f":material/info: {plain(note)}")
     run_parts.progress(result)
@@ -76,6 +76,8 @@ def _draw(result: PictureResult) -> None:
     for caution in result.cautions:
         st.caption(f":material/warning: {plain(caution.text)}")
     _skipped(result)
+    if result.state.ended:
+        cards_view.of_run(result)
     # By itself where nothing else follows from it: another tab draws no chart again.
     (fragment()(_tables) if result.state.ended else _tables)(result)
 
@@ -171,7 +173,9 @@ def _show_flops() -> None:
     if not results:
         st.info("Choose a run above.")
         return
-    for line in dict.fromkeys(environment_line(each.run["environment"], each.state) for each in results):
+    for line in dict.fromkeys(
+        environment_line(each.run["environment"], each.state, each.run["environments"]) for each in results
+    ):
         st.caption(plain(line))
     ids = [each.run["id"] for each in results]
     pools = service().results.follows(("pools", tuple(names.items())), ids, lambda: pool_alike(results, names))

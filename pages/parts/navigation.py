@@ -58,12 +58,14 @@ def _menu() -> st.Page:
             "Explain": [
                 st.Page("pages/engines.py", title="Engines side by side", icon=":material/compare_arrows:"),
                 st.Page("pages/models.py", title="Models side by side", icon=":material/view_column:"),
+                st.Page("pages/cards.py", title="Cards side by side", icon=":material/developer_board:"),
                 st.Page("pages/roofline.py", title="Roofline", icon=":material/roofing:"),
                 st.Page("pages/inspect.py", title="Inspect", icon=":material/biotech:"),
                 st.Page("pages/why.py", title="Why this long?", icon=":material/search_insights:"),
             ],
             "Results": [
                 st.Page("pages/runs.py", title="Runs", icon=":material/database:"),
+                st.Page("pages/history.py", title="History", icon=":material/timeline:"),
                 st.Page("pages/sql.py", title="SQL", icon=":material/terminal:"),
             ],
         },

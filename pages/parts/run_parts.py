@@ -196,7 +196,7 @@ def _how_far(result: MeasuredRun) -> str:
     if service().is_stopping(run_id):
         return f"Stopping… · {count}"
     if result.state is State.QUEUED:
-        position = service().jobs.position(run_id)
+        position = service().position(run_id)
         return phase or (f"Queued: {position} before this" if position else "Queued")
     remaining = result.remaining_s
     left = "" if remaining is None else f" · {about(remaining)} left"
@@ -221,7 +221,7 @@ def stop_button(run_id: str, key: str) -> None:
 
 def _say_no_sign(run_id: str) -> None:
     """Say that the worker gives no sign of life where that is so, and offer to end it."""
-    quiet = service().jobs.no_sign_s(run_id)
+    quiet = service().no_sign_s(run_id)
     if quiet is None:
         return
     left, right = st.columns([5, 1], vertical_alignment="center")
@@ -233,7 +233,7 @@ def _say_no_sign(run_id: str) -> None:
 
 
 def _end_worker(run_id: str) -> None:
-    st.toast("Ending the worker." if service().jobs.give_up(run_id) else "The worker is not at this run any more.")
+    st.toast("Ending the worker." if service().give_up(run_id) else "The worker is not at this run any more.")
 
 
 def _offer_to_resume(run_id: str, missing: int, at_most: bool) -> None:

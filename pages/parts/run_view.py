@@ -12,6 +12,7 @@ from pages.parts import (
     again,
     baseline,
     between_view,
+    cards_view,
     end_to_end_view,
     energy_view,
     figure_view,
@@ -126,6 +127,7 @@ def _draw(drawing: Drawing, explain: Callable[[Result], None] | None = None, cli
     _measured_on(result)
     if result.state.ended:
         between_view.show(result)
+        cards_view.of_run(result)
     if result.settings["failed"].notna().any():
         for reason, failed in result.settings.dropna(subset="failed").groupby("failed", sort=False):
             st.warning(plain(f"{'; '.join(failed['title'])}: {reason}"))
@@ -139,7 +141,7 @@ def _measured_on(result: Result) -> None:
     name = environment.get("device_name") or "…"
     with st.container(horizontal=True):
         with st.popover(f"Measured on {plain(name)}", icon=":material/memory:", type="tertiary", key="measured-on"):
-            st.caption(plain(environment_line(environment, result.state)))
+            st.caption(plain(environment_line(environment, result.state, result.run["environments"])))
         if result.state.ended:
             again.offer(result)
 

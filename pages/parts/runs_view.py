@@ -66,7 +66,7 @@ def _run_actions(run: dict[Any, Any], known_tags: list[str]) -> None:
         address.offer_link()
     measured = service().store.run(run["id"])
     assert measured
-    st.caption(plain(environment_line(measured["environment"], State(measured["state"]))))
+    st.caption(plain(environment_line(measured["environment"], State(measured["state"]), measured["environments"])))
     naming, opening, saving, deleting = st.columns([3, 1, 1.5, 1], vertical_alignment="bottom")
     name = measured["name"] or ""
     naming.text_input(

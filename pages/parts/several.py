@@ -27,7 +27,7 @@ _NUMBERS = {2: "two", 3: "three", 4: "four"}
 
 def estimate(runs: Sequence[tuple[Target, Sweep]]) -> str:
     """About how long runs take one after another, in words; where one has no estimate, they have none."""
-    each = [service().estimate_s(*run) for run in runs]
+    each = [service().estimate_s(*run, bar.devices()) for run in runs]
     known = [seconds for seconds in each if seconds is not None]
     return estimate_line(sum(known) if len(known) == len(each) else None)
 
@@ -87,7 +87,7 @@ def _offer(runs: Sequence[tuple[Target, Sweep]], label: str, key: str) -> None:
 
 def _start(runs: Sequence[tuple[Target, Sweep]]) -> None:
     try:
-        ids = [service().start(target, sweep) for target, sweep in runs]
+        ids = [service().start(target, sweep, bar.devices()) for target, sweep in runs]
     except UserError as error:
         say_error(error)
         return

@@ -29,7 +29,7 @@ def show() -> None:
     run = service().store.run(run_id)
     if run is None:
         return
-    st.caption(plain(environment_line(run["environment"], State(run["state"]))))
+    st.caption(plain(environment_line(run["environment"], State(run["state"]), run["environments"])))
     try:
         points = trade_off_data.points(run_id)
     except UserError as error:

@@ -60,7 +60,7 @@ def choose() -> ProfileKey:
     address.offer_link()
 
     own = Target(**result.run["spec"]["target"])
-    st.caption(plain(environment_line(result.run["environment"], result.state)))
+    st.caption(plain(environment_line(result.run["environment"], result.state, result.run["environments"])))
     here = _name_of(own.device) == result.run["environment"].get("device_name")
     key = ProfileKey(run_id, setting, own)
     if not here and bar.has_devices():

@@ -6,6 +6,7 @@ from profcore.charts.blocks import importance, masks, quality
 from profcore.charts.energy import energy
 from profcore.charts.engines import engines
 from profcore.charts.heat_map import heat_maps
+from profcore.charts.history import history
 from profcore.charts.inspection import pooling, routing
 from profcore.charts.models import MOST_MODELS, model_stages, models_over
 from profcore.charts.order import in_order
@@ -58,6 +59,7 @@ __all__ = [
     "frontier",
     "heat_maps",
     "histogram",
+    "history",
     "importance",
     "in_order",
     "is_clickable",

@@ -57,7 +57,7 @@ def _register_mark(commands: Commands) -> None:
 def rename(options: argparse.Namespace) -> int:
     """Give a run a name."""
     name = " ".join(options.name.split())
-    with _owning(options) as store:
+    with owning(options) as store:
         run_id = find_run(store, options.run)
         store.rename(run_id, name)
     print(f"{run_id} is called {name!r} now." if name else f"{run_id} has no name of its own now.")
@@ -68,7 +68,7 @@ def mark(options: argparse.Namespace) -> int:
     """Change what is noted of a run, and print what it is now; without an option only that."""
     changes = {"note": options.note, "starred": options.star, "archived": options.archive}
     changes = {name: value for name, value in changes.items() if value is not None}
-    with _owning(options) as store:
+    with owning(options) as store:
         run_id = find_run(store, options.run)
         run = store.run(run_id)
         assert run
@@ -89,7 +89,7 @@ def mark(options: argparse.Namespace) -> int:
 
 def delete(options: argparse.Namespace) -> int:
     """Delete a run, or those that are empty, once a person has said so."""
-    with _owning(options) as store:
+    with owning(options) as store:
         if options.empty:
             run_ids = store.empty_runs()
             what = f"{len(run_ids)} empty run{'' if len(run_ids) == 1 else 's'}"
@@ -125,7 +125,7 @@ def _agreed(what: str) -> bool:
 
 
 @contextmanager
-def _owning(options: argparse.Namespace) -> Iterator[Store]:
+def owning(options: argparse.Namespace) -> Iterator[Store]:
     """The store, which no other process may hold meanwhile."""
     from profcore.storage.store import Store
 

@@ -118,6 +118,12 @@ def deliver(options: argparse.Namespace, path: Path) -> None:
 
 def hand_over(path: Path, database: Path) -> None:
     """Have the store take a spool in, unless another process holds it."""
+    if not hand_over_all(database):
+        print(f"{database} is held by another process: the spool stays in {path}, and its owner takes it in.")
+
+
+def hand_over_all(database: Path) -> bool:
+    """Have the store take in what lies beside it; returns whether no other process holds it, which does so itself."""
     from profcore.storage.store import Store
 
     try:
@@ -125,7 +131,8 @@ def hand_over(path: Path, database: Path) -> None:
             store.take_in_all()
             store.end_abandoned()
     except StoreHeldError:
-        print(f"{database} is held by another process: the spool stays in {path}, and its owner takes it in.")
+        return False
+    return True
 
 
 def print_table(frame: pd.DataFrame) -> None:

@@ -40,7 +40,9 @@ def add_run(parser: argparse._ActionsContainer, name: str = "run", metavar: str 
 
 def add_device(parser: argparse.ArgumentParser) -> None:
     """The device and the type of weights and activations."""
-    parser.add_argument("--device", type=device_name, help="cpu, cuda:N or N (the first GPU, or the CPU)")
+    parser.add_argument(
+        "--device", type=device_name, help="cpu, cuda:N or N (the first GPU, or the CPU); for run also all"
+    )
     dtype = parser.add_argument("--dtype", default="auto", help="float32, bfloat16, float16 or auto")
     with_completer(dtype, completion.words("float32", "bfloat16", "float16", "auto"))
 

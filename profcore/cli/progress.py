@@ -45,7 +45,7 @@ class _Bar:
 
     def __init__(self, progress: Progress, spec: RunSpec) -> None:
         self._progress, self._spec = progress, spec
-        self._task = progress.add_task(spec.sweep.experiment, total=spec.sweep.num_inferences)
+        self._task = progress.add_task(spec.sweep.experiment, total=spec.num_inferences)
         self._given: Counter[int] = Counter()
         self._drawn = 0.0
 

@@ -14,6 +14,7 @@ from profcore.cli.common import print_table
 from profcore.cli.reading import reading
 from profcore.cli.run import add_run_options
 from profcore.cli.values import whole_number
+from profcore.cli.words import words_of
 from profcore.errors import UserError
 from profcore.experiments.knobs import CATALOGUE, get_experiment
 from profcore.spec.runs import fresh_id
@@ -61,23 +62,9 @@ def repeat(options: argparse.Namespace) -> int:
 
 def _words(options: argparse.Namespace, series: str, number: int) -> list[str]:
     """The command line of one of the processes: `run` with the options that were given."""
-    shared = argparse.ArgumentParser(add_help=False)
-    add_run_options(shared)
     folder = (options.output_dir or _OUTPUT) / series / f"process-{number}"
     given = {**vars(options), "series": series, "output_dir": folder}
-    words = [options.experiment]
-    for action in shared._actions:
-        value = given[action.dest]
-        if value is None or value == action.default:
-            continue
-        option = action.option_strings[0]
-        if value is True:
-            words.append(option)
-        elif isinstance(value, list):
-            words += [option, *map(str, value)]
-        else:
-            words.append(f"{option}={value}")
-    return words
+    return [options.experiment, *words_of(add_run_options, given)]
 
 
 def _run_apart(words: Sequence[str]) -> int:

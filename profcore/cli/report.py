@@ -11,6 +11,7 @@ import pandas as pd
 from profcore.cli.common import deliver, print_table
 from profcore.comparisons import flops_scaling
 from profcore.comparisons.flops_latency import correlations, display_correlations
+from profcore.comparisons.flops_scaling import routed_experts
 from profcore.experiments.motivation import MOTIVATION
 from profcore.export.result_files import result_files
 from profcore.results.base import MeasuredRun
@@ -21,6 +22,7 @@ from profcore.results.pictures import load_picture_result
 from profcore.results.sweep import Result, load_result
 from profcore.results.tables import display_short_summary, display_without_flagged
 from profcore.roofline.flops import with_flops
+from profcore.spec.environments import set_aside_words
 from profcore.spec.runs import RunSpec
 from profcore.spec.stages import State
 from profcore.spec.text import counted
@@ -57,6 +59,36 @@ def report_run(options: argparse.Namespace, spec: RunSpec, path: Path, state: St
             print("\n".join(flops_scaling.explain_scaling(rows)))
     deliver(options, path)
     return 0 if state is State.DONE else 1
+
+
+def report_merged(options: argparse.Namespace, run_id: str, paths: list[Path], state: State) -> None:
+    """Write the result files of a run that several devices shared, and print what they say of it as one run."""
+    try:
+        from profcore.storage.connection import IN_MEMORY
+        from profcore.storage.store import Store
+    except ImportError as error:
+        print(f"{error.name} is not installed here: import these spools where it is, and they are one run.")
+        return
+    with Store(IN_MEMORY, paths[0].parent) as store:
+        for path in paths:
+            store.try_take_in(path)
+        result = load_result(store, run_id) or load_joint(store, run_id) or load_picture_result(store, run_id)
+        if result is None or result.samples.empty:
+            run = store.run(run_id) or {}
+            print(f"profcore: run {run_id} {state}: {run.get('reason')}", file=sys.stderr)
+            return
+        samples, routed = store.sample_table(run_id).to_pandas(), routed_experts(result.settings)
+        files = result_files(result.run["experiment"], samples, result.metadata, routed)
+        _write_all(options, result, files, state)
+        if isinstance(result, Result):
+            print_table(display_short_summary(result))
+            print_energy(result)
+        if isinstance(result, JointResult):
+            print_table(display_short_joint(result))
+        _print_flags(result)
+        for text in set_aside_words(result.run["environments"]):
+            print(f"Warning: {text}", file=sys.stderr)
+        print(f"Run {run_id}, measured on {counted(len(paths), 'device')} together.")
 
 
 def print_energy(result: Result) -> None:

@@ -9,9 +9,11 @@ from typing import TYPE_CHECKING
 from profcore.cli.common import database_of, default_device
 from profcore.cli.progress import measure
 from profcore.cli.report import report_run
+from profcore.cli.shard import report_shard
 from profcore.cli.values import make_output_directory, shortened
 from profcore.errors import RunHeldError, UserError
 from profcore.spec.begun import begun_of, differences
+from profcore.spec.runs import is_run_id
 from profcore.spec.stages import State
 from profcore.storage.lines import each_record
 from profcore.storage.spool import (
@@ -38,7 +40,7 @@ def resume(options: argparse.Namespace) -> int:
     # Held first, so that nobody else goes on with it, and nobody takes it for abandoned, while the model is loaded.
     with RunHold(path):
         spec = _spec(path, options)
-        _check_machine(path, spec)
+        check_machine(path, spec)
         from profcore.worker.shelf import ModelShelf
 
         shelf = ModelShelf()
@@ -47,7 +49,7 @@ def resume(options: argparse.Namespace) -> int:
             writer.owner("command")
             writer.state(State.QUEUED)
             state = measure(spec, writer, shelf)
-    code = report_run(options, spec, path, state)
+    code = (report_shard if spec.shard else report_run)(options, spec, path, state)
     return 130 if state is State.STOPPED else code
 
 
@@ -64,9 +66,17 @@ def _find(options: argparse.Namespace) -> Path:
         from profcore.results.named import find_run
         from profcore.storage.store import spool_directory
 
-        with reading(options) as store:
-            run_id = find_run(store, options.resume)
-        path = spool_path(spool_directory(database_of(options)), run_id)
+        folder = spool_directory(database_of(options))
+        path = spool_path(folder, options.resume)
+        if not is_run_id(options.resume) or not path.is_file():
+            with reading(options) as store:
+                run_id = find_run(store, options.resume)
+                left = [part["spool"] for part in store.parts(run_id) if part["state"] != State.DONE]
+            if left:
+                raise UserError(
+                    f"Run {run_id} was measured in shards: resume each that is not done by itself, such as {left[0]}."
+                )
+            path = spool_path(folder, run_id)
     if path.is_file() and is_being_written(path):
         raise RunHeldError(f"Run {path.stem} is being measured by another process.")
     if not path.is_file():
@@ -83,7 +93,7 @@ def _spec(path: Path, options: argparse.Namespace) -> RunSpec:
     return replace(spec, target=replace(spec.target, device=device))
 
 
-def _check_machine(path: Path, spec: RunSpec) -> None:
+def check_machine(path: Path, spec: RunSpec) -> None:
     """Whether the run was begun on what gives the same figures.
 
     Raises:

@@ -22,11 +22,14 @@ from profcore.cli.options import (
 )
 from profcore.cli.progress import measure
 from profcore.cli.report import FLOPS_VS_LATENCY, report_flops, report_run
-from profcore.cli.resume import resume
+from profcore.cli.resume import check_machine, resume
+from profcore.cli.several import check_several, measure_on_several, names_several, workers
+from profcore.cli.shard import add_shard, check_shard_options, is_begun, is_done, report_shard, specs_of
 from profcore.cli.sweeps import check_joint_options, plan_sweeps
 from profcore.cli.values import grid_text, make_output_directory, whole_number
 from profcore.comparisons import flops_scaling
 from profcore.data_sets import read_data_set
+from profcore.engines.names import check_engine
 from profcore.errors import UserError
 from profcore.experiments.joint import MASKS, STRATEGIES, TIERS, USUAL_DRAWN
 from profcore.experiments.knobs import CATALOGUE, JOINT, why_not
@@ -35,7 +38,7 @@ from profcore.images.pictures import load_picture
 from profcore.measure.card import Card
 from profcore.models.config import model_shape
 from profcore.models.knobs import check_setting
-from profcore.spec.runs import RunSpec
+from profcore.spec.runs import Target
 from profcore.spec.stages import Clock, State
 from profcore.spec.text import counted
 from profcore.storage.space import space_note
@@ -45,7 +48,7 @@ from profcore.worker.busy import HostLoad, notes_before
 if TYPE_CHECKING:
     from profcore.models.shape import Shape
     from profcore.spec.queries import QuerySet
-    from profcore.spec.runs import Sweep, Target
+    from profcore.spec.runs import Sweep
 
 
 _NO_ENERGY = "Energy is measured on NVIDIA GPUs alone, and this is a CPU: leave --energy out."
@@ -80,6 +83,17 @@ def register(commands: Commands) -> None:
 
 def add_run_options(parser: argparse.ArgumentParser) -> None:
     """What is measured, how often, on what, and where results go."""
+    add_measuring(parser)
+    parser.add_argument("--output-dir", type=Path, help="for result files (results/profiling, results/motivation)")
+    add_database(parser)
+    add_spool_only(parser)
+    add_shard(parser)
+    # Told by `repeat` to the processes that it starts.
+    parser.add_argument("--series", help=argparse.SUPPRESS)
+
+
+def add_measuring(parser: argparse.ArgumentParser) -> None:
+    """What is measured, how often and on what."""
     add_target(parser)
     _add_sampling(parser)
     _add_knobs(parser)
@@ -90,11 +104,6 @@ def add_run_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--stop-at-eos", action="store_true", help="on real pictures: end answers at the end-of-text token"
     )
-    parser.add_argument("--output-dir", type=Path, help="for result files (results/profiling, results/motivation)")
-    add_database(parser)
-    add_spool_only(parser)
-    # Told by `repeat` to the processes that it starts.
-    parser.add_argument("--series", help=argparse.SUPPRESS)
 
 
 def _add_sampling(parser: argparse.ArgumentParser) -> None:
@@ -154,28 +163,37 @@ def _add_quality(parser: argparse.ArgumentParser) -> None:
 def run(options: argparse.Namespace) -> int:
     """Measure experiments, or what is left of a run, write their result files and print what they say."""
     if options.resume is not None:
+        if names_several(options.device):
+            check_several(options)
         return resume(options)
     if options.experiment is None:
         raise UserError(
             f"Name what to measure: one of {', '.join([*CATALOGUE, JOINT.name])} or all, or a run with --resume RUN."
         )
     check_joint_options(options)
+    check_shard_options(options)
+    if names_several(options.device):
+        check_several(options)
     if until_of(options):
         check_open_ended(options.experiment)
     # All that can be known to be wrong is said before torch is loaded, and before anything is written.
     if options.energy:
-        _check_energy(options)
+        check_energy(options)
     make_output_directory(options.output_dir)
     make_output_directory(options.spool_only)
     spools = options.spool_only or check_database(database_of(options))
-    queries = _queries(options)
-    refuse_early(options, lambda config: _check(plan_sweeps(options, queries, config), config))
+    queries = queries_of(options)
+    refuse_early(options, lambda config: check_asked(options, plan_sweeps(options, queries, config), config))
+    if names_several(options.device):
+        return _run_on_several(options, queries, spools)
     host = HostLoad()
     target = target_of(options)
     if options.energy and target.device == "cpu":
         raise UserError(_NO_ENERGY)
     planned = plan_sweeps(options, queries, model_shape(target.model))
     _check(planned, model_shape(target.model))
+    if options.shard and all(is_done(spec, spool_path(spools, spec.id)) for spec in specs_of(options, target, planned)):
+        return 0
     _say_what_is_lacking(planned, queries)
     _say_what_is_left_out(options, model_shape(target.model))
     if note := space_note(spools, planned):
@@ -189,14 +207,20 @@ def run(options: argparse.Namespace) -> int:
     _check(sweeps, config)
     _say_of_device(target, host, options.energy)
     code, paths = 0, []
-    for sweep in sweeps:
-        spec = RunSpec.new(target, sweep, options.series)
+    for spec in specs_of(options, target, sweeps):
         path = spool_path(spools, spec.id)
+        begun = is_begun(spec, path)
+        if begun and is_done(spec, path):
+            continue
+        if begun:
+            check_machine(path, spec)
         with SpoolWriter(path) as writer:
-            writer.run(spec)
+            if not begun:
+                writer.run(spec)
             writer.owner("command")
             state = measure(spec, writer, shelf)
-        code = max(code, report_run(options, spec, path, state))
+        report = report_shard if spec.shard else report_run
+        code = max(code, report(options, spec, path, state))
         if state is State.STOPPED:
             return 130
         paths.append(path)
@@ -205,7 +229,22 @@ def run(options: argparse.Namespace) -> int:
     return code
 
 
-def _check_energy(options: argparse.Namespace) -> None:
+def _run_on_several(options: argparse.Namespace, queries: QuerySet | None, spools: Path) -> int:
+    """As `run`, on several devices together; each is known to its worker, and torch is not loaded here."""
+    with workers(options, spools) as (jobs, devices):
+        target = target_of(argparse.Namespace(**{**vars(options), "device": devices[0]}))
+        check_engine(target.engine, target.device)
+        if options.energy and target.device == "cpu":
+            raise UserError(_NO_ENERGY)
+        sweeps = plan_sweeps(options, queries, model_shape(target.model))
+        _check(sweeps, model_shape(target.model))
+        _say_what_is_lacking(sweeps, queries)
+        if note := space_note(spools, sweeps):
+            print(note, file=sys.stderr)
+        return measure_on_several(options, jobs, devices, target, sweeps)
+
+
+def check_energy(options: argparse.Namespace) -> None:
     """What of energy can be refused before it is known whether there is a GPU.
 
     Raises:
@@ -217,7 +256,7 @@ def _check_energy(options: argparse.Namespace) -> None:
         raise UserError(_NO_ENERGY)
 
 
-def _queries(options: argparse.Namespace) -> QuerySet | None:
+def queries_of(options: argparse.Namespace) -> QuerySet | None:
     """The data set's queries where the experiment or its quality needs them, with what was passed over said."""
     if options.experiment not in MOTIVATION:
         load_picture(picture_of(options.image))
@@ -270,6 +309,12 @@ def _say_of_device(target: Target, host: HostLoad, energy: bool) -> None:
         raise UserError(refusal)
     for note in notes_before(card, host):
         print(f"Warning: {note}", file=sys.stderr)
+
+
+def check_asked(options: argparse.Namespace, sweeps: list[Sweep], config: Shape) -> None:
+    """Whether sweeps can be measured on a model of this shape, and split as they are to be."""
+    _check(sweeps, config)
+    specs_of(options, Target(), sweeps)
 
 
 def _check(sweeps: list[Sweep], config: Shape) -> None:

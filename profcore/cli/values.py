@@ -103,8 +103,8 @@ def seconds(text: str) -> float:
 
 
 def device_name(text: str) -> str:
-    """A device, or a GPU's number as the published scripts give it."""
-    return f"cuda:{text}" if text.isdecimal() and len(text) < 4 else text
+    """A device, or a GPU's number as the published scripts give it; several of them apart by commas."""
+    return ",".join(f"cuda:{each}" if each.isdecimal() and len(each) < 4 else each for each in text.split(","))
 
 
 def model_name(text: str) -> str:

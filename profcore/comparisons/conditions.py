@@ -13,7 +13,9 @@ from typing import TYPE_CHECKING, Any
 import pandas as pd
 
 from profcore.results.base import tell_apart
+from profcore.spec.environments import cards_of
 from profcore.spec.stages import Knob
+from profcore.spec.text import counted
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Mapping, Sequence
@@ -44,6 +46,9 @@ _HOST = {"cpu": "processor"}
 PICTURE, PROMPT, WARM_UP, END_OF_TEXT, ORIGIN = "picture", "prompt", "warm-up", "end of text", "origin"
 ASKED = (PICTURE, PROMPT, WARM_UP, END_OF_TEXT)
 """What a sweep holds besides its knobs."""
+
+CARDS = "cards"
+"""How many cards of how many machines a run was measured on, of runs that say where they were measured."""
 
 KNOBS = {
     Knob.VISION_TOKENS: "image grid",
@@ -122,7 +127,7 @@ def conditions_of(run: dict[str, Any], settings: pd.DataFrame, name: str = "") -
     # A field that is there and empty is said: a processor has no driver.
     facts = {called: str(environment[field] or "none") for field, called in MACHINE.items() if field in environment}
     facts |= {called: str(environment[field]) for field, called in _HOST.items() if environment.get(field)}
-    facts |= _asked(sweep, run["details"])
+    facts |= _cards(run) | _asked(sweep, run["details"])
     if run.get("source") in _ORIGINS:
         facts[ORIGIN] = _ORIGINS[run["source"]]
     knobs = {knob: frozenset(setting_values(settings, knob).dropna()) for knob in KNOBS}
@@ -169,6 +174,17 @@ def _value(row: dict[Any, Any]) -> Value | None:
     if any(pd.isna(number) for number in row.values()):
         return None
     return Value(tuple(int(number) for number in row.values()), mask if isinstance(mask, str) else "")
+
+
+def _cards(run: dict[str, Any]) -> dict[str, str]:
+    """How many cards a run was measured on that are in its figures; nothing where it does not say where it was."""
+    places = [each for each in run.get("environments") or [] if not (each.get("refused") or each.get("set_aside"))] or [
+        run["environment"]
+    ]
+    if not places[0].get("host"):
+        return {}
+    cards, hosts = len(cards_of(places)), len({each.get("host") for each in places})
+    return {CARDS: "one" if cards == 1 else f"{cards} of {counted(hosts, 'machine')}"}
 
 
 def _asked(sweep: dict[str, Any], details: dict[str, Any]) -> dict[str, str]:
@@ -227,7 +243,7 @@ def find_differences(given: Sequence[Conditions], leave_out: Collection[str] = (
     if len(named) < 2:
         return []
     found, runs = [], _by_what_all_say(named)
-    for called in (*MACHINE.values(), *_HOST.values(), *ASKED, ORIGIN, *KNOBS.values()):
+    for called in (*MACHINE.values(), *_HOST.values(), CARDS, *ASKED, ORIGIN, *KNOBS.values()):
         if called in leave_out:
             continue
         said: dict[str, list[str]] = {}

@@ -124,7 +124,7 @@ def compare_all(
             raise UserError(f"{called.get(each.run['id'], each.run['id'])} has no samples to compare.")
     conditions = told_apart([result_conditions(each, called.get(each.run["id"], "")) for each in once])
     reference, *others = once
-    known = {each.run["id"]: _spreads_of(each, spreads) for each in once}
+    known = {each.run["id"]: spreads_for(each, spreads) for each in once}
     shown = {each.run_id: each.name for each in conditions}
     return Comparison(
         reference=reference.run["id"],
@@ -134,17 +134,17 @@ def compare_all(
         },
         names=shown,
         differences=find_differences(conditions),
-        processes=_processes_said(known, shown),
+        processes=processes_said(known, shown),
     )
 
 
-def _spreads_of(run: MeasuredRun, spreads: Spreads | None) -> Mapping[str, Spread]:
+def spreads_for(run: MeasuredRun, spreads: Spreads | None) -> Mapping[str, Spread]:
     """How far processes differ in each latency on what a run was measured on; empty where that is not known."""
     key = alike(run.run["environment"])
     return (spreads or {}).get(key, {}) if key else {}
 
 
-def _processes_said(known: Mapping[str, Mapping[str, Spread]], names: Mapping[str, str]) -> list[str]:
+def processes_said(known: Mapping[str, Mapping[str, Spread]], names: Mapping[str, str]) -> list[str]:
     """What the intervals of a comparison know of how far processes differ."""
     reference, *others = known
     lacking = " and ".join(names[run_id] for run_id, each in known.items() if not each)

@@ -154,6 +154,7 @@ ROW = (
     Field("num_output_tokens", "num_output_tokens", at_least_one),
     Field("decode_steps_ms", "decode_steps_ms", latencies),
     Field("round", "round", count),
+    Field("environment_number", "environment_number", count),
     Field("elapsed_s", "elapsed_s", latency),
 )
 """What a row may say of its sample."""

@@ -21,9 +21,12 @@ from profcore.spec.text import some, whole_text
 from profcore.stats import SMALLEST_FOR_P95, SMALLEST_FOR_P99
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
     from profcore.storage.lines import Record
 
 _REASONS = {"quality_failed": "quality_failed", "energy_failed": "energy_failed", "setting_failed": "failed"}
+_PLACE = ("number", "shard", "from_sample", "host", "card", "device", "refused", "set_aside")
 _LEAST = {"P95": SMALLEST_FOR_P95, "P99": SMALLEST_FOR_P99}
 _KEPT = (
     "zeros",
@@ -116,6 +119,16 @@ def _size(row: dict[Any, Any]) -> list[int] | None:
     return None if width is None or height is None else [width, height]
 
 
+def written_environments(environments: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+    """The environments of a run that has several, each with what tells it from the others; else nothing.
+
+    Args:
+        environments: As `Reader.environments`.
+    """
+    found = [{name: each[name] for name in _PLACE if each.get(name) is not None} for each in environments]
+    return {"environments": found} if found else {}
+
+
 def unsupported_percentiles(samples: pd.DataFrame) -> dict[str, Any]:
     """Which percentiles of a file its samples do not support, though the format has them; empty where all are.
 
@@ -170,6 +183,8 @@ def read_metadata(document: dict[str, Any], name: str) -> Metadata:
     environment = given.get("environment")
     if isinstance(environment, dict):
         found.records.append({"type": "environment", "values": environment})
+    if isinstance(given.get("environments"), list) and given["environments"]:
+        found.records.append({"type": "environments", "places": given["environments"]})
     ceilings = given.get("ceilings")
     if isinstance(ceilings, dict) and ceilings:
         if "type" in ceilings:

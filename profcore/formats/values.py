@@ -12,7 +12,15 @@ from profcore.images.processing import grid_size
 from profcore.spec.records import STAGE_PEAKS
 from profcore.spec.text import counted
 
-_COUNTS = ("round", "throttle_reasons", "other_processes", "memory_used_bytes", "peak_memory_bytes", *STAGE_PEAKS)
+_COUNTS = (
+    "round",
+    "environment_number",
+    "throttle_reasons",
+    "other_processes",
+    "memory_used_bytes",
+    "peak_memory_bytes",
+    *STAGE_PEAKS,
+)
 _STATES = ("sm_clock_mhz", "memory_clock_mhz", "temperature_c", "power_w", "others_utilisation_percent")
 STATISTICS = ("P50", "P95", "P99", "mean", "std", "min", "max")
 

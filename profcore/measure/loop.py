@@ -44,6 +44,7 @@ if TYPE_CHECKING:
 
     from profcore.engines.base import Engine
     from profcore.models.load import LoadedModel
+    from profcore.spec.runs import Shard
 
 _log = logging.getLogger(__name__)
 
@@ -133,6 +134,7 @@ def run_sweep(
     tell: Callable[[str], None] = lambda text: None,
     begun: Begun = NOTHING_BEGUN,
     at: Callable[[int, bool], None] = lambda setting, preparing: None,
+    shard: Shard | None = None,
 ) -> Iterator[Result]:
     """Measure a sweep, giving each sample as it is taken.
 
@@ -151,6 +153,7 @@ def run_sweep(
         tell: Told, in words, what is being done where it is not measuring.
         begun: What the run has already, which is not measured again.
         at: Told of each setting that it comes now, and whether it is got ready or measured.
+        shard: The part of the sweep that is measured; None for all of it.
 
     Raises:
         UserError: A setting is not one of this model's, or none could be measured.
@@ -158,7 +161,7 @@ def run_sweep(
     """
     for setting in sweep.settings:
         check_setting(setting, loaded.model.config)
-    sampling = _Sampling(loaded, engine, sweep, telemetry, stop, tell, begun, at)
+    sampling = _Sampling(loaded, engine, sweep, telemetry, stop, tell, begun, at, shard)
     order = random.Random(sweep.seed)
     with _quiet_garbage_collector():
         for visit in range(sweep.num_samples):
@@ -174,10 +177,10 @@ def run_sweep(
         raise UserError(f"No setting could be measured: {sampling.reason}")
     if sweep.quality:
         # After all samples, which it must not disturb.
-        left = [index for index in sampling.alive if index not in begun.quality]
+        left = [index for index in sampling.own if index not in begun.quality]
         yield from _qualities(loaded, sweep, left, stop, tell)
     if sweep.energy:
-        yield from sampling.energies([index for index in sampling.alive if index not in begun.energy])
+        yield from sampling.energies([index for index in sampling.own if index not in begun.energy])
 
 
 class _Sampling:
@@ -200,6 +203,7 @@ class _Sampling:
         tell: Callable[[str], None],
         begun: Begun,
         at: Callable[[int, bool], None],
+        shard: Shard | None,
     ) -> None:
         self._loaded, self._model, self._engine, self._sweep = loaded, loaded.model, engine, sweep
         self._telemetry, self._stop, self._tell, self._at = telemetry, stop, tell, at
@@ -212,12 +216,16 @@ class _Sampling:
         self._stage_peaks: dict[int, StagePeaks] = {}
         self._routed: dict[Any, tuple[int, ...]] = {}
         self._works = FamilyWorks(loaded.model)
-        self._counted, self._worked = set(begun.routed), set(begun.worked)
+        everything = range(len(sweep.settings))
+        self._own = frozenset(shard.own if shard else everything)
+        # What is no latency is measured by the shard whose setting it is.
+        others = set(everything) - self._own
+        self._counted, self._worked = set(begun.routed) | others, set(begun.worked) | others
         self._answered: set[int] = set()
         self._begin = time.perf_counter() - begun.elapsed_s
         self._enough = Enough(sweep)
         self._begun = begun
-        self.alive = list(range(len(sweep.settings)))
+        self.alive = list(shard.visited if shard else everything)
         self.open = list(self.alive)
         self.taken, self.reason = begun.next_sample, next(iter(begun.failed.values()), "")
 
@@ -247,6 +255,11 @@ class _Sampling:
         yield from self._answer(index, tokens)
         yield from self._count_experts(index, given)
         yield from self._count_work(index, given)
+
+    @property
+    def own(self) -> list[int]:
+        """The settings that have not failed and are no other shard's."""
+        return [index for index in self.alive if index in self._own]
 
     def drop(self, index: int) -> None:
         """Measure a setting no more, since it failed."""

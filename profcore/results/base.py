@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Any
 import pandas as pd
 
 from profcore import stats
-from profcore.formats.metadata import written_settings
+from profcore.formats.metadata import written_environments, written_settings
+from profcore.spec.environments import set_aside_words
 from profcore.spec.stages import State
 from profcore.spec.text import counted
 from profcore.spec.until import FEWEST
@@ -73,6 +74,7 @@ class MeasuredRun:
             "run": run,
             "spec": self.run["spec"],
             "environment": self.run["environment"],
+            **written_environments(self.run.get("environments") or []),
             "ceilings": self.run["ceilings"],
             "details": self.run["details"],
             "settings": written_settings(self.settings),
@@ -80,13 +82,14 @@ class MeasuredRun:
 
 
 def left_out_caution(run: dict[str, Any]) -> list[stats.Caution]:
-    """What to know of a run, as of `Reader.run`, that is not all there: how many lines of its spool were left out."""
+    """What to know of a run, as of `Reader.run`, that is not all there: lines of its spool, or cards that differ."""
+    found = [stats.Caution("set aside", text) for text in set_aside_words(run.get("environments") or [])]
     lines = run.get("left_out", 0)
     if not lines:
-        return []
+        return found
     were = "was" if lines == 1 else "were"
     text = f"{counted(lines, 'line')} of this run's spool could not be read and {were} left out."
-    return [stats.Caution("left out", text)]
+    return [stats.Caution("left out", text), *found]
 
 
 def tell_apart(names: Mapping[str, str], moments: Mapping[str, Any] | None = None) -> dict[str, str]:
@@ -142,7 +145,15 @@ def planned_samples(run: dict[str, Any], settings: pd.DataFrame, taken: pd.DataF
     per_setting = run["spec"].get("sweep", {}).get("num_samples", 0)
     over = settings.loc[_is_over(settings), "setting"]
     given = taken.loc[taken.index.isin(over), "size"].sum()
-    return int(per_setting * (len(settings) - len(over)) + given)
+    again = repeated_settings(run)
+    repeats = sum(again.get(setting, 0) for setting in settings["setting"] if setting not in set(over))
+    return int(per_setting * (len(settings) - len(over) + repeats) + given)
+
+
+def repeated_settings(run: dict[str, Any]) -> dict[int, int]:
+    """How often more than once a run that was split measures a setting in full: the anchors, on each other shard."""
+    parts = run.get("parts") or []
+    return dict.fromkeys(parts[0]["anchors"], parts[0]["count"] - 1) if parts else {}
 
 
 def _is_over(settings: pd.DataFrame) -> pd.Series:
@@ -190,8 +201,11 @@ def time_left_s(run: dict[str, Any], settings: pd.DataFrame, taken: pd.DataFrame
     if until := sweep.get("until"):
         iqr = taken["iqr"].reindex(alive).fillna((taken["iqr"] / taken["median"]).mean() * median)
         wanted = _wanted(median, iqr, int(sweep["num_samples"]), until)
+    wanted = wanted * (1 + pd.Series(repeated_settings(run), dtype=float).reindex(alive).fillna(0))
     left = (wanted - size).clip(lower=0) + sweep["warmup"] * (size == 0)
-    return float((median * left).sum() / 1000)
+    # Shards that are measured side by side share what is left.
+    at_once = sum(part["state"] == State.RUNNING for part in run.get("parts") or []) or 1
+    return float((median * left).sum() / 1000 / at_once)
 
 
 def _wanted(median: pd.Series, iqr: pd.Series, most: int, until: dict[str, Any]) -> pd.Series:

@@ -7,6 +7,7 @@ from typing import Any
 
 import pandas as pd
 
+from profcore.spec.environments import card_words
 from profcore.stats.digits import MISSING
 
 _TARGET = {"model": "model", "device": "device", "dtype": "dtype", "engine": "engine", "experts": "experts"}
@@ -100,9 +101,24 @@ def describe_run(run: Mapping[str, Any]) -> pd.DataFrame:
     rows += _named("", _SWEEP, _asked(sweep))
     rows += _questions(sweep)
     rows += _named("Measured on: ", _ENVIRONMENT, {key: value for key, value in environment.items() if key != "shape"})
+    rows += _environments(run.get("environments") or [])
     rows += _named("Model: ", _SHAPE, environment.get("shape") or {})
     rows += _named("Ceilings: ", _CEILINGS, _without(run.get("ceilings") or {}, ("device_name", "torch")))
     return pd.DataFrame(rows, columns=["name", "value"])
+
+
+def _environments(environments: Sequence[Mapping[str, Any]]) -> list[tuple[str, str]]:
+    """Where a run was measured that was shared by cards, or went on elsewhere; of very many the first."""
+    rows = []
+    for each in environments[:_MOST_SHOWN]:
+        shard = f", shard {each['shard']}" if each.get("shard") else ""
+        device = f", {each['device']}" if each.get("device") else ""
+        out = " (in no figure)" if each.get("refused") or each.get("set_aside") else ""
+        number = f": {each['samples']:,} samples" if each.get("samples") is not None else ""
+        rows.append((f"Environment {each['number']}{shard}", f"{card_words(each)}{device}{number}{out}"))
+    if len(environments) > _MOST_SHOWN:
+        rows.append(("More environments", f"{len(environments) - _MOST_SHOWN:,}"))
+    return rows
 
 
 def _asked(sweep: Mapping[str, Any]) -> dict[str, Any]:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 from profcore.errors import UserError
 from profcore.spec.begun import differences
 from profcore.spec.stages import State
-from profcore.storage.spool import spool_path
+from profcore.storage.spool import read_spec, spool_path
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -23,7 +23,21 @@ def resume(store: Store, jobs: Jobs, run_id: str) -> None:
         UserError: It cannot go on; nothing is changed then.
     """
     run = resumable(store, run_id)
-    jobs.resume(run_id, _device(run, jobs.devices()))
+    devices = jobs.devices()
+    if not run["parts"]:
+        jobs.resume(run_id, _device(run["environment"], run["spec"]["target"]["device"], devices))
+        return
+    left = [part for part in run["parts"] if part["state"] != State.DONE]
+    places = {each["shard"]: each for each in run["environments"]}
+    # Each where it was, as far as that is told, and all of them told before any is begun.
+    chosen = {}
+    for part in left:
+        asked = read_spec(spool_path(store.spools, part["spool"])).target.device
+        place = places.get(part["shard"]) or {}
+        there = {**run["environment"], "card": place.get("card"), "host": place.get("host")}
+        chosen[part["spool"]] = _device(there, asked, devices)
+    for spool, device in chosen.items():
+        jobs.resume(spool, device)
 
 
 def resumable(store: Store, run_id: str) -> dict[str, Any]:
@@ -41,20 +55,27 @@ def resumable(store: Store, run_id: str) -> dict[str, Any]:
         raise UserError("This run has not ended: there is nothing to resume.")
     if run["state"] == State.DONE:
         raise UserError("This run is done: it has every sample that was asked for.")
-    path: Path = spool_path(store.spools, run_id)
-    if not path.exists():
-        raise UserError(f"This run cannot go on: its spool {path.name} is gone.")
+    for spool in store.spools_of(run_id):
+        path: Path = spool_path(store.spools, spool)
+        if not path.exists():
+            raise UserError(f"This run cannot go on: its spool {path.name} is gone.")
+    parts = run["parts"]
+    if parts and all(part["state"] == State.DONE for part in parts):
+        raise UserError("What is here of this run is done: its other shards go on where they are measured.")
     return run
 
 
-def _device(run: dict[str, Any], devices: list[dict[str, Any]]) -> str:
-    """The device on which a run goes on.
+def _device(there: dict[str, Any], asked: str, devices: list[dict[str, Any]]) -> str:
+    """The device on which a run, or a part of one, goes on.
+
+    Args:
+        there: What it was measured on so far.
+        asked: The device that it was asked for.
+        devices: Those of this machine.
 
     Raises:
         UserError: None of this machine gives the same figures.
     """
-    there = run["environment"]
-    asked = run["spec"]["target"]["device"]
     # Its own card first, then the number that it was asked for.
     ordered = sorted(
         devices,

@@ -39,6 +39,7 @@ from profcore.service.words import unread_line
 from profcore.spec.marks import parted
 from profcore.spec.queries import Picture
 from profcore.spec.runs import RunSpec, Sweep, Target
+from profcore.spec.shards import largest_share, run_id_of, spread_over
 from profcore.spec.stages import State
 from profcore.storage.ask import Questioner
 from profcore.storage.rebuild import rebuild, rebuild_open
@@ -155,8 +156,13 @@ class Service:
         """
         rebuild_open(self.store)
 
-    def start(self, target: Target, sweep: Sweep) -> str:
+    def start(self, target: Target, sweep: Sweep, devices: Sequence[str] = ()) -> str:
         """Queue a run and return its id.
+
+        Args:
+            target: What to measure on.
+            sweep: What to measure.
+            devices: Several that share it, each a part; the target's alone unless given.
 
         Raises:
             UserError: The device, engine, model, picture or a setting cannot be used; nothing is stored then.
@@ -168,11 +174,23 @@ class Service:
         for setting in sweep.settings:
             check_setting(setting, config)
         load_picture(sweep.picture)
-        spec = RunSpec.new(target, sweep)
+        return self._submit(spread_over(target, sweep, devices or (target.device,)))
+
+    def _submit(self, specs: Sequence[RunSpec]) -> str:
+        """Queue a run, or all parts of one, and give its id."""
+        for spec in specs:
+            self.jobs.check_device(spec.target)
         with _writing(self.store.spools):
-            self.jobs.submit(spec)
+            for place, spec in enumerate(specs):
+                try:
+                    self.jobs.submit(spec)
+                except BaseException:
+                    # A run that lacks a part would never be done.
+                    for before in specs[:place]:
+                        self.jobs.stop(before.id)
+                    raise
         self.intake.look()
-        return spec.id
+        return run_id_of(specs[0])
 
     def stop(self, run_id: str) -> None:
         """Ask a run to stop; one that nobody measures here is ended.
@@ -181,17 +199,45 @@ class Service:
             UserError: Another process measures it.
         """
         self._stopping.add(run_id)
-        if not self.jobs.stop(run_id):
+        spools = self.store.spools_of(run_id)
+        # All of them, whatever becomes of one.
+        left = [spool for spool in spools if not self.jobs.stop(spool)]
+        if len(left) == len(spools):
             self._stopping.discard(run_id)
-            run = self.store.run(run_id)
-            if run and run["state"] in ("queued", "running"):
-                path = spool_path(self.store.spools, run_id)
-                try:
-                    ended = end_abandoned(path, "Stopped: nobody measured it here any more.")
-                except OSError as error:
-                    raise UserError(f"This run cannot be stopped here: {error.strerror} ({path.name}).") from None
-                if not ended:
-                    raise UserError("This run is measured by another process: stop it there.")
+        for spool in left:
+            self._end_elsewhere(run_id, spool)
+
+    def _end_elsewhere(self, run_id: str, spool: str) -> None:
+        """End a run, or a part of one, that nobody measures here.
+
+        Raises:
+            UserError: Another process measures it.
+        """
+        run = self.store.run(run_id)
+        parts = {part["spool"]: part["state"] for part in run["parts"]} if run else {}
+        if run and parts.get(spool, run["state"]) in ("queued", "running"):
+            path = spool_path(self.store.spools, spool)
+            try:
+                ended = end_abandoned(path, "Stopped: nobody measured it here any more.")
+            except OSError as error:
+                raise UserError(f"This run cannot be stopped here: {error.strerror} ({path.name}).") from None
+            if not ended:
+                raise UserError("This run is measured by another process: stop it there.")
+
+    def position(self, run_id: str) -> int | None:
+        """How many tasks a run waits for, by the part of it that waits for fewest; None where none of it waits."""
+        found = [self.jobs.position(spool) for spool in self.store.spools_of(run_id)]
+        return min((each for each in found if each is not None), default=None)
+
+    def no_sign_s(self, run_id: str) -> float | None:
+        """As `Jobs.no_sign_s`, of the part of a run that has been quiet for longest."""
+        found = [self.jobs.no_sign_s(spool) for spool in self.store.spools_of(run_id)]
+        return max((each for each in found if each is not None), default=None)
+
+    def give_up(self, run_id: str) -> bool:
+        """End the workers that are at a run and give no sign; whether there was one."""
+        quiet = [spool for spool in self.store.spools_of(run_id) if self.jobs.no_sign_s(spool) is not None]
+        return sum(self.jobs.give_up(spool) for spool in quiet) > 0
 
     def is_stopping(self, run_id: str) -> bool:
         """Whether a run was asked to stop; it ends after the step that it is at."""
@@ -201,8 +247,13 @@ class Service:
         """Every run that waits or is measured, whoever asked for it."""
         return self.shared.get(("under way",), lambda: runs_under_way(self.store), _UNDER_WAY_S)
 
-    def estimate_s(self, target: Target, sweep: Sweep) -> float | None:
+    def estimate_s(self, target: Target, sweep: Sweep, devices: Sequence[str] = ()) -> float | None:
         """About how many seconds a sweep takes, from earlier runs on the same; None where nothing alike was measured.
+
+        Args:
+            target: What to measure on.
+            sweep: What to measure.
+            devices: Several that share it.
 
         Raises:
             UserError: The worker that names the devices did not come up.
@@ -211,7 +262,8 @@ class Service:
         device = machines.get(target.device, {}).get("device_name")
         if device is None:
             return None
-        return self._durations.seconds(device, target, sweep)
+        alone = self._durations.seconds(device, target, sweep)
+        return alone if alone is None or len(devices) < 2 else alone * largest_share(target, sweep, devices)
 
     def series(self) -> list[Series]:
         """Every series of runs that measured the same in processes of their own, and how far these differ."""
@@ -346,7 +398,7 @@ class Service:
         self.store.remove(run_id)
 
     def start_motivation(
-        self, target: Target, name: str, data_set: DataSet, **options: Any
+        self, target: Target, name: str, data_set: DataSet, devices: Sequence[str] = (), **options: Any
     ) -> tuple[list[str], QuerySet]:
         """Queue a Motivation experiment and return its run ids, and what was found of the data set.
 
@@ -354,6 +406,7 @@ class Service:
             target: What to measure on.
             name: The experiment; a derived one queues those that it is derived from.
             data_set: The pictures and questions.
+            devices: As `start`.
             options: As `motivation.plan_all`, and `until`: how precise each picture's median is to be.
 
         Raises:
@@ -369,12 +422,7 @@ class Service:
         sweeps = plan_all(name, queries, config, **options)
         if until:
             sweeps = [sampled_until(sweep, until, sweep.num_samples) for sweep in sweeps]
-        specs = [RunSpec.new(target, sweep) for sweep in sweeps]
-        with _writing(self.store.spools):
-            for spec in specs:
-                self.jobs.submit(spec)
-        self.intake.look()
-        return [spec.id for spec in specs], queries
+        return [self._submit(spread_over(target, sweep, devices or (target.device,))) for sweep in sweeps], queries
 
 
 @contextmanager

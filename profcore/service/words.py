@@ -4,15 +4,24 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from profcore.spec.environments import card_words, cards_of
 from profcore.spec.stages import State
 from profcore.spec.text import brief, counted
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
+
+_MOST_CARDS = 4
 
 
-def environment_line(environment: dict[str, Any], state: State) -> str:
-    """The machine and model of a run in a line."""
+def environment_line(environment: dict[str, Any], state: State, places: Sequence[Mapping[str, Any]] = ()) -> str:
+    """The machine and model of a run in a line.
+
+    Args:
+        environment: As `Reader.run`.
+        state: Of the run.
+        places: As `Reader.environments`.
+    """
     if not environment:
         return "Measured elsewhere; the file does not say on what." if state is State.DONE else "Not begun yet."
     weights = "random weights" if environment.get("weights") == "random" else "real weights"
@@ -27,7 +36,17 @@ def environment_line(environment: dict[str, Any], state: State) -> str:
     ]
     if environment.get("driver"):
         parts.append(f"driver {environment['driver']}")
-    return " · ".join(str(part) for part in [*parts, *_elsewhere(environment)] if part)
+    return " · ".join(str(part) for part in [*parts, *_elsewhere(environment), *_cards(places)] if part)
+
+
+def _cards(places: Sequence[Mapping[str, Any]]) -> list[str]:
+    """The cards that share a run which was split."""
+    cards = cards_of([each for each in places if each.get("shard")])
+    if not cards:
+        return []
+    shown = [card_words(each[0]) for each in list(cards.values())[:_MOST_CARDS]]
+    more = f" and {len(cards) - _MOST_CARDS:,} more" if len(cards) > _MOST_CARDS else ""
+    return [f"shared by {counted(len(cards), 'card')}: {', '.join(shown)}{more}"]
 
 
 def _experts(environment: dict[str, Any]) -> str:
@@ -42,13 +61,8 @@ def _elsewhere(environment: dict[str, Any]) -> list[str]:
     places = [each for each in also if isinstance(each, dict)] if isinstance(also, list) else []
     if not places:
         return []
-    first = f"begun on {_place(environment)}"
-    return [first, *(f"from sample {each.get('from_sample')} on {_place(each)}" for each in places)]
-
-
-def _place(where: dict[str, Any]) -> str:
-    card = f"{where['card']} of " if where.get("card") else ""
-    return f"{card}{where.get('host') or 'a machine that is not named'}"
+    first = f"begun on {card_words(environment)}"
+    return [first, *(f"from sample {each.get('from_sample')} on {card_words(each)}" for each in places)]
 
 
 def unread_line(files: Mapping[str, str], lines: int, runs: int) -> str:

@@ -139,7 +139,9 @@ class _Found:
         self.elapsed_s = max(self.elapsed_s, (record.get("elapsed_s") or 0.0) + (record.get("total_ms") or 0.0) / 1e3)
 
 
-def differences(there: Mapping[str, Any], here: Mapping[str, Any]) -> list[str]:
+def differences(
+    there: Mapping[str, Any], here: Mapping[str, Any], called_by: tuple[str, str] = ("then", "now")
+) -> list[str]:
     """What differs between two environments so that one run cannot be measured in both, each in a few words.
 
     What one of them does not say is not compared, nor is what tells one card of a model, or one machine, from another.
@@ -150,8 +152,8 @@ def differences(there: Mapping[str, Any], here: Mapping[str, Any]) -> list[str]:
         before = there.get(name)
         if name in _MAY_DIFFER or value is None or before is None or before == value:
             continue
-        called = name.replace("_", " ")
-        found.append(called if isinstance(value, dict) else f"{called} ({before} then, {value} now)")
+        called, (of_there, of_here) = name.replace("_", " "), called_by
+        found.append(called if isinstance(value, dict) else f"{called} ({before} {of_there}, {value} {of_here})")
     return found
 
 

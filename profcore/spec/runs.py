@@ -145,11 +145,63 @@ class Target:
 
 
 @dataclass(frozen=True)
+class Shard:
+    """A part of a run that is measured by itself (see `profcore.spec.shards`).
+
+    Attributes:
+        campaign: The id of the whole run.
+        index: Its number, from 1.
+        count: How many shards there are.
+        own: The settings, by their place in the whole sweep, that are this shard's.
+        anchors: Those that every shard samples, whosever they are.
+    """
+
+    campaign: str
+    index: int
+    count: int
+    own: tuple[int, ...]
+    anchors: tuple[int, ...] = ()
+
+    def __post_init__(self) -> None:
+        # A spool from elsewhere may hold anything.
+        numbers = (self.index, self.count, *self.own, *self.anchors)
+        if not all(type(number) is int for number in numbers) or not 1 <= self.index <= self.count <= 1000:
+            raise ValueError("its shard has no number")
+        if not is_run_id(self.campaign) or not self.own or self.visited[0] < 0:
+            raise ValueError("its shard is of no run")
+
+    @property
+    def visited(self) -> tuple[int, ...]:
+        """The settings that this shard samples."""
+        return tuple(sorted({*self.own, *self.anchors}))
+
+    @property
+    def words(self) -> str:
+        """Which shard it is."""
+        return f"shard {self.index} of {self.count}"
+
+    def whole_number(self, number: int) -> int:
+        """A number in the whole run for a sample, or an environment, of this shard; no other shard's has the same."""
+        return number * self.count + self.index - 1
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain JSON values."""
+        return {**self.__dict__, "own": list(self.own), "anchors": list(self.anchors)}
+
+    @classmethod
+    def from_dict(cls, value: dict[str, Any]) -> Shard:
+        """The reverse of `to_dict`."""
+        own, anchors = tuple(value["own"]), tuple(value.get("anchors") or ())
+        return cls(value["campaign"], value["index"], value["count"], own, anchors)
+
+
+@dataclass(frozen=True)
 class RunSpec:
     """A run as it was asked for; its id names its spool.
 
     Attributes:
         series: What the runs of one sweep have alike that measure it in processes of their own; None for a run alone.
+        shard: Which part of a run it is; None for a whole one.
     """
 
     id: str
@@ -157,8 +209,11 @@ class RunSpec:
     target: Target
     sweep: Sweep
     series: str | None = None
+    shard: Shard | None = None
 
     def __post_init__(self) -> None:
+        if self.shard and self.shard.visited[-1] >= len(self.sweep.settings):
+            raise ValueError("its shard has settings that its sweep has not")
         if self.series is not None and not is_run_id(self.series):
             raise ValueError(f"{self.series!r} is no series")
         # The id of a spool from elsewhere becomes a file name here.
@@ -170,6 +225,11 @@ class RunSpec:
         """A run with a fresh id, created now."""
         return cls(fresh_id(), datetime.now(UTC).isoformat(timespec="milliseconds"), target, sweep, series)
 
+    @property
+    def num_inferences(self) -> int:
+        """Timed inferences that it takes; with `until` the most."""
+        return len(self.shard.visited) * self.sweep.num_samples if self.shard else self.sweep.num_inferences
+
     def to_dict(self) -> dict[str, Any]:
         """Plain JSON values."""
         return {
@@ -178,13 +238,15 @@ class RunSpec:
             "target": self.target.to_dict(),
             "sweep": self.sweep.to_dict(),
             **({"series": self.series} if self.series else {}),
+            **({"shard": self.shard.to_dict()} if self.shard else {}),
         }
 
     @classmethod
     def from_dict(cls, value: dict[str, Any]) -> RunSpec:
         """The reverse of `to_dict`."""
         sweep = Sweep.from_dict(value["sweep"])
-        return cls(value["id"], value["created_at"], Target(**value["target"]), sweep, value.get("series"))
+        shard = Shard.from_dict(value["shard"]) if value.get("shard") else None
+        return cls(value["id"], value["created_at"], Target(**value["target"]), sweep, value.get("series"), shard)
 
 
 def fresh_id() -> str:

@@ -14,7 +14,7 @@ _LEAST, _MOST = -1e300, 1e300
 """Between which a number that can be lies."""
 
 SAMPLE_COLUMNS: dict[str, str] = {
-    **dict.fromkeys(("sample_id", "setting", "round"), "int32"),
+    **dict.fromkeys(("sample_id", "setting", "round", "environment_number"), "int32"),
     **dict.fromkeys(("num_crops", "num_vision_tokens", "num_input_tokens", "num_output_tokens"), "int32"),
     **dict.fromkeys(("peak_memory_bytes", "throttle_reasons", "memory_used_bytes", *STAGE_PEAKS), "int64"),
     **dict.fromkeys(("other_processes",), "int32"),

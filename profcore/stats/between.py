@@ -24,8 +24,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from profcore.stats.estimates import Ratio
-from profcore.stats.medians import SMALLEST_FOR_SERIAL, serial_factor
-from profcore.stats.student import CONFIDENCE, critical
+from profcore.stats.reaches import SMALLEST_FOR_SERIAL, serial_factor
+from profcore.stats.student import CONFIDENCE, critical, critical_of
 from profcore.stats.summary import SMALLEST_FOR_MEDIAN, median_ranks, percentile
 
 if TYPE_CHECKING:
@@ -117,14 +117,18 @@ def _squares_of(groups: Sequence[np.ndarray]) -> tuple[_Squares | None, int]:
     if len(known) < SMALLEST_FOR_SPREAD:
         return None, len(known)
     logs = [np.log(values) for values in known]
-    errors = np.array([_error_square(values) for values in logs])
+    errors = np.array([median_error_square(values) for values in logs])
     sizes = np.array([values.size for values in logs])
     medians = np.array([percentile(np.sort(values), 50) for values in logs])
     return _Squares(float(medians.var(ddof=1)), float(errors.mean()), float((errors * sizes).mean())), len(known)
 
 
-def _error_square(values: np.ndarray) -> float:
-    """The variance of a median, from its exact interval."""
+def median_error_square(values: np.ndarray) -> float:
+    """The variance of a median, from its exact interval.
+
+    Shapes:
+        values: (samples,), at least 6, in their order in time.
+    """
     ordered, n = np.sort(values), values.size
     ranks = median_ranks(n)
     assert ranks
@@ -170,18 +174,23 @@ def needed(found: Spread, share: float = 0.01) -> tuple[int, int] | None:
     return best
 
 
-def with_spread(ratio: Ratio, before: Spread, after: Spread) -> Ratio:
+def with_spread(ratio: Ratio, before: Spread, after: Spread, confidence: float = CONFIDENCE) -> Ratio:
     """A ratio of two runs whose interval also holds how far another process of either would differ.
 
-    The reach of its own interval, in the logarithm, and that of the two processes are added up in squares. How far
-    processes differ is known from few of them, so that Student's t of the fewer degrees of freedom counts.
+    The reach of its own interval, which has the same confidence, in the logarithm, and that of the two processes are
+    added up in squares. How far processes differ is known from few of them, so that Student's t of the fewer degrees of
+    freedom counts.
     """
     if math.isnan(ratio.low) or not ratio.value > 0:
         return ratio
-    freedom = min(before.freedom, after.freedom)
-    more = critical(freedom) * math.hypot(before.between, after.between)
+    more = spread_reach(before, after, confidence)
     middle = math.log(ratio.value)
     down, up = middle - math.log(ratio.low) if ratio.low > 0 else math.inf, math.log(ratio.high) - middle
     return Ratio(
         ratio.value, math.exp(middle - math.hypot(down, more)), math.exp(middle + math.hypot(up, more)), ratio.n
     )
+
+
+def spread_reach(before: Spread, after: Spread, confidence: float = CONFIDENCE) -> float:
+    """How far the difference of two processes reaches to either side, in the logarithm of a latency."""
+    return critical_of(min(before.freedom, after.freedom), confidence) * math.hypot(before.between, after.between)

@@ -7,26 +7,28 @@ two-peaked latencies and for such with outliers, the intervals hold the truth in
 in 91 % to 94 % with 4.
 
 An interval assumes that samples of a setting are drawn alike. Where neighbours in time correlate, or the settings of
-a round do, it is widened by what the samples show (`serial_factor`); below 20 samples that cannot be told. A latency
-that is one of two far apart, each half the time, has no median to speak of, and its interval may fall short.
+a round do, it is widened by what the samples show (`stats.reaches.serial_factor`); below 20 samples that cannot be
+told. A latency that is one of two far apart, each half the time, has no median to speak of, and its interval may fall
+short.
 
 A coarse clock gives samples that are equal, and medians without any reach to a side. The ends are therefore rounded
-outwards by what a sum of doubles may be off (`_rounding`): else the last bit, which is another on another processor,
-would decide whether such an interval holds the truth (it did in 92 % of 20,000 sweeps of 4 settings and 30 samples,
-and does in 99.8 %).
+outwards by what a sum of doubles may be off (`stats.reaches.rounding`): else the last bit, which is another on another
+processor, would decide whether such an interval holds the truth (it did in 92 % of 20,000 sweeps of 4 settings and 30
+samples, and does in 99.8 %).
 """
 
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from profcore.stats.estimates import Ratio, Slope
+from profcore.stats.log_ratios import log_ratio
+from profcore.stats.reaches import reach, rounding, squares_of
 from profcore.stats.student import cautious_critical, critical
-from profcore.stats.summary import SMALLEST_FOR_MEDIAN, median_ranks, percentile
+from profcore.stats.summary import SMALLEST_FOR_MEDIAN
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -42,72 +44,6 @@ SMALLEST_FOR_POOLED_RATIO = 6
 
 SMALLEST_FOR_RATIO_AT_EQUAL_X = SMALLEST_FOR_MEDIAN
 """Pictures that a ratio at equal x needs to have an interval; of the reference it needs what a slope does."""
-
-SMALLEST_FOR_SERIAL = 20
-_MOST_SERIAL = 0.9
-
-
-@dataclass(frozen=True)
-class _Reach:
-    """A median and how far its exact interval reaches below and above it.
-
-    Attributes:
-        signs: For each sample in its order in time whether it lies above (1) or below (-1).
-    """
-
-    median: float
-    below: float
-    above: float
-    signs: np.ndarray
-
-
-def _reach(values: np.ndarray) -> _Reach:
-    ordered, n = np.sort(values), values.size
-    median, ranks = percentile(ordered, 50), median_ranks(n)
-    if ranks is None:
-        # The least and the most of 5 enclose a median in 94 %, and sums of several such in more than 95 %.
-        ranks = 0, n - 1
-    below, above = median - ordered[ranks[0]], ordered[ranks[1]] - median
-    return _Reach(median, float(below), float(above), np.sign(values - median))
-
-
-def _rounding(terms: np.ndarray) -> float:
-    """How far a sum of doubles may be off for rounding, of the terms and of the sum, whatever the order of adding."""
-    return float((terms.size + 2) * np.finfo(float).eps * np.abs(terms).sum())
-
-
-def _squares(weights: np.ndarray, medians: Sequence[_Reach]) -> tuple[float, float]:
-    """How far the sum of a run's weighted medians reaches below and above, squared."""
-    below, above = np.array([each.below for each in medians]), np.array([each.above for each in medians])
-    down, up = weights * np.where(weights > 0, below, above), weights * np.where(weights > 0, above, below)
-    factor = 1.0
-    if min(each.signs.size for each in medians) >= SMALLEST_FOR_SERIAL:
-        reaches = weights * (below + above)
-        factor = serial_factor([reach * each.signs for reach, each in zip(reaches, medians, strict=True)])
-    return factor * float(down @ down), factor * float(up @ up)
-
-
-def serial_factor(effects: Sequence[np.ndarray]) -> float:
-    """How much more a sum of medians varies than if every sample were drawn for itself; at least 1.
-
-    What each round of a run adds to the sum varies more where the samples of a round go together, and counts for less
-    where the next round goes with it (autoregression of first order; its bias as Kendall 1954 gives it).
-
-    Args:
-        effects: For each setting what each of its samples adds to the sum, in their order in time;
-            `SMALLEST_FOR_SERIAL` or more.
-    """
-    rounds = min(each.size for each in effects)
-    each = np.stack([effect[:rounds] for effect in effects])
-    together, alone = each.sum(axis=0), float((each**2).sum())
-    square = float(together @ together)
-    if not alone or not square:
-        return 1.0
-    lag = float(together[1:] @ together[:-1]) / square
-    lag = min(max(lag + (1 + 3 * lag) / rounds, 0.0), 1.0)
-    # Signs correlate less than what they are the signs of (arcsine law), and for longer than their own lag says.
-    lag = min(math.sin(lag * math.pi / 2), _MOST_SERIAL)
-    return max(1.0, square / alone * (1 + lag) / (1 - lag))
 
 
 def slope(x: np.ndarray, y: np.ndarray) -> Slope:
@@ -126,13 +62,13 @@ def slope(x: np.ndarray, y: np.ndarray) -> Slope:
     centred = places - places.mean()
     # Least squares: the medians weighted by their place, over the places' squares.
     weights = centred / (centred**2).sum()
-    medians = [_reach(group) for group in groups]
+    medians = [reach(group) for group in groups]
     middles = np.array([each.median for each in medians])
     value, through = float(weights @ middles), (float(places.mean()), float(middles.mean()))
     if min(group.size for group in groups) < SMALLEST_FOR_SLOPE:
         return Slope(value, math.nan, math.nan, through)
-    down, up = _squares(weights, medians)
-    off = _rounding(weights * middles)
+    down, up = squares_of(weights, medians)
+    off = rounding(weights * middles)
     return Slope(value, value - math.sqrt(down) - off, value + math.sqrt(up) + off, through)
 
 
@@ -163,25 +99,15 @@ def pooled_ratio(pairs: Sequence[tuple[np.ndarray, np.ndarray]]) -> Ratio:
         pairs: For each setting (before, after), (samples,) each, in their order in time; settings without a positive
             median are left out.
     """
-    known = [tuple(values[~np.isnan(values)].astype(float) for values in pair) for pair in pairs]
-    known = [pair for pair in known if all(values.size for values in pair)]
-    medians = np.array([[percentile(np.sort(values), 50) for values in pair] for pair in known]).reshape(-1, 2)
-    positive = medians.min(axis=1) > 0
-    if not positive.any():
+    found = log_ratio(pairs)
+    value, number = found.value, found.number
+    if not number:
         return Ratio(math.nan, math.nan, math.nan, 0)
-    known = [pair for pair, counts in zip(known, positive, strict=True) if counts]
-    logs = np.log(medians[positive, 1] / medians[positive, 0])
-    value, number = float(logs.mean()), len(known)
-    if min(values.size for pair in known for values in pair) >= SMALLEST_FOR_RATIO:
-        weights = np.full(number, 1 / number)
-        with np.errstate(divide="ignore", invalid="ignore"):
-            before, after = ([_reach(np.log(pair[side])) for pair in known] for side in (0, 1))
-            (down, up), (first_down, first_up) = _squares(weights, after), _squares(weights, before)
-        off = _rounding(np.append(np.ones(number), np.log(medians[positive])) / number)
-        low, high = value - math.sqrt(down + first_up) - off, value + math.sqrt(up + first_down) + off
+    if found.fewest >= SMALLEST_FOR_RATIO:
+        low, high = found.low, found.high
     elif number >= SMALLEST_FOR_POOLED_RATIO:
-        reach = cautious_critical(number - 1) * float(logs.std(ddof=1)) / math.sqrt(number)
-        low, high = value - reach, value + reach
+        far = cautious_critical(number - 1) * found.spread / math.sqrt(number)
+        low, high = value - far, value + far
     else:
         low = high = math.nan
     # A latency of 0 among the samples that bound a median leaves its ratio without a bound.
@@ -214,7 +140,7 @@ def ratio_at_equal_x(
     x, y = x[inside].astype(float), y[inside].astype(float)
     if not x.size:
         return Ratio(math.nan, math.nan, math.nan, 0)
-    reference = [_reach(group) for group in groups]
+    reference = [reach(group) for group in groups]
     line = np.interp(x, places, [each.median for each in reference])
     ratios = y / line
     value = float(np.median(ratios))
@@ -226,10 +152,10 @@ def ratio_at_equal_x(
     if codes.max() + 1 < SMALLEST_FOR_RATIO_AT_EQUAL_X or fewest < SMALLEST_FOR_SLOPE or not np.isfinite(ratios).all():
         return Ratio(value, math.nan, math.nan, int(x.size))
     low, high = _clustered_median(ratios, codes)
-    down, up = _squares(
+    down, up = squares_of(
         -value * shares[used] / x.size, [each for each, uses in zip(reference, used, strict=True) if uses]
     )
-    off = _rounding(np.full(4, value))
+    off = rounding(np.full(4, value))
     low, high = value - math.hypot(value - low, math.sqrt(down)), value + math.hypot(high - value, math.sqrt(up))
     return Ratio(value, low - off, high + off, int(x.size))
 

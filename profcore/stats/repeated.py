@@ -24,7 +24,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from profcore.stats.medians import SMALLEST_FOR_SERIAL, serial_factor
+from profcore.stats.reaches import SMALLEST_FOR_SERIAL, serial_factor
 from profcore.stats.student import CONFIDENCE
 from profcore.stats.summary import SMALLEST_FOR_MEDIAN, Median, median_interval, percentile
 

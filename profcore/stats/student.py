@@ -25,6 +25,11 @@ def cautious_critical(freedom: float) -> float:
     return _critical(freedom, _CAUTIOUS)
 
 
+def critical_of(freedom: float, confidence: float) -> float:
+    """As `critical`, of another confidence."""
+    return _critical(freedom, confidence)
+
+
 def _critical(freedom: float, confidence: float) -> float:
     from scipy.special import stdtrit
 

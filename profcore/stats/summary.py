@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 from functools import lru_cache
+from statistics import NormalDist
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -43,27 +44,26 @@ METRICS = (*STAGE_COLUMNS, "total_ms", "ttft_ms", "tpot_ms", PREPROCESSING, END_
 
 
 @lru_cache(maxsize=4096)
-def median_ranks(n: int) -> tuple[int, int] | None:
-    """Ranks (from 0) of the order statistics that enclose the median with at least 95 % confidence.
+def median_ranks(n: int, confidence: float = CONFIDENCE) -> tuple[int, int] | None:
+    """Ranks (from 0) of the order statistics that enclose the median with at least this confidence.
 
-    None below `SMALLEST_FOR_MEDIAN` samples, where no pair does. It assumes samples drawn alike and independently of
-    each other, of whatever distribution.
+    None where no pair does: of 95 % below `SMALLEST_FOR_MEDIAN` samples. It assumes samples drawn alike and
+    independently of each other, of whatever distribution.
 
     Source: exact binomial interval, Hahn & Meeker, Statistical Intervals (1991), section 5.2; from 1,000 samples on
     the normal approximation, rounded outwards.
     """
-    if n < SMALLEST_FOR_MEDIAN:
-        return None
     if n >= 1000:
-        low = math.floor((n - 1.959964 * math.sqrt(n)) / 2) - 1
+        z = 1.959964 if confidence == CONFIDENCE else NormalDist().inv_cdf((1 + confidence) / 2)
+        low = math.floor((n - z * math.sqrt(n)) / 2) - 1
         return low, n - 1 - low
     tail, total, low = 0, 2**n, -1
     for rank in range(n):
         tail += math.comb(n, rank)
-        if tail * 2 > (1 - CONFIDENCE) * total:
+        if tail * 2 > (1 - confidence) * total:
             break
         low = rank
-    return low, n - 1 - low
+    return None if low < 0 else (low, n - 1 - low)
 
 
 def add_derived(samples: pd.DataFrame) -> pd.DataFrame:

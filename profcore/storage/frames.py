@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
+from profcore.spec.environments import place_of, places_of
 from profcore.spec.records import ENERGY_COLUMNS, TELEMETRY, WORK_COLUMNS, Sample, of_sample
 from profcore.spec.runs import RunSpec, sweep_settings
 from profcore.spec.stages import State
@@ -26,7 +27,7 @@ def spool_samples(path: Path) -> pd.DataFrame:
     """
     records = read_from(path).records
     settings = sweep_settings(RunSpec.from_dict(records[0]).sweep)
-    rows = []
+    places, rows = places_of(_last(records, "environment")), []
     for record in records:
         if record["type"] == "sample":
             telemetry = record.get("telemetry") or {}
@@ -36,6 +37,7 @@ def spool_samples(path: Path) -> pd.DataFrame:
                         field: of_sample(record, field) for field in Sample.__dataclass_fields__ if field != "telemetry"
                     },
                     **{field: telemetry.get(field) for field in TELEMETRY},
+                    **({"environment_number": place_of(places, record["sample_id"])} if len(places) > 1 else {}),
                     **settings[record["setting"]],
                 }
             )
@@ -78,7 +80,8 @@ class SpoolReader:
         """As `Reader.run`."""
         if run_id != self._spec.id:
             return None
-        state = _last(self._records, "state")
+        state, environment = _last(self._records, "state"), _last(self._records, "environment")
+        environments = [{"number": place, **each} for place, each in enumerate(places_of(environment))]
         return {
             "id": self._spec.id,
             "experiment": self._spec.sweep.experiment,
@@ -88,9 +91,11 @@ class SpoolReader:
             "reason": state.get("reason"),
             "created_at": moment(self._spec.created_at),
             "spec": self._spec.to_dict(),
-            "environment": _last(self._records, "environment"),
+            "environment": environment,
             "ceilings": _last(self._records, "ceilings"),
             "details": {},
+            "environments": environments if len(environments) > 1 else [],
+            "parts": [],
             "num_samples": len(self._samples),
         }
 

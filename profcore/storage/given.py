@@ -1,4 +1,4 @@
-"""What people said of runs, kept beside the spools: names, marks, and sample results that were removed.
+"""What people said of runs, kept beside the spools: names, marks, baselines, and sample results that were removed.
 
 The database holds it too, but may be damaged or lost; a new one is made from spools and this file.
 """
@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from profcore.errors import UserError
 from profcore.paths import read_regular
+from profcore.spec.baselines import Baseline, read_baselines
 from profcore.spec.marks import Marks
 from profcore.spec.text import parse_json
 from profcore.storage.whole import write_whole
@@ -33,6 +34,7 @@ class Given:
         names: Of runs by their ids; None where one was taken back.
         marks: Of runs by their ids; those alone that have any.
         removed: Ids of sample results.
+        baselines: By their names.
     """
 
     def __init__(self, directory: Path) -> None:
@@ -42,6 +44,7 @@ class Given:
         self.names: dict[str, str | None] = {}
         self.marks: dict[str, Marks] = {}
         self.removed: frozenset[str] = frozenset()
+        self.baselines: dict[str, Baseline] = {}
         self.known = self._path.is_file()
         if self.known:
             self._read()
@@ -86,15 +89,34 @@ class Given:
                 {run: name for run, name in self.names.items() if run != run_id},
                 {run: marks for run, marks in self.marks.items() if run != run_id},
                 removed,
+                {name: each for name, each in self.baselines.items() if each.run_id != run_id},
             )
 
-    def _change(self, names: dict[str, str | None], marks: dict[str, Marks], removed: frozenset[str]) -> None:
-        if (names, marks, removed) == (self.names, self.marks, self.removed):
+    def set_baselines(self, baselines: dict[str, Baseline]) -> None:
+        """Remember exactly these baselines.
+
+        Raises:
+            OSError: It cannot be written; nothing has changed then.
+        """
+        with self._changing:
+            self._change(self.names, self.marks, self.removed, baselines)
+
+    def _change(
+        self,
+        names: dict[str, str | None],
+        marks: dict[str, Marks],
+        removed: frozenset[str],
+        baselines: dict[str, Baseline] | None = None,
+    ) -> None:
+        baselines = self.baselines if baselines is None else baselines
+        if (names, marks, removed, baselines) == (self.names, self.marks, self.removed, self.baselines):
             return
         noted = {run: each.to_dict() for run, each in marks.items()}
-        content = {"names": names, "marks": noted, "removed": sorted(removed)}
+        content: dict[str, Any] = {"names": names, "marks": noted, "removed": sorted(removed)}
+        if baselines:
+            content["baselines"] = {name: each.to_dict() for name, each in baselines.items()}
         write_whole(self._path, json.dumps(content, ensure_ascii=False, indent=1).encode())
-        self.names, self.marks, self.removed, self.known = names, marks, removed, True
+        self.names, self.marks, self.removed, self.baselines, self.known = names, marks, removed, baselines, True
 
     def _read(self) -> None:
         try:
@@ -105,9 +127,10 @@ class Given:
             # A file of an older version has none.
             self.marks = {run: Marks.from_dict(marks) for run, marks in found.get("marks", {}).items()}
             self.removed = frozenset(run for run in found["removed"] if isinstance(run, str))
+            self.baselines = read_baselines(found.get("baselines", {}))
         except (OSError, ValueError, TypeError, KeyError, AttributeError, UserError) as error:
             _log.warning("%s cannot be read, so what runs were given is not known: %s", self._path, error)
-            self.names, self.marks, self.removed = {}, {}, frozenset()
+            self.names, self.marks, self.removed, self.baselines = {}, {}, frozenset(), {}
             with suppress(OSError):
                 # The next change writes a new file; what this one held is not to be lost by that.
                 self._path.replace(self._path.with_suffix(".json.bad"))

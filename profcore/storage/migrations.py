@@ -145,4 +145,64 @@ MIGRATIONS = (
     ALTER TABLE settings ADD COLUMN llm_decode_flops DOUBLE;
     ALTER TABLE settings ADD COLUMN llm_decode_bytes DOUBLE;
     """,
+    """
+    ALTER TABLE samples ADD COLUMN environment_number INTEGER;
+    CREATE TABLE environments (
+        run_id VARCHAR NOT NULL,
+        environment_number INTEGER NOT NULL,
+        spool VARCHAR NOT NULL,
+        shard INTEGER,
+        from_sample INTEGER NOT NULL,
+        host VARCHAR,
+        card VARCHAR,
+        device VARCHAR,
+        facts VARCHAR NOT NULL,
+        refused VARCHAR,
+        set_aside VARCHAR
+    );
+    CREATE TABLE shards (
+        spool VARCHAR PRIMARY KEY,
+        run_id VARCHAR NOT NULL,
+        shard INTEGER NOT NULL,
+        count INTEGER NOT NULL,
+        own INTEGER[] NOT NULL,
+        anchors INTEGER[] NOT NULL,
+        state VARCHAR NOT NULL,
+        reason VARCHAR,
+        phase VARCHAR,
+        started_at TIMESTAMP,
+        ended_at TIMESTAMP
+    );
+    INSERT INTO environments
+        WITH places AS (
+            SELECT id, environment AS facts, 0 AS number, 0 AS from_sample, environment AS place FROM runs
+            WHERE TRY(json_array_length(environment, '$.also')) > 0
+            UNION ALL
+            SELECT id, environment, place + 1,
+                TRY(CAST(environment ->> ('$.also[' || place || '].from_sample') AS INTEGER)),
+                environment -> ('$.also[' || place || ']')
+            FROM (
+                SELECT id, environment, unnest(range(TRY(json_array_length(environment, '$.also'))::BIGINT)) AS place
+                FROM runs WHERE TRY(json_array_length(environment, '$.also')) > 0
+            )
+        )
+        SELECT id, number, id, NULL, from_sample, TRY(place ->> 'host'), TRY(place ->> 'card'), TRY(place ->> 'device'),
+            facts, NULL, NULL
+        FROM places WHERE from_sample IS NOT NULL;
+    UPDATE samples SET environment_number = places.environment_number
+        FROM (
+            SELECT run_id, environment_number, from_sample,
+                lead(from_sample) OVER (PARTITION BY run_id ORDER BY environment_number) AS until_sample
+            FROM environments
+        ) AS places
+        WHERE samples.run_id = places.run_id AND sample_id >= from_sample
+            AND (until_sample IS NULL OR sample_id < until_sample) AND places.environment_number > 0;
+    CREATE VIEW pooled AS SELECT samples.* FROM samples
+        ANTI JOIN (
+            SELECT run_id, environment_number FROM environments WHERE coalesce(refused, set_aside) IS NOT NULL
+        ) AS aside USING (run_id, environment_number);
+    """,
+    """
+    CREATE TABLE baselines (name VARCHAR PRIMARY KEY, run_id VARCHAR NOT NULL, set_at TIMESTAMP NOT NULL);
+    """,
 )

@@ -22,10 +22,13 @@ if TYPE_CHECKING:
 
 # The stages in the order of a sample's `issue_ms`.
 _ISSUED = [stage.column for stage in MODEL_STAGES]
+# As many say what a card's median is, and more would take longer each time that a growing run is looked at.
+_MOST_COMPARED = 200
 # Launches of graphs that a device was seen to take before the host has to wait for it (H100, driver 580).
 _TAKEN_IN_ADVANCE = 512
 # Columns of samples that only pictures, or files of others, have.
 _SELDOM = (
+    "environment_number",
     *("host_preprocessing_ms", "vision_total_ms", "system_total_ms", "first_token_ms"),
     *(*FLOPS, *QUERY_COLUMNS, *TIER_COLUMNS),
 )
@@ -83,7 +86,7 @@ _FIGURES = """
             coalesce(coalesce(vision_encoder_ms + projector_ms, vision_total_ms) + llm_prefill_ms, first_token_ms)
                 AS ttft_ms,
             CASE WHEN num_output_tokens > 1 THEN llm_decode_ms / (num_output_tokens - 1) END AS tpot_ms
-        FROM samples WHERE run_id IN (SELECT unnest($1))
+        FROM pooled WHERE run_id IN (SELECT unnest($1))
     ), settings AS (
         SELECT run_id, setting, median(ttft_ms) AS ttft_ms, median(tpot_ms) AS tpot_ms, median(total_ms) AS total_ms
         FROM latencies GROUP BY run_id, setting
@@ -214,7 +217,8 @@ class Reader:
 
         `spec`, `environment`, `ceilings` and `details` are dicts, empty where unknown.
 
-        `details` holds what a result file said beyond its rows, and how many zeros in it were missing values.
+        `details` holds what a result file said beyond its rows, and how many zeros in it were missing values;
+        `environments` is as `environments`, and `parts` as `parts`.
         """
         query = _RUNS.format(columns="runs.*", samples="WHERE run_id = ?", runs="WHERE runs.id = ?")
         cursor = self.connection.cursor.execute(query, [run_id, run_id])
@@ -224,7 +228,72 @@ class Reader:
         run = dict(zip(names, rows[0], strict=True))
         for name in ("spec", "environment", "ceilings", "details"):
             run[name] = self._object(run[name], f"{name} of run {run_id}")
-        return {**run, "left_out": self.bad_lines(run_id)}
+        more = {"environments": self.environments(run_id), "parts": self.parts(run_id)}
+        return {**run, **more, "left_out": self.bad_lines(run_id)}
+
+    def environments(self, run_id: str) -> list[dict[str, Any]]:
+        """The environments of a run that has several, by their numbers; none of any other run.
+
+        Each with `number`, `shard` (of a shard), `from_sample` (the first of its spool's own), `host`, `card`,
+        `device`, `samples` (how many), and `refused` or `set_aside`, which say why none of these is in any figure.
+        """
+        known = self.connection.cursor.execute(
+            """
+            SELECT environment_number, any_value(shard), any_value(from_sample), any_value(host), any_value(card),
+                any_value(device), any_value(refused), any_value(set_aside)
+            FROM environments WHERE run_id = ? GROUP BY environment_number ORDER BY environment_number
+            """,
+            [run_id],
+        ).fetchall()
+        if len(known) < 2:
+            return []
+        counts = dict(
+            self.connection.cursor.execute(
+                "SELECT coalesce(environment_number, 0), count(*) FROM samples WHERE run_id = ? GROUP BY ALL", [run_id]
+            ).fetchall()
+        )
+        names = ("number", "shard", "from_sample", "host", "card", "device", "refused", "set_aside")
+        return [dict(zip(names, row, strict=True)) | {"samples": counts.get(row[0], 0)} for row in known]
+
+    def parts(self, run_id: str) -> list[dict[str, Any]]:
+        """The shards of a run that are here, by their numbers; none of a run that was not split.
+
+        Each with `spool`, `shard`, `count` (how many there are to be), `own` and `anchors` (settings), `state`,
+        `reason` and `phase`.
+        """
+        names = ("spool", "shard", "count", "own", "anchors", "state", "reason", "phase")
+        rows = self.connection.cursor.execute(
+            f"SELECT {', '.join(names)} FROM shards WHERE run_id = ? ORDER BY shard", [run_id]
+        ).fetchall()
+        return [dict(zip(names, row, strict=True)) for row in rows]
+
+    def spools_of(self, run_id: str) -> list[str]:
+        """The names of a run's spools: its own, or those of its shards."""
+        return [each["spool"] for each in self.parts(run_id)] or [run_id]
+
+    def run_of(self, spool: str) -> str:
+        """The run that a spool was taken in as: of a shard the whole run."""
+        rows = self.connection.cursor.execute("SELECT run_id FROM shards WHERE spool = ?", [spool]).fetchall()
+        return rows[0][0] if rows else spool
+
+    def of_places(self, run_id: str, columns: Sequence[str]) -> pd.DataFrame:
+        """Samples of a run at the settings that more than one environment has, those set aside as well.
+
+        Of each setting and environment the first rounds: `environment`, `setting` and columns of latencies, in order.
+        """
+        return self.connection.cursor.execute(
+            f"""
+            WITH several AS (
+                SELECT setting FROM samples WHERE run_id = $1
+                GROUP BY setting HAVING count(DISTINCT coalesce(environment_number, 0)) > 1
+            )
+            SELECT coalesce(environment_number, 0) AS environment, setting, {", ".join(columns)} FROM samples
+            WHERE run_id = $1 AND setting IN (SELECT setting FROM several)
+            QUALIFY row_number() OVER (PARTITION BY environment_number, setting ORDER BY sample_id) <= {_MOST_COMPARED}
+            ORDER BY sample_id
+            """,
+            [run_id],
+        ).df()
 
     def fingerprint(self, run_id: str) -> tuple[Any, bool] | None:
         """What is another once anything of a run has changed, and whether it has ended; None where there is no run.
@@ -233,8 +302,13 @@ class Reader:
         """
         rows = self.connection.cursor.execute(
             """
-            SELECT hash(runs), state, ceilings IS NOT NULL, byte_offset, bad_lines
-            FROM runs LEFT JOIN spools ON run_id = id WHERE id = ?
+            WITH of_it AS (SELECT spool FROM shards WHERE run_id = $1)
+            SELECT hash(runs), state, ceilings IS NOT NULL,
+                (SELECT sum(byte_offset) FROM spools WHERE run_id = $1 OR run_id IN (FROM of_it)),
+                (SELECT sum(bad_lines) FROM spools WHERE run_id = $1 OR run_id IN (FROM of_it)),
+                (SELECT hash(string_agg(coalesce(refused, set_aside, ''), ',' ORDER BY environment_number))
+                    FROM environments WHERE run_id = $1)
+            FROM runs WHERE id = $1
             """,
             [run_id],
         ).fetchall()
@@ -266,7 +340,7 @@ class Reader:
             f"""
             SELECT samples.* EXCLUDE (run_id, decode_steps_ms, issue_ms, step_issue_ms),
                 settings.* EXCLUDE ({_NOT_OF_SAMPLES})
-            FROM samples JOIN settings USING (run_id, setting)
+            FROM pooled AS samples JOIN settings USING (run_id, setting)
             WHERE run_id = ? ORDER BY sample_id
             """,
             [run_id],
@@ -279,18 +353,18 @@ class Reader:
         """
         names = [name for name in self.connection.schema("samples").names if name not in _NOT_MEASURED]
         counts = self.connection.cursor.execute(
-            f"SELECT {', '.join(f'count({name})' for name in names)} FROM samples WHERE run_id = ?", [run_id]
+            f"SELECT {', '.join(f'count({name})' for name in names)} FROM pooled WHERE run_id = ?", [run_id]
         ).fetchall()[0]
         known = [name for name, count in zip(names, counts, strict=True) if count] or ["sample_id", "setting"]
         found = self.connection.cursor.execute(
-            f"SELECT {', '.join(known)} FROM samples WHERE run_id = ? ORDER BY sample_id", [run_id]
+            f"SELECT {', '.join(known)} FROM pooled WHERE run_id = ? ORDER BY sample_id", [run_id]
         ).df()
         return found.reindex(columns=names)
 
     def steps(self, run_id: str) -> pd.DataFrame:
         """The decode steps of each of a run's samples: `sample_id`, `decode_steps_ms` (an array)."""
         return self.connection.cursor.execute(
-            "SELECT sample_id, decode_steps_ms FROM samples WHERE run_id = ? ORDER BY sample_id", [run_id]
+            "SELECT sample_id, decode_steps_ms FROM pooled WHERE run_id = ? ORDER BY sample_id", [run_id]
         ).df()
 
     def columns(self, run_id: str, names: Sequence[str]) -> dict[str, np.ndarray]:
@@ -300,12 +374,12 @@ class Reader:
         would take seconds.
         """
         counted = ", ".join(f"count({name}) AS {name}" for name in names)
-        counts = self.connection.cursor.execute(f"SELECT {counted} FROM samples WHERE run_id = ?", [run_id]).fetchall()[
+        counts = self.connection.cursor.execute(f"SELECT {counted} FROM pooled WHERE run_id = ?", [run_id]).fetchall()[
             0
         ]
         known = [name for name, count in zip(names, counts, strict=True) if count]
         numbers = [f"CAST({name} AS DOUBLE) AS {name}" for name in known]
-        query = f"SELECT {', '.join(['setting', *numbers])} FROM samples WHERE run_id = ?"
+        query = f"SELECT {', '.join(['setting', *numbers])} FROM pooled WHERE run_id = ?"
         table = self.connection.cursor.arrow(query, [run_id])
         return {name: table[name].to_numpy() for name in table.column_names}
 
@@ -319,7 +393,7 @@ class Reader:
             SELECT setting, num_output_tokens,
                 CASE WHEN len(decode_steps_ms) > 0 THEN len(decode_steps_ms) ELSE num_output_tokens - 1 END AS steps,
                 coalesce(llm_decode_ms, list_sum(decode_steps_ms)) AS llm_decode_ms
-            FROM samples WHERE run_id = ?
+            FROM pooled WHERE run_id = ?
             """,
             [run_id],
         ).df()
@@ -335,9 +409,7 @@ class Reader:
             f"min({name}) AS {name}, max({name}) IS DISTINCT FROM min({name}) AS {name}_vary" for name in names
         )
         medians = ", ".join(f"median({name}) AS {name}" for name in names)
-        query = (
-            "SELECT setting, count(*) AS samples, {} FROM samples WHERE run_id = ? GROUP BY setting ORDER BY setting"
-        )
+        query = "SELECT setting, count(*) AS samples, {} FROM pooled WHERE run_id = ? GROUP BY setting ORDER BY setting"
         found = self.connection.cursor.execute(query.format(ends), [run_id]).df()
         vary = [f"{name}_vary" for name in names]
         if found[vary].to_numpy().any():
@@ -364,7 +436,7 @@ class Reader:
             WITH issued AS (
                 SELECT setting, num_output_tokens - 1 AS steps, step_issue_ms,
                     unnest(issue_ms) AS issue_ms, generate_subscripts(issue_ms, 1) AS place
-                FROM samples WHERE run_id = ?
+                FROM pooled WHERE run_id = ?
             ), named AS (
                 SELECT setting, {_ISSUED}[place] AS metric,
                     CASE WHEN place < {len(_ISSUED)} THEN issue_ms
@@ -398,7 +470,7 @@ class Reader:
             """
             WITH steps AS (
                 SELECT setting, unnest(decode_steps_ms) AS step_ms, generate_subscripts(decode_steps_ms, 1) AS step
-                FROM samples WHERE run_id = ?
+                FROM pooled WHERE run_id = ?
             )
             SELECT setting, step + 1 AS position, count(*) AS n, median(step_ms) AS median,
                 quantile_cont(step_ms, 0.25) AS low, quantile_cont(step_ms, 0.75) AS high
@@ -420,7 +492,7 @@ class Reader:
                 any_value(active_blocks) AS active_blocks, any_value(output_tokens) AS output_tokens,
                 median(total_ms + coalesce(host_preprocessing_ms, 0)) AS total_ms,
                 CASE WHEN count(*) >= 6 THEN quantile_cont(total_ms, 0.75) - quantile_cont(total_ms, 0.25) END AS iqr
-            FROM samples JOIN settings USING (run_id, setting)
+            FROM pooled AS samples JOIN settings USING (run_id, setting)
             WHERE run_id IN ({_ALIKE}) AND image_id IS NULL
             GROUP BY run_id, setting
             HAVING crops > 0 AND top_k > 0 AND active_blocks > 0 AND output_tokens > 0 AND total_ms > 0
@@ -438,6 +510,7 @@ class Reader:
                     * count(DISTINCT setting) * avg(total_ms)) / 1000 AS inferences_s
             FROM samples JOIN runs ON runs.id = run_id
             WHERE run_id IN ({_ALIKE}) AND state = 'done' AND started_at IS NOT NULL AND ended_at IS NOT NULL
+                AND runs.id NOT IN (SELECT run_id FROM shards)
             GROUP BY run_id
             """,
             [device, model, engine, dtype],
@@ -451,7 +524,7 @@ class Reader:
         table = self.connection.cursor.arrow(
             f"""
             SELECT samples.*, settings.* EXCLUDE ({_NOT_OF_SAMPLES})
-            FROM samples JOIN settings USING (run_id, setting)
+            FROM pooled AS samples JOIN settings USING (run_id, setting)
             WHERE run_id = ? ORDER BY sample_id
             """,
             [run_id],
@@ -465,18 +538,35 @@ class Reader:
             "SELECT * EXCLUDE run_id FROM summaries WHERE run_id = ? ORDER BY setting, metric", [run_id]
         ).df()
 
+    def baselines(self) -> pd.DataFrame:
+        """The runs that others are held against: `name`, `run_id`, `set_at` (UTC) and `experiment`, by their names."""
+        query = """
+            SELECT baselines.name, run_id, set_at, experiment
+            FROM baselines LEFT JOIN runs ON id = run_id ORDER BY baselines.name
+        """
+        return self.connection.cursor.execute(query).df()
+
     def removed(self) -> set[str]:
         """Sample results that were removed."""
         return {row[0] for row in self.connection.cursor.execute("SELECT run_id FROM removed").fetchall()}
 
     def bad_lines(self, run_id: str) -> int:
         """How many lines of a run's spool could not be read and were left out."""
-        rows = self.connection.cursor.execute("SELECT bad_lines FROM spools WHERE run_id = ?", [run_id]).fetchall()
-        return int(rows[0][0] or 0) if rows else 0
+        rows = self.connection.cursor.execute(
+            """
+            SELECT sum(bad_lines) FROM spools
+            WHERE run_id = $1 OR run_id IN (SELECT spool FROM shards WHERE run_id = $1)
+            """,
+            [run_id],
+        ).fetchall()
+        return int(rows[0][0] or 0)
 
     def left_out(self) -> dict[str, int]:
         """The runs of whose spools lines could not be read and were left out, with how many of each."""
         rows = self.connection.cursor.execute(
-            "SELECT run_id, bad_lines FROM spools WHERE bad_lines > 0 ORDER BY run_id"
+            """
+            SELECT coalesce(shards.run_id, spools.run_id) AS id, CAST(sum(bad_lines) AS BIGINT)
+            FROM spools LEFT JOIN shards ON spool = spools.run_id WHERE bad_lines > 0 GROUP BY id ORDER BY id
+            """
         ).fetchall()
         return dict(rows)

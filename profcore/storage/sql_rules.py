@@ -9,7 +9,7 @@ from profcore.errors import UserError
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-TABLES = ("runs", "settings", "samples", "summaries")
+TABLES = ("runs", "settings", "samples", "summaries", "environments")
 """The tables that a query may name."""
 
 LONGEST_QUERY = 20_000

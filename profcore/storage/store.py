@@ -13,6 +13,7 @@ import logging
 import os
 from contextlib import contextmanager, suppress
 from dataclasses import replace
+from datetime import UTC, datetime
 from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple, Self
@@ -21,16 +22,20 @@ import pyarrow as pa
 
 from profcore.errors import FormatError, StoreError, StoreHeldError, StoreValueError, UserError
 from profcore.paths import SHIPPED
+from profcore.spec.baselines import Baseline, checked_name
 from profcore.spec.marks import Marks, checked_note, checked_tags, joined, parted
+from profcore.spec.runs import RunSpec
 from profcore.spec.stages import State
-from profcore.spec.text import whole_text
+from profcore.spec.text import brief, whole_text
 from profcore.storage.adoption import adopt
 from profcore.storage.connection import IN_MEMORY, Connection
 from profcore.storage.given import LONGEST_NAME, Given
 from profcore.storage.hopeless import set_aside_if_hopeless
 from profcore.storage.insert import insert_records, insert_run
 from profcore.storage.lines import read_lines, split_parts
+from profcore.storage.pooling import Pooling
 from profcore.storage.read import Reader
+from profcore.storage.shards import begin_shard, end_shard, follow_shard, part_of, placed, take_in_places
 from profcore.storage.shipped import shipped_spools, unpacked, unpacked_size
 from profcore.storage.spool import end_abandoned, is_being_written, no_space_mark, spool_path
 from profcore.storage.trouble import store_error
@@ -49,10 +54,12 @@ _log = logging.getLogger(__name__)
 
 
 class _Stored(NamedTuple):
-    """New samples, and how many records could be stored."""
+    """New samples, how many records could be stored, the run that they are of, and whether it has new environments."""
 
     samples: int
     kept: int
+    run_id: str
+    has_places: bool
 
 
 class Store(Reader):
@@ -78,6 +85,7 @@ class Store(Reader):
         self.spools = spools or spool_directory(self.path)
         self.unread: dict[str, str] = {}
         self._not_abandoned: dict[str, tuple[int, int, int]] = {}
+        self._pooling = Pooling(self)
         try:
             if spools is None and not self._in_memory:
                 adopt(self.path, self.spools, self._spooled())
@@ -100,6 +108,9 @@ class Store(Reader):
                 removed = self.given.removed & shipped_spools(SHIPPED).keys()
                 for run_id in removed:
                     cursor.execute("INSERT OR REPLACE INTO removed VALUES (?)", [run_id])
+            if not cursor.execute("SELECT name FROM baselines LIMIT 1").fetchall():
+                for name, each in self.given.baselines.items():
+                    cursor.execute("INSERT INTO baselines VALUES (?, ?, ?)", [name, each.run_id, each.set_at])
         elif not self._in_memory:
             named = cursor.execute("SELECT id, name FROM runs WHERE name IS NOT NULL OR source = 'imported'").fetchall()
             marked = {row[0]: _marks(row[1:]) for row in cursor.execute(f"SELECT id, {_MARKS} FROM runs").fetchall()}
@@ -162,6 +173,7 @@ class Store(Reader):
                 break
             samples += new
             offset = self._offset(self.connection.cursor, run_id) or 0
+        self._pooling.look()
         return samples
 
     def _take_in_part(self, path: Path, source: str, run_id: str) -> int | None:
@@ -187,6 +199,8 @@ class Store(Reader):
                 """,
                 [run_id, lines.offset, len(records) - new.kept],
             )
+        if new.samples or new.has_places:
+            self._pooling.changed(new.run_id)
         return new.samples
 
     def take_in_all(self) -> int:
@@ -197,7 +211,13 @@ class Store(Reader):
         """
         paths = sorted(self.spools.glob("*.jsonl"))
         self.forget_unread({path.name for path in paths})
-        return sum(self.try_take_in(path) for path in paths)
+        new = sum(self.try_take_in(path) for path in paths)
+        self.compare_cards()
+        return new
+
+    def compare_cards(self) -> None:
+        """See which cards agree of runs that have grown on several (see `Pooling`)."""
+        self._pooling.look()
 
     def forget_unread(self, names: set[str]) -> None:
         """Let go of the reasons of files that are there no more; `names` are those that are."""
@@ -245,7 +265,11 @@ class Store(Reader):
 
     def end_abandoned(self) -> int:
         """Mark the runs failed that nobody measures or has waiting any more; returns their number."""
-        unended = "SELECT id FROM runs WHERE state IN ('queued', 'running') AND source = 'measured'"
+        unended = """
+            SELECT id FROM runs WHERE state IN ('queued', 'running') AND source = 'measured'
+                AND id NOT IN (SELECT run_id FROM shards)
+            UNION ALL SELECT spool FROM shards WHERE state IN ('queued', 'running')
+        """
         ended = 0
         for (run_id,) in self.connection.cursor.execute(unended).fetchall():
             path = spool_path(self.spools, run_id)
@@ -273,6 +297,9 @@ class Store(Reader):
 
     def _end(self, run_id: str, reason: str) -> None:
         with self.connection.transaction() as cursor:
+            if part_of(cursor, run_id).shard:
+                end_shard(cursor, run_id, reason)
+                return
             statement = "UPDATE runs SET state = 'failed', reason = ?, phase = NULL WHERE id = ?"
             cursor.execute(statement, [reason, run_id])
 
@@ -295,23 +322,37 @@ class Store(Reader):
         first, *following = records
         if first is None:
             raise BadRecordError("its first line holds no run")
-        check_first(first, self.connection.schema("settings"))
-        insert_run(cursor, run_id, first, source, self.connection.schema("settings"))
+        schema = self.connection.schema("settings")
+        check_first(first, schema)
+        spec = RunSpec.from_dict(first) if first["type"] == "run" and first.get("shard") else None
+        if spec and spec.shard:
+            # A part of a run: what people said is said of the whole.
+            if not begin_shard(cursor, run_id, spec, source, schema):
+                return following
+            run_id = spec.shard.campaign
+        else:
+            insert_run(cursor, run_id, first, source, schema)
         if run_id in self.given.names:
             cursor.execute("UPDATE runs SET name = ? WHERE id = ?", [self.given.names[run_id], run_id])
         if run_id in self.given.marks:
             _write_marks(cursor, run_id, self.given.marks[run_id])
         return following
 
-    def _store(self, cursor: Cursor, run_id: str, records: list[Record | None]) -> _Stored:
+    def _store(self, cursor: Cursor, spool: str, records: list[Record | None]) -> _Stored:
         """Store the records that can be; each of the others is left out."""
         schema, of_settings = self.connection.schema("samples"), self.connection.schema("settings")
+        part = part_of(cursor, spool)
+        run_id = part.run_id
         (number,) = cursor.execute("SELECT count(*) FROM settings WHERE run_id = ?", [run_id]).fetchall()[0]
         good = []
         for record in records:
             if record is not None and _is_good(record, number):
                 good.append(record)
-        return _Stored(insert_records(cursor, run_id, good, schema, of_settings), len(good))
+        has_places = take_in_places(cursor, spool, part, good)
+        if part.shard:
+            follow_shard(cursor, spool, part, good)
+        kept = placed(cursor, spool, part, good)
+        return _Stored(insert_records(cursor, run_id, kept, schema, of_settings), len(good), run_id, has_places)
 
     # Changing
 
@@ -353,30 +394,64 @@ class Store(Reader):
             with self._beside_spools():
                 self.given.mark(run_id, marks)
 
+    def set_baseline(self, name: str, run_id: str) -> None:
+        """Have a run be what others are held against by a name, in place of the one that was.
+
+        Raises:
+            UserError: There is no such run, or the name is none.
+        """
+        name = checked_name(name)
+        each = Baseline(run_id, datetime.now(UTC).replace(microsecond=0, tzinfo=None))
+        with self.connection.transaction() as cursor:
+            if not cursor.execute("SELECT id FROM runs WHERE id = ?", [run_id]).fetchall():
+                raise UserError(f"There is no run {run_id}.")
+            if cursor.execute("SELECT id FROM runs WHERE id = ?", [name]).fetchall():
+                raise UserError(f"{name!r} is a run's id: give the baseline another name.")
+            cursor.execute("INSERT OR REPLACE INTO baselines VALUES (?, ?, ?)", [name, each.run_id, each.set_at])
+            with self._beside_spools():
+                self.given.set_baselines({**self.given.baselines, name: each})
+
+    def remove_baseline(self, name: str) -> None:
+        """Let go of a baseline; its run stays.
+
+        Raises:
+            UserError: There is none of this name.
+        """
+        with self.connection.transaction() as cursor:
+            if not cursor.execute("SELECT name FROM baselines WHERE name = ?", [name]).fetchall():
+                raise UserError(f"There is no baseline {brief(name)!r}: `profcore baseline list` lists them.")
+            cursor.execute("DELETE FROM baselines WHERE name = ?", [name])
+            with self._beside_spools():
+                self.given.set_baselines({known: each for known, each in self.given.baselines.items() if known != name})
+
     def remove(self, run_id: str) -> None:
         """Take a run out, with its spool beside the database; sample results are only kept from coming back.
 
         Raises:
             UserError: Somebody measures it, or has it waiting.
         """
-        path = spool_path(self.spools, run_id)
-        with suppress(OSError):  # what is not there, or cannot be read, nobody measures
-            if is_being_written(path):
-                raise UserError(f"Run {run_id} is being measured by another process: stop it there first.")
+        paths = [spool_path(self.spools, spool) for spool in self.spools_of(run_id)]
+        for path in paths:
+            with suppress(OSError):  # what is not there, or cannot be read, nobody measures
+                if is_being_written(path):
+                    raise UserError(f"Run {run_id} is being measured by another process: stop it there first.")
         with self.connection.transaction() as cursor:
             shipped = cursor.execute("SELECT source = 'shipped' FROM runs WHERE id = ?", [run_id]).fetchall()
-            for table in ("samples", "settings", "summaries", "spools"):
+            cursor.execute("DELETE FROM spools WHERE run_id IN (SELECT unnest(?))", [[path.stem for path in paths]])
+            for table in ("samples", "settings", "summaries", "environments", "shards"):
                 cursor.execute(f"DELETE FROM {table} WHERE run_id = ?", [run_id])
             cursor.execute("DELETE FROM runs WHERE id = ?", [run_id])
+            cursor.execute("DELETE FROM baselines WHERE run_id = ?", [run_id])
             if shipped and shipped[0][0]:
                 cursor.execute("INSERT OR REPLACE INTO removed VALUES (?)", [run_id])
             with self._beside_spools():
                 removed = {run_id} if shipped and shipped[0][0] else set()
                 self.given.forget(run_id, self.given.removed | removed)
                 # Inside, so that no other thread takes it in again between.
-                path.unlink(missing_ok=True)
-                with suppress(OSError):
-                    no_space_mark(path).unlink()
+                for path in paths:
+                    path.unlink(missing_ok=True)
+                    with suppress(OSError):
+                        no_space_mark(path).unlink()
 
     def restore_shipped(self, directory: Path | None = None) -> None:
         """Take removed sample results in again."""

@@ -17,6 +17,7 @@ import pyarrow as pa
 from profcore.errors import FormatError, UserError
 from profcore.experiments.knobs import Experiment
 from profcore.experiments.motivation import find_experiment
+from profcore.spec.environments import MOST as MOST_ENVIRONMENTS
 from profcore.spec.records import Ceilings, Environment
 from profcore.spec.runs import RunSpec, sweep_settings
 from profcore.spec.sound import (
@@ -175,6 +176,29 @@ def _environment(record: Record) -> None:
         raise BadRecordError("shape of the environment is no object")
 
 
+def _environments(record: Record) -> None:
+    """Where a run was measured that has several environments, as its file lists them."""
+    places = record["places"]
+    if not isinstance(places, list) or len(places) > MOST_ENVIRONMENTS:
+        raise BadRecordError("the environments are no list")
+    seen = set()
+    for each in places:
+        if not isinstance(each, dict):
+            raise BadRecordError("an environment is no object")
+        for name in ("number", "shard", "from_sample"):
+            value = each.get(name)
+            if value is not None or name == "number":
+                check_integer(value, f"{name} of an environment", 32)
+                if isinstance(value, int) and value < 0:
+                    raise BadRecordError(f"{name} of an environment is below 0")
+        for name in ("host", "card", "device", "refused", "set_aside"):
+            if each.get(name) is not None:
+                check_text(each[name], f"{name} of an environment")
+        if each["number"] in seen:
+            raise BadRecordError(f"environment {each['number']} is there twice")
+        seen.add(each["number"])
+
+
 def _ceilings(record: Record) -> None:
     values = {key: value for key, value in record.items() if key != "type"}
     try:
@@ -203,6 +227,7 @@ def _phase(record: Record) -> None:
 
 _CHECKS: dict[str, Callable[[Record], None]] = {
     "environment": _environment,
+    "environments": _environments,
     "ceilings": _ceilings,
     "state": _state,
     "phase": _phase,

@@ -107,7 +107,7 @@ def _measure(
         _say_where(writer, begun, describe(spec.target, loaded, engine, spec.sweep.clock, host.cores, host.load))
         writer.ceilings(device_ceilings(device, loaded.model.dtype, tell))
         tell("Measuring")
-        for result in run_sweep(loaded, engine, spec.sweep, Telemetry(device), stop, tell, begun, at):
+        for result in run_sweep(loaded, engine, spec.sweep, Telemetry(device), stop, tell, begun, at, spec.shard):
             write_result(writer, result)
             if seen:
                 seen(result)

@@ -36,18 +36,19 @@ _LET_GO_S = 10.0
 class Jobs:
     """All devices' queues. One per spool directory and process."""
 
-    def __init__(self, spools: Path, command: Sequence[str] = WORKER) -> None:
+    def __init__(self, spools: Path, command: Sequence[str] = WORKER, by: str = "dashboard") -> None:
         """Start the first worker, which also says what devices there are.
 
         Args:
             spools: Where runs' spools lie.
             command: What is started as a worker.
+            by: Who sees runs to their end: 'dashboard' or 'command'.
 
         Raises:
             UserError: The limit of a worker without a sign is set to what is none.
         """
         no_sign_limit()
-        self._spools, self._command = spools, tuple(command)
+        self._spools, self._command, self._by = spools, tuple(command), by
         self._log = spools / "worker.log"
         self._queues: dict[str, DeviceQueue] = {}
         self._lock = threading.Lock()
@@ -55,6 +56,11 @@ class Jobs:
         self._first: WorkerProcess | None = None
         self._closed = False
         self._greeting = self._greet()
+
+    @property
+    def spools(self) -> Path:
+        """Where runs' spools lie."""
+        return self._spools
 
     def devices(self, wait_s: float = START_S) -> list[dict[str, Any]]:
         """This machine's devices, GPUs first: `id`, `name` and `machine` of each.
@@ -108,19 +114,23 @@ class Jobs:
         threading.Thread(target=meet, daemon=True).start()
         return greeting
 
-    def submit(self, spec: RunSpec) -> None:
+    def submit(self, spec: RunSpec, lane: int = 0) -> None:
         """Queue a run on its device; it is in the spool directory when this returns.
+
+        Args:
+            spec: The run.
+            lane: Which of several queues of one device, each with a worker of its own.
 
         Raises:
             UserError: There is no such device, or the spool cannot be written.
         """
-        self._check_device(spec.target)
+        self.check_device(spec.target)
         try:
             with no_space_said(self._spools):
-                hold = RunHold.of_new(spool_path(self._spools, spec.id), spec, "dashboard")
+                hold = RunHold.of_new(spool_path(self._spools, spec.id), spec, self._by)
         except OSError as error:
             raise UserError(f"The run cannot be written to {self._spools}: {error.strerror}.") from None
-        self._put(Run(spec.id, hold, spec.target.device), spec.target.device)
+        self._put(Run(spec.id, hold, spec.target.device), spec.target.device, lane)
 
     def resume(self, run_id: str, device: str) -> None:
         """Queue what is left of a run that ended before it was done.
@@ -136,7 +146,7 @@ class Jobs:
             hold = RunHold(path)
             try:
                 with SpoolWriter(path) as writer:
-                    writer.owner("dashboard")
+                    writer.owner(self._by)
                     writer.state(State.QUEUED)
             except BaseException:
                 hold.close()
@@ -151,7 +161,7 @@ class Jobs:
         Raises:
             UserError: There is no such device.
         """
-        self._check_device(question.target)
+        self.check_device(question.target)
         with self._lock:
             known = read_answer(question.answer)
             if known and known["state"] in ("queued", "working") and question.id in self._asked:
@@ -160,24 +170,30 @@ class Jobs:
             write_answer(question.answer, "queued")
         self._put(question, question.target.device)
 
-    def _check_device(self, target: Target) -> None:
+    def check_device(self, target: Target) -> None:
+        """Whether a target's device is there.
+
+        Raises:
+            UserError: It is not.
+        """
         ids = [device["id"] for device in self.devices()]
         if target.device not in ids:
             raise UserError(f"There is no device {target.device!r} here: choose from {', '.join(ids)}.")
 
-    def _put(self, task: Task, device: str) -> None:
+    def _put(self, task: Task, device: str, lane: int = 0) -> None:
         devices = self.devices()
         first = devices[0]["id"]
         own = next((each for each in devices if each["id"] == device), {})
         card = (own.get("machine") or {}).get("card")
+        name = f"{device}, {lane + 1}" if lane else device
         with self._lock:
-            if device not in self._queues:
+            if name not in self._queues:
                 # The process that named the devices becomes the first device's worker.
-                worker = self._first if device == first else None
-                self._queues[device] = DeviceQueue(
+                worker = self._first if name == first else None
+                self._queues[name] = DeviceQueue(
                     lambda: WorkerProcess(self._command, self._log), worker, cores_of=card or CPU
                 )
-            self._queues[device].put(task)
+            self._queues[name].put(task)
 
     def stop(self, run_id: str) -> bool:
         """Ask a run to stop, waiting or running, or take a waiting question back; whether it is of this process."""

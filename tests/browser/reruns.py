@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 PAGES = (
     *("home", "vision_tokens", "moe_topk", "active_blocks", "output_tokens", "motivation", "compare"),
-    *("engines", "roofline", "inspect", "why", "runs", "sql"),
+    *("engines", "roofline", "inspect", "why", "runs", "history", "sql"),
 )
 _LIMIT_S = 300.0
 # The sweep's own slider where the page has one, else that of the bar.

@@ -86,7 +86,7 @@ def store_run(
         for round_ in range(sweep.num_samples):
             for index, setting in enumerate(sweep.settings):
                 if only is None or number < only:
-                    sample = _sample(number, index, round_, setting, cost(setting))
+                    sample = made_sample(number, index, round_, setting, cost(setting))
                     if number in held_back:
                         sample = replace(sample, telemetry={"throttle_reasons": 4, "sm_clock_mhz": 1200})
                     writer.sample(sample)
@@ -107,7 +107,7 @@ def _energy(decode):
     return Energy("counter", 0.1, found, dict.fromkeys(found, 0.1))
 
 
-def _sample(number, index, round_, setting, cost):
+def made_sample(number, index, round_, setting, cost):
     steps, crops = setting.output_tokens - 1, setting.grid[0] * setting.grid[1]
     tokens = TOKENS.get(crops) or image_tokens(*setting.grid, PLAIN_IDS).num_vision_tokens
     vision, projector, prefill, step = cost if isinstance(cost, tuple) else (2.0 * (crops + 1), 1.0, cost, cost / 10)

@@ -212,3 +212,20 @@ def test_processors_that_differ_are_named_and_a_run_that_says_none_is_not_asked_
     one, other, before = (conditions(store, run_id, name) for run_id, name in zip(runs, "abc", strict=True))
     assert find_differences([one, other]) == ["processor: A (a); B (b)"]
     assert find_differences([one, before]) == []
+
+
+def test_a_run_on_one_card_and_one_on_several_are_told_apart(store):
+    run = {
+        "id": "a", "source": "measured", "spec": {}, "details": {},
+        "environment": {"host": "x", "card": "GPU-1"}, "environments": [],
+    }  # fmt: skip
+    places = [{"host": "x", "card": "GPU-1"}, {"host": "y", "card": "GPU-2"}, {"host": "y", "card": "GPU-2"}]
+    several = {**run, "id": "b", "environments": places}
+    # What is in no figure is nothing that a figure was measured on.
+    one = {**run, "id": "c", "environments": [places[0], {**places[1], "set_aside": "Total +3 %"}]}
+    empty = pd.DataFrame()
+    said = [conditions_of(each, empty).facts.get("cards") for each in (run, several, one)]
+    assert said == ["one", "2 of 2 machines", "one"]
+    differ = find_differences([conditions_of(run, empty), conditions_of(several, empty)])
+    assert "cards: one (a); 2 of 2 machines (b)" in differ
+    assert "cards" not in conditions_of({**run, "environment": {}}, empty).facts

@@ -11,7 +11,7 @@ from tests.support import FAKE, ROOT, texts
 
 PAGES = (
     *("home", "vision_tokens", "moe_topk", "active_blocks", "output_tokens", "motivation", "compare"),
-    *("engines", "roofline", "inspect", "why", "runs", "sql"),
+    *("engines", "cards", "roofline", "inspect", "why", "runs", "history", "sql"),
 )
 
 

@@ -1,6 +1,7 @@
 """A worker without torch, which starts in a moment: a real process on the real line, with samples that are made up.
 
 What it does at a setting its run's prompt says: `hang:1` stops at setting 1, `deaf` goes on whatever it is told.
+With `FAKE_CARDS` it names as many cards besides the CPU.
 `fake_worker.py broken FILE` does not start while there is such a file. Where `FAKE_GATE` names a pipe, it starts once
 somebody writes into that.
 """
@@ -29,6 +30,13 @@ from profcore.worker.serving import Line
 MACHINE = {"device_name": "fake", "torch": os.environ.get("FAKE_TORCH", "1"), "host": platform.node(), "card": None}
 
 
+CARDS = int(os.environ.get("FAKE_CARDS", "0"))
+
+
+def machine_of(device):
+    return MACHINE if device == "cpu" else {**MACHINE, "device_name": "a fake card", "card": f"GPU-{device[5:]}"}
+
+
 def measure(command, stop):
     path = Path(command["spool"])
     spec = read_spec(path)
@@ -36,10 +44,12 @@ def measure(command, stop):
         writer.state(State.RUNNING)
         begun = begun_of(each_record(path), len(spec.sweep.settings))
         if begun.environment is None:
-            writer.write({"type": "environment", **MACHINE})
+            writer.write({"type": "environment", **machine_of(command["device"]), "device": command["device"]})
         number = begun.next_sample
         for visit in range(spec.sweep.num_samples):
             for index, setting in enumerate(spec.sweep.settings):
+                if spec.shard and index not in spec.shard.visited:
+                    continue
                 if begun.fails(index, visit) or begun.has(index, visit):
                     continue
                 line.beat.at(index, False)
@@ -64,5 +74,7 @@ def measure(command, stop):
 
 
 line = Line(sys.argv[3:] if sys.argv[1] == "broken" else sys.argv[1:])
-line.tell("ready", devices=[{"id": "cpu", "name": "fake", "machine": MACHINE}], torch="1")
+cards = [f"cuda:{number}" for number in range(CARDS)]
+devices = [{"id": card, "name": "a fake card", "machine": machine_of(card)} for card in cards]
+line.tell("ready", devices=[*devices, {"id": "cpu", "name": "fake", "machine": MACHINE}], torch="1")
 line.serve(measure)

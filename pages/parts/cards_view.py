@@ -1,0 +1,132 @@
+"""The parts of the page that sets cards side by side, and what a run's page says of the cards that share it."""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import TYPE_CHECKING
+
+import streamlit as st
+
+from pages.parts import address, figure_view
+from pages.parts.state import service
+from pages.parts.text import plain
+from profcore import charts
+from profcore.comparisons.cards import find_card_groups, load_cards, shared_cards
+from profcore.comparisons.runs import display_comparison
+from profcore.export.captions import several_sources
+from profcore.spec.text import counted
+from profcore.stats import METRIC_LABELS, METRICS
+
+if TYPE_CHECKING:
+    from profcore.comparisons.cards import CardGroup, CardsSideBySide, SharedCards
+    from profcore.experiments.knobs import Experiment
+    from profcore.results.base import MeasuredRun
+
+_A_ROW = 2
+
+
+def show(experiment: Experiment) -> None:
+    """Draw runs that were asked for alike on several kinds of cards, and the cards of those that are shared."""
+    store = service().store
+    groups = service().results.among("cards", [experiment.name], lambda: find_card_groups(store, experiment.name))
+    if not groups:
+        st.info("Nothing has been measured here yet: choose a knob in the menu and press **Run** there.")
+        return
+    group = _choose(groups)
+    ids = list(group.runs.values())
+    found = service().results.follows("cards", ids, lambda: load_cards(store, group, service().spreads()))
+    if found is None:
+        st.info("Nothing is measured of these runs yet.")
+        return
+    if found.found is None:
+        (card,) = found.names.values()
+        st.caption(f":material/info: Only {plain(card)} was measured like this; another card would stand beside it.")
+    else:
+        _side_by_side(experiment, found)
+    for result in found.results:
+        of_run(result, found.names[result.run["id"]])
+
+
+def _choose(groups: list[CardGroup]) -> CardGroup:
+    """Draw the choice of what was measured."""
+    titles = [group.title for group in groups]
+    given = next((each for each in groups if st.query_params.get("group") in each.runs.values()), groups[0])
+    address.settle("group", "measured-as", given.title)
+    if st.session_state["measured-as"] not in titles:
+        st.session_state["measured-as"] = titles[0]
+    choosing, linking = st.columns([5, 1], vertical_alignment="bottom")
+    group = groups[titles.index(choosing.selectbox("Measured as", titles, key="measured-as"))]
+    first = next(iter(group.runs.values()))
+    address.keep(group=None if group is groups[0] else first)
+    with linking:
+        address.offer_link(group=first)
+    return group
+
+
+def _side_by_side(experiment: Experiment, found: CardsSideBySide) -> None:
+    """Draw medians on each card by stage, and how many times the first card's they are."""
+    assert found.found
+    log = st.toggle("Log scale", value=True, key="log", bind="query-params")
+    metrics = [metric for metric in METRICS if metric in set(found.medians["metric"]) and metric != "other_ms"]
+    names, ids = list(found.names.values()), list(found.names)
+    source = several_sources(
+        found.results,
+        f"{experiment.title}: medians on each card.",
+        "Points: medians; bars: their 95 % intervals.",
+        found.names,
+    )
+    for start in range(0, len(metrics), _A_ROW):
+        for column, metric in zip(st.columns(_A_ROW), metrics[start : start + _A_ROW], strict=False):
+            with column:
+                name = f"cards_{experiment.name}_{metric.removesuffix('_ms')}"
+                chart, spec = figure_view.drawn_once(
+                    ("cards", metric, log),
+                    ids,
+                    partial(charts.medians_over, found.medians, metric, names, log, experiment.axis),
+                )
+                st.markdown(f"**{METRIC_LABELS[metric]}**")
+                figure_view.draw(chart, name, f"cards-{metric}", source=source, spec=spec)
+    for difference in found.differences:
+        st.caption(f":material/warning: The runs differ in more than the card. {plain(difference)}.")
+    st.subheader(f"Against {plain(names[0])}")
+    first = ["run"] if len(found.found.runs) > 1 else []
+    st.dataframe(display_comparison(found.found.table(), first), hide_index=True)
+    for text in found.found.processes:
+        st.caption(f":material/hub: {plain(text)}")
+
+
+def of_run(result: MeasuredRun, name: str = "") -> None:
+    """Draw the cards that share a run; nothing of a run that one card measured.
+
+    Args:
+        result: The run.
+        name: What it is called where a page has several.
+    """
+    run_id = result.run["id"]
+    if len(result.run["environments"]) < 2:
+        return
+    found = service().results.follows("shared", [run_id], lambda: shared_cards(service().store, run_id))
+    if found is not None:
+        _shared(found, name)
+
+
+def _shared(found: SharedCards, name: str) -> None:
+    number = counted(len(found.cards), "card")
+    some = f", {found.pooled} of them in the figures" if found.pooled < len(found.cards) else ""
+    called = f"{name}: " if name else ""
+    with st.expander(plain(f"{called}Measured on {number}{some}"), icon=":material/developer_board:"):
+        st.dataframe(found.cards.map(lambda value: plain(value) if isinstance(value, str) else value), hide_index=True)
+        st.caption(
+            "By how much a card differs from the others that are in the figures, at the settings that both measured, "
+            "with an interval that holds for all cards and latencies together. One that differs by more than 1 % and "
+            "more than that interval is in no figure."
+        )
+        if found.spread.empty:
+            st.caption("How far cards differ cannot be told: two cards with 6 samples of one setting are needed.")
+            return
+        st.dataframe(found.spread, hide_index=True)
+        st.caption(
+            "Standard deviations in per cent of the latency: of one card's median from another's, with its 95 % "
+            "interval, and of one sample within a card. The last column says which share of a sample's variance lies "
+            "between cards. Each card has a process of its own, so that what processes differ by is in it."
+        )

@@ -1,0 +1,153 @@
+"""The history of an experiment: which runs, the chart, and what changed from each to the next."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import streamlit as st
+
+from pages.parts import figure_view, leads, tables
+from pages.parts.state import service
+from pages.parts.text import plain
+from profcore import charts
+from profcore.comparisons.history import CHANGES, histories, history, settings_of
+from profcore.comparisons.regression import LATENCIES
+from profcore.comparisons.runs import MARGIN
+from profcore.comparisons.versions import VERSIONS
+from profcore.spec.text import counted
+from profcore.stats import METRIC_LABELS
+from profcore.stats.digits import MISSING, written, written_interval
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from profcore.results.base import MeasuredRun
+
+_MOST = 40
+_ALL = "over all settings"
+_DECIMALS = 4
+
+
+def show() -> None:
+    """Draw the choice of an experiment, of the runs that are alike, of a latency and a setting, and their history."""
+    runs = service().runs()
+    runs = runs[(runs["num_samples"] > 0) & ~runs["archived"] & ~runs["state"].isin(["queued", "running"])]
+    if runs.empty:
+        st.info("Nothing has been measured here yet: choose values on a knob's page and press **Run**.")
+        return
+    counts = runs["experiment"].value_counts()
+    titles = dict(zip(runs["experiment"], runs["title_of_experiment"], strict=True))
+    left, right = st.columns(2)
+    names = list(counts.index)
+    experiment = left.selectbox(
+        "Experiment", names, format_func=lambda name: f"{titles[name]} ({counts[name]})", key="of", bind="query-params"
+    )
+    group = _choose_group(right, runs[runs["experiment"] == experiment])
+    if group is None:
+        st.info("None of these runs says what it was measured on, so that none can be told from another's.")
+        return
+    _history(group)
+
+
+def _choose_group(place: st.delta_generator.DeltaGenerator, runs: pd.DataFrame) -> list[MeasuredRun] | None:
+    """Draw the choice among runs that were measured alike, of the newest of an experiment."""
+    newest = runs.sort_values("created_at", ascending=False)["id"].tolist()
+    if len(newest) > _MOST:
+        st.caption(f"Of {len(newest)} runs the newest {_MOST} are looked at.")
+    shown = newest[:_MOST]
+    groups = service().results.follows(("histories", tuple(shown)), shown, lambda: _groups(shown))
+    if not groups:
+        return None
+    named = [_group_name(group) for group in groups]
+    chosen = place.selectbox(
+        "Measured alike", range(len(groups)), format_func=lambda number: named[number], key="alike"
+    )
+    return groups[chosen or 0]
+
+
+def _groups(run_ids: list[str]) -> list[list[MeasuredRun]]:
+    return histories([run for run_id in run_ids if (run := service().results.any(run_id)) is not None])
+
+
+def _group_name(group: list[MeasuredRun]) -> str:
+    environment = group[-1].run["environment"]
+    said = [environment.get(name) for name in ("device_name", "model", "dtype")]
+    words = [*(str(each) for each in said if each), f"{environment.get('engine')} engine"]
+    # Two groups that are alike in these differ in what is asked, which the newest run of each tells.
+    return f"{', '.join(words)}: {counted(len(group), 'run')} up to {group[-1].run['id']}"
+
+
+def _history(group: list[MeasuredRun]) -> None:
+    """Draw the history of runs that were measured alike."""
+    first, second, third = st.columns([3, 2, 1], vertical_alignment="bottom")
+    labels = {METRIC_LABELS[metric]: metric for metric in LATENCIES.values()}
+    latency = first.segmented_control(
+        "Latency", list(labels), default="Total", required=True, key="latency", bind="query-params", wrap=True
+    )
+    setting = second.selectbox("Setting", [_ALL, *settings_of(group)], key="setting")
+    margin = third.number_input(
+        "Counts from (%)",
+        0.1,
+        50.0,
+        100 * MARGIN,
+        0.5,
+        key="margin",
+        bind="query-params",
+        help="A change whose whole interval lies within this is the same.",
+    )
+    metric, of_all = labels[latency or "Total"], setting in (None, _ALL)
+    title, spreads = None if of_all else setting, service().spreads()
+    known = tuple((key, metric, each) for key, found in spreads.items() if (each := found.get(metric)))
+    rows = service().results.follows(
+        ("history", metric, title, margin, known),
+        [run.run["id"] for run in group],
+        lambda: history(group, metric, title, margin / 100, spreads),
+    )
+    if rows.empty:
+        st.info("No run knows this latency at this setting.")
+        return
+    _say(rows)
+    name = f"history_{metric.removesuffix('_ms')}"
+    figure_view.draw(charts.history(rows, metric, of_all), name, "history")
+    experiment = group[-1].run["experiment"]
+    tables.figures(_table(rows, of_all), "run", "change", *VERSIONS)
+    file, query = leads.lead(experiment, group[-1].run["id"])
+    st.page_link(file, label="Open the newest run", icon=":material/open_in_full:", query_params=query)
+    st.caption(
+        "Ratio: to the run before, over the settings that both have. All ratios' intervals hold together in 95 %. "
+        "*Slower* or *faster* where one lies on one side of 1 and not within the margin. Where it is not known how far "
+        "processes differ, another process alone may show a change: `python -m profcore repeat` measures that."
+    )
+
+
+def _say(rows: pd.DataFrame) -> None:
+    """Say what changed."""
+    changed = rows[rows["change"].isin(CHANGES)]
+    if len(rows) < 2:
+        st.info("One run has no history yet: measure the same again, under another version or on another day.")
+        return
+    if changed.empty:
+        st.markdown(f"**No change is shown from run to run** ({counted(len(rows), 'run')}).")
+    for row in changed.to_dict("records")[-3:]:
+        before = rows.loc[: rows.index[rows["run"] == row["run"]][0]].iloc[-2]
+        said = [f"{name} {before[name]} → {row[name]}" for name in VERSIONS if before[name] != row[name]]
+        versions = f"({', '.join(said)})" if said else "(no version that is recorded differs)"
+        times = f"{row['ratio']:.4f} × the run before, {row['ratio_low']:.4f} to {row['ratio_high']:.4f}"
+        st.markdown(f"**{plain(row['run'])} is {plain(row['change'])}**: {plain(times)} {plain(versions)}.")
+
+
+def _table(rows: pd.DataFrame, of_all: bool) -> pd.DataFrame:
+    """The history as a table for people, newest first."""
+    newest = rows.iloc[::-1]
+    known = [name for name in VERSIONS if newest[name].notna().any()]
+    frame = newest[["run"]].copy()
+    frame["times the first" if of_all else "median (ms)"] = [written(value) for value in newest["value"]]
+    frame["95 % interval"] = _intervals(newest, "low", "high")
+    frame["ratio"] = [written(value, _DECIMALS) for value in newest["ratio"]]
+    frame["its interval"] = _intervals(newest, "ratio_low", "ratio_high", _DECIMALS)
+    frame["change"] = newest["change"]
+    return frame.join(newest[known].astype(object).where(newest[known].notna(), MISSING))
+
+
+def _intervals(rows: pd.DataFrame, low: str, high: str, places: int | None = None) -> list[str]:
+    return [written_interval(*ends, places) for ends in zip(rows[low], rows[high], strict=True)]

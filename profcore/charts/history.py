@@ -1,0 +1,72 @@
+"""An experiment's latency over dates and versions, with the changes that its intervals show."""
+
+from __future__ import annotations
+
+import altair as alt
+import pandas as pd
+
+from profcore.charts.base import ERROR, HEIGHT, LINES, SERIES_COLOURS
+from profcore.stats import METRIC_LABELS
+from profcore.stats.digits import written, written_interval
+
+_COLOURS = {"slower": "#D55E00", "faster": "#009E73", "no change shown": "#0072B2"}
+_SHAPES = {"slower": "triangle-up", "faster": "triangle-down", "no change shown": "circle"}
+_MOST_LABELLED = 12
+
+
+def history(rows: pd.DataFrame, metric: str, of_all: bool = False) -> alt.LayerChart:
+    """A point for each run, in their order in time, with its interval; a change against the run before is marked.
+
+    Args:
+        rows: As `comparisons.history.history`.
+        metric: A column of `stats.METRICS`.
+        of_all: Whether the values are times the first run's, and not milliseconds.
+    """
+    usual = list(_COLOURS)[-1]
+    rows = rows.assign(
+        mark=rows["change"].where(rows["change"].isin(_COLOURS), usual),
+        said=[written(value) for value in rows["value"]],
+        said_interval=[written_interval(*ends) for ends in zip(rows["low"], rows["high"], strict=True)],
+        said_ratio=[written(value, 4) for value in rows["ratio"]],
+        said_ends=[written_interval(*ends, 4) for ends in zip(rows["ratio_low"], rows["ratio_high"], strict=True)],
+    )
+    labels, roomy = rows["label"].tolist(), len(rows) <= _MOST_LABELLED
+    unit = "times the first run's" if of_all else "ms per token" if metric == "tpot_ms" else "ms"
+    title, scale = f"{METRIC_LABELS[metric]} ({unit})", alt.Scale(zero=False, nice=True, padding=12)
+    shared = {
+        "x": alt.X(
+            "label:N",
+            sort=labels,
+            scale=alt.Scale(domain=labels),
+            title=None if roomy else f"{len(labels):,} runs, in their order in time",
+            axis=alt.Axis(labelAngle=0, labelExpr=LINES, labelOverlap=True, labels=roomy, ticks=roomy),
+        ),
+        "tooltip": [
+            alt.Tooltip("run:N", title="Run"),
+            alt.Tooltip("said:N", title=title),
+            alt.Tooltip("said_interval:N", title="95 % interval"),
+            alt.Tooltip("said_ratio:N", title="Ratio to the run before"),
+            alt.Tooltip("said_ends:N", title="Its interval, for all at once"),
+            alt.Tooltip("change:N", title="Change"),
+            alt.Tooltip("torch:N"),
+            alt.Tooltip("transformers:N"),
+            alt.Tooltip("driver:N"),
+        ],
+    }
+    present = [name for name in _COLOURS if name in set(rows["mark"])]
+    legend = alt.Legend(title=None, orient="top", symbolOpacity=1)
+    colour = alt.Color(
+        "mark:N", scale=alt.Scale(domain=present, range=[_COLOURS[name] for name in present]), legend=legend
+    )
+    shape = alt.Shape(
+        "mark:N", scale=alt.Scale(domain=present, range=[_SHAPES[name] for name in present]), legend=legend
+    )
+    base = alt.Chart(rows)
+    value = alt.Y("value:Q", title=title, scale=scale)
+    line = base.mark_line(strokeWidth=1, color=ERROR, strokeDash=[4, 3]).encode(x=shared["x"], y=value)
+    known = alt.Chart(rows.dropna(subset=["low", "high"]))
+    bars = known.mark_rule(strokeWidth=2, color=SERIES_COLOURS[0]).encode(
+        y=alt.Y("low:Q", title=title, scale=scale), y2="high:Q", **shared
+    )
+    points = base.mark_point(filled=True, size=80, opacity=1).encode(y=value, color=colour, shape=shape, **shared)
+    return alt.layer(line, bars, points).properties(height=HEIGHT)

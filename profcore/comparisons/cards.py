@@ -1,0 +1,201 @@
+"""One experiment on several cards: kinds of cards side by side, and the cards that share one run."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import pandas as pd
+
+from profcore.comparisons.conditions import (
+    CARDS,
+    END_OF_TEXT,
+    KNOBS,
+    MACHINE,
+    ORIGIN,
+    PICTURE,
+    PROMPT,
+    Conditions,
+    conditions_of,
+    find_differences,
+)
+from profcore.comparisons.overlay import medians_by_setting
+from profcore.comparisons.runs import Comparison, compare_all
+from profcore.experiments.knobs import get_experiment
+from profcore.results.base import tell_apart
+from profcore.results.sweep import load_result
+from profcore.spec.environments import card_words, cards_of
+from profcore.stats import METRIC_LABELS
+from profcore.stats.cards import Difference, differences, share_between, spread_of_cards
+from profcore.stats.digits import MISSING, written, written_interval
+from profcore.storage.pooling import COMPARED, latencies_of
+
+if TYPE_CHECKING:
+    from collections.abc import Hashable, Mapping
+
+    from profcore.comparisons.between import Spreads
+    from profcore.results.sweep import Result
+    from profcore.spec.stages import Knob
+    from profcore.storage.read import Reader
+
+_ALIKE = (
+    *(MACHINE[name] for name in ("model", "weights", "dtype", "engine", "clock")),
+    *(PICTURE, PROMPT, END_OF_TEXT),
+)
+"""What runs must have alike, besides the knobs that are held, to differ by their card."""
+
+_TITLED = ("model", "weights", "dtype", "engine")
+_CARDS_OWN = (MACHINE["device_name"], CARDS, ORIGIN)
+
+
+@dataclass(frozen=True)
+class CardGroup:
+    """Runs of an experiment that were asked for alike, on several kinds of cards: run ids by the card's name."""
+
+    title: str
+    runs: dict[str, str]
+
+
+@dataclass(frozen=True)
+class CardsSideBySide:
+    """Several kinds of cards on one experiment.
+
+    Attributes:
+        results: The runs with samples, the reference first.
+        names: What each is called, by its id: its card.
+        medians: As `overlay.medians_by_setting`.
+        found: Each against the first; None where there is one alone.
+        differences: What else than the card differs, in words.
+    """
+
+    results: list[Result]
+    names: dict[str, str]
+    medians: pd.DataFrame
+    found: Comparison | None
+    differences: list[str]
+
+
+def find_card_groups(store: Reader, experiment: str) -> list[CardGroup]:
+    """Runs that differ in their card and what comes with it alone: those on most kinds of cards first."""
+    knob = get_experiment(experiment).knob
+    found: dict[Hashable, dict[str, Conditions]] = {}
+    for run_id in store.ranked_apart(experiment):
+        run = store.run(run_id)
+        if run is None or not (card := run["environment"].get("device_name")):
+            continue
+        conditions = conditions_of(run, store.settings(run_id))
+        # The first on each card stays, which is the one that a figure rests on first.
+        found.setdefault(_key(conditions, knob), {}).setdefault(str(card), conditions)
+    groups = sorted(found.values(), key=lambda group: -len(group))
+    titles = {str(place): _title(next(iter(group.values()))) for place, group in enumerate(groups, start=1)}
+    named = tell_apart(titles).values()
+    return [
+        CardGroup(title, {card: each.run_id for card, each in group.items()})
+        for title, group in zip(named, groups, strict=True)
+    ]
+
+
+def _key(conditions: Conditions, knob: Knob) -> Hashable:
+    held = tuple(conditions.knobs[each] for each in KNOBS if each is not knob)
+    return (*(conditions.facts.get(called) for called in _ALIKE), *held)
+
+
+def _title(conditions: Conditions) -> str:
+    model, weights, dtype, engine = (conditions.facts.get(MACHINE[name], "not said") for name in _TITLED)
+    return f"{model} ({weights} weights, {dtype}), {engine}"
+
+
+def load_cards(store: Reader, group: CardGroup, spreads: Spreads | None = None) -> CardsSideBySide | None:
+    """The runs of a group together; None where none has samples.
+
+    Args:
+        store: Where they are.
+        group: Which.
+        spreads: As `compare_all`.
+    """
+    results = [(card, each) for card, run_id in group.runs.items() if (each := load_result(store, run_id))]
+    results = [(card, each) for card, each in results if not each.samples.empty]
+    if not results:
+        return None
+    names = {each.run["id"]: card for card, each in results}
+    runs = [each for _, each in results]
+    conditions = [conditions_of(each.run, each.settings, card) for card, each in results]
+    return CardsSideBySide(
+        runs,
+        names,
+        medians_by_setting(runs, names) if len(runs) > 1 else pd.DataFrame(),
+        compare_all(runs, names=names, spreads=spreads) if len(runs) > 1 else None,
+        find_differences(conditions, leave_out=_CARDS_OWN),
+    )
+
+
+@dataclass(frozen=True)
+class SharedCards:
+    """The cards that share one run.
+
+    Attributes:
+        cards: A row for each, in words: what it is, what it measured and how it differs from the others.
+        spread: A row for each latency: how far cards differ, and which share of a sample's variance that is.
+        pooled: How many of the cards are in the run's figures.
+    """
+
+    cards: pd.DataFrame
+    spread: pd.DataFrame
+    pooled: int
+
+
+def shared_cards(store: Reader, run_id: str) -> SharedCards | None:
+    """The cards of a run that several share; None of any other."""
+    environments = store.environments(run_id)
+    if not environments:
+        return None
+    cards = cards_of(environments)
+    samples = store.of_places(run_id, COMPARED)
+    parts = {part["shard"]: part for part in store.parts(run_id)}
+    latencies = {card: latencies_of(places, samples) for card, places in cards.items()}
+    kept = [card for card, places in cards.items() if not any(_out(each) for each in places)]
+    rows = []
+    for card, places in cards.items():
+        # A card is compared with those that are pooled, itself left out.
+        others = {other: latencies[other] for other in kept if other != card}
+        found = differences({**others, card: latencies[card]})[card] if others else []
+        shards = [each["shard"] for each in places if each["shard"]]
+        rows.append(
+            {
+                "card": card_words(places[0]),
+                "shards": ", ".join(str(each) for each in dict.fromkeys(shards)) or MISSING,
+                "settings": sum(len(parts[each]["own"]) for each in set(shards) if each in parts) or None,
+                "samples": sum(each["samples"] for each in places),
+                **{METRIC_LABELS[metric]: _differs(metric, found) for metric in COMPARED},
+                "in the figures": "yes" if card in kept else "no",
+            }
+        )
+    spread = [_spread_row({card: latencies[card] for card in kept}, metric) for metric in COMPARED]
+    return SharedCards(pd.DataFrame(rows), pd.DataFrame([row for row in spread if row]), len(kept))
+
+
+def _out(environment: Mapping[str, Any]) -> bool:
+    return bool(environment.get("refused") or environment.get("set_aside"))
+
+
+def _differs(metric: str, found: list[Difference]) -> str:
+    """How a card differs in a latency, in per cent with its interval."""
+    one = next((each for each in found if each.metric == metric), None)
+    if one is None:
+        return MISSING
+    sign = "+" if one.share > 0 else ""
+    return f"{sign}{100 * one.share:.2f} % ({written_interval(100 * one.low, 100 * one.high)})"
+
+
+def _spread_row(cards: dict[Any, dict[str, Any]], metric: str) -> dict[str, str] | None:
+    found = spread_of_cards(cards, metric)
+    if found is None:
+        return None
+    return {
+        "latency": METRIC_LABELS[metric],
+        "cards": str(found.processes),
+        "between (%)": written(100 * found.between),
+        "95 % interval": written_interval(100 * found.low, 100 * found.high),
+        "one sample within (%)": written(100 * found.within),
+        "share between (%)": written(100 * share_between(found)),
+    }

@@ -1,0 +1,95 @@
+"""The environments that one run has where it went on elsewhere, or where several cards share it. Standard library only.
+
+An environment is numbered within its run, and each sample has the number of the one that it was measured in. Only what
+tells cards and machines of one kind apart differs between them (see `profcore.spec.begun.differences`).
+"""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from typing import TYPE_CHECKING, Any
+
+from profcore.spec.begun import differences
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+PLACE = ("host", "card", "device", "cores", "load")
+"""Fields of an environment that may be others in another of the same run."""
+
+MOST = 100_000
+"""More environments than a run can have."""
+
+
+def places_of(environment: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """Where a spool's samples were measured, in the order in which it went on: `PLACE` and `from_sample` of each."""
+    also = environment.get("also")
+    places = [each for each in also if isinstance(each, dict)] if isinstance(also, list) else []
+    begun = {name: environment.get(name) for name in PLACE} | {"from_sample": 0}
+    rest = [{name: each.get(name) for name in (*PLACE, "from_sample")} for each in places]
+    # What no sample can be told to be of is no place of one.
+    return [begun, *(each for each in rest if type(each["from_sample"]) is int and each["from_sample"] >= 0)]
+
+
+def place_of(places: Sequence[Mapping[str, Any]], sample: int) -> int:
+    """The number of the environment, of those of `places_of`, that a sample was measured in."""
+    return max((number for number, each in enumerate(places) if each["from_sample"] <= sample), default=0)
+
+
+def without_place(environment: Mapping[str, Any]) -> dict[str, Any]:
+    """What must be the same in all environments of a run."""
+    return {name: value for name, value in environment.items() if name not in (*PLACE, "also", "type")}
+
+
+def unlike(environments: Sequence[Mapping[str, Any]]) -> dict[int, list[str]]:
+    """The environments, by their place, that cannot be of one run with most of the others, each with what differs.
+
+    Most others agree with the one that counts; of several as many agree with, the first.
+    """
+    texts = [json.dumps(without_place(each), sort_keys=True, default=str) for each in environments]
+    first = {text: texts.index(text) for text in dict.fromkeys(texts)}
+    number = Counter(texts)
+    if len(first) < 2:
+        return {}
+
+    def agreeing(text: str) -> int:
+        one = environments[first[text]]
+        return sum(number[other] for other, place in first.items() if not differences(one, environments[place]))
+
+    counts = max(first, key=lambda text: (agreeing(text), -first[text]))
+    reference = environments[first[counts]]
+    found = {text: differences(reference, environments[place], ("there", "here")) for text, place in first.items()}
+    return {place: found[text] for place, text in enumerate(texts) if found[text]}
+
+
+def card_words(place: Mapping[str, Any]) -> str:
+    """A card, or the machine whose processor it is, in words."""
+    card = f"{place['card']} of " if place.get("card") else ""
+    return f"{card}{place.get('host') or 'a machine that is not named'}"
+
+
+def cards_of(environments: Sequence[Mapping[str, Any]]) -> dict[tuple[Any, Any], list[Mapping[str, Any]]]:
+    """The environments of each card, by its host and UUID, in their order."""
+    found: dict[tuple[Any, Any], list[Mapping[str, Any]]] = {}
+    for each in environments:
+        found.setdefault((each.get("host"), each.get("card")), []).append(each)
+    return found
+
+
+def set_aside_words(environments: Sequence[Mapping[str, Any]]) -> list[str]:
+    """A sentence for each card or shard of a run whose samples are in no figure, and why."""
+    found = []
+    for each in environments:
+        if each.get("refused"):
+            shard = f"Shard {each['shard']}" if each.get("shard") else "A part"
+            found.append(
+                f"{shard}, measured on {card_words(each)}, is left out of every figure, since what it was measured on "
+                f"differs: {each['refused']}."
+            )
+    for places in cards_of([one for one in environments if one.get("set_aside")]).values():
+        found.append(
+            f"{card_words(places[0])} is left out of every figure: at the settings that several cards measured it "
+            f"differs from the others by more than 1 % and more than chance: {places[0]['set_aside']}."
+        )
+    return list(dict.fromkeys(found))

@@ -1,0 +1,47 @@
+"""The page History, as Streamlit runs it."""
+
+import json
+
+import pytest
+
+from tests.comparisons.stored import store_run
+from tests.support import small_sweep, texts
+
+
+@pytest.fixture
+def runs(service):
+    """Three runs that are alike but for torch, the second slower; the name of a version is hostile."""
+    sweep = small_sweep(num_samples=12)
+    versions = (("2.11", 10.0), ("2.12 [x](http://a)", 12.0), ("2.13", 12.0))
+    return [
+        store_run(service.store, sweep, lambda setting, cost=cost: cost, hour=hour, torch=torch, device_name="a b card")
+        for hour, (torch, cost) in enumerate(versions)
+    ]
+
+
+def test_a_change_is_said_drawn_and_listed(app, runs):
+    test = app("history", of="moe_topk")
+    assert not test.exception
+    group = next(each for each in test.selectbox if each.label == "Measured alike")
+    place = next(number for number, name in enumerate(group.options) if runs[-1] in name)
+    group.select_index(place).run()
+    assert not test.exception
+    said = texts(test.markdown)
+    assert f"{runs[1]} is slower" in said.replace("\\", "")
+    assert "](http://a)" not in said.replace("\\](http", "")
+    spec = json.dumps(json.loads(test.get("vega_lite_chart")[0].proto.spec))
+    assert "slower" in spec
+    frame = test.dataframe[0].value
+    assert frame["run"].tolist() == runs[::-1]
+    assert frame["change"].tolist() == ["same", "slower", ""]
+    next(each for each in test.selectbox if each.label == "Setting").set_value("top-k 2").run()
+    assert not test.exception
+    assert "median (ms)" in test.dataframe[0].value
+
+
+def test_every_experiment_of_the_sample_results_has_a_history(app, service):
+    listed = service.runs()
+    for experiment in listed["experiment"].unique():
+        test = app("history", of=experiment)
+        assert not test.exception, experiment
+        assert len(test.get("vega_lite_chart")) == 1
