@@ -127,7 +127,7 @@ def _history(group: list[MeasuredRun]) -> None:
     file, query = leads.lead(experiment, group[-1].run["id"])
     st.page_link(file, label="Open the newest run", icon=":material/open_in_full:", query_params=query)
     st.caption(
-        "Ratio: to the run before, over the settings that both have. All ratios' intervals hold together in 95 %. "
+        "Ratio: to the run before, there or over all that both have. All ratios' intervals hold together in 95 %. "
         "*Slower* or *faster* where one lies on one side of 1 and not within the margin. Where it is not known how far "
         "processes differ, another process alone may show a change: `python -m profcore repeat` measures that."
     )
