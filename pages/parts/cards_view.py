@@ -115,7 +115,7 @@ def _shared(found: SharedCards, name: str) -> None:
     some = f", {found.pooled} of them in the figures" if found.pooled < len(found.cards) else ""
     called = f"{name}: " if name else ""
     with st.expander(plain(f"{called}Measured on {number}{some}"), icon=":material/developer_board:"):
-        st.dataframe(found.cards.map(lambda value: plain(value) if isinstance(value, str) else value), hide_index=True)
+        st.dataframe(found.cards, hide_index=True)
         st.caption(
             "By how much a card differs from the others that are in the figures, at the settings that both measured, "
             "with an interval that holds for all cards and latencies together. One that differs by more than 1 % and "

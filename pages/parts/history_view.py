@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import streamlit as st
 
-from pages.parts import figure_view, leads, tables
+from pages.parts import address, figure_view, leads, tables
 from pages.parts.state import service
 from pages.parts.text import plain
 from profcore import charts
@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 _MOST = 40
 _ALL = "over all settings"
 _DECIMALS = 4
+_GROUP, _SETTING = "alike", "history-setting"
 
 
 def show() -> None:
@@ -58,11 +59,18 @@ def _choose_group(place: st.delta_generator.DeltaGenerator, runs: pd.DataFrame) 
     groups = service().results.follows(("histories", tuple(shown)), shown, lambda: _groups(shown))
     if not groups:
         return None
-    named = [_group_name(group) for group in groups]
-    chosen = place.selectbox(
-        "Measured alike", range(len(groups)), format_func=lambda number: named[number], key="alike"
-    )
-    return groups[chosen or 0]
+    newest_of = {group[-1].run["id"]: group for group in groups}
+    # A link names any run of a history.
+    asked = st.query_params.get("run")
+    holding = (name for name, group in newest_of.items() if any(run.run["id"] == asked for run in group))
+    first = next(iter(newest_of))
+    address.settle("run", _GROUP, next(holding, first))
+    if st.session_state[_GROUP] not in newest_of:
+        st.session_state[_GROUP] = first
+    named = {name: _group_name(group) for name, group in newest_of.items()}
+    chosen = place.selectbox("Measured alike", list(named), format_func=lambda name: named[name], key=_GROUP)
+    address.keep(run=None if chosen == first else chosen)
+    return newest_of[chosen or first]
 
 
 def _groups(run_ids: list[str]) -> list[list[MeasuredRun]]:
@@ -84,7 +92,12 @@ def _history(group: list[MeasuredRun]) -> None:
     latency = first.segmented_control(
         "Latency", list(labels), default="Total", required=True, key="latency", bind="query-params", wrap=True
     )
-    setting = second.selectbox("Setting", [_ALL, *settings_of(group)], key="setting")
+    settings = [_ALL, *settings_of(group)]
+    address.settle("setting", _SETTING, st.query_params.get("setting", _ALL))
+    if st.session_state[_SETTING] not in settings:
+        st.session_state[_SETTING] = _ALL
+    setting = second.selectbox("Setting", settings, key=_SETTING)
+    address.keep(setting=None if setting == _ALL else setting)
     margin = third.number_input(
         "Counts from (%)",
         0.1,
@@ -114,7 +127,7 @@ def _history(group: list[MeasuredRun]) -> None:
     file, query = leads.lead(experiment, group[-1].run["id"])
     st.page_link(file, label="Open the newest run", icon=":material/open_in_full:", query_params=query)
     st.caption(
-        "Ratio: to the run before, over the settings that both have. All ratios' intervals hold together in 95 %. "
+        "Ratio: to the run before, there or over all that both have. All ratios' intervals hold together in 95 %. "
         "*Slower* or *faster* where one lies on one side of 1 and not within the margin. Where it is not known how far "
         "processes differ, another process alone may show a change: `python -m profcore repeat` measures that."
     )

@@ -14,6 +14,7 @@ from profcore.bench.generate import against_generate
 from profcore.bench.model import duty, load_time, memory, overhead, speed, suite
 from profcore.bench.pages import first_bar, first_chart, first_page, reruns
 from profcore.bench.prefill import experts, preprocessing
+from profcore.bench.shards import growing_shards, shared_by_cards
 from profcore.bench.truth import truth
 from profcore.errors import UserError
 from profcore.measure.environment import describe
@@ -105,6 +106,8 @@ BENCHMARKS: dict[str, Callable[[Target, ModelShelf], list[Figure]]] = {
     "page": page_data,
     "runs": run_list,
     "watch": watching,
+    "shards": growing_shards,
+    "cards": shared_by_cards,
     "import": take_in,
     "zip": data_zip,
     "figure": figures,

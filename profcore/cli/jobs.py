@@ -8,9 +8,10 @@ import sys
 from typing import TYPE_CHECKING
 
 from profcore.cli.command_parser import Commands, add_command
+from profcore.cli.launching import add_folder, root_of
 from profcore.cli.lists import print_list
 from profcore.cli.options import add_database, add_json
-from profcore.cli.submit import add_folder, finish, root_of, summary_line, wait
+from profcore.cli.submit import finish, summary_line, wait
 from profcore.cli.values import whole_number
 from profcore.errors import UserError
 from profcore.spec.stages import State

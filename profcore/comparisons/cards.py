@@ -18,6 +18,7 @@ from profcore.comparisons.conditions import (
     Conditions,
     conditions_of,
     find_differences,
+    list_values,
 )
 from profcore.comparisons.overlay import medians_by_setting
 from profcore.comparisons.runs import Comparison, compare_all
@@ -31,7 +32,7 @@ from profcore.stats.digits import MISSING, written, written_interval
 from profcore.storage.pooling import COMPARED, latencies_of
 
 if TYPE_CHECKING:
-    from collections.abc import Hashable, Mapping
+    from collections.abc import Hashable, Mapping, Sequence
 
     from profcore.comparisons.between import Spreads
     from profcore.results.sweep import Result
@@ -87,11 +88,10 @@ def find_card_groups(store: Reader, experiment: str) -> list[CardGroup]:
         # The first on each card stays, which is the one that a figure rests on first.
         found.setdefault(_key(conditions, knob), {}).setdefault(str(card), conditions)
     groups = sorted(found.values(), key=lambda group: -len(group))
-    titles = {str(place): _title(next(iter(group.values()))) for place, group in enumerate(groups, start=1)}
-    named = tell_apart(titles).values()
+    titles = _titles([next(iter(group.values())) for group in groups], knob)
     return [
         CardGroup(title, {card: each.run_id for card, each in group.items()})
-        for title, group in zip(named, groups, strict=True)
+        for title, group in zip(titles, groups, strict=True)
     ]
 
 
@@ -103,6 +103,25 @@ def _key(conditions: Conditions, knob: Knob) -> Hashable:
 def _title(conditions: Conditions) -> str:
     model, weights, dtype, engine = (conditions.facts.get(MACHINE[name], "not said") for name in _TITLED)
     return f"{model} ({weights} weights, {dtype}), {engine}"
+
+
+def _titles(groups: Sequence[Conditions], knob: Knob) -> list[str]:
+    """What each group is called: how it was measured, and what tells it from others that were measured so."""
+    described = [
+        {
+            **{called: each.facts.get(called, "not said") for called in _ALIKE},
+            **{name: list_values(each.knobs[held]) or "not said" for held, name in KNOBS.items() if held is not knob},
+        }
+        for each in groups
+    ]
+    titles = []
+    for conditions, own in zip(groups, described, strict=True):
+        title = _title(conditions)
+        same = [other for each, other in zip(groups, described, strict=True) if _title(each) == title]
+        telling = [f"{called}: {own[called]}" for called in own if len({other[called] for other in same}) > 1]
+        titles.append("; ".join([title, *telling]))
+    # Long lists are shortened in words, so that two titles may still be alike.
+    return list(tell_apart({str(place): title for place, title in enumerate(titles, start=1)}).values())
 
 
 def load_cards(store: Reader, group: CardGroup, spreads: Spreads | None = None) -> CardsSideBySide | None:
@@ -166,8 +185,8 @@ def shared_cards(store: Reader, run_id: str) -> SharedCards | None:
                 "shards": ", ".join(str(each) for each in dict.fromkeys(shards)) or MISSING,
                 "settings": sum(len(parts[each]["own"]) for each in set(shards) if each in parts) or None,
                 "samples": sum(each["samples"] for each in places),
-                **{METRIC_LABELS[metric]: _differs(metric, found) for metric in COMPARED},
                 "in the figures": "yes" if card in kept else "no",
+                **{METRIC_LABELS[metric]: _differs(metric, found) for metric in reversed(COMPARED)},
             }
         )
     spread = [_spread_row({card: latencies[card] for card in kept}, metric) for metric in COMPARED]

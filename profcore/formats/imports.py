@@ -24,8 +24,10 @@ from profcore.formats.joint_folder import joint_folders, parted_by_content, read
 from profcore.formats.joint_out import RUN_FILE
 from profcore.formats.members import LARGEST_UNPACKED, folder_members, is_zip, zip_members
 from profcore.paths import open_regular, read_regular
+from profcore.spec.runs import RunSpec
+from profcore.spec.shards import same_run
 from profcore.spec.text import parse_json
-from profcore.storage.spool import is_being_written, spool_path
+from profcore.storage.spool import is_being_written, read_spec, spool_path
 from profcore.storage.store import check_spool, check_storable, take_in_on_trial
 from profcore.storage.whole import draft
 
@@ -239,7 +241,32 @@ def _read_spool(data: bytes, name: str, spools: Path) -> Import:
             return Import(run_id, None, name)
         if not whole.startswith(there) or is_being_written(path):
             raise FormatError(f"{name} differs from what is already here of run {run_id}.")
-    return Import(run_id, whole, name, _note(found))
+    part = _part_of_run(found.first, name, spools) if found.first.get("shard") else ""
+    return Import(run_id, whole, name, " ".join(filter(None, (part, _note(found)))))
+
+
+def _part_of_run(first: Record, name: str, spools: Path) -> str:
+    """Of which run a shard is a part, in a sentence.
+
+    Raises:
+        FormatError: Other shards by that run's id are here, and it is no part of theirs.
+    """
+    spec = RunSpec.from_dict(first)
+    assert spec.shard
+    for path in sorted(spools.glob(f"{spec.shard.campaign}-s*.jsonl")):
+        try:
+            other = read_spec(path)
+        except FormatError:
+            continue
+        if other.shard is None or other.shard.campaign != spec.shard.campaign or other.id == spec.id:
+            continue
+        differ = same_run(other, spec) or (["which is here already"] if other.shard.index == spec.shard.index else [])
+        if differ:
+            raise FormatError(
+                f"{name} is {spec.shard.words} of run {spec.shard.campaign}, but no part of what is here by that id "
+                f"({', '.join(differ)})."
+            )
+    return f"It is {spec.shard.words} of run {spec.shard.campaign}."
 
 
 def _note(found: CheckedSpool) -> str:

@@ -102,7 +102,7 @@ class Intake:
                 self._store.try_take_in(path)
                 seen[path] = (found.st_size, found.st_mtime)
                 self._put_off(path, again)
-        self._store.compare_cards()
+        self._store.compare_cards(now_and_then=True)
         if everything:
             self._store.forget_unread({path.name for path in paths})
 

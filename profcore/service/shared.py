@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import threading
 import time
 from collections import OrderedDict
@@ -16,8 +17,10 @@ if TYPE_CHECKING:
 Value = TypeVar("Value")
 
 _KEPT = 256
-# What is followed is given at most so old, however long the work takes.
+# Whoever comes to what is followed is given nothing older; who has looked on meanwhile waits for nothing.
 _OLDEST_S = 3.0
+# Of what grows and takes long to work out: for how many times as long as that the last value is given.
+_TIMES_TAKEN = 4.0
 
 
 @dataclass
@@ -27,6 +30,8 @@ class _Entry:
     working: threading.Lock = field(default_factory=threading.Lock)
     changes: int | None = None
     at: float = 0.0
+    took: float = 0.0
+    looked_at: float = -math.inf
     weight: int = 0
     value: Any = None
     coming: Future[Any] | None = None
@@ -70,9 +75,14 @@ class Shared:
         Args:
             key: What is asked.
             make: Works it out from what is stored.
-            lasts_s: For how long a value may be given though the store has changed since.
+            lasts_s: For how long a value may be given though the store has changed since; longer where working it out
+                takes longer.
         """
         entry = self._entry(key)
+        with self._lock:
+            # Nobody waits for a newer one who may have the last.
+            if lasts_s and self._is_new(entry, lasts_s):
+                return entry.value
         with entry.working:
             return entry.value if self._is_new(entry, lasts_s) else self._work_out(entry, make)
 
@@ -89,9 +99,12 @@ class Shared:
         with self._lock:
             if entry.coming is None:
                 if self._is_new(entry, lasts_s):
+                    entry.looked_at = self._now()
                     return entry.value
                 entry.coming = self._worker.submit(self._renew, entry, make)
-            is_young = entry.changes is not None and self._now() - entry.at < _OLDEST_S
+            watched, entry.looked_at = self._now() - entry.looked_at < _OLDEST_S, self._now()
+            oldest = math.inf if watched else max(_OLDEST_S, _TIMES_TAKEN * entry.took)
+            is_young = entry.changes is not None and self._now() - entry.at < oldest
             coming, last = entry.coming, entry.value
         try:
             return coming.result(waits_s if is_young else None)
@@ -110,15 +123,17 @@ class Shared:
     def _is_new(self, entry: _Entry, lasts_s: float) -> bool:
         if entry.changes is None:
             return False
+        lasts_s = max(lasts_s, _TIMES_TAKEN * entry.took) if lasts_s else 0.0
         return entry.changes == self._changes() or self._now() - entry.at < lasts_s
 
     def _work_out(self, entry: _Entry, make: Callable[[], Value]) -> Value:
         # Read before the work: what changes meanwhile makes the value an old one.
-        changes = self._changes()
+        changes, begin = self._changes(), self._now()
         value = make()
         # At once: whoever finds nothing coming finds the new value, and is given no work that is done already.
         with self._lock:
             entry.value, entry.changes, entry.at, entry.coming = value, changes, self._now(), None
+            entry.took = entry.at - begin
             entry.weight = self._weigh(value)
             self._forget()
         return value

@@ -67,14 +67,20 @@ def differences(cards: Mapping[Card, Mapping[str, Anchors]]) -> dict[Card, list[
     Args:
         cards: Each card's samples, by the latency.
     """
-    metrics = list(dict.fromkeys(metric for latencies in cards.values() for metric in latencies))
+    return _differences({card: _all_medians(latencies) for card, latencies in cards.items()})
+
+
+def _differences(known: Mapping[Card, Mapping[str, dict[int, _Median]]]) -> dict[Card, list[Difference]]:
+    """As `differences`, of medians that are worked out."""
+    cards = list(known)
+    metrics = list(dict.fromkeys(metric for latencies in known.values() for metric in latencies))
     asked = max(len(cards), 1) * max(len(metrics), 1)
     found: dict[Card, list[Difference]] = {card: [] for card in cards}
     for metric in metrics:
-        medians = {card: _medians(latencies.get(metric, {})) for card, latencies in cards.items()}
+        medians = {card: known[card].get(metric, {}) for card in cards}
+        others = _others(medians)
         for card in cards:
-            others = [each for other, each in medians.items() if other != card]
-            if one := _difference(metric, medians[card], others, asked):
+            if one := _difference(metric, card, medians[card], others, asked):
                 found[card].append(one)
     return found
 
@@ -88,9 +94,10 @@ def odd_ones(cards: Mapping[Card, Mapping[str, Anchors]]) -> dict[Card, list[Dif
     Args:
         cards: As `differences`, the one to be kept of two first.
     """
-    left, odd = dict(cards), list[Card]()
+    left, odd = {card: _all_medians(latencies) for card, latencies in cards.items()}, list[Card]()
+    every = dict(left)
     while len(left) > 1:
-        found = {card: [each for each in all_of if each.counts] for card, all_of in differences(left).items()}
+        found = {card: [each for each in all_of if each.counts] for card, all_of in _differences(left).items()}
         if not any(found.values()):
             break
         if len(left) == 2:
@@ -100,7 +107,7 @@ def odd_ones(cards: Mapping[Card, Mapping[str, Anchors]]) -> dict[Card, list[Dif
                 max(left, key=lambda card: max((abs(math.log1p(each.share)) for each in found[card]), default=0))
             )
         del left[odd[-1]]
-    compared = {card: differences({**left, card: cards[card]})[card] for card in odd}
+    compared = {card: _differences({**left, card: every[card]})[card] for card in odd}
     return {card: [each for each in all_of if each.counts] for card, all_of in compared.items()}
 
 
@@ -130,6 +137,10 @@ class _Median:
     samples: int
 
 
+def _all_medians(latencies: Mapping[str, Anchors]) -> dict[str, dict[int, _Median]]:
+    return {metric: _medians(anchors) for metric, anchors in latencies.items()}
+
+
 def _medians(anchors: Anchors) -> dict[int, _Median]:
     found = {}
     for setting, given in anchors.items():
@@ -140,21 +151,38 @@ def _medians(anchors: Anchors) -> dict[int, _Median]:
     return found
 
 
+def _others(medians: Mapping[Card, Mapping[int, _Median]]) -> dict[tuple[Card, int], tuple[float, float]]:
+    """Of each card and setting the median of the other cards' logarithms, and the variance of its error."""
+    found: dict[tuple[Card, int], tuple[float, float]] = {}
+    for setting in dict.fromkeys(setting for each in medians.values() for setting in each):
+        cards = [card for card, each in medians.items() if setting in each]
+        logs = np.array([medians[card][setting].log for card in cards])
+        errors = np.array([medians[card][setting].error for card in cards])
+        number, order = len(cards) - 1, np.sort(logs)
+        if not number:
+            continue
+        ranks = np.searchsorted(order, logs)
+        widening = math.pi / 2 if number > 2 else 1.0
+        for place, card in enumerate(cards):
+            left = np.delete(order, ranks[place])
+            error = (errors.sum() - errors[place]) / number**2 * widening
+            found[card, setting] = float((left[(number - 1) // 2] + left[number // 2]) / 2), float(error)
+    return found
+
+
 def _difference(
-    metric: str, own: Mapping[int, _Median], others: list[dict[int, _Median]], asked: int
+    metric: str,
+    card: Card,
+    own: Mapping[int, _Median],
+    others: Mapping[tuple[Card, int], tuple[float, float]],
+    asked: int,
 ) -> Difference | None:
     """A card against the others; None where no anchor is known of both."""
-    parts, errors, freedom = [], [], 0
-    for setting, one in own.items():
-        there = [each[setting] for each in others if setting in each]
-        if not there:
-            continue
-        parts.append(one.log - float(np.median([each.log for each in there])))
-        error = float(np.mean([each.error for each in there])) / len(there)
-        errors.append(one.error + error * (math.pi / 2 if len(there) > 2 else 1.0))
-        freedom += one.samples - 1
-    if not parts:
+    both = [(one, others[card, setting]) for setting, one in own.items() if (card, setting) in others]
+    if not both:
         return None
-    middle, error = float(np.mean(parts)), math.sqrt(sum(errors)) / len(errors)
+    middle = sum(one.log - log for one, (log, _) in both) / len(both)
+    error = math.sqrt(sum(one.error + square for one, (_, square) in both)) / len(both)
+    freedom = sum(one.samples - 1 for one, _ in both)
     reach = critical_of(freedom, 1 - (1 - _CONFIDENCE) / asked) * error
     return Difference(metric, math.expm1(middle), math.expm1(middle - reach), math.expm1(middle + reach))

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 Record = dict[str, Any]
 
-PART = 4_000_000
+PART = 1_000_000
 """Bytes that are read at a time; a longer line is read alone."""
 _LONGEST = 8_000_000
 """Bytes of a line after the first: a sample of half a million decode steps."""

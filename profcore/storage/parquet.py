@@ -22,6 +22,7 @@ TABLES = {
     """,
     "settings": "SELECT * RENAME (kl AS kl_nats) FROM settings WHERE {ids} ORDER BY run_id, setting",
     "samples": "SELECT * FROM samples WHERE {ids} ORDER BY run_id, sample_id",
+    "environments": "SELECT * FROM environments WHERE {ids} ORDER BY run_id, environment_number",
     "summaries": f"""
         SELECT * RENAME ({", ".join(f"{name} AS {name}_ms" for name in _STATISTICS)})
         FROM summaries WHERE {{ids}} ORDER BY run_id, setting, metric

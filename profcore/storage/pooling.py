@@ -10,7 +10,7 @@ import time
 from typing import TYPE_CHECKING, Any
 
 from profcore.spec.environments import cards_of
-from profcore.spec.stages import MODEL_STAGES, State
+from profcore.spec.stages import MODEL_STAGES
 from profcore.stats import METRIC_LABELS
 from profcore.stats.cards import odd_ones
 from profcore.stats.digits import written
@@ -27,12 +27,12 @@ if TYPE_CHECKING:
 COMPARED = (*(stage.column for stage in MODEL_STAGES), "total_ms")
 """The latencies by which cards are compared."""
 
-_EVERY_S = 2.0
+_EVERY_S = 5.0
 _MOST_NAMED = 3
 
 
 class Pooling:
-    """Looks which cards of growing runs agree, of each run now and then, and once more when it has ended."""
+    """Looks which cards of growing runs agree, of each run now and then as it grows."""
 
     def __init__(self, store: Store, now: Callable[[], float] = time.monotonic) -> None:
         """Look into a store, by a clock in seconds."""
@@ -44,21 +44,21 @@ class Pooling:
         """Note that a run has more samples, or another environment."""
         self._changed.add(run_id)
 
-    def look(self) -> None:
-        """Compare the cards of those runs that have changed and are due."""
+    def look(self, now_and_then: bool = False) -> None:
+        """Compare the cards of those runs that have changed.
+
+        Args:
+            now_and_then: Leave for later what was compared a moment ago.
+        """
         for run_id in list(self._changed):
-            if self._now() - self._looked.get(run_id, -_EVERY_S) < _EVERY_S and not self._has_ended(run_id):
+            if now_and_then and self._now() - self._looked.get(run_id, -_EVERY_S) < _EVERY_S:
                 continue
             self._changed.discard(run_id)
-            self._looked[run_id] = self._now()
             self._compare(run_id)
-
-    def _has_ended(self, run_id: str) -> bool:
-        rows = self._store.connection.cursor.execute("SELECT state FROM runs WHERE id = ?", [run_id]).fetchall()
-        return not rows or State(rows[0][0]).ended
+            self._looked[run_id] = self._now()
 
     def _compare(self, run_id: str) -> None:
-        environments = self._store.environments(run_id)
+        environments = self._store.environments(run_id, counted=False)
         if not self._is_measured(run_id):
             # A file says itself what was set aside, and has no samples of that.
             return

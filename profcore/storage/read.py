@@ -228,10 +228,12 @@ class Reader:
         run = dict(zip(names, rows[0], strict=True))
         for name in ("spec", "environment", "ceilings", "details"):
             run[name] = self._object(run[name], f"{name} of run {run_id}")
-        more = {"environments": self.environments(run_id), "parts": self.parts(run_id)}
+        # To count them takes a while of a run that grows, and is another number a moment later.
+        places = self.environments(run_id, counted=State(run["state"]).ended)
+        more = {"environments": places, "parts": self.parts(run_id)}
         return {**run, **more, "left_out": self.bad_lines(run_id)}
 
-    def environments(self, run_id: str) -> list[dict[str, Any]]:
+    def environments(self, run_id: str, counted: bool = True) -> list[dict[str, Any]]:
         """The environments of a run that has several, by their numbers; none of any other run.
 
         Each with `number`, `shard` (of a shard), `from_sample` (the first of its spool's own), `host`, `card`,
@@ -247,13 +249,16 @@ class Reader:
         ).fetchall()
         if len(known) < 2:
             return []
+        names = ("number", "shard", "from_sample", "host", "card", "device", "refused", "set_aside")
+        found = [dict(zip(names, row, strict=True)) for row in known]
+        if not counted:
+            return found
         counts = dict(
             self.connection.cursor.execute(
                 "SELECT coalesce(environment_number, 0), count(*) FROM samples WHERE run_id = ? GROUP BY ALL", [run_id]
             ).fetchall()
         )
-        names = ("number", "shard", "from_sample", "host", "card", "device", "refused", "set_aside")
-        return [dict(zip(names, row, strict=True)) | {"samples": counts.get(row[0], 0)} for row in known]
+        return [{**each, "samples": counts.get(each["number"], 0)} for each in found]
 
     def parts(self, run_id: str) -> list[dict[str, Any]]:
         """The shards of a run that are here, by their numbers; none of a run that was not split.

@@ -158,6 +158,12 @@ class Store(Reader):
             FormatError: The file is no spool of a run that this version knows; nothing of it is stored.
             OSError: It cannot be read.
         """
+        new = self._take_in(path, source, run_id)
+        self.compare_cards()
+        return new
+
+    def _take_in(self, path: Path, source: str, run_id: str | None = None) -> int:
+        """As `take_in`, without comparing the cards of its run."""
         run_id = run_id or path.stem
         if whole_text(run_id) != run_id:
             raise FormatError(f"{whole_text(path.name)} has a name that is no text in UTF-8: rename it.")
@@ -173,7 +179,6 @@ class Store(Reader):
                 break
             samples += new
             offset = self._offset(self.connection.cursor, run_id) or 0
-        self._pooling.look()
         return samples
 
     def _take_in_part(self, path: Path, source: str, run_id: str) -> int | None:
@@ -215,9 +220,9 @@ class Store(Reader):
         self.compare_cards()
         return new
 
-    def compare_cards(self) -> None:
-        """See which cards agree of runs that have grown on several (see `Pooling`)."""
-        self._pooling.look()
+    def compare_cards(self, now_and_then: bool = False) -> None:
+        """See which cards agree of runs that have grown on several; of each at once, or only every few seconds."""
+        self._pooling.look(now_and_then)
 
     def forget_unread(self, names: set[str]) -> None:
         """Let go of the reasons of files that are there no more; `names` are those that are."""
@@ -233,7 +238,7 @@ class Store(Reader):
             StoreError: It is the database that cannot be used.
         """
         try:
-            new = self.take_in(path, source)
+            new = self._take_in(path, source)
         except StoreError:
             raise
         except FileNotFoundError:

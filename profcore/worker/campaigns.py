@@ -90,6 +90,10 @@ class Campaign:
         """The job that a shard was last given."""
         return next((each.jobs[shard] for each in reversed(self.attempts) if shard in each.jobs), None)
 
+    def submitted_at(self, shard: int) -> str:
+        """When a shard was last submitted, in UTC; empty where it never was."""
+        return next((each.at for each in reversed(self.attempts) if shard in each.jobs), "")
+
     def command(self, shard: int | str, device: str = "") -> list[str]:
         """What measures a shard, and goes on with it where it was.
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from profcore.errors import FormatError
 from profcore.spec.stages import State
+from profcore.spec.text import whole_text
 from profcore.storage.spool import end_abandoned, is_being_written
 from profcore.worker.spool_progress import SpoolProgress
 
@@ -16,6 +17,9 @@ if TYPE_CHECKING:
 
     from profcore.worker.campaigns import Campaign
     from profcore.worker.launchers import JobState, Launcher
+
+_SAYS = "profcore: "
+_LOG_BYTES = 20_000
 
 WAITING, STARTING, MEASURING, ENDED_EARLY = "waiting", "starting", "measuring", "ended early"
 
@@ -73,19 +77,23 @@ def shard_states(campaign: Campaign, launcher: Launcher, progress: SpoolProgress
             campaign.spool(shard),
             progress,
             known.get(job or ""),
+            campaign.submitted_at(shard),
             {"shard": shard, "job": job, "log": launcher.log(campaign, shard, job) if job else None},
         )
         for shard, job in jobs.items()
     ]
 
 
-def _state_of(path: Path, progress: SpoolProgress, known: JobState | None, shard: dict[str, Any]) -> ShardState:
+def _state_of(
+    path: Path, progress: SpoolProgress, known: JobState | None, submitted_at: str, shard: dict[str, Any]
+) -> ShardState:
     """A shard's state.
 
     Args:
         path: Its spool.
         progress: What was looked at before.
         known: What its launcher knows of its job.
+        submitted_at: When it was last submitted.
         shard: Its number, its job and its log.
     """
     found = progress.look(path)
@@ -101,10 +109,24 @@ def _state_of(path: Path, progress: SpoolProgress, known: JobState | None, shard
         with suppress(FormatError, OSError):
             end_abandoned(path, _why_ended(known))
         found = progress.look(path)
-    # What was submitted and left no spool has ended before it began to measure; its log says why.
-    word = str(found.state) if found.state is not None and found.state.ended else ENDED_EARLY
-    reason = found.reason or (_why_ended(known) if shard["job"] else "")
+    if found.state is not None and found.state.ended and found.at >= submitted_at:
+        word, reason = str(found.state), found.reason or _why_ended(known)
+    else:
+        # Its last job wrote nothing into the spool: it ended before it began to measure, and its log may say why.
+        word, reason = ENDED_EARLY, _said_in(shard["log"]) or (_why_ended(known) if shard["job"] else "")
     return ShardState(word=word, active=False, reason=reason, samples=found.samples, **shard)
+
+
+def _said_in(log: Path | None) -> str:
+    """What the command itself said last of why it ended, as its log has it."""
+    if log is None:
+        return ""
+    with suppress(OSError), log.open("rb") as file:
+        file.seek(max(log.stat().st_size - _LOG_BYTES, 0))
+        lines = file.read().decode(errors="replace").splitlines()
+        said = [line.removeprefix(_SAYS) for line in lines if line.startswith(_SAYS)]
+        return whole_text(said[-1]) if said else ""
+    return ""
 
 
 def _why_ended(known: JobState | None) -> str:

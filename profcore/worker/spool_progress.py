@@ -28,12 +28,14 @@ class Progress:
         samples: How many it has.
         state: The last that its run was in; None where it does not say.
         reason: Why it ended, where it says so.
+        at: When it came into that state, in UTC.
     """
 
     offset: int = 0
     samples: int = 0
     state: State | None = None
     reason: str = ""
+    at: str = ""
 
 
 class SpoolProgress:
@@ -64,3 +66,4 @@ def _note(seen: Progress, line: bytes) -> None:
         with suppress(ValueError, KeyError, TypeError, AttributeError, UserError):
             record = parse_json(line)
             seen.state, seen.reason = State(record["state"]), str(record.get("reason") or "")
+            seen.at = str(record.get("at") or "")

@@ -62,6 +62,18 @@ def test_kinds_of_cards_stand_side_by_side_with_what_else_differs(store):
     assert found.medians.groupby(["run", "metric"]).size().min() == 6
 
 
+def test_groups_that_are_measured_alike_are_told_apart_by_what_is_held(store):
+    from profcore.spec.queries import DEFAULT_PROMPT
+
+    write_run(store, sweep_of((1, 2), num_samples=2))
+    write_run(store, sweep_of((1, 2), num_samples=2, prompt="Another?"))
+    titles = sorted(group.title for group in find_card_groups(store, "moe_topk"))
+    assert titles == [
+        f"molmoe-1b (random weights, bfloat16), compiled; prompt: “{text}”"
+        for text in sorted(["Another?", DEFAULT_PROMPT])
+    ]
+
+
 def test_one_card_alone_is_compared_with_nothing(store):
     write_run(store, sweep_of(num_samples=6))
     found = load_cards(store, find_card_groups(store, "moe_topk")[0])

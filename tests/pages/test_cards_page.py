@@ -72,6 +72,7 @@ def test_a_run_names_the_card_that_is_in_no_figure(app, service):
     assert "Measured on 3 cards, 2 of them in the figures" in [each.label for each in test.expander]
     table = next(each.value for each in test.dataframe if "in the figures" in each.value)
     assert table["in the figures"].tolist() == ["yes", "no", "yes"]
+    assert table["Total"][1].startswith(("+3.", "+4."))
     assert "shared by 3 cards" in texts(test.caption)
 
 

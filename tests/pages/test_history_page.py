@@ -20,12 +20,11 @@ def runs(service):
 
 
 def test_a_change_is_said_drawn_and_listed(app, runs):
-    test = app("history", of="moe_topk")
+    # A link names any run of a history, and a setting.
+    test = app("history", of="moe_topk", run=runs[1], setting="nonsense")
     assert not test.exception
     group = next(each for each in test.selectbox if each.label == "Measured alike")
-    place = next(number for number, name in enumerate(group.options) if runs[-1] in name)
-    group.select_index(place).run()
-    assert not test.exception
+    assert group.value == runs[-1]
     said = texts(test.markdown)
     assert f"{runs[1]} is slower" in said.replace("\\", "")
     assert "](http://a)" not in said.replace("\\](http", "")
@@ -37,6 +36,8 @@ def test_a_change_is_said_drawn_and_listed(app, runs):
     next(each for each in test.selectbox if each.label == "Setting").set_value("top-k 2").run()
     assert not test.exception
     assert "median (ms)" in test.dataframe[0].value
+    linked = app("history", of="moe_topk", run=runs[-1], setting="top-k 2")
+    assert linked.dataframe[0].value["median (ms)"].tolist() == test.dataframe[0].value["median (ms)"].tolist()
 
 
 def test_every_experiment_of_the_sample_results_has_a_history(app, service):

@@ -5,6 +5,7 @@ import threading
 import pytest
 
 from profcore.service.shared import Shared
+from tests.support import seconds
 
 
 class _Store:
@@ -123,3 +124,49 @@ def test_who_follows_is_told_what_went_wrong_and_the_next_tries_again(store, sha
     with pytest.raises(ValueError):
         shared.follow("a", fail, 0.5, 0.0)
     assert shared.follow("a", lambda: 1, 0.5, 0.0) == 1
+
+
+def test_what_takes_long_to_work_out_is_given_for_longer_and_nobody_waits_for_a_newer_one():
+    at, changes, begun, go = [0.0], [0], threading.Event(), threading.Event()
+    shared = Shared(lambda: changes[0], lambda: at[0])
+
+    def slow():
+        at[0] += 2.0
+        return changes[0]
+
+    assert shared.get("a", slow, 0.5) == 0
+    changes[0], at[0] = 1, at[0] + 7.9
+    # It took 2 s: the last is given for 8.
+    assert shared.get("a", slow, 0.5) == 0
+    assert shared.get("b", lambda: 7) == 7
+
+    def waits():
+        begun.set()
+        assert go.wait(seconds(60))
+        return "new"
+
+    thread = threading.Thread(target=lambda: shared.get("a", waits))
+    thread.start()
+    assert begun.wait(seconds(60))
+    # Somebody works it out anew, and whoever may have the last has it at once.
+    assert shared.get("a", slow, 0.5) == 0
+    go.set()
+    thread.join()
+    assert shared.get("a", slow, 0.5) == "new"
+    shared.close()
+
+
+def test_who_has_looked_on_meanwhile_waits_for_nothing_however_long_it_takes(store, shared):
+    go, make = threading.Event(), _counter()
+
+    def slow():
+        go.wait()
+        return make()
+
+    assert shared.follow("a", make, 0.5, 0.0) == 1
+    store.changes = 1
+    for _ in range(40):
+        store.at += 0.5
+        assert shared.follow("a", slow, 0.4, 0.0) == 1
+    go.set()
+    shared.close()

@@ -179,5 +179,5 @@ def test_a_node_that_has_no_card_but_is_said_to_measures_nothing(start, ask, sta
     assert code == 1
     found = states()
     assert {(each["word"], each["samples"]) for each in found} == {("ended early", 0)}
-    assert all(each["log"] in wrong for each in found)
+    assert all(each["log"] in wrong and "cuda" in each["reason"].lower() for each in found)
     assert "cuda" in ask("jobs", said.partition(":")[0], "--log", "1")[1].lower()

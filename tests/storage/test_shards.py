@@ -495,3 +495,22 @@ def test_how_many_samples_a_run_will_have_counts_the_anchors_of_each_shard(sweep
     result = load_result(store, "friday")
     assert result.planned == 70
     assert result.remaining_s > 0
+
+
+def test_shards_are_imported_as_parts_of_one_run_and_no_part_of_another_is(sweep, store, tmp_path):
+    from profcore.formats.imports import read_import, write_import
+
+    first, second = (write_shard(tmp_path / "there", sweep, shard) for shard in shards_of(sweep))
+    for path in (second, first):
+        found = read_import(path.read_bytes(), path.name, store.spools)
+        assert found.note == f"It is shard {path.stem[-1]} of 2 of run friday."
+        write_import(found, store.spools)
+        store.take_in_all()
+    assert store.run("friday")["state"] == "done"
+    assert not read_import(first.read_bytes(), "again", store.spools).new
+    other = write_shard(tmp_path / "other", replace(sweep, seed=3), shards_of(sweep)[1])
+    (store.spools / "friday-s002.jsonl").unlink()
+    with pytest.raises(
+        FormatError, match=r"shard 2 of 2 of run friday, but no part of what is here by that id \(seed\)"
+    ):
+        read_import(other.read_bytes(), other.name, store.spools)

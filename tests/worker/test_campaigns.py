@@ -197,6 +197,23 @@ def test_a_job_without_a_spool_is_as_far_as_its_launcher_says(campaign, state, w
     assert (found[0].word, found[0].reason) == (word, reason)
 
 
+def test_a_shard_that_could_not_go_on_says_what_its_log_does(campaign, tmp_path):
+    (tmp_path / "what").write_text("fail")
+    ended(submit(campaign, 1))
+    launched = campaign.submitted({1: "a"})
+    log = campaign.logs / "a"
+    for text, reason in (
+        (b"", "Its job is over: failed."),
+        (
+            b"Warning: busy\nprofcore: an error\nprofcore: versions differ \xff.\nTraceback:\n",
+            "versions differ \ufffd.",
+        ),
+    ):
+        log.write_bytes(text)
+        found = shard_states(launched, Said(a=JobState(False, False, "FAILED")))[0]
+        assert (found.word, found.reason, found.samples) == ("ended early", reason, 2)
+
+
 def test_a_spool_whose_job_is_over_says_so_once_nobody_writes_it(campaign, tmp_path):
     (tmp_path / "what").write_text("fail")
     ended(submit(campaign, 1))
@@ -249,7 +266,7 @@ def test_a_spool_is_read_on_from_where_it_was_looked_at(campaign, monkeypatch):
     assert progress.look(path).samples == len(visits(campaign)[0]) + 1
     # One that is shorter is another.
     path.write_bytes(b'{"type":"state","state":"failed","reason":"x"}\n')
-    assert progress.look(path) == Progress(path.stat().st_size, 0, State.FAILED, "x")
+    assert progress.look(path) == Progress(path.stat().st_size, 0, State.FAILED, "x", "")
 
 
 def test_a_dashboard_takes_a_linked_spool_in_as_it_grows(campaign, tmp_path):
