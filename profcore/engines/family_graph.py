@@ -71,6 +71,11 @@ class FamilyGraphEngine:
         self._sessions.move_to_end(key)
         return self._sessions[key].extra_memory()
 
+    def stage_memory(self, inputs: FamilyInputs, setting: Setting) -> dict[Stage, int]:
+        """Bytes of intermediate tensors of each captured stage, which lie beyond what the allocator sees."""
+        self.prepare(inputs, setting)
+        return self._session(inputs, setting).stage_memory()
+
     @torch.no_grad()
     def infer(
         self,

@@ -117,6 +117,10 @@ class GraphSession:
         """The answer, (output_tokens,)."""
         return self._tokens[: self._setting.output_tokens]
 
+    def stage_memory(self) -> dict[Stage, int]:
+        """As `FamilyGraphEngine.stage_memory`."""
+        return {stage: self._captures.peak(stage) for stage in Stage if stage in self._captures}
+
     def extra_memory(self) -> int | None:
         """Bytes of intermediate tensors that captured stages keep beyond what the allocator sees."""
         return max((self._captures.peak(stage) for stage in Stage), default=0) or None

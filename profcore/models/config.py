@@ -11,6 +11,7 @@ from pathlib import Path
 from profcore.errors import ModelError
 from profcore.models.config_fields import Fields, read_fields, shown, whole_number
 from profcore.models.families.shape import FamilyShape, is_of_transformers, read_family, read_raw
+from profcore.models.hub import cached_config
 from profcore.models.shards import INDEX, find_tensors, shard_names
 from profcore.paths import REPOSITORY, Roots, data_directory
 from profcore.spec.settings import MAX_CROPS
@@ -364,7 +365,9 @@ def _directory(model: str) -> Path | None:
 
 
 def model_shape(model: str) -> MolmoConfig | FamilyShape:
-    """The shape of the model that a page offers knobs for; a hub model's is taken to be MolmoE-1B's.
+    """The shape of the model that a page offers knobs for.
+
+    A hub model's is that of its configuration where an earlier fetch left it, and is taken to be MolmoE-1B's else.
 
     Raises:
         ModelError: There is no such model, or its checkpoint directory is incomplete.
@@ -373,7 +376,8 @@ def model_shape(model: str) -> MolmoConfig | FamilyShape:
         return PRESETS[model]
     config = find_config(model)
     if config is None:
-        return PRESETS["molmoe-1b"]
+        cached = cached_config(model)
+        return read_shape(cached, model) if cached else PRESETS["molmoe-1b"]
     if catalogued(model):
         return config
     directory = Path(checkpoint_path(model)).expanduser()

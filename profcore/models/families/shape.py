@@ -18,6 +18,8 @@ from profcore.spec.text import parse_json
 
 _LARGEST_CONFIG = 10_000_000
 _MOST = 2**24
+_PIXELS = ("min_pixels", "max_pixels", "shortest_edge", "longest_edge")
+_LIMITS = (*_PIXELS, "min_patches", "max_patches", "max_soft_tokens", "max_crops", "overlap_margins", "pooling_size")
 _IMAGE_TOKEN = ("image_token_id", "image_token_index", "image_patch_id")
 _EXPERTS = ("num_experts", "num_local_experts", "n_routed_experts", "moe_num_experts")
 TOP_K_FIELDS = ("num_experts_per_tok", "moe_k", "moe_topk", "top_k_experts")
@@ -220,7 +222,22 @@ def read_family(path: Path, name: str | None = None) -> FamilyShape:
         ModelError: It cannot be read, or as `shape_of`.
     """
     file = path / "config.json" if path.is_dir() else path
-    return shape_of(name or str(path), read_raw(file))
+    raw, limits = read_raw(file), file.with_name("preprocessor_config.json")
+    if file.name == "config.json" and limits.is_file():
+        raw["image_processor"] = processor_limits(read_raw(limits))
+    return shape_of(name or str(path), raw)
+
+
+def processor_limits(raw: Mapping[str, Any]) -> dict[str, Any]:
+    """What an image processor's configuration says of how pictures are cut, as the rules of families know it."""
+    size, tile = (raw[name] if isinstance(raw.get(name), Mapping) else {} for name in ("size", "max_image_size"))
+    given = {**raw, **size}
+    limits = {name: given[name] for name in _LIMITS if given.get(name) is not None}
+    longest, side = size.get("longest_edge"), tile.get("longest_edge")
+    if isinstance(longest, int) and isinstance(side, int) and side > 0:
+        # Of models whose tiles lie along the longest edge.
+        limits["longest_edge_tiles"] = longest // side
+    return limits
 
 
 def read_raw(file: Path) -> dict[str, Any]:
