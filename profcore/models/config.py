@@ -10,7 +10,8 @@ from pathlib import Path
 
 from profcore.errors import ModelError
 from profcore.models.config_fields import Fields, read_fields, shown, whole_number
-from profcore.models.families.shape import FamilyShape, is_of_transformers, read_family, read_raw
+from profcore.models.families.fields import read_raw
+from profcore.models.families.shape import FamilyShape, is_of_transformers, read_family
 from profcore.models.hub import cached_config
 from profcore.models.shards import INDEX, find_tensors, shard_names
 from profcore.paths import REPOSITORY, Roots, data_directory

@@ -10,7 +10,7 @@ from transformers import GenerationConfig
 from profcore.errors import ModelError
 from profcore.models.experts import Experts
 from profcore.models.families.family import PROJECTORS
-from profcore.models.families.shape import TOP_K_FIELDS
+from profcore.models.families.fields import TOP_K_FIELDS
 from profcore.models.knobs import check_setting
 
 if TYPE_CHECKING:
