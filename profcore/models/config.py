@@ -21,6 +21,7 @@ from profcore.spec.text import some
 # Far beyond any model there is, and little enough that a page can offer each value and draw each block.
 _MOST_LAYERS, _MOST_EXPERTS, _MOST_HEADS = 256, 1024, 1024
 _WIDEST, _LONGEST = 2**18, 2**24
+_READ = ("config.json", "tokenizer.json", "preprocessor_config.json", "generation_config.json")
 _HUB_NAME = re.compile(r"[\w-][\w.-]*/[\w-][\w.-]*")
 _VISION_GROUPS = "image_num_key_value_heads"
 
@@ -342,7 +343,7 @@ def _check_links(directory: Path, roots: Roots) -> None:
     if roots.folders is None:
         return
     # First what names the others, which is read only where it may be.
-    for names in (("config.json", "tokenizer.json", INDEX), shard_names(directory)):
+    for names in ((*_READ, INDEX), shard_names(directory)):
         if outside := [name for name in names if _leads_out(directory / name, roots)]:
             raise ModelError(
                 f"{str(directory)!r} holds links that lead outside of the folders that a page may open: "

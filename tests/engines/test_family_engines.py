@@ -157,6 +157,19 @@ def test_looking_at_a_value():
     assert looks_at_values(lambda: tensor.tolist()) == "tolist"
     assert looks_at_values(lambda: tensor[tensor > 1]) == "index"
     assert looks_at_values(lambda: tensor[torch.tensor([1])]) == ""
+    assert looks_at_values(lambda: tensor.to("meta")) == "to_copy"
+    assert looks_at_values(lambda: tensor.to(torch.float64)) == ""
+
+
+def test_sessions_are_let_go_above_a_bound(monkeypatch):
+    monkeypatch.setattr("profcore.engines.family_graph._MOST_SESSIONS", 1)
+    ready = Ready("llava")
+    engine = FamilyGraphEngine(ready.model, graphs=False)
+    for tokens in (2, 3, 2):
+        answer, _ = engine.infer(ready.inputs, ready.setting(tokens))
+        assert answer.tolist() == ready.eager.infer(ready.inputs, ready.setting(tokens))[0].tolist()
+        assert len(engine._sessions) == 1
+        assert len(engine._captures) == 4
 
 
 @pytest.fixture(scope="module")

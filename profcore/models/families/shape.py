@@ -127,10 +127,10 @@ class FamilyShape:
         return f"{self.name} has a fixed number of vision tokens." if self.kind.rule == "fixed" else ""
 
     def row_grids(self) -> tuple[int, ...]:
-        """How many units one row of picture may have, from the fewest on."""
+        """How many units one row of picture may have, from the fewest on; 1 where no row is possible."""
         from profcore.models.families.vision_tokens import possible_grids
 
-        return tuple(columns for _, columns in possible_grids(self))
+        return tuple(columns for _, columns in possible_grids(self)) or (1,)
 
     def check_grid(self, grid: tuple[int, int]) -> None:
         """Whether a picture can be cut into these rows and columns of units.
