@@ -73,7 +73,7 @@ def stored_dtype(dtype: str, device: str) -> str:
 def size_words(size: ModelSize, dtype: str, there: int | None) -> str:
     """A model's size in a sentence, beside the memory of a device where that is known."""
     active = "" if size.active == size.parameters else f", of which a token uses {_billions(size.active)}"
-    here = f" of {_gigabytes(there)} here" if there else ""
+    here = f", of {_gigabytes(there)} here" if there else ""
     needed = _gigabytes(size.memory_bytes(dtype))
     return f"{size.family}: {_billions(size.parameters)} parameters{active}; {needed} in {dtype}{here}"
 
