@@ -11,7 +11,7 @@ from torch.utils._pytree import tree_map
 from profcore.engines.base import PreparationError
 from profcore.engines.family_cache import static_cache
 from profcore.engines.family_stages import Seen, given, watched
-from profcore.engines.family_steps import SPARE, read_tensors, stacked_steps, unchecked
+from profcore.engines.family_steps import SPARE, check_static, read_tensors, stacked_steps, unchecked
 from profcore.engines.greedy_loop import GreedyLoop, boundaries
 from profcore.engines.looks import looks_at_values
 from profcore.models.molmoe import CACHE_ARGUMENT
@@ -60,6 +60,7 @@ class GraphSession:
         seen, loop = Seen(), GreedyLoop(model, steps, keep_logits=True, keep_calls=True)
         with model.turned(setting), watched(model, seen):
             tokens = loop.run(inputs, **{CACHE_ARGUMENT: self._cache})
+        check_static(model, inputs, setting, loop.logits)
         assert seen.features
         self._arguments, self._keywords, self._features = seen.features
         self._encoded: Any = None
