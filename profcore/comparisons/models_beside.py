@@ -187,13 +187,19 @@ def one_picture(
                 layout.tokens,
                 layout.views,
                 estimate,
-                size_known.parameters if size_known else None,
+                size_known.parameters if size_known else _parameters_said(own),
                 size_known.active if size_known else None,
                 estimate.how if estimate else unknown,
             )
         )
     # Those that are known come first.
     return sorted(found, key=lambda each: (each.estimate is None, each.how == "not measured"))
+
+
+def _parameters_said(curves: list[Curve]) -> int | None:
+    """How many parameters the runs of a model without a name say that it has."""
+    said = (each.run["environment"].get("parameters") for each in curves)
+    return next((each for each in said if isinstance(each, int)), None)
 
 
 def curves_from(store: Reader) -> Callable[[str, Shape], list[Curve]]:

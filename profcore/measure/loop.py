@@ -212,7 +212,10 @@ class _Sampling:
         self._stage_peaks: dict[int, StagePeaks] = {}
         self._routed: dict[Any, tuple[int, ...]] = {}
         self._works = FamilyWorks(loaded.model)
-        self._counted, self._worked = set(begun.routed), set(begun.worked)
+        self._counted = set(begun.routed)
+        # MolmoE's work follows from its shape.
+        by_formula = not hasattr(loaded.model, "turned")
+        self._worked = set(range(len(sweep.settings))) if by_formula else set(begun.worked)
         self._answered: set[int] = set()
         self._begin = time.perf_counter() - begun.elapsed_s
         self._enough = Enough(sweep)
@@ -313,14 +316,13 @@ class _Sampling:
         if index in self._worked:
             return
         self._worked.add(index)
-        if hasattr(self._model, "turned"):
-            try:
-                yield SettingWork(index, self._works.of(self._inputs.key(index), given, self._measured[index]))
-            except StopRequestedError:
-                raise
-            except Exception:
-                # A floor is not drawn then; hours of samples do not depend on it.
-                _log.warning("the work of setting %s could not be counted", index, exc_info=True)
+        try:
+            yield SettingWork(index, self._works.of(self._inputs.key(index), given, self._measured[index]))
+        except StopRequestedError:
+            raise
+        except Exception:
+            # A floor is not drawn then; hours of samples do not depend on it.
+            _log.warning("the work of setting %s could not be counted", index, exc_info=True)
 
     def _get_ready(self, index: int, given: ModelInputs) -> None:
         """Compile, capture and warm a setting, and learn where its answer ends if that is asked."""
