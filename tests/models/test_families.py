@@ -11,6 +11,7 @@ from transformers.models.auto.configuration_auto import CONFIG_MAPPING
 
 from profcore.cli.common import fetch_unknown
 from profcore.errors import ModelError, UserError
+from profcore.measure.routing import routed
 from profcore.models import hub
 from profcore.models.config import MolmoConfig, find_config, model_shape
 from profcore.models.families import FAMILIES, loading
@@ -268,3 +269,14 @@ def test_what_a_name_means(tmp_path):
     assert model_shape(str(file)).family == "GLM-4V-MoE"
     with pytest.raises(ModelError, match="a configuration file of transformers"):
         find_config(str(tmp_path / "nothing.json"))
+
+
+def test_a_family_without_experts_may_have_a_language_model_with_some():
+    text = {"model_type": "mixtral", **TINY["llava"]["text_config"], "num_local_experts": 4, "num_experts_per_tok": 2}
+    shape = shape_of("here", {**tiny("llava"), "text_config": {**text, "model_type": "mixtral"}})
+    assert (shape.num_experts, shape.top_k, shape.top_k_reason) == (4, 2, "")
+    loaded = LoadedModel(random_family(shape, CPU, torch.float32, "grouped_mm"), ByteTokenizer(shape), "random")
+    inputs = family_inputs(loaded, PICTURE, "What?", (1, 1))
+    for top_k in (1, 4):
+        calls = routed(loaded.model, inputs, Setting((1, 1), top_k, (True,) * 3, 2))
+        assert [[each.shape[1] for each in block] for block in calls] == [[top_k] * 2] * 3

@@ -107,7 +107,8 @@ class VisionLanguageModel:
                 f"transformers {transformers.__version__} runs the experts of {self.config.kind.name} by other code "
                 "than is counted here: install a newer version."
             )
-        self.hf.set_experts_implementation(experts.prefill)
+        # Not of the whole, whose class may know of no experts though its language model has some.
+        self.decoder.set_experts_implementation(experts.prefill)
         self.experts = experts
 
     @contextmanager
