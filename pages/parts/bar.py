@@ -15,7 +15,15 @@ from profcore.errors import UserError
 from profcore.models.config import PRESETS, SMALL_TRAINED, check_model_path, model_shape
 from profcore.models.families.shape import FamilyShape
 from profcore.models.names import NAMED
-from profcore.roofline.model_sizes import display_sizes, named_sizes, size_of, size_words, stored_dtype, too_large
+from profcore.roofline.model_sizes import (
+    display_sizes,
+    gigabytes,
+    named_sizes,
+    size_of,
+    size_words,
+    stored_dtype,
+    too_large,
+)
 from profcore.spec.runs import Target
 from profcore.spec.stages import Clock
 from profcore.worker.seen import Seen
@@ -187,9 +195,10 @@ def _say_size(model: str, config: Shape, memory: int | None) -> str:
 @st.dialog("Models by family", width="large")
 def _list_models(dtype: str, memory: int | None) -> None:
     """Draw every model that has a name, with its size beside the device's memory."""
+    here = f"Here are {gigabytes(memory)}." if memory else ""
     st.caption(
-        f"Of the parameters alone, in {plain(dtype)}; the cache and what is computed on the way come on top. Names go "
-        "into **Model** on the left, or after `--model`."
+        f"Of the parameters alone, in {plain(dtype)}; the cache and what is computed on the way come on top."
+        f" {plain(here)} Names go into **Model** on the left, or after `--model`."
     )
     table = display_sizes(_SIZES, dtype, memory)
     st.dataframe(table, hide_index=True, height=35 * len(table) + 38)

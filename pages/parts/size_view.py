@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import pandas as pd
 import streamlit as st
 
-from pages.parts import figure_view
+from pages.parts import bar, figure_view
 from pages.parts.state import service
 from pages.parts.text import plain, say_error
 from profcore import charts
@@ -58,9 +58,10 @@ def show() -> None:
 
 
 def _choose_model() -> str:
-    """Draw the models: those that were measured, then all that have a name."""
+    """Draw the models: those that were measured, the one of the bar, then all that have a name."""
     measured = service().runs()["model"].dropna().unique().tolist()
-    names = list(dict.fromkeys([_FIRST, *measured, *NAMED]))
+    chosen = [] if bar.problem() else [bar.target().model]
+    names = list(dict.fromkeys([_FIRST, *measured, *chosen, *NAMED]))
     return st.selectbox(
         "Model",
         names,

@@ -11,8 +11,9 @@ from profcore.data_sets import DataSet
 from profcore.engines.names import check_family_engine
 from profcore.errors import StoreHeldError, UserError
 from profcore.experiments.motivation import asks_each_picture_once
-from profcore.models.config import model_shape
+from profcore.models.config import find_config, model_shape
 from profcore.models.families.shape import FamilyShape
+from profcore.models.hub import fetch_config
 from profcore.spec.queries import Picture
 from profcore.spec.runs import Target
 
@@ -53,6 +54,7 @@ def refuse_early(options: argparse.Namespace, check: Callable[[Shape], object] =
     models = [options.model] if options.model else own
     for model in models:
         try:
+            fetch_unknown(model)
             shape = model_shape(model)
             if isinstance(shape, FamilyShape):
                 check_family_engine(getattr(options, "engine", None) or "eager", model)
@@ -61,6 +63,16 @@ def refuse_early(options: argparse.Namespace, check: Callable[[Shape], object] =
             refused.append(error)
     if len(refused) == len(models):
         raise refused[0]
+
+
+def fetch_unknown(model: str) -> None:
+    """Fetch the configuration of a hub name that may be any model, since its knobs are asked for before its weights.
+
+    Raises:
+        ModelError: There is no such model, or it cannot be had.
+    """
+    if find_config(model) is None and "molmo" not in model.lower():
+        fetch_config(model)
 
 
 def default_device(given: str | None) -> str:

@@ -11,7 +11,7 @@ from profcore.cli.values import device_name, model_name, path_text, seconds, sha
 from profcore.data_sets import KINDS
 from profcore.engines.names import ENGINES, PEERS
 from profcore.errors import UserError
-from profcore.models.config import PRESETS
+from profcore.models.names import NAMED
 from profcore.spec.until import USUAL_MOST, USUAL_SECONDS, Until
 
 if TYPE_CHECKING:
@@ -20,10 +20,10 @@ if TYPE_CHECKING:
 
 def add_target(parser: argparse.ArgumentParser, engine: bool = True) -> None:
     """What to measure on: model, device, dtype, experts and, unless the command runs several, the engine."""
-    model = "tiny, molmoe-1b, a checkpoint directory or a hub name"
+    model = "tiny, molmoe-1b, another named shape, a checkpoint directory, a config.json of transformers or a hub name"
     own = "molmoe-1b on a GPU, tiny on a CPU"
     asked = parser.add_argument("--model", "--model-path", type=model_name, help=f"{model} ({own})")
-    with_completer(asked, completion.words(*PRESETS))
+    with_completer(asked, completion.words(*NAMED))
     add_device(parser)
     text = "eager, batched_mm or grouped_mm for both stages; auto is what generate takes for each"
     experts = parser.add_argument("--experts", default="auto", help=text)

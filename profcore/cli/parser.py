@@ -121,7 +121,7 @@ def build_parser(program: str = "profcore") -> CommandParser:
     """
     parser = CommandParser(
         prog=program,
-        description="Measure a MolmoE-1B under its four knobs.",
+        description="Measure a MolmoE-1B, or another vision-language model, under its four knobs.",
         epilog="example:\n  %(prog)s run moe_topk --num-samples 20\n\n`%(prog)s COMMAND --help` has more of each.\n"
         "The dashboard needs the checkout: there, run `streamlit run app.py`.",
         formatter_class=argparse.RawDescriptionHelpFormatter,

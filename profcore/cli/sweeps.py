@@ -89,7 +89,8 @@ def _important_blocks(options: argparse.Namespace, config: Shape) -> list[int | 
 def _base(experiment: Experiment, options: argparse.Namespace, config: Shape) -> Setting:
     own = base_setting(experiment, config)
     return Setting(
-        grid=(1, options.grid),
+        # The least is the model's own, whichever that is.
+        grid=own.grid if options.grid == 1 else (1, options.grid),
         top_k=own.top_k if options.top_k is None else options.top_k,
         block_mask=parse_mask(options.block_mask) if options.block_mask else own.block_mask,
         output_tokens=own.output_tokens if options.output_tokens is None else options.output_tokens,

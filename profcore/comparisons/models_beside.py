@@ -142,6 +142,7 @@ class OnePicture:
         views: The pictures that its vision encoder sees.
         estimate: The time to first token, as measured; None where it was not.
         parameters, active: All parameters, and those that a token uses; None where they are not known.
+        how: How the time is known ('measured', 'between', 'beyond'), or why it is not.
     """
 
     model: str
@@ -150,6 +151,7 @@ class OnePicture:
     estimate: Estimate | None
     parameters: int | None
     active: int | None
+    how: str
 
 
 def one_picture(
@@ -177,6 +179,7 @@ def one_picture(
         own = [each for each in curves_of(model, shape) if each.key[:3] == conditions[:3]]
         estimates = (each.at(layout) for each in own)
         estimate = next((each for each in estimates if each is not None), None)
+        unknown = "too far from what was measured" if own else "not measured"
         size_known = size_of(model, shape)
         found.append(
             OnePicture(
@@ -184,11 +187,19 @@ def one_picture(
                 layout.tokens,
                 layout.views,
                 estimate,
-                size_known.parameters if size_known else None,
+                size_known.parameters if size_known else _parameters_said(own),
                 size_known.active if size_known else None,
+                estimate.how if estimate else unknown,
             )
         )
-    return found
+    # Those that are known come first.
+    return sorted(found, key=lambda each: (each.estimate is None, each.how == "not measured"))
+
+
+def _parameters_said(curves: list[Curve]) -> int | None:
+    """How many parameters the runs of a model without a name say that it has."""
+    said = (each.run["environment"].get("parameters") for each in curves)
+    return next((each for each in said if isinstance(each, int)), None)
 
 
 def curves_from(store: Reader) -> Callable[[str, Shape], list[Curve]]:
@@ -208,10 +219,10 @@ def display_pictures(found: list[OnePicture]) -> pd.DataFrame:
                 "interval": written_interval(estimate.low_ms, estimate.high_ms) if estimate else MISSING,
                 "joules": written(estimate.ttft_j if estimate else None),
                 "vision tokens": f"{each.tokens:,}",
-                "µs per vision token": written(estimate.ttft_ms * _MICROSECONDS / each.tokens if estimate else None),
-                "parameters": _billions(each.parameters),
                 "a token uses": _billions(each.active),
-                "how": estimate.how if estimate else "not measured",
+                "parameters": _billions(each.parameters),
+                "µs per vision token": written(estimate.ttft_ms * _MICROSECONDS / each.tokens if estimate else None),
+                "how": each.how,
             }
         )
     return pd.DataFrame(rows)
@@ -238,15 +249,20 @@ def display_slopes(sensitivities: pd.DataFrame) -> pd.DataFrame:
         {
             "latency": [METRIC_LABELS[metric] for metric in rows["metric"]],
             "model": rows["model"].tolist(),
-            "µs per step": [written(value * _MICROSECONDS) for value in rows["slope"]],
+            "µs per step": [written(_microseconds(value)) for value in rows["slope"]],
             "95 %": [
-                written_interval(low * _MICROSECONDS, high * _MICROSECONDS)
+                written_interval(_microseconds(low), _microseconds(high))
                 for low, high in zip(rows["low"], rows["high"], strict=True)
             ],
             "at least ms": [written(value) for value in rows["least"]],
             "at most ms": [written(value) for value in rows["most"]],
         }
     )
+
+
+def _microseconds(milliseconds: float) -> float:
+    """In microseconds; what is less than a picosecond is nothing."""
+    return round(milliseconds * _MICROSECONDS, 6) + 0.0
 
 
 def _billions(number: int | None) -> str:

@@ -38,6 +38,11 @@ class Captures:
     def __len__(self) -> int:
         return len(self._kept)
 
+    def discard(self, key: Hashable) -> None:
+        """Let a piece of work go, where it is there."""
+        self._kept.pop(key, None)
+        self._peak.pop(key, None)
+
     def run(self, key: Hashable) -> None:
         """Do a piece of work that was captured."""
         self._kept[key]()

@@ -42,6 +42,7 @@ class FamilyGraphEngine:
             graphs: Whether stages are captured in CUDA graphs; else they run as they would be captured.
         """
         self._model, self._graphs = model, graphs
+        self._captures = Captures(model.device, graphs)
         self._sessions: OrderedDict[Any, GraphSession] = OrderedDict()
 
     @property
@@ -61,15 +62,26 @@ class FamilyGraphEngine:
             if tell:
                 tell("Capturing")
             while len(self._sessions) >= _MOST_SESSIONS:
-                self._sessions.popitem(last=False)
-            session = GraphSession(self._model, inputs, setting, Captures(self._model.device, self._graphs))
-            session.capture()
+                _, oldest = self._sessions.popitem(last=False)
+                oldest.let_go()
+            session = GraphSession(self._model, inputs, setting, self._captures)
+            try:
+                session.capture()
+            except BaseException:
+                # What was captured so far stands under this session's identity, which another may have later.
+                session.let_go()
+                raise
             self._sessions[key] = session
             if tell:
                 for stage, reason in session.reasons.items():
                     tell(f"Running {stage.label} uncaptured ({reason})")
         self._sessions.move_to_end(key)
         return self._sessions[key].extra_memory()
+
+    def stage_memory(self, inputs: FamilyInputs, setting: Setting) -> dict[Stage, int]:
+        """Bytes of intermediate tensors of each captured stage, which lie beyond what the allocator sees."""
+        self.prepare(inputs, setting)
+        return self._session(inputs, setting).stage_memory()
 
     @torch.no_grad()
     def infer(

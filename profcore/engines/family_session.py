@@ -11,14 +11,14 @@ from torch.utils._pytree import tree_map
 from profcore.engines.base import PreparationError
 from profcore.engines.family_cache import static_cache
 from profcore.engines.family_stages import Seen, given, watched
-from profcore.engines.family_steps import SPARE, read_tensors, stacked_steps, unchecked
+from profcore.engines.family_steps import SPARE, check_static, read_tensors, stacked_steps, unchecked
 from profcore.engines.greedy_loop import GreedyLoop, boundaries
 from profcore.engines.looks import looks_at_values
 from profcore.models.molmoe import CACHE_ARGUMENT
 from profcore.spec.stages import Stage
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Hashable, Iterator
 
     from torch import Tensor
 
@@ -50,7 +50,8 @@ class GraphSession:
             model: The model.
             inputs: Picture and prompt, whose tensors stay where they are.
             setting: The knobs.
-            captures: Where captured stages are kept.
+            captures: Where captured stages are kept; they are replayed in their order alone, so that sessions may share
+                the memory of what lies between.
         """
         self._model, self._inputs, self._setting, self._captures = model, inputs, setting, captures
         self._prompt, steps = inputs.num_input_tokens, setting.output_tokens
@@ -59,6 +60,7 @@ class GraphSession:
         seen, loop = Seen(), GreedyLoop(model, steps, keep_logits=True, keep_calls=True)
         with model.turned(setting), watched(model, seen):
             tokens = loop.run(inputs, **{CACHE_ARGUMENT: self._cache})
+        check_static(model, inputs, setting, loop.logits)
         assert seen.features
         self._arguments, self._keywords, self._features = seen.features
         self._encoded: Any = None
@@ -83,6 +85,8 @@ class GraphSession:
                 self.rewind_to_prompt()
                 if reason := looks_at_values(lambda stage=stage: self._work(stage)):  # type: ignore[misc]
                     self.reasons[stage] = f"its code looks at a value: {reason}"
+            if Stage.LLM_DECODE in self.reasons:
+                raise PreparationError(f"a decode step's code looks at a value: {reason}")
             # One call of the model's runs both.
             for one, other in (_PICTURE, _PICTURE[::-1]):
                 if one in self.reasons:
@@ -95,6 +99,17 @@ class GraphSession:
                     self.rewind_to_prompt()
                     self._add(stage)
 
+    def let_go(self) -> None:
+        """Give back what is captured."""
+        for stage in Stage:
+            self._captures.discard(self._key(stage))
+
+    def _key(self, stage: Stage) -> Hashable:
+        return id(self), stage
+
+    def _is_captured(self, stage: Stage) -> bool:
+        return self._key(stage) in self._captures
+
     def _add(self, stage: Stage) -> None:
         """Capture a stage; before decode, one that the card refuses runs as it is, and the reason is kept.
 
@@ -102,7 +117,7 @@ class GraphSession:
             PreparationError: A decode step cannot be captured.
         """
         try:
-            self._captures.add(stage, lambda: self._work(stage))
+            self._captures.add(self._key(stage), lambda: self._work(stage))
         except PreparationError as error:
             if stage is Stage.LLM_DECODE:
                 raise
@@ -117,9 +132,13 @@ class GraphSession:
         """The answer, (output_tokens,)."""
         return self._tokens[: self._setting.output_tokens]
 
+    def stage_memory(self) -> dict[Stage, int]:
+        """As `FamilyGraphEngine.stage_memory`."""
+        return {stage: self._captures.peak(self._key(stage)) for stage in Stage if self._is_captured(stage)}
+
     def extra_memory(self) -> int | None:
         """Bytes of intermediate tensors that captured stages keep beyond what the allocator sees."""
-        return max((self._captures.peak(stage) for stage in Stage), default=0) or None
+        return max(self.stage_memory().values(), default=0) or None
 
     def rewind_to_prompt(self) -> None:
         """As after the prefill: what decode steps have added is forgotten."""
@@ -143,7 +162,7 @@ class GraphSession:
         if stage in self.reasons:
             self._work(stage)
         else:
-            self._captures.run(stage)
+            self._captures.run(self._key(stage))
 
     def _work(self, stage: Stage) -> None:
         works = {
@@ -189,7 +208,7 @@ class GraphSession:
 
     def _take(self, features: Any) -> None:
         """Have the prefill read what the projector gave: in the places that its capture reads, where there is one."""
-        if Stage.LLM_PREFILL in self._captures and set(_PICTURE) & self.reasons.keys():
+        if self._is_captured(Stage.LLM_PREFILL) and set(_PICTURE) & self.reasons.keys():
             for place, new in zip(read_tensors(self._features), read_tensors(features), strict=True):
                 place.copy_(new)
         else:

@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch.utils._pytree import tree_leaves, tree_map
 
+from profcore.engines.base import PreparationError
+from profcore.engines.greedy_loop import GreedyLoop
 from profcore.models.molmoe import CACHE_ARGUMENT
 
 if TYPE_CHECKING:
@@ -16,6 +18,12 @@ if TYPE_CHECKING:
 
     from torch import Tensor
 
+    from profcore.models.families.adapter import VisionLanguageModel
+    from profcore.models.families.inputs import FamilyInputs
+    from profcore.spec.settings import Setting
+
+_TOLERANCES = {torch.float32: 1e-3, torch.float16: 1e-2, torch.bfloat16: 5e-2}
+"""How far logits may be apart by rounding, as a share of the largest."""
 SPARE = 4
 """Steps beyond an answer's: a step is done some times over before it is captured, each a position further."""
 
@@ -70,3 +78,27 @@ def read_tensors(features: Any) -> list[Tensor]:
     """The tensors that a language model reads of what `get_image_features` gives."""
     kept = {name: value for name, value in features.items() if name not in _UNREAD}
     return [leaf for leaf in tree_leaves(kept) if isinstance(leaf, torch.Tensor)]
+
+
+def check_static(model: VisionLanguageModel, inputs: FamilyInputs, setting: Setting, logits: list[Tensor]) -> None:
+    """Whether a static cache leaves the answer as it is, up to rounding: of its first token, and of the next.
+
+    Args:
+        model: The model.
+        inputs: Picture and prompt.
+        setting: The knobs.
+        logits: Of each token, over a static cache.
+
+    Raises:
+        PreparationError: It does not.
+    """
+    plain = GreedyLoop(model, min(2, len(logits)), keep_logits=True)
+    with model.turned(setting):
+        plain.run(inputs)
+    for ours, theirs in zip(logits, plain.logits, strict=False):
+        largest = float((ours.float() - theirs.float()).abs().max() / theirs.float().abs().max())
+        if not largest <= _TOLERANCES[model.dtype]:
+            raise PreparationError(f"over a static cache its logits differ by {largest:.1%} of the largest")
+        if ours.argmax() != theirs.argmax():
+            # Two that are as likely within rounding: what follows is another answer.
+            return

@@ -1,4 +1,4 @@
-"""Whether a piece of work looks at a tensor's value on the host, which no CUDA graph can hold; found on any device."""
+"""Whether work looks at a tensor's value on the host, or copies one to or from it, which no CUDA graph can hold."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ class _Asking(TorchFunctionMode):
 class _Looking(TorchDispatchMode):
     def __torch_dispatch__(self, function: Any, types: Any, arguments: Any = (), keywords: Any = None) -> Any:
         name = function.overloadpacket.__name__
-        if name in _LOOKS or (name in _INDEXED and _by_mask(arguments)):
+        if name in _LOOKS or (name in _INDEXED and _by_mask(arguments)) or _crosses(name, arguments, keywords):
             raise _LookedError(_where(name))
         return function(*arguments, **(keywords or {}))
 
@@ -54,6 +54,12 @@ class _Looking(TorchDispatchMode):
 def _by_mask(arguments: Any) -> bool:
     """Whether an index holds a mask, whose number of hits nobody knows without looking."""
     return any(each is not None and each.dtype in (torch.bool, torch.uint8) for each in arguments[1])
+
+
+def _crosses(name: str, arguments: Any, keywords: Any) -> bool:
+    """Whether a tensor is copied between devices, for which the host waits."""
+    there = (keywords or {}).get("device")
+    return name == "_to_copy" and there is not None and torch.device(there).type != arguments[0].device.type
 
 
 def _where(operation: str) -> str:

@@ -218,7 +218,7 @@ def check_knob(experiment: Experiment, config: Shape) -> None:
 
 def base_setting(experiment: Experiment, config: Shape) -> Setting:
     """Where the other knobs stand while one is turned: the smallest picture, the model's own top-k, every block."""
-    return Setting((1, 1), config.top_k, (True,) * config.n_layers, experiment.output_tokens)
+    return Setting((1, config.row_grids()[0]), config.top_k, (True,) * config.n_layers, experiment.output_tokens)
 
 
 def build_settings(

@@ -64,7 +64,8 @@ def _activations(asked: Inspection, queries: QuerySet, method: str) -> list[floa
 
         return hook
 
-    hooks = [layer.register_forward_hook(note(block)) for block, layer in enumerate(model.llm.model.layers)]
+    layers = model.layers if hasattr(model, "turned") else model.llm.model.layers
+    hooks = [layer.register_forward_hook(note(block)) for block, layer in enumerate(layers)]
     try:
         for number, query in enumerate(queries.queries, start=1):
             if asked.stop():

@@ -30,7 +30,7 @@ class Inspector:
 
 
 FAMILY_INSPECTORS = ("topk", "check")
-"""The tools that know other models than MolmoE."""
+"""The tools that know other models than MolmoE; importance does too."""
 
 INSPECTORS = {
     "tokens": Inspector("Tokens", "How does a picture with its prompt become tokens?", "analyze_tokens.py"),
@@ -60,7 +60,7 @@ def check_known(name: str, shape: Shape) -> None:
     """
     if not isinstance(shape, FamilyShape):
         return
-    if name not in FAMILY_INSPECTORS:
+    if name not in (*FAMILY_INSPECTORS, "importance"):
         known = " or ".join(FAMILY_INSPECTORS)
         raise UserError(f"{name} looks into the modules of MolmoE alone: use {known} for {shape.name}.")
     if name == "topk" and shape.top_k_reason:

@@ -220,7 +220,10 @@ class _Sampling:
         self._own = frozenset(shard.own if shard else everything)
         # What is no latency is measured by the shard whose setting it is.
         others = set(everything) - self._own
-        self._counted, self._worked = set(begun.routed) | others, set(begun.worked) | others
+        self._counted = set(begun.routed) | others
+        # MolmoE's work follows from its shape.
+        by_formula = not hasattr(loaded.model, "turned")
+        self._worked = set(everything) if by_formula else set(begun.worked) | others
         self._answered: set[int] = set()
         self._begin = time.perf_counter() - begun.elapsed_s
         self._enough = Enough(sweep)
@@ -326,14 +329,13 @@ class _Sampling:
         if index in self._worked:
             return
         self._worked.add(index)
-        if hasattr(self._model, "turned"):
-            try:
-                yield SettingWork(index, self._works.of(self._inputs.key(index), given, self._measured[index]))
-            except StopRequestedError:
-                raise
-            except Exception:
-                # A floor is not drawn then; hours of samples do not depend on it.
-                _log.warning("the work of setting %s could not be counted", index, exc_info=True)
+        try:
+            yield SettingWork(index, self._works.of(self._inputs.key(index), given, self._measured[index]))
+        except StopRequestedError:
+            raise
+        except Exception:
+            # A floor is not drawn then; hours of samples do not depend on it.
+            _log.warning("the work of setting %s could not be counted", index, exc_info=True)
 
     def _get_ready(self, index: int, given: ModelInputs) -> None:
         """Compile, capture and warm a setting, and learn where its answer ends if that is asked."""

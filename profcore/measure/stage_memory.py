@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 import torch
 
 from profcore.engines.base import Timing
+from profcore.engines.family_graph import FamilyGraphEngine
 from profcore.engines.static import StaticEngine
 from profcore.spec.records import STAGE_PEAKS
 from profcore.spec.stages import MODEL_STAGES, Stage
@@ -95,7 +96,12 @@ def stage_peaks(
         lambda: torch.cuda.max_memory_allocated(device), lambda: torch.cuda.reset_peak_memory_stats(device)
     )
     engine.infer(inputs, setting, clock, stop)
-    return clock.peaks(setting.output_tokens > 1)
+    most = clock.peaks(setting.output_tokens > 1)
+    if isinstance(engine, FamilyGraphEngine):
+        besides = torch.cuda.memory_allocated(device)
+        captured = engine.stage_memory(inputs, setting)
+        most |= _by_field({stage: besides + each for stage, each in captured.items()})
+    return most
 
 
 def _by_field(most: dict[Stage, int]) -> StagePeaks:

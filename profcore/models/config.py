@@ -10,7 +10,9 @@ from pathlib import Path
 
 from profcore.errors import ModelError
 from profcore.models.config_fields import Fields, read_fields, shown, whole_number
-from profcore.models.families.shape import FamilyShape, is_of_transformers, read_family, read_raw
+from profcore.models.families.fields import read_raw
+from profcore.models.families.shape import FamilyShape, is_of_transformers, read_family
+from profcore.models.hub import cached_config
 from profcore.models.shards import INDEX, find_tensors, shard_names
 from profcore.paths import REPOSITORY, Roots, data_directory
 from profcore.spec.settings import MAX_CROPS
@@ -19,6 +21,7 @@ from profcore.spec.text import some
 # Far beyond any model there is, and little enough that a page can offer each value and draw each block.
 _MOST_LAYERS, _MOST_EXPERTS, _MOST_HEADS = 256, 1024, 1024
 _WIDEST, _LONGEST = 2**18, 2**24
+_READ = ("config.json", "tokenizer.json", "preprocessor_config.json", "generation_config.json")
 _HUB_NAME = re.compile(r"[\w-][\w.-]*/[\w-][\w.-]*")
 _VISION_GROUPS = "image_num_key_value_heads"
 
@@ -340,7 +343,7 @@ def _check_links(directory: Path, roots: Roots) -> None:
     if roots.folders is None:
         return
     # First what names the others, which is read only where it may be.
-    for names in (("config.json", "tokenizer.json", INDEX), shard_names(directory)):
+    for names in ((*_READ, INDEX), shard_names(directory)):
         if outside := [name for name in names if _leads_out(directory / name, roots)]:
             raise ModelError(
                 f"{str(directory)!r} holds links that lead outside of the folders that a page may open: "
@@ -364,7 +367,9 @@ def _directory(model: str) -> Path | None:
 
 
 def model_shape(model: str) -> MolmoConfig | FamilyShape:
-    """The shape of the model that a page offers knobs for; a hub model's is taken to be MolmoE-1B's.
+    """The shape of the model that a page offers knobs for.
+
+    A hub model's is that of its configuration where an earlier fetch left it, and is taken to be MolmoE-1B's else.
 
     Raises:
         ModelError: There is no such model, or its checkpoint directory is incomplete.
@@ -373,7 +378,8 @@ def model_shape(model: str) -> MolmoConfig | FamilyShape:
         return PRESETS[model]
     config = find_config(model)
     if config is None:
-        return PRESETS["molmoe-1b"]
+        cached = cached_config(model)
+        return read_shape(cached, model) if cached else PRESETS["molmoe-1b"]
     if catalogued(model):
         return config
     directory = Path(checkpoint_path(model)).expanduser()

@@ -9,10 +9,11 @@ from typing import Any
 
 import torch
 
-from profcore.errors import ModelError, UserError
+from profcore.errors import UserError
 from profcore.models.checkpoint import load_checkpoint
 from profcore.models.config import PRESETS, checkpoint_path, find_config, read_shape
 from profcore.models.families.shape import FamilyShape
+from profcore.models.hub import fetch_checkpoint
 from profcore.models.molmoe import random_model
 from profcore.models.prompt import ByteTokenizer, Tokenizer, load_tokenizer
 
@@ -76,7 +77,7 @@ def load_model(name: str, device: torch.device, dtype: torch.dtype, experts: str
         config = PRESETS[name]
         return LoadedModel(random_model(config, device, dtype, experts), ByteTokenizer(config), "random")
     shape = find_config(name)
-    directory = Path(checkpoint_path(name)).expanduser() if shape else _fetch(name)
+    directory = Path(checkpoint_path(name)).expanduser() if shape else fetch_checkpoint(name)
     shape = shape or read_shape(directory, name)
     if isinstance(shape, FamilyShape):
         return _load_family(directory, shape, device, dtype, experts)
@@ -95,15 +96,3 @@ def _load_family(
         model = load_family(directory, shape, device, dtype, experts)
         return LoadedModel(model, load_tokenizer(directory, shape), "real")
     return LoadedModel(random_family(shape, device, dtype, experts), ByteTokenizer(shape), "random")
-
-
-def _fetch(name: str) -> Path:
-    """A hub checkpoint's local copy; only safetensors and JSON are fetched, never code."""
-    from huggingface_hub import snapshot_download
-    from huggingface_hub.errors import HfHubHTTPError, LocalEntryNotFoundError
-
-    try:
-        return Path(snapshot_download(name, allow_patterns=["*.safetensors", "*.json"]))
-    except (HfHubHTTPError, LocalEntryNotFoundError, OSError, ValueError) as error:
-        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
-        raise ModelError(f"{name!r} is no local directory and could not be fetched from the hub ({reason}).") from None

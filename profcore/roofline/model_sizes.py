@@ -73,8 +73,8 @@ def stored_dtype(dtype: str, device: str) -> str:
 def size_words(size: ModelSize, dtype: str, there: int | None) -> str:
     """A model's size in a sentence, beside the memory of a device where that is known."""
     active = "" if size.active == size.parameters else f", of which a token uses {_billions(size.active)}"
-    here = f" of {_gigabytes(there)} here" if there else ""
-    needed = _gigabytes(size.memory_bytes(dtype))
+    here = f", of {gigabytes(there)} here" if there else ""
+    needed = gigabytes(size.memory_bytes(dtype))
     return f"{size.family}: {_billions(size.parameters)} parameters{active}; {needed} in {dtype}{here}"
 
 
@@ -83,9 +83,7 @@ def too_large(size: ModelSize, dtype: str, there: int | None) -> str:
     needed = size.memory_bytes(dtype)
     if there is None or needed <= there:
         return ""
-    return (
-        f"{size.name} takes {_gigabytes(needed)} in {dtype}, and there are {_gigabytes(there)}: choose a smaller one."
-    )
+    return f"{size.name} takes {gigabytes(needed)} in {dtype}, and there are {gigabytes(there)}: choose a smaller one."
 
 
 def display_sizes(sizes: Sequence[ModelSize], dtype: str, there: int | None) -> pd.DataFrame:
@@ -96,7 +94,7 @@ def display_sizes(sizes: Sequence[ModelSize], dtype: str, there: int | None) -> 
             "model": size.name,
             "parameters": _billions(size.parameters),
             "a token uses": _billions(size.active),
-            "memory": _gigabytes(size.memory_bytes(dtype)),
+            "memory": gigabytes(size.memory_bytes(dtype)),
             "fits here": "not known" if there is None else "no" if too_large(size, dtype, there) else "yes",
         }
         for size in sizes
@@ -108,5 +106,6 @@ def _billions(number: int) -> str:
     return f"{number / _GIGA:.1f} billion" if number >= 1e8 else f"{number / 1e6:.1f} million"
 
 
-def _gigabytes(number: int) -> str:
+def gigabytes(number: int) -> str:
+    """Bytes as people say them."""
     return f"{number / _GIGA:,.0f} GB" if number >= 10 * _GIGA else f"{number / _GIGA:,.2g} GB"

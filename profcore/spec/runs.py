@@ -126,7 +126,7 @@ class Target:
     """What a run measures on: the model and how it is executed.
 
     Attributes:
-        model: 'tiny', 'molmoe-1b', a checkpoint directory or a hub name.
+        model: 'tiny', 'molmoe-1b', another named shape, a checkpoint directory, a configuration file or a hub name.
         device: 'cpu' or 'cuda:N'.
         dtype: 'float32', 'bfloat16' or 'float16'; 'auto' is bfloat16 on a GPU and float32 on a CPU.
         engine: How the model is executed: a name of `profcore.engines.names.ENGINES`.

@@ -77,6 +77,26 @@ def test_vision_tokens_go_by_units(model, tmp_path):
     assert by_setting["num_vision_tokens"].tolist() == [4, 12, 16]
 
 
+def test_a_model_without_a_single_unit_begins_with_what_it_has(model, tmp_path):
+    # As LLaVA-NeXT is published: two tiles at the least.
+    path = model("llava_next", image_grid_pinpoints=[[56, 112], [112, 56], [56, 168]])
+    words = ["--model", path, "--max-new-tokens", "2", "--num-samples", "1", "--warmup", "0"]
+    assert run("output_tokens", *words) == 0
+    ((_, samples, settings),) = [each for each in measured(tmp_path) if each[0]["environment"]["model"] == path]
+    assert samples["num_crops"].tolist() == [3]
+    assert settings["grid_columns"].tolist() == [2]
+
+
+def test_blocks_are_scored(model, capsys):
+    words = ["importance", "kl", "--num-pictures", "2", "--device", "cpu", "--json", "--model", model("smolvlm")]
+    with pytest.raises(SystemExit) as left:
+        main(words)
+    assert left.value.code == 0
+    scores = json.loads(capsys.readouterr().out)["scores"]
+    assert list(scores) == ["0", "1", "2"]
+    assert all(score > 0 for score in scores.values())
+
+
 def test_all_leaves_out_what_a_model_has_not(model, capsys):
     assert run("all", "--model", model("llava"), "--num-samples", "1", "--warmup", "0") == 0
     said = capsys.readouterr().err

@@ -70,6 +70,8 @@ def test_one_picture_seen_by_each(store):
     assert table.loc["gemma-3-4b", "vision tokens"] == "256"
     assert table.loc["molmoe-1b", "a token uses"] == "1.58 billion"
     assert table.loc["qwen3-vl-4b", "joules"] == MISSING
+    far = one_picture(curves_from(store), ["gemma-3-4b", "qwen3-vl-4b"], (4000, 4000), group.conditions)
+    assert [each.how for each in far] == ["too far from what was measured", "not measured"]
 
 
 def test_stages_per_vision_token(store):

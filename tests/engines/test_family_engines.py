@@ -3,9 +3,10 @@
 import pytest
 import torch
 from PIL import Image
+from transformers.cache_utils import StaticLayer
 
 from profcore.engines import make_engine
-from profcore.engines.base import StopRequestedError
+from profcore.engines.base import PreparationError, StopRequestedError
 from profcore.engines.family_graph import FamilyGraphEngine
 from profcore.engines.looks import looks_at_values
 from profcore.errors import UserError
@@ -157,6 +158,31 @@ def test_looking_at_a_value():
     assert looks_at_values(lambda: tensor.tolist()) == "tolist"
     assert looks_at_values(lambda: tensor[tensor > 1]) == "index"
     assert looks_at_values(lambda: tensor[torch.tensor([1])]) == ""
+    assert looks_at_values(lambda: tensor.to("meta")) == "to_copy"
+    assert looks_at_values(lambda: tensor.to(torch.float64)) == ""
+
+
+def test_a_model_that_a_static_cache_changes_is_refused(small, monkeypatch):
+    real = StaticLayer.update
+
+    def spoilt(self, keys, values, *rest, **more):
+        return real(self, keys, 2 * values, *rest, **more)
+
+    monkeypatch.setattr(StaticLayer, "update", spoilt)
+    engine = FamilyGraphEngine(small.model, graphs=False)
+    with pytest.raises(PreparationError, match=r"over a static cache its logits differ by \d+\.\d% of the largest"):
+        engine.infer(small.inputs, small.setting(3))
+
+
+def test_sessions_are_let_go_above_a_bound(monkeypatch):
+    monkeypatch.setattr("profcore.engines.family_graph._MOST_SESSIONS", 1)
+    ready = Ready("llava")
+    engine = FamilyGraphEngine(ready.model, graphs=False)
+    for tokens in (2, 3, 2):
+        answer, _ = engine.infer(ready.inputs, ready.setting(tokens))
+        assert answer.tolist() == ready.eager.infer(ready.inputs, ready.setting(tokens))[0].tolist()
+        assert len(engine._sessions) == 1
+        assert len(engine._captures) == 4
 
 
 @pytest.fixture(scope="module")

@@ -131,6 +131,39 @@ def test_prefill_is_the_products_of_its_matrices_and_the_pairs_of_its_mask(famil
     assert found[Stage.LLM_PREFILL].flops == pytest.approx(expected, abs=slack)
 
 
+def test_a_vision_encoder_is_the_products_of_its_matrices_and_all_its_pairs(families):
+    loaded = families("llava")
+    found, inputs = family_work(loaded, family_setting(loaded))
+    encoder, config = loaded.model.encoder, loaded.model.hf.config.vision_config
+    places = (config.image_size // config.patch_size) ** 2
+    rows, products = places + 1, 0.0
+    for module in encoder.modules():
+        if isinstance(module, torch.nn.Linear):
+            products += 2.0 * rows * module.weight.numel()
+        elif isinstance(module, torch.nn.Conv2d):
+            products += 2.0 * places * module.weight.numel()
+    attention = config.num_hidden_layers * 4.0 * rows**2 * config.hidden_size
+    assert found[Stage.VISION_ENCODER].flops == pytest.approx(products + attention, rel=1e-6)
+    weights = sum(each.numel() for each in encoder.parameters())
+    read = weights + inputs.tensors["pixel_values"].numel()
+    assert found[Stage.VISION_ENCODER].bytes == pytest.approx(4.0 * read, rel=0.2)
+    assert found[Stage.VISION_ENCODER].bytes > 4.0 * inputs.tensors["pixel_values"].numel()
+
+
+@pytest.mark.parametrize("model_type", ["llava", "internvl", "smolvlm"])
+def test_a_decode_step_reads_the_language_model_once(families, model_type):
+    loaded = families(model_type)
+    one, inputs = family_work(loaded, family_setting(loaded), tokens=2)
+    three, _ = family_work(loaded, family_setting(loaded), tokens=4)
+    blocks = sum(each.numel() for layer in loaded.model.layers for each in layer.parameters())
+    head = loaded.model.hf.get_output_embeddings().weight.numel()
+    text = loaded.model.hf.config.get_text_config()
+    heads, width = text.num_key_value_heads, loaded.model.layers[0].self_attn.head_dim
+    cache = 2 * len(loaded.model.layers) * heads * width * (inputs.num_input_tokens + 1)
+    assert one[Stage.LLM_DECODE].bytes == pytest.approx(4.0 * (blocks + head + cache), rel=0.01)
+    assert three[Stage.LLM_DECODE].bytes > 3 * one[Stage.LLM_DECODE].bytes
+
+
 @pytest.mark.parametrize("model_type", FAMILIES_CHECKED)
 def test_longer_answers_follow_from_one_step(families, model_type):
     """Decode of four tokens, counted step by step, is what one step says of it."""

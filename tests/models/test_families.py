@@ -9,7 +9,10 @@ from safetensors.torch import load_file, save_file
 from transformers import AutoConfig
 from transformers.models.auto.configuration_auto import CONFIG_MAPPING
 
+from profcore.cli.common import fetch_unknown
 from profcore.errors import ModelError, UserError
+from profcore.measure.routing import routed
+from profcore.models import hub
 from profcore.models.config import MolmoConfig, find_config, model_shape
 from profcore.models.families import FAMILIES, loading
 from profcore.models.families.catalogue import CATALOGUE
@@ -17,7 +20,7 @@ from profcore.models.families.inputs import family_inputs, fit_to_units
 from profcore.models.families.loading import load_family, random_family
 from profcore.models.families.prompt import build_ids
 from profcore.models.families.shape import read_family, shape_of
-from profcore.models.families.vision_tokens import grid_layout, possible_grids
+from profcore.models.families.vision_tokens import grid_layout, layout, possible_grids
 from profcore.models.knobs import check_setting
 from profcore.models.load import LoadedModel, load_model
 from profcore.models.prompt import ByteTokenizer
@@ -230,6 +233,34 @@ def test_pickles_are_never_opened(checkpoint, tmp_path):
         load_model(str(tmp_path), CPU, torch.float32, "eager")
 
 
+@pytest.mark.parametrize(
+    ("model_type", "limits", "size", "tokens"),
+    [
+        # As published for Qwen2.5-VL and Qwen3-VL, and the other way of writing it.
+        ("qwen2_5_vl", {"min_pixels": 3136, "max_pixels": 28 * 28 * 64}, (2800, 2800), 64),
+        ("qwen3_vl", {"size": {"shortest_edge": 65536, "longest_edge": 1048576}}, (32, 32), 64),
+        ("smolvlm", {"size": {"longest_edge": 112}, "max_image_size": {"longest_edge": 56}}, (56, 56), 5 * 4),
+        ("internvl", {"min_patches": 1, "max_patches": 2}, (560, 56), 3 * 4),
+        ("mistral3", {"size": {"longest_edge": 280}}, (560, 560), 100),
+    ],
+)
+def test_limits_of_a_processor_are_taken_from_its_file(model_type, limits, size, tokens, tmp_path):
+    (tmp_path / "config.json").write_text(json.dumps(tiny(model_type)))
+    (tmp_path / "preprocessor_config.json").write_text(json.dumps(limits))
+    assert layout(read_family(tmp_path), *size).tokens == tokens
+
+
+def test_a_hub_name_has_the_shape_of_its_own_configuration(tmp_path, monkeypatch):
+    file = tmp_path / "config.json"
+    file.write_text(json.dumps(tiny("glm4v_moe")))
+    monkeypatch.setattr(hub, "fetched", lambda name, fetch: file)
+    monkeypatch.setattr("huggingface_hub.try_to_load_from_cache", lambda name, path: str(file))
+    fetch_unknown("someone/their-model")
+    assert model_shape("someone/their-model").family == "GLM-4V-MoE"
+    monkeypatch.setattr("huggingface_hub.try_to_load_from_cache", lambda name, path: None)
+    assert isinstance(model_shape("allenai/MolmoE-1B-0924"), MolmoConfig)
+
+
 def test_what_a_name_means(tmp_path):
     assert find_config("qwen3-vl-30b-a3b") is CATALOGUE["qwen3-vl-30b-a3b"]
     assert isinstance(find_config("tiny"), MolmoConfig)
@@ -238,3 +269,14 @@ def test_what_a_name_means(tmp_path):
     assert model_shape(str(file)).family == "GLM-4V-MoE"
     with pytest.raises(ModelError, match="a configuration file of transformers"):
         find_config(str(tmp_path / "nothing.json"))
+
+
+def test_a_family_without_experts_may_have_a_language_model_with_some():
+    text = {"model_type": "mixtral", **TINY["llava"]["text_config"], "num_local_experts": 4, "num_experts_per_tok": 2}
+    shape = shape_of("here", {**tiny("llava"), "text_config": {**text, "model_type": "mixtral"}})
+    assert (shape.num_experts, shape.top_k, shape.top_k_reason) == (4, 2, "")
+    loaded = LoadedModel(random_family(shape, CPU, torch.float32, "grouped_mm"), ByteTokenizer(shape), "random")
+    inputs = family_inputs(loaded, PICTURE, "What?", (1, 1))
+    for top_k in (1, 4):
+        calls = routed(loaded.model, inputs, Setting((1, 1), top_k, (True,) * 3, 2))
+        assert [[each.shape[1] for each in block] for block in calls] == [[top_k] * 2] * 3

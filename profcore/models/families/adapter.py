@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from contextlib import contextmanager
+from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
+import transformers
 from transformers import GenerationConfig
 
 from profcore.errors import ModelError
 from profcore.models.experts import Experts
 from profcore.models.families.family import PROJECTORS
-from profcore.models.families.shape import TOP_K_FIELDS
+from profcore.models.families.fields import TOP_K_FIELDS
 from profcore.models.knobs import check_setting
 
 if TYPE_CHECKING:
@@ -89,15 +91,25 @@ class VisionLanguageModel:
         return self.hf.parameters()
 
     def use_experts(self, experts: Experts) -> None:
-        """Have each stage run an implementation of the experts; a model without any has none to run."""
+        """Have each stage run an implementation of the experts; a model without any has none to run.
+
+        Raises:
+            ModelError: This transformers runs them by code of the model's own alone, which is given no indices.
+        """
         if not self.config.num_experts:
             return
         if self.config.kind.top_k_reason:
             # All of them run, by the model's own code.
             self.experts = Experts.of("dense")
             return
+        if not self.decoder._can_set_experts_implementation():
+            raise ModelError(
+                f"transformers {transformers.__version__} runs the experts of {self.config.kind.name} by other code "
+                "than is counted here: install a newer version."
+            )
+        # Not of the whole, whose class may know of no experts though its language model has some.
+        self.decoder.set_experts_implementation(experts.prefill)
         self.experts = experts
-        self.hf.set_experts_implementation(experts.prefill)
 
     @contextmanager
     def decoding(self) -> Iterator[None]:
@@ -128,7 +140,7 @@ class VisionLanguageModel:
             UserError: The setting is not one of the model's.
         """
         check_setting(setting, self.config)
-        places = self._top_k_places() if setting.top_k != self.config.top_k else []
+        places = self._top_k_places if setting.top_k != self.config.top_k else []
         skipped = [layer for layer, active in zip(self.layers, setting.block_mask, strict=True) if not active]
         before = [(place, name, getattr(place, name)) for place, name in places]
         try:
@@ -143,8 +155,12 @@ class VisionLanguageModel:
             for layer in skipped:
                 del layer.forward
 
+    @cached_property
     def _top_k_places(self) -> list[tuple[Any, str]]:
-        """Where the modules read how many experts a token goes to: their own field, or the configuration's."""
+        """Where the modules read how many experts a token goes to: their own field, or the configuration's.
+
+        Looked for once, since a host would wait for it at each inference.
+        """
         modules = [module for layer in self.layers for module in layer.modules()]
         own = [(module, "top_k") for module in modules if isinstance(getattr(module, "top_k", None), int)]
         config = self.decoder.config

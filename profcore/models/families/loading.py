@@ -43,10 +43,12 @@ def hf_config(shape: FamilyShape) -> Any:
     fields = {name: value for name, value in shape.config.items() if name not in (*_OURS, "model_type")}
     try:
         # Some classes of older versions take the parts' configurations as objects alone.
-        for name in ("vision_config", "text_config"):
-            if "model_type" in fields.get(name, {}):
-                part = dict(fields[name])
+        for name, kind in CONFIG_MAPPING[shape.model_type].sub_configs.items():
+            part = dict(fields.get(name) or {})
+            if "model_type" in part:
                 fields[name] = AutoConfig.for_model(part.pop("model_type"), **part)
+            elif part and kind is not AutoConfig:
+                fields[name] = kind(**part)
         return AutoConfig.for_model(shape.model_type, **fields)
     except Exception as error:
         line = next((line for line in str(error).splitlines() if line.strip()), type(error).__name__)

@@ -12,16 +12,16 @@ from profcore.errors import ModelError
 from profcore.models.config_fields import shown
 from profcore.models.families import FAMILIES
 from profcore.models.families.family import Family
-from profcore.paths import read_regular
-from profcore.spec.limits import MOST_VALUES
-from profcore.spec.text import parse_json
-
-_LARGEST_CONFIG = 10_000_000
-_MOST = 2**24
-_IMAGE_TOKEN = ("image_token_id", "image_token_index", "image_patch_id")
-_EXPERTS = ("num_experts", "num_local_experts", "n_routed_experts", "moe_num_experts")
-TOP_K_FIELDS = ("num_experts_per_tok", "moe_k", "moe_topk", "top_k_experts")
-"""The names that configurations have for the number of experts each token is routed to."""
+from profcore.models.families.fields import (
+    EXPERT_FIELDS,
+    IMAGE_TOKEN_FIELDS,
+    MOST,
+    TOP_K_FIELDS,
+    filled,
+    processor_limits,
+    read_raw,
+    whole,
+)
 
 
 @dataclass(frozen=True)
@@ -60,19 +60,19 @@ class FamilyShape:
     @property
     def n_layers(self) -> int:
         """Number of transformer blocks of the language model."""
-        return _whole(self.text, ("num_hidden_layers",))
+        return whole(self.text, ("num_hidden_layers",))
 
     @property
     def num_experts(self) -> int:
         """Experts that a token is routed among; 0 where there are none."""
         if self.text.get("enable_moe_block") is False:
             return 0
-        return _whole(self.text, _EXPERTS, 0) if _whole(self.text, TOP_K_FIELDS, 0) else 0
+        return whole(self.text, EXPERT_FIELDS, 0) if whole(self.text, TOP_K_FIELDS, 0) else 0
 
     @property
     def top_k(self) -> int:
         """Experts each token is routed to, unless the knob says otherwise; 1 where there are none."""
-        return _whole(self.text, TOP_K_FIELDS, 1) if self.num_experts else 1
+        return whole(self.text, TOP_K_FIELDS, 1) if self.num_experts else 1
 
     @property
     def max_crops(self) -> int:
@@ -82,17 +82,17 @@ class FamilyShape:
     @property
     def max_positions(self) -> int:
         """Longest sequence, image tokens included."""
-        return _whole(self.text, ("max_position_embeddings",), _MOST)
+        return whole(self.text, ("max_position_embeddings",), MOST)
 
     @property
     def embedding_size(self) -> int:
         """Rows of the output layer."""
-        return _whole(self.text, ("vocab_size",))
+        return whole(self.text, ("vocab_size",))
 
     @property
     def input_size(self) -> int:
         """Rows of the embeddings, which some models have more of than they may give."""
-        return self.embedding_size + _whole(self.text, ("additional_vocab_size",), 0)
+        return self.embedding_size + whole(self.text, ("additional_vocab_size",), 0)
 
     @property
     def vocab_size(self) -> int:
@@ -102,7 +102,7 @@ class FamilyShape:
     @property
     def image_token_id(self) -> int:
         """The token that stands where an image token goes."""
-        return _whole(self.config, _IMAGE_TOKEN, least=0)
+        return whole(self.config, IMAGE_TOKEN_FIELDS, least=0)
 
     @property
     def eos_token_id(self) -> int:
@@ -127,10 +127,10 @@ class FamilyShape:
         return f"{self.name} has a fixed number of vision tokens." if self.kind.rule == "fixed" else ""
 
     def row_grids(self) -> tuple[int, ...]:
-        """How many units one row of picture may have, from the fewest on."""
+        """How many units one row of picture may have, from the fewest on; 1 where no row is possible."""
         from profcore.models.families.vision_tokens import possible_grids
 
-        return tuple(columns for _, columns in possible_grids(self))
+        return tuple(columns for _, columns in possible_grids(self)) or (1,)
 
     def check_grid(self, grid: tuple[int, int]) -> None:
         """Whether a picture can be cut into these rows and columns of units.
@@ -194,25 +194,6 @@ def is_of_transformers(config: Mapping[str, Any]) -> bool:
     return isinstance(config.get("model_type"), str) and config["model_type"] != "molmo" and "d_model" not in config
 
 
-def filled(config: Mapping[str, Any], defaults: Mapping[str, Any]) -> dict[str, Any]:
-    """A configuration with defaults where it has nothing; fields of objects one by one."""
-    found = dict(config)
-    for key, value in defaults.items():
-        if isinstance(value, Mapping):
-            given = found.get(key)
-            # Configurations of older versions have the language model's fields beside the vision encoder's.
-            own = given if isinstance(given, Mapping) else (config if key == "text_config" else {})
-            found[key] = filled(own, value)
-        elif all(found.get(name) is None for name in _names_of(key)):
-            found[key] = value
-    return found
-
-
-def _names_of(key: str) -> tuple[str, ...]:
-    """Every name of a field that has several."""
-    return next((names for names in (_EXPERTS, TOP_K_FIELDS, _IMAGE_TOKEN) if key in names), (key,))
-
-
 def read_family(path: Path, name: str | None = None) -> FamilyShape:
     """The shape that a `config.json`, or the one of a directory, describes.
 
@@ -220,36 +201,7 @@ def read_family(path: Path, name: str | None = None) -> FamilyShape:
         ModelError: It cannot be read, or as `shape_of`.
     """
     file = path / "config.json" if path.is_dir() else path
-    return shape_of(name or str(path), read_raw(file))
-
-
-def read_raw(file: Path) -> dict[str, Any]:
-    """The fields of a configuration file.
-
-    Raises:
-        ModelError: It cannot be read, or is no JSON object.
-    """
-    try:
-        raw = parse_json(read_regular(file, _LARGEST_CONFIG), MOST_VALUES)
-    except FileNotFoundError:
-        raise ModelError(f"{file.parent} has no config.json: a checkpoint directory needs one.") from None
-    except (OSError, ValueError) as error:
-        reason = getattr(error, "strerror", None) or error
-        raise ModelError(f"{file} cannot be read as JSON ({reason}).") from None
-    if not isinstance(raw, dict):
-        raise ModelError(f"{file} holds no JSON object.")
-    return raw
-
-
-def _whole(fields: Mapping[str, Any], names: tuple[str, ...], default: int | None = None, least: int = 1) -> int:
-    """The first of some fields that is there, as a whole number.
-
-    Raises:
-        ModelError: None is there and there is no default, or it is no whole number.
-    """
-    value = next((fields[name] for name in names if fields.get(name) is not None), default)
-    if default is not None and value == default:
-        return default
-    if isinstance(value, bool) or not isinstance(value, int) or not least <= value <= _MOST:
-        raise ModelError(f"The configuration has {names[0]}={shown(value)}, which is no whole number from {least} on.")
-    return value
+    raw, limits = read_raw(file), file.with_name("preprocessor_config.json")
+    if file.name == "config.json" and limits.is_file():
+        raw["image_processor"] = processor_limits(read_raw(limits))
+    return shape_of(name or str(path), raw)
