@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import glob
 import os
+import re
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any, TypeAlias
 
@@ -49,7 +50,8 @@ def runs(prefix: str, parsed_args: argparse.Namespace, **_: Any) -> list[str]:
     from profcore.storage.store import spool_directory
 
     folder = spool_directory(getattr(parsed_args, "db", None) or default_database())
-    known = {path.stem for path in folder.glob(f"{_literal(prefix)}*.jsonl")}
+    # Several shards are one run.
+    known = {re.sub(r"-s[0-9]{3,4}$", "", path.stem) for path in folder.glob(f"{_literal(prefix)}*.jsonl")}
     shipped = {run_id for run_id in shipped_spools() if run_id.startswith(prefix)}
     return sorted(known | (shipped - Given(folder).removed), reverse=True)
 

@@ -88,7 +88,7 @@ def report_merged(options: argparse.Namespace, run_id: str, paths: list[Path], s
         _print_flags(result)
         for text in set_aside_words(result.run["environments"]):
             print(f"Warning: {text}", file=sys.stderr)
-        print(f"Run {run_id}, measured on {counted(len(paths), 'device')} together.")
+        print(f"Run {run_id}, measured on {counted(len(paths), 'device')}.")
 
 
 def print_energy(result: Result) -> None:

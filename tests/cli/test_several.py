@@ -79,9 +79,17 @@ def test_each_card_measures_its_part_and_it_is_one_run_in_the_end(fakes, capsys)
     (anchor,) = read_spec(spools[0]).shard.anchors
     assert counts == {each: 6 if each == anchor else 3 for each in range(6)}
     said = capsys.readouterr().out
-    assert f"Run {listed['id']}, measured on 2 devices together." in said
+    assert f"Run {listed['id']}, measured on 2 devices." in said
     (file,) = fakes.rglob("exp2_moe_topk_results.json")
     assert [each["card"] for each in json.loads(file.read_text())["metadata"]["environments"]] == ["GPU-0", "GPU-1"]
+
+
+def test_without_a_card_all_is_the_processor(fakes, monkeypatch, capsys):
+    monkeypatch.setenv("FAKE_CARDS", "0")
+    assert run("--device", "all", "--spool-only", str(fakes / "spools")) == 0
+    (path,) = spool_files(fakes / "spools")
+    assert (read_spec(path).target.device, read_spec(path).shard) == ("cpu", None)
+    assert "measured on 1 device." in capsys.readouterr().out
 
 
 def test_stopping_stops_all_cards_and_what_was_measured_stays(fakes):

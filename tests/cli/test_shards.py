@@ -115,3 +115,15 @@ def test_what_cannot_be_split_is_refused_before_anything_is_written(spools, word
     with pytest.raises(UserError, match=said):
         run(*words, "--spool-only", str(spools))
     assert not list(spools.glob("*.jsonl"))
+
+
+def test_a_shell_completes_the_run_and_not_its_parts(tmp_path):
+    from argparse import Namespace
+
+    from profcore.cli.completion import runs
+
+    folder = tmp_path / "p.duckdb.spool"
+    folder.mkdir()
+    for name in ("friday-s001", "friday-s002", "friday-alone"):
+        (folder / f"{name}.jsonl").touch()
+    assert runs("fri", Namespace(db=tmp_path / "p.duckdb")) == ["friday-alone", "friday"]
