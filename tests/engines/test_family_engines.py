@@ -116,7 +116,9 @@ def test_stages_one_by_one(ready):
     assert Stage.LLM_DECODE not in ready.eager.stage_works(ready.inputs, ready.setting(1))
 
 
-@pytest.mark.parametrize("mask", [(True,) * 3, FIRST, pytest.param(MIDDLE, marks=pytest.mark.long)])
+@pytest.mark.parametrize(
+    "mask", [FIRST, *(pytest.param(each, marks=pytest.mark.long) for each in ((True,) * 3, MIDDLE))]
+)
 def test_what_would_be_captured_gives_what_eager_gives(ready, mask):
     """Without graphs the same pieces run over the same tensors of fixed places."""
     engine = FamilyGraphEngine(ready.model, graphs=False)
