@@ -120,8 +120,9 @@ def _history(group: list[MeasuredRun]) -> None:
         st.info("No run knows this latency at this setting.")
         return
     _say(rows)
-    name = f"history_{metric.removesuffix('_ms')}"
-    figure_view.draw(charts.history(rows, metric, of_all), name, "history")
+    if len(rows) > 1:
+        name = f"history_{metric.removesuffix('_ms')}"
+        figure_view.draw(charts.history(rows, metric, of_all), name, "history")
     experiment = group[-1].run["experiment"]
     tables.figures(_table(rows, of_all), "run", "change", *VERSIONS)
     file, query = leads.lead(experiment, group[-1].run["id"])
