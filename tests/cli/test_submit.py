@@ -149,6 +149,7 @@ def test_what_another_scheduler_takes_is_printed_and_nothing_is_left(ask, tmp_pa
         (("--gpus-per-task", "1"), "needs no card"),
         (("--launcher", "slurm", "--device", "cuda:3"), "leave --device out"),
         (("--cpus-per-task", "0"), "give 1 or more"),
+        (("--device", "cpu,"), "has no name between commas"),
         (("--time", "soon"), "no time"),
         (("--time", "0"), "no time"),
         (("--slurm", "account"), "no parameter of sbatch"),
