@@ -10,7 +10,7 @@ from pages.parts import address, figure_view, leads, tables
 from pages.parts.state import service
 from pages.parts.text import plain
 from profcore import charts
-from profcore.comparisons.history import CHANGES, histories, history, settings_of
+from profcore.comparisons.history import CHANGES, histories, history, settings_of, since_the_first
 from profcore.comparisons.regression import LATENCIES
 from profcore.comparisons.runs import MARGIN
 from profcore.comparisons.versions import VERSIONS
@@ -21,6 +21,7 @@ from profcore.stats.digits import MISSING, written, written_interval
 if TYPE_CHECKING:
     import pandas as pd
 
+    from profcore.comparisons.history import Change
     from profcore.results.base import MeasuredRun
 
 _MOST = 40
@@ -111,15 +112,19 @@ def _history(group: list[MeasuredRun]) -> None:
     metric, of_all = labels[latency or "Total"], setting in (None, _ALL)
     title, spreads = None if of_all else setting, service().spreads()
     known = tuple((key, metric, each) for key, found in spreads.items() if (each := found.get(metric)))
-    rows = service().results.follows(
+    rows, since = service().results.follows(
         ("history", metric, title, margin, known),
         [run.run["id"] for run in group],
-        lambda: history(group, metric, title, margin / 100, spreads),
+        lambda: (
+            history(group, metric, title, margin / 100, spreads),
+            since_the_first(group, metric, title, margin / 100, spreads),
+        ),
     )
     if rows.empty:
         st.info("No run knows this latency at this setting.")
         return
     _say(rows)
+    _say_since(since)
     if len(rows) > 1:
         name = f"history_{metric.removesuffix('_ms')}"
         figure_view.draw(charts.history(rows, metric, of_all), name, "history")
@@ -140,14 +145,27 @@ def _say(rows: pd.DataFrame) -> None:
     if len(rows) < 2:
         st.info("One run has no history yet: measure the same again, under another version or on another day.")
         return
-    if changed.empty:
-        st.markdown(f"**No change is shown from run to run** ({counted(len(rows), 'run')}).")
+    open_ = int((rows["change"] == "undecided").sum())
+    if changed.empty and open_:
+        st.markdown(
+            f"**Undecided**: the intervals show no change from run to run, and at {open_:d} of {len(rows) - 1} steps "
+            "they are too wide to say that there is none beyond the margin. More samples narrow them."
+        )
+    elif changed.empty:
+        st.markdown(f"**The same from run to run** ({counted(len(rows), 'run')}): every step lies within the margin.")
     for row in changed.to_dict("records")[-3:]:
         before = rows.loc[: rows.index[rows["run"] == row["run"]][0]].iloc[-2]
         said = [f"{name} {before[name]} → {row[name]}" for name in VERSIONS if before[name] != row[name]]
         versions = f"({', '.join(said)})" if said else "(no version that is recorded differs)"
         times = f"{row['ratio']:.4f} × the run before, {row['ratio_low']:.4f} to {row['ratio_high']:.4f}"
         st.markdown(f"**{plain(row['run'])} is {plain(row['change'])}**: {plain(times)} {plain(versions)}.")
+
+
+def _say_since(since: Change | None) -> None:
+    """Say where the newest run stands against the first: small steps add up."""
+    if since is not None and since.verdict in CHANGES:
+        times = f"{since.ratio:.4f} × the first, {since.low:.4f} to {since.high:.4f}"
+        st.markdown(f"**Since the first run it is {plain(since.verdict)}**: {plain(times)}.")
 
 
 def _table(rows: pd.DataFrame, of_all: bool) -> pd.DataFrame:

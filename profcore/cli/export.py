@@ -61,9 +61,11 @@ def export(options: argparse.Namespace) -> int:
 def _to_mlflow(store: Store, options: argparse.Namespace) -> int:
     """Write runs into MLflow; one that cannot be written is said, and of several the others are."""
     from profcore.export.archive import load_run
-    from profcore.export.mlflow_run import export_to_mlflow
+    from profcore.export.mlflow_run import check_mlflow, export_to_mlflow
     from profcore.results.named import find_run
 
+    # What no run could be written for is said once.
+    check_mlflow(options.tracking_uri)
     run_ids = store.runs()["id"].tolist() if options.all else [find_run(store, options.run)]
     code = 0
     for run_id in run_ids:

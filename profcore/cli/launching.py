@@ -70,9 +70,22 @@ def launching_of(options: argparse.Namespace) -> dict[str, Any]:
     if options.launcher == LOCAL and not options.form:
         from profcore.worker.launch_local import devices_here
 
-        named = [] if options.device in (None, ALL) else options.device.split(",")
-        found["devices"] = named or devices_here()
+        found["devices"] = _named_devices(options.device) or devices_here()
     return found
+
+
+def _named_devices(given: str | None) -> list[str]:
+    """The devices that `--device` names; none where it leaves the choice.
+
+    Raises:
+        UserError: There is none between two commas: a shard there would be measured beside that of another device.
+    """
+    if given in (None, ALL):
+        return []
+    names = [each.strip() for each in str(given).split(",")]
+    if not all(names):
+        raise UserError(f"--device {shortened(str(given))!r} has no name between commas: give such as cuda:0,cuda:2.")
+    return names
 
 
 def gpus_of(options: argparse.Namespace) -> int:

@@ -11,6 +11,7 @@ from profcore.cli.common import print_table
 from profcore.cli.options import add_database, add_json, add_run
 from profcore.cli.reading import load_named_run, reading
 from profcore.formats.text_files import json_text
+from profcore.spec.stages import State
 from profcore.spec.text import counted
 
 if TYPE_CHECKING:
@@ -45,6 +46,8 @@ def show(options: argparse.Namespace) -> int:
 
     run = result.run
     print(f"{run['id']}: {run['experiment']}, {run['state']}, {counted(run['num_samples'], 'sample')}, {run['source']}")
+    if run["reason"] and result.state is not State.DONE:
+        print(run["reason"])
     print(environment_line(run["environment"], result.state))
     if isinstance(result, JointResult):
         print_table(display_short_joint(result))

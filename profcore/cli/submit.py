@@ -26,7 +26,7 @@ from profcore.spec.runs import fresh_id
 from profcore.spec.text import counted
 from profcore.worker.campaigns import Campaign, new_campaign
 from profcore.worker.launchers import launcher_of
-from profcore.worker.linking import keep_spools, link_spools
+from profcore.worker.linking import check_free, keep_spools, link_spools, unlink_spools
 from profcore.worker.shard_states import shard_states
 from profcore.worker.spool_progress import SpoolProgress
 
@@ -68,14 +68,16 @@ def submit(options: argparse.Namespace) -> int:
     launcher = launcher_of(options.launcher)
     make_output_directory(root)
     campaign = _campaign(options, root, run_id)
+    check_free(campaign)
     campaign.write()
     try:
+        # Linked first: a database that cannot take them in is found out before any shard is started.
+        link_spools(campaign)
         campaign = campaign.submitted(launcher.submit(campaign, range(1, campaign.shards + 1)))
     except BaseException:
         _forget(campaign)
         raise
     campaign.write()
-    link_spools(campaign)
     print(f"{campaign.id}: {counted(campaign.shards, 'shard')} submitted to {campaign.launcher}, in {campaign.folder}.")
     if options.no_wait:
         print(f"`profcore jobs {campaign.id}` says how far it is.")
@@ -143,11 +145,12 @@ def _take_in(database: Path) -> None:
 
 
 def _forget(campaign: Campaign) -> None:
-    """Take away the folder of a campaign that was never submitted."""
+    """Take away the folder of a campaign that was never submitted, and what leads there."""
     import shutil
 
     with suppress(OSError):
         if not any(campaign.spools.iterdir()) and not any(campaign.logs.glob("*.log")):
+            unlink_spools(campaign)
             shutil.rmtree(campaign.folder)
 
 

@@ -32,8 +32,8 @@ CHANGES = ("slower", "faster")
 """What is marked where an interval says so."""
 
 
-class _Change(NamedTuple):
-    """A run against the one before it."""
+class Change(NamedTuple):
+    """A run against one before it: the ratio with its interval, and a verdict as `history` has it."""
 
     ratio: float
     low: float
@@ -83,7 +83,7 @@ def history(
     confidence = together(len(known) - 1)
     rows = []
     for place, (run, values) in enumerate(known):
-        change = _Change(np.nan, np.nan, np.nan, "")
+        change = Change(np.nan, np.nan, np.nan, "")
         if place:
             change = _change(known[place - 1], (run, values), metric, margin, confidence, spreads)
         shown = _shown(values, title) if title is not None else _times(known[0], (run, values))
@@ -105,6 +105,26 @@ def history(
     columns = ["run", "created_at", "label", *VERSIONS, "value", "low", "high"]
     found = pd.DataFrame(rows, columns=[*columns, "ratio", "ratio_low", "ratio_high", "change"])
     return found.assign(label=_told_apart(found["label"]))
+
+
+def since_the_first(
+    runs: Sequence[MeasuredRun], metric: str, title: str | None, margin: float, spreads: Spreads | None = None
+) -> Change | None:
+    """The newest run of a history against its first; None where fewer than three know the latency.
+
+    Steps that are each too small to be marked may add up. It is asked of one pair, so that its interval is at 95 %.
+
+    Args:
+        runs: As one of `histories`.
+        metric: Of `stats.METRICS`.
+        title: A setting; None for all that both have in common.
+        margin: The smallest change that counts, as a share.
+        spreads: As `history`.
+    """
+    known = [(run, values) for run in runs if (values := _by_title(run, metric, title))]
+    if len(known) < 3:
+        return None
+    return _change(known[0], known[-1], metric, margin, together(1), spreads)
 
 
 def _told_apart(labels: pd.Series) -> pd.Series:
@@ -148,18 +168,18 @@ def _pairs(before: Known, after: Known) -> list[tuple[np.ndarray, np.ndarray]]:
 
 def _change(
     before: Known, after: Known, metric: str, margin: float, confidence: float, spreads: Spreads | None
-) -> _Change:
+) -> Change:
     """A run against the one before it, at a confidence."""
     found = log_ratio(_pairs(before, after), confidence)
     if not found.number:
-        return _Change(np.nan, np.nan, np.nan, "undecided")
+        return Change(np.nan, np.nan, np.nan, "undecided")
     ends = (found.low, found.high) if found.fewest >= SMALLEST_FOR_RATIO else (np.nan, np.nan)
     low, high = (np.exp(end) if np.isfinite(end) else np.nan for end in ends)
     ratio = stats.Ratio(float(np.exp(found.value)), float(low), float(high), found.number)
     first, second = (spreads_for(run, spreads).get(metric) for run in (before[0], after[0]))
     if first and second:
         ratio = with_spread(ratio, first, second, confidence)
-    return _Change(ratio.value, ratio.low, ratio.high, verdict(ratio, margin))
+    return Change(ratio.value, ratio.low, ratio.high, verdict(ratio, margin))
 
 
 def _shown(values: dict[int, np.ndarray], title: str) -> tuple[float, float, float]:

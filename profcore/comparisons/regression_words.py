@@ -39,8 +39,10 @@ def headline(found: Regression) -> str:
 
 def sentences(found: Regression) -> list[str]:
     """What there is to say besides the verdict: what is slower, what would decide, and what to know of it."""
-    said = [check_sentence(each) for each in found.of(SLOWER)[:_MOST_SAID]]
-    if (more := len(found.of(SLOWER)) - _MOST_SAID) > 0:
+    # Of many the most telling are said: those over all settings, then by how much slower each is.
+    slower = sorted(found.of(SLOWER), key=lambda each: (each.setting is not None, -(each.ratio or 0.0)))
+    said = [check_sentence(each) for each in slower[:_MOST_SAID]]
+    if (more := len(slower) - _MOST_SAID) > 0:
         said.append(f"So are {more} more.")
     if found.verdict == UNDECIDED:
         said += _what_would_decide(found)

@@ -5,6 +5,7 @@ A metric is a latency's figure; its step is the setting's number, whose title is
 
 from __future__ import annotations
 
+import importlib.util
 import io
 import os
 import tempfile
@@ -36,6 +37,25 @@ _LONGEST_SAID = 300
 _ENVIRONMENT = {"MLFLOW_HTTP_REQUEST_MAX_RETRIES": "2", "MLFLOW_DISABLE_TELEMETRY": "true"}
 
 
+def check_mlflow(tracking_uri: str | None) -> str:
+    """Where MLflow keeps runs, which is asked before any is read.
+
+    Args:
+        tracking_uri: As `export_to_mlflow`.
+
+    Raises:
+        UserError: It is not said, or MLflow is not installed.
+    """
+    where = tracking_uri or os.environ.get("MLFLOW_TRACKING_URI")
+    if not where:
+        raise UserError("Say where MLflow keeps runs: --tracking-uri http://HOST:PORT, or sqlite:///mlflow.db.")
+    for name, value in _ENVIRONMENT.items():
+        os.environ.setdefault(name, value)
+    if importlib.util.find_spec("mlflow") is None:
+        raise UserError("MLflow is not installed here: `pip install 'profcore[mlflow]'`.")
+    return where
+
+
 def export_to_mlflow(store: Reader, result: AnyResult, tracking_uri: str | None, experiment: str | None) -> str:
     """Write a run into an MLflow server's or database's experiment; returns the id that it has there.
 
@@ -51,15 +71,9 @@ def export_to_mlflow(store: Reader, result: AnyResult, tracking_uri: str | None,
     run_id = result.run["id"]
     if not result.state.ended:
         raise UserError(f"{run_id} has not ended: export it when it has.")
-    where = tracking_uri or os.environ.get("MLFLOW_TRACKING_URI")
-    if not where:
-        raise UserError("Say where MLflow keeps runs: --tracking-uri http://HOST:PORT, or sqlite:///mlflow.db.")
-    for name, value in _ENVIRONMENT.items():
-        os.environ.setdefault(name, value)
-    try:
-        from mlflow.tracking import MlflowClient
-    except ImportError:
-        raise UserError("MLflow is not installed here: `pip install 'profcore[mlflow]'`.") from None
+    where = check_mlflow(tracking_uri)
+    from mlflow.tracking import MlflowClient
+
     # Drawn before anything is written there: a figure that fails leaves no half run.
     files = zip_runs([result], store, figure_files)
     with _said(where):

@@ -261,6 +261,8 @@ def _part_of_run(first: Record, name: str, spools: Path) -> str:
         if other.shard is None or other.shard.campaign != spec.shard.campaign or other.id == spec.id:
             continue
         differ = same_run(other, spec) or (["which is here already"] if other.shard.index == spec.shard.index else [])
+        if not differ and set(other.shard.own) & set(spec.shard.own):
+            differ = [f"settings of it are those of shard {other.shard.index}"]
         if differ:
             raise FormatError(
                 f"{name} is {spec.shard.words} of run {spec.shard.campaign}, but no part of what is here by that id "

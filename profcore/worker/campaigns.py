@@ -7,6 +7,7 @@ lies where every machine that measures sees it. Standard library only.
 from __future__ import annotations
 
 import json
+import re
 import sys
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
@@ -25,6 +26,8 @@ LOCAL, SLURM = "local", "slurm"
 _LARGEST_BYTES = 10_000_000
 _MOST_NAMED = 5
 _LONGEST_SHOWN = 60
+# As Slurm and `launch_local` name them.
+_JOB = re.compile(r"[0-9]+(?:[_-][0-9]+)?")
 
 
 @dataclass(frozen=True)
@@ -152,11 +155,31 @@ def read_campaign(folder: Path) -> Campaign:
             for each in found.pop("attempts")
         )
         campaign = Campaign(**{**found, "folder": folder, "words": tuple(found["words"]), "attempts": attempts})
-        if campaign.id != folder.name or not is_run_id(campaign.id) or not 1 <= campaign.shards <= 1000:
-            raise ValueError
+        _check(campaign)
     except (OSError, ValueError, TypeError, KeyError, AttributeError, UserError):
         raise UserError(f"{path} holds no campaign that this version reads.") from None
     return campaign
+
+
+def _check(campaign: Campaign) -> None:
+    """Whether a campaign that was read is one: the folder is shared, so that anybody may have written there.
+
+    Raises:
+        ValueError: It is none.
+    """
+    texts = (campaign.id, campaign.experiment, campaign.working_directory, campaign.python, campaign.database)
+    known = (
+        all(isinstance(each, str) for each in (*texts, campaign.created_at, *campaign.words))
+        and campaign.id == campaign.folder.name
+        and is_run_id(campaign.id)
+        and campaign.launcher in (LOCAL, SLURM)
+        and type(campaign.shards) is int
+        and 1 <= campaign.shards <= 1000
+        and isinstance(campaign.options, dict)
+        and all(_JOB.fullmatch(job) for attempt in campaign.attempts for job in attempt.jobs.values())
+    )
+    if not known:
+        raise ValueError
 
 
 def list_campaigns(root: Path) -> list[Campaign]:

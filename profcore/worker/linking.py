@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import shutil
 from contextlib import suppress
 from pathlib import Path
@@ -13,6 +14,26 @@ from profcore.storage.whole import write_whole
 
 if TYPE_CHECKING:
     from profcore.worker.campaigns import Campaign
+
+
+def check_free(campaign: Campaign) -> None:
+    """Whether the database knows no run by a new campaign's id, of which its shards would be no part.
+
+    Raises:
+        UserError: It does.
+    """
+    if not campaign.database:
+        return
+    folder = spools_beside(campaign.database)
+    part = re.compile(rf"{re.escape(campaign.id)}(-s\d{{3,4}})?\.jsonl")
+    with suppress(FileNotFoundError):
+        for path in sorted(folder.iterdir()):
+            own = path.is_symlink() and path.readlink() == campaign.spools / path.name
+            if part.fullmatch(path.name) and not own:
+                raise UserError(
+                    f"There is a run {campaign.id} beside {campaign.database} already ({path.name}): give another id "
+                    "with --campaign."
+                )
 
 
 def link_spools(campaign: Campaign) -> None:
@@ -36,6 +57,18 @@ def link_spools(campaign: Campaign) -> None:
             link.symlink_to(spool)
     except OSError as error:
         raise UserError(f"The spools cannot be linked in {folder}: {error.strerror}.") from None
+
+
+def unlink_spools(campaign: Campaign) -> None:
+    """Take the links of a campaign away that was never submitted."""
+    if not campaign.database:
+        return
+    for shard in range(1, campaign.shards + 1):
+        spool = campaign.spool(shard)
+        link = spools_beside(campaign.database) / spool.name
+        with suppress(OSError):
+            if link.is_symlink() and link.readlink() == spool:
+                link.unlink()
 
 
 def keep_spools(campaign: Campaign) -> None:

@@ -214,3 +214,15 @@ def test_a_query_is_answered_as_json_csv_and_table(database, call):
     code, out, error = call("sql", "SELECT * FROM range(20000)", "--csv")
     assert (code, len(out.splitlines())) == (0, 10_001)
     assert "Only the first 10,000 rows" in error
+
+
+def test_show_says_why_a_run_is_not_done(database, call):
+    with Store(database) as store:
+        spec = RunSpec("20260102-000000-aaaaaaa3", "2026-01-02T00:00:00+00:00", Target(), small_sweep(num_samples=8))
+        with SpoolWriter(spool_path(store.spools, spec.id)) as writer:
+            writer.run(spec)
+            writer.sample(a_sample(0, setting=0, total=100.0))
+            writer.state(State.STOPPED, "Stopped on request.")
+        store.take_in_all()
+    assert call("show", spec.id)[1].splitlines()[1] == "Stopped on request."
+    assert "Stopped" not in call("show", FIRST)[1]

@@ -11,6 +11,7 @@ import yaml
 
 from profcore.cli.parser import main
 from profcore.cli.submit import wait
+from profcore.errors import UserError
 from profcore.worker import campaigns
 from profcore.worker.campaigns import list_campaigns, read_campaign
 from tests.support import ROOT, seconds, until
@@ -148,6 +149,7 @@ def test_what_another_scheduler_takes_is_printed_and_nothing_is_left(ask, tmp_pa
         (("--gpus-per-task", "1"), "needs no card"),
         (("--launcher", "slurm", "--device", "cuda:3"), "leave --device out"),
         (("--cpus-per-task", "0"), "give 1 or more"),
+        (("--device", "cpu,"), "has no name between commas"),
         (("--time", "soon"), "no time"),
         (("--time", "0"), "no time"),
         (("--slurm", "account"), "no parameter of sbatch"),
@@ -183,3 +185,33 @@ def test_what_there_is_not_is_refused(ask, words, said):
     code, out, wrong = ask(*words)
     assert (code, out) == (2, "")
     assert said in wrong
+
+
+def test_an_id_that_the_database_knows_is_refused_before_any_shard_is_started(ask, tmp_path):
+    spools = tmp_path / "data.duckdb.spool"
+    spools.mkdir()
+    for name in ("friday-s002.jsonl", "monday.jsonl"):
+        (spools / name).write_text("of another run\n")
+        code, said, wrong = ask(*ASKED, "--campaign", name[:6])
+        assert (code, said) == (2, "")
+        assert f"There is a run {name[:6]} beside {tmp_path}/data.duckdb already ({name})" in wrong
+        assert list_campaigns(tmp_path / "campaigns") == []
+    # One whose id begins alike is another run.
+    (spools / "fri-sat-s001.jsonl").write_text("of another run\n")
+    assert ask(*ASKED, "--campaign", "fri")[0] == 0
+
+
+def test_nothing_is_left_of_a_campaign_that_no_launcher_took(ask, tmp_path, monkeypatch):
+    from profcore.worker.launch_local import LocalLauncher
+
+    def refuse(self, campaign, shards):
+        # Where the database lies is linked by now, so that a folder that cannot be written stops it earlier.
+        assert sum(path.is_symlink() for path in (tmp_path / "data.duckdb.spool").iterdir()) == 2
+        raise UserError("It is full.")
+
+    monkeypatch.setattr(LocalLauncher, "submit", refuse)
+    code, _, wrong = ask(*ASKED)
+    assert code == 2
+    assert "It is full." in wrong
+    assert list((tmp_path / "campaigns").iterdir()) == []
+    assert not any(path.is_symlink() for path in (tmp_path / "data.duckdb.spool").iterdir())

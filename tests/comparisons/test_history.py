@@ -5,7 +5,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from profcore.comparisons.history import histories, history, settings_of
+from profcore.comparisons.history import histories, history, settings_of, since_the_first
 from profcore.results.sweep import load_result
 from profcore.storage.store import Store
 from tests.comparisons.stored import import_file, published_topk, store_run
@@ -73,3 +73,12 @@ def test_what_a_run_does_not_know_is_left_out_and_few_samples_show_no_change(sto
 def test_runs_of_one_minute_keep_their_places(store):
     rows = history([run_of(store, 1.0, 0), run_of(store, 1.0, 0), run_of(store, 1.0, 0)], "total_ms", None, 0.02)
     assert rows["label"].is_unique
+
+
+def test_small_steps_that_add_up_are_seen_since_the_first(store):
+    runs = [run_of(store, 1.015**hour, hour) for hour in range(5)]
+    assert history(runs, "llm_prefill_ms", None, 0.02)["change"].tolist()[1:] == ["same"] * 4
+    since = since_the_first(runs, "llm_prefill_ms", None, 0.02)
+    assert (since.verdict, since.ratio) == ("slower", pytest.approx(1.015**4))
+    assert since_the_first(runs[:2], "llm_prefill_ms", None, 0.02) is None
+    assert since_the_first(runs[:3], "llm_prefill_ms", "top-k 2", 0.05).verdict == "same"

@@ -183,3 +183,14 @@ def test_of_many_latencies_those_that_passed_are_counted_and_not_listed(store):
     )
     assert left_out(found, found.checks) == ""
     assert len([line for line in as_markdown(found).splitlines() if line.startswith("|")]) == 2 + len(shown)
+
+
+def test_of_much_that_is_slower_the_most_telling_is_said_first(store):
+    sweep = small_sweep(values=(1, 2, 4, 8), num_samples=40)
+    before = run_of(store, sweep=sweep)
+    slowing = {1: 1.1, 2: 1.2, 4: 1.3, 8: 1.4}
+    after = load_result(store, store_run(store, sweep, lambda each: 10.0 * each.top_k * slowing[each.top_k]))
+    found = regress(before, after, 0.02)
+    said = [each for each in sentences(found) if "× the baseline's" in each]
+    assert [OVER_ALL in each for each in said] == [True, True, True, False, False]
+    assert all("top-k 8" in each for each in said[3:])

@@ -100,3 +100,15 @@ def test_who_does_not_answer_is_named_without_a_password(ask, stored):
     assert (code, said) == (2, "")
     assert "MLflow at http://127.0.0.1:9 does not take the run" in wrong
     assert "secret" not in wrong.partition("does not take the run")[0]
+
+
+def test_what_keeps_every_run_out_is_said_once(tmp_path, capsys, monkeypatch):
+    monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
+    with Store(tmp_path / "two.duckdb") as store:
+        for hour in (1, 2):
+            store_run(store, SWEEP, lambda setting: 10.0, hour=hour)
+    with pytest.raises(SystemExit) as ended:
+        main(["export", "--all", "--to", "mlflow", "--db", str(tmp_path / "two.duckdb")])
+    said = capsys.readouterr()
+    assert (ended.value.code, said.out) == (2, "")
+    assert len(said.err.splitlines()) == 1

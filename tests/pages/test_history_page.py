@@ -49,3 +49,28 @@ def test_every_experiment_of_the_sample_results_has_a_history(app, service):
         assert "One run has no history yet" in texts(test.info)
         assert len(test.dataframe) == 1
         assert not test.get("vega_lite_chart")
+
+
+def drawn_from(service, app, costs, samples=12):
+    """What the page says of runs of these costs, one after another."""
+    for hour, cost in enumerate(costs):
+        sweep = small_sweep(num_samples=samples)
+        store_run(service.store, sweep, lambda setting, cost=cost: cost, hour=hour, device_name="a card of its own")
+    test = app("history", of="moe_topk")
+    assert not test.exception
+    group = next(each for each in test.selectbox if each.label == "Measured alike")
+    own = next(each for each in group.options if "a card of its own" in each)
+    return texts(group.select(own).run().markdown)
+
+
+def test_small_steps_that_add_up_are_said(app, service):
+    said = drawn_from(service, app, [10.0 * 1.015**step for step in range(4)])
+    assert "The same from run to run" in said
+    assert "Since the first run it is slower" in said
+
+
+def test_what_is_too_wide_to_tell_is_not_called_the_same(app, service):
+    said = drawn_from(service, app, [10.0, 10.0, 10.0], samples=3)
+    assert "Undecided" in said
+    assert "at 2 of 2 steps" in said
+    assert "same from run to run" not in said

@@ -126,7 +126,7 @@ def test_parts_that_are_measured_elsewhere_are_not_resumed_here(service):
 
 
 def test_of_two_cards_half_the_time_is_estimated(service, monkeypatch):
-    monkeypatch.setattr("profcore.service.service.sweep_duration", lambda *given: 100.0)
+    monkeypatch.setattr("profcore.service.durations.sweep_duration", lambda *given: 100.0)
     sweep = small_sweep(values=(1, 2, 4, 8, 16, 32, 3, 5, 6, 7, 9, 10, 11, 12, 13, 14), num_samples=3)
     assert service.estimate_s(TARGET, sweep) == 100
     assert 50 < service.estimate_s(TARGET, sweep, CARDS) < 66

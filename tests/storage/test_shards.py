@@ -514,3 +514,14 @@ def test_shards_are_imported_as_parts_of_one_run_and_no_part_of_another_is(sweep
         FormatError, match=r"shard 2 of 2 of run friday, but no part of what is here by that id \(seed\)"
     ):
         read_import(other.read_bytes(), other.name, store.spools)
+
+
+def test_a_shard_with_settings_of_another_is_not_imported(sweep, store, tmp_path):
+    from profcore.formats.imports import read_import, write_import
+
+    first, second = shards_of(sweep)
+    one = write_shard(tmp_path / "there", sweep, first)
+    write_import(read_import(one.read_bytes(), one.name, store.spools), store.spools)
+    other = write_shard(tmp_path / "there", sweep, replace(second, own=first.own))
+    with pytest.raises(FormatError, match=r"settings of it are those of shard 1"):
+        read_import(other.read_bytes(), other.name, store.spools)

@@ -119,6 +119,28 @@ def test_a_file_of_another_folder_or_with_a_field_too_many_is_refused(campaign):
             read_campaign(campaign.folder)
 
 
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"created_at": None},
+        {"launcher": "nobody"},
+        {"options": None},
+        {"words": [1]},
+        {"attempts": [{"at": "2026-01-01", "jobs": {"1": "zzz"}}]},
+        {"attempts": [{"at": "2026-01-01", "jobs": {"1": "--me"}}]},
+    ],
+)
+def test_a_file_that_somebody_else_spoilt_keeps_no_other_campaign_from_being_listed(campaign, changes):
+    campaign.write()
+    other = replace(campaign, id="other", folder=campaign.folder.with_name("other"))
+    other.write()
+    path = other.folder / FILE
+    path.write_text(json.dumps({**json.loads(path.read_text()), **changes}))
+    with pytest.raises(UserError, match="holds no campaign"):
+        read_campaign(other.folder)
+    assert [each.id for each in list_campaigns(campaign.folder.parent)] == [campaign.id]
+
+
 def test_shards_are_measured_one_after_another_and_outlive_who_started_them(campaign):
     launched = submit(campaign)
     found = ended(launched)
