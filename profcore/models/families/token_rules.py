@@ -89,13 +89,14 @@ def resize(config: Mapping[str, Any], width: int, height: int) -> Layout:
     """
     patch, merge = number(vision(config), "patch_size"), number(vision(config), "spatial_merge_size")
     factor = patch * merge
+    asked = f"{width} × {height}"
     frames = number(processor(config), "frames") if "frames" in processor(config) else 1
     least, most = _limit(config, "min_pixels", "shortest_edge"), _limit(config, "max_pixels", "longest_edge")
     if frames > 1 and min(width, height) < factor:
         scale = max(factor / height, factor / width)
         width, height = int(width * scale), int(height * scale)
     if max(width, height) > 200 * min(width, height):
-        raise ModelError(f"A picture of {width} × {height} is too narrow: one side may be 200 times the other at most.")
+        raise ModelError(f"A picture of {asked} is too narrow: one side may be 200 times the other at most.")
     tall, wide = round(height / factor) * factor, round(width / factor) * factor
     if frames * tall * wide > most:
         beta = math.sqrt(frames * height * width / most)
@@ -136,6 +137,8 @@ def fixed(config: Mapping[str, Any], width: int, height: int) -> Layout:
     queries = config.get("projector_patch_to_query_dict")
     if isinstance(queries, Mapping):
         found = {str(key): value for key, value in queries.items()}
+        if str(patches) not in found:
+            raise ModelError(f"The projector has no queries for {patches} patches, only for {', '.join(found)}.")
         tokens = number(found, str(patches))
     elif config.get("mm_tokens_per_image") is not None:
         tokens = number(config, "mm_tokens_per_image")
