@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from profcore.models.shape import Shape
 
 _FIRST = "molmoe-1b"
-_SIZE, _UPLOAD = "width and height", "a picture"
+_SIZE, _UPLOAD = "its size", "a file"
 _LARGEST = 20_000
 _USUAL = ((224, 224), (336, 336), (512, 512), (640, 480), (1024, 768), (1280, 720), (1920, 1080), (4032, 3024))
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import torch
 from PIL import Image
 
-from profcore.models.families.inputs import family_inputs
+from profcore.models.families.inputs import family_inputs, fit_to_units
 from profcore.models.families.loading import sentences
 
 if TYPE_CHECKING:
@@ -23,5 +23,6 @@ def try_once(loaded: LoadedModel) -> None:
     shape = loaded.model.config
     grid = (1, shape.row_grids()[0])
     with sentences(shape, "run"), torch.inference_mode():
-        inputs = family_inputs(loaded, Image.new("RGB", (336, 336)), "?", grid)
+        picture = fit_to_units(shape, Image.new("RGB", (336, 336)), grid)
+        inputs = family_inputs(loaded, picture, "?", grid)
         loaded.model.hf(**inputs.tensors)
