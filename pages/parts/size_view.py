@@ -16,7 +16,7 @@ from profcore.comparisons.size_to_latency import EXPERIMENTS, estimate_all, load
 from profcore.comparisons.size_words import caveats, display_estimates, layout_sentence, missing_sentence
 from profcore.errors import UserError
 from profcore.images.pictures import open_picture
-from profcore.models.config import check_model_path, model_shape
+from profcore.models.config import check_model_path, known_shape
 from profcore.models.names import NAMED
 from profcore.models.picture import picture_layout
 from profcore.stats.digits import MISSING, written
@@ -46,7 +46,7 @@ def show() -> None:
             return
         try:
             check_model_path(model, service().roots)
-            shape = model_shape(model)
+            shape = known_shape(model)
             layout = picture_layout(shape, *size)
         except UserError as error:
             say_error(error)

@@ -13,7 +13,7 @@ from profcore.cli.common import fetch_unknown
 from profcore.errors import ModelError, UserError
 from profcore.measure.routing import routed
 from profcore.models import hub
-from profcore.models.config import MolmoConfig, find_config, model_shape
+from profcore.models.config import MolmoConfig, find_config, known_shape, model_shape
 from profcore.models.families import FAMILIES, loading
 from profcore.models.families.catalogue import CATALOGUE
 from profcore.models.families.inputs import family_inputs, fit_to_units
@@ -326,7 +326,11 @@ def test_a_hub_name_has_the_shape_of_its_own_configuration(tmp_path, monkeypatch
     fetch_unknown("someone/their-model")
     assert model_shape("someone/their-model").family == "GLM-4V-MoE"
     monkeypatch.setattr("huggingface_hub.try_to_load_from_cache", lambda name, path: None)
-    assert isinstance(model_shape("allenai/MolmoE-1B-0924"), MolmoConfig)
+    assert isinstance(known_shape("allenai/MolmoE-1B-0924"), MolmoConfig)
+    # Not by its name alone: Molmo2 is a family of its own.
+    for name in ("someone/their-model", "allenai/Molmo2-8B"):
+        with pytest.raises(ModelError, match=f"Nothing is known of {name} here"):
+            known_shape(name)
 
 
 def test_what_a_name_means(tmp_path):
