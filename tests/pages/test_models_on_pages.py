@@ -80,6 +80,8 @@ def test_every_page_is_drawn_for_other_models(app, page, model):
     assert not test.exception
     if page == "joint":
         assert test.text_input(key="greyed-joint-topks").disabled
+        # What stands there at first can be run.
+        assert "turns two knobs or more" not in texts(test.error)
 
 
 def test_the_compiled_engine_is_molmoes(app):
