@@ -17,6 +17,8 @@ from profcore.errors import ModelError
 from profcore.models.config_fields import shown
 
 _LARGEST = 2**40
+MOST_TILES = 256
+"""Of a picture, along a side or in all: every arrangement of them is looked at."""
 
 
 @dataclass(frozen=True)
@@ -43,7 +45,7 @@ class Layout:
 Rule = Callable[[Mapping[str, Any], int, int], Layout]
 
 
-def number(fields: Mapping[str, Any], name: str, least: int = 1) -> int:
+def number(fields: Mapping[str, Any], name: str, least: int = 1, most: int = _LARGEST) -> int:
     """A field as a whole number; the first of a list of equal ones.
 
     Raises:
@@ -52,8 +54,9 @@ def number(fields: Mapping[str, Any], name: str, least: int = 1) -> int:
     value = fields.get(name)
     if isinstance(value, list | tuple) and value and len(set(map(str, value))) == 1:
         value = value[0]
-    if isinstance(value, bool) or not isinstance(value, int) or not least <= value <= _LARGEST:
-        raise ModelError(f"The configuration has {name}={shown(value)}, which is no whole number from {least} on.")
+    if isinstance(value, bool) or not isinstance(value, int) or not least <= value <= most:
+        range_ = f"from {least} on" if most == _LARGEST else f"from {least} to {most}"
+        raise ModelError(f"The configuration has {name}={shown(value)}, which is no whole number {range_}.")
     return value
 
 
