@@ -149,6 +149,8 @@ def test_experts_that_are_all_computed_are_not_turned():
         ({**tiny("internvl"), "image_processor": {"max_patches": 10**9}}, "max_patches=1000000000, which is no whole"),
         ({**tiny("molmo2"), "image_processor": {"max_crops": 10**9}}, "no whole number from 1 to 256"),
         ({**tiny("smolvlm"), "image_processor": {"longest_edge_tiles": 10**9}}, "no whole number from 1 to 256"),
+        (_with("llava_next", "vision_config", image_size=13), "leave nothing of a picture"),
+        ({**tiny("llava_next"), "image_grid_pinpoints": [[0, 0]]}, "leave nothing of a picture"),
         (_with("aria", "vision_config", image_size=28), "no queries for 4 patches, only for 16"),
         (_with("qwen3_vl", "vision_config", patch_size=0), "patch_size=0, which is no whole number"),
         (_with("qwen3_vl", "text_config", num_hidden_layers=10**5), "num_hidden_layers=100000, which is no whole"),

@@ -25,6 +25,10 @@ def anyres(config: Mapping[str, Any], width: int, height: int) -> Layout:
     tall, wide = best_resolution(width, height, pinpoints(config))
     rows, columns = tall // side, wide // side
     down, across = along * rows, along * columns
+    if not down or not across:
+        raise ModelError(
+            f"Tiles of {side} pixels and patches of {patch} leave nothing of a picture of {wide} × {tall}."
+        )
     if width / height > across / down:
         down -= (down - int(round(height * (across / width), 7))) // 2 * 2
     else:
