@@ -32,11 +32,13 @@ st.markdown(
 left, right = st.columns([1, 2.6], gap="large")
 with left:
     controls.choose_sweep(EXPERIMENT, config, grids)
-    st.page_link(
-        "pages/inspect.py",
-        label="A solid-colour picture routes unlike a real one: see which experts each uses",
-        icon=":material/biotech:",
-        query_params={"tool": "Top-k"},
-    )
+    if config.num_experts:
+        st.page_link(
+            "pages/inspect.py",
+            label="Which experts does a picture use?",
+            icon=":material/biotech:",
+            help="A solid-colour picture routes unlike a real one.",
+            query_params={"tool": "Top-k"},
+        )
 with right:
     run_view.show(EXPERIMENT, below=beside_view.section)

@@ -140,7 +140,8 @@ def _choose_values(config: Shape, tiered: bool) -> dict[str, str]:
     usual = {
         "topks": ("Top-k", " ".join(map(str, powers))),
         "blocks": ("Active blocks", " ".join(map(str, sorted({-(-config.n_layers // 2), config.n_layers})))),
-        "lengths": ("Output tokens", "10"),
+        # Where nothing else can, these vary beside the blocks: a joint sweep turns two knobs.
+        "lengths": ("Output tokens", "5 10" if config.top_k_reason and config.vision_reason else "10"),
     }
     for key, (label, value) in usual.items():
         why = config.top_k_reason if key == "topks" else ""

@@ -16,7 +16,7 @@ from profcore.comparisons.size_to_latency import EXPERIMENTS, estimate_all, load
 from profcore.comparisons.size_words import caveats, display_estimates, layout_sentence, missing_sentence
 from profcore.errors import UserError
 from profcore.images.pictures import open_picture
-from profcore.models.config import check_model_path, model_shape
+from profcore.models.config import check_model_path, known_shape
 from profcore.models.names import NAMED
 from profcore.models.picture import picture_layout
 from profcore.stats.digits import MISSING, written
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from profcore.models.shape import Shape
 
 _FIRST = "molmoe-1b"
-_SIZE, _UPLOAD = "width and height", "a picture"
+_SIZE, _UPLOAD = "its size", "a file"
 _LARGEST = 20_000
 _USUAL = ((224, 224), (336, 336), (512, 512), (640, 480), (1024, 768), (1280, 720), (1920, 1080), (4032, 3024))
 
@@ -46,7 +46,7 @@ def show() -> None:
             return
         try:
             check_model_path(model, service().roots)
-            shape = model_shape(model)
+            shape = known_shape(model)
             layout = picture_layout(shape, *size)
         except UserError as error:
             say_error(error)

@@ -16,6 +16,8 @@ from pages.parts.text import plain, say_error
 from profcore import charts
 from profcore.errors import UserError
 from profcore.experiments.knobs import CATALOGUE
+from profcore.models.config import check_model_path, model_shape
+from profcore.models.knobs import check_profiled
 from profcore.results.profiled import beside_run
 from profcore.results.tables import display_profile_kernels, display_profile_stages
 from profcore.service.words import environment_line
@@ -118,7 +120,7 @@ def _start_button(key: ProfileKey, possible: bool) -> None:
         type="primary",
         icon=":material/search_insights:",
         width="stretch",
-        disabled=under_way or not possible,
+        disabled=under_way or not possible or bool(_why_not(key.target)),
     ):
         try:
             service().questions.start_profile(key)
@@ -128,10 +130,27 @@ def _start_button(key: ProfileKey, possible: bool) -> None:
             st.rerun()
 
 
+def _why_not(target: Target) -> str:
+    """Why a target's model cannot be explained, whatever the setting; empty where it can, or is not known."""
+    try:
+        check_model_path(target.model, service().roots)
+        shape = model_shape(target.model)
+    except UserError:
+        # Pressing says what is wrong.
+        return ""
+    try:
+        check_profiled(shape)
+    except UserError as error:
+        return str(error)
+    return ""
+
+
 def show(key: ProfileKey) -> None:
     """Draw the profile, or how far it is."""
     found = service().questions.profile(key)
-    if found is None:
+    if found is None and (reason := _why_not(key.target)):
+        st.info(plain(reason))
+    elif found is None:
         st.info("This setting has not been profiled yet. Press **Profile this setting**: it takes some seconds.")
     elif found["state"] == "failed":
         st.error(f"The profile pass failed: {plain(found['text'])}")

@@ -61,6 +61,8 @@ def run_benchmarks(target: Target, only: list[str] | None, as_json: bool) -> int
 
 def lines(figures: Sequence[Figure]) -> list[str]:
     """Figures as a table with what was asked of each, and what missed it in words at the end."""
+    if not figures:
+        return ["None of these is measured of this model on this device."]
     rows = [
         (
             figure.benchmark,

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import json
+from collections.abc import Sequence
+from pathlib import PurePath
+
 import altair as alt
 import pandas as pd
 
@@ -13,8 +17,31 @@ from profcore.stats import METRIC_LABELS
 MOST_MODELS = len(SERIES_COLOURS)
 """Of which a chart over a knob can tell the lines apart."""
 
+_LONGEST, _BESIDE = 24, 16
+"""Characters of a name in a legend: of one alone, and of one beside another in a narrow chart."""
 _BAR, _AROUND = 34, 96
 """Of a bar, and of the legend and the axis together, in pixels."""
+
+
+def short_names(models: Sequence[str]) -> dict[str, str]:
+    """What a legend has room for of each name: of a path its end; all of it where two would be alike.
+
+    Args:
+        models: Names as `--model` took them.
+    """
+    short = {model: _end(model) if len(model) > _LONGEST else model for model in models}
+    said = list(short.values())
+    return {model: name if said.count(name) == 1 else model for model, name in short.items()}
+
+
+def _end(model: str) -> str:
+    path = PurePath(model)
+    return str(PurePath(path.parent.name, path.name)) if path.name == "config.json" else path.name or model
+
+
+def _words(models: Sequence[str]) -> str:
+    """An expression of Vega's that gives the short name of a label."""
+    return f"{json.dumps(short_names(models))}[datum.label]"
 
 
 def model_stages(rows: pd.DataFrame, per_token: bool) -> alt.LayerChart:
@@ -39,7 +66,7 @@ def model_stages(rows: pd.DataFrame, per_token: bool) -> alt.LayerChart:
         alt.Chart(rows)
         .mark_bar()
         .encode(
-            y=alt.Y("model:N", sort=models, title=None, axis=alt.Axis(labelLimit=220)),
+            y=alt.Y("model:N", sort=models, title=None, axis=alt.Axis(labelLimit=220, labelExpr=_words(models))),
             x=alt.X(f"{field}:Q", title=title, stack="zero"),
             color=colour,
             order=alt.Order("order:Q"),
@@ -69,11 +96,15 @@ def models_over(rows: pd.DataFrame, experiment: Experiment, metric: str) -> alt.
     unit = "ms per token" if metric == "tpot_ms" else "ms"
     title = f"{METRIC_LABELS[metric]} ({unit})"
     y = alt.Y("median:Q", title=title, scale=alt.Scale(zero=True))
+    # Two columns would push a long name's neighbour out of the figure.
+    columns = 2 if all(len(name) <= _BESIDE for name in short_names(present).values()) else 1
     colour = alt.Color(
         "model:N",
         sort=present,
         scale=alt.Scale(domain=present, range=SERIES_COLOURS[: len(present)]),
-        legend=alt.Legend(title=None, orient="top", symbolType="stroke", columns=2, labelLimit=0),
+        legend=alt.Legend(
+            title=None, orient="top", symbolType="stroke", columns=columns, labelLimit=300, labelExpr=_words(present)
+        ),
     )
     tooltip = [
         alt.Tooltip("model:N", title="Model"),

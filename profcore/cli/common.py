@@ -11,7 +11,7 @@ from profcore.data_sets import DataSet
 from profcore.engines.names import check_family_engine
 from profcore.errors import StoreHeldError, UserError
 from profcore.experiments.motivation import asks_each_picture_once
-from profcore.models.config import find_config, model_shape
+from profcore.models.config import may_be_any, model_shape
 from profcore.models.families.shape import FamilyShape
 from profcore.models.hub import fetch_config
 from profcore.spec.queries import Picture
@@ -71,7 +71,7 @@ def fetch_unknown(model: str) -> None:
     Raises:
         ModelError: There is no such model, or it cannot be had.
     """
-    if find_config(model) is None and "molmo" not in model.lower():
+    if may_be_any(model):
         fetch_config(model)
 
 

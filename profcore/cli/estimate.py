@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from profcore.cli.command_parser import Commands, add_command
-from profcore.cli.common import database_of, print_table
+from profcore.cli.common import database_of, fetch_unknown, print_table
 from profcore.cli.options import add_database, add_json
 from profcore.cli.values import model_name, whole_number
 from profcore.formats.text_files import json_text
@@ -48,6 +48,7 @@ def estimate(options: argparse.Namespace) -> int:
     from profcore.models.config import model_shape
     from profcore.models.picture import picture_layout
 
+    fetch_unknown(options.model)
     shape = model_shape(options.model)
     layout = picture_layout(shape, options.width, options.height)
     with _runs(options) as store:

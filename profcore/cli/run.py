@@ -288,7 +288,7 @@ def _say_what_is_left_out(options: argparse.Namespace, config: Shape) -> None:
         return
     for experiment in CATALOGUE.values():
         if reason := why_not(experiment, config):
-            print(f"Left out, {experiment.title.lower()}: {reason}", file=sys.stderr)
+            print(f"Left out, {experiment.title}: {reason}", file=sys.stderr)
 
 
 def _say_of_device(target: Target, host: HostLoad, energy: bool) -> None:

@@ -12,8 +12,6 @@ from profcore.cli.command_parser import Commands, add_command
 from profcore.cli.common import picture_of, print_table, refuse_early, target_of
 from profcore.cli.options import add_json, add_picture, add_target
 from profcore.cli.values import check_output_file, whole_number
-from profcore.errors import UserError
-from profcore.models.families.shape import FamilyShape
 from profcore.spec.settings import Setting, parse_mask
 
 if TYPE_CHECKING:
@@ -43,15 +41,14 @@ def why(options: argparse.Namespace) -> int:
     """Profile one setting, and print where its time goes."""
     from profcore.engines.base import PreparationError
     from profcore.images.pictures import load_picture
-    from profcore.models.knobs import check_setting
+    from profcore.models.knobs import check_profiled, check_setting
 
     check_output_file(options.trace)
     picture = picture_of(options.image)
     load_picture(picture)
 
     def check(config: Shape) -> None:
-        if isinstance(config, FamilyShape):
-            raise UserError(f"Where time goes is told of MolmoE alone, whose parts are known: not of {config.name}.")
+        check_profiled(config)
         check_setting(_setting(options, config), config)
 
     refuse_early(options, check)

@@ -17,7 +17,7 @@ from profcore.comparisons.conditions import KNOBS, MACHINE, Conditions, conditio
 from profcore.comparisons.size_to_latency import Curve, Estimate, load_curves
 from profcore.errors import UserError
 from profcore.experiments.knobs import get_experiment
-from profcore.models.config import model_shape
+from profcore.models.config import known_shape
 from profcore.models.picture import picture_layout
 from profcore.results.base import most_looks
 from profcore.results.sweep import Result, load_result
@@ -125,7 +125,7 @@ def _stands(result: Result, called: str) -> bool:
     """Whether a knob stands where the run's model has it, in every setting."""
     shape = result.run["environment"].get("shape") or {}
     try:
-        named = model_shape(str(result.run["environment"].get("model")))
+        named = known_shape(str(result.run["environment"].get("model")))
     except UserError:
         return False
     own = {"top_k": shape.get("top_k", named.top_k), "active_blocks": shape.get("n_layers", named.n_layers)}
@@ -171,7 +171,7 @@ def one_picture(
     found = []
     for model in models:
         try:
-            shape = model_shape(model)
+            shape = known_shape(model)
             layout = picture_layout(shape, *size)
         except UserError:
             # A model that is no more to be found, or takes no such picture.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from typing import TYPE_CHECKING
 
 import pandas as pd
@@ -43,7 +44,7 @@ def missing_sentence(model: str, shape: Shape, curves: Sequence[Curve], found: S
             f"beyond {FARTHEST:g} times as many or few."
         )
     experiment = "output_tokens" if shape.vision_reason else "context_scaling"
-    return f"Not measured yet: python -m profcore run {experiment} --model {model} measures it."
+    return f"Not measured yet: python -m profcore run {experiment} --model {shlex.quote(model)} measures it."
 
 
 def estimate_sentence(estimate: Estimate) -> str:
@@ -92,7 +93,9 @@ def caveats(found: Sequence[Estimate]) -> list[str]:
     """What to know of the estimates, in sentences."""
     if not found:
         return []
-    said = ["The intervals hold what was measured and the farthest that a setting, left out, was missed by."]
+    said = []
+    if any(written_interval(each.low_ms, each.high_ms) != MISSING for each in found):
+        said.append("The intervals hold what was measured and the farthest that a setting, left out, was missed by.")
     if any(each.how == "beyond" for each in found):
         said.append("Beyond what was measured stages go on along their last line, and the interval is twice as wide.")
     prompts = {each.prompt_tokens for each in found}

@@ -391,6 +391,26 @@ def model_shape(model: str) -> MolmoConfig | FamilyShape:
     return config
 
 
+def may_be_any(model: str) -> bool:
+    """Whether a name is a hub's of which nothing is known here, so that only a fetch can say what model it is.
+
+    Raises:
+        ModelError: As `find_config`.
+    """
+    return find_config(model) is None and "molmoe" not in model.lower() and cached_config(model) is None
+
+
+def known_shape(model: str) -> MolmoConfig | FamilyShape:
+    """As `model_shape`, but no model is taken for MolmoE-1B that does not say so itself.
+
+    Raises:
+        ModelError: As `model_shape`, or nothing is known of it.
+    """
+    if may_be_any(model):
+        raise ModelError(f"Nothing is known of {model} here: its configuration was not fetched yet, as a run does.")
+    return model_shape(model)
+
+
 def check_weights(directory: Path, config: MolmoConfig, tensors: dict[Path, dict[str, tuple[int, ...]]]) -> None:
     """Whether a checkpoint's files can hold a model of this shape, known before any memory is taken for it.
 

@@ -6,6 +6,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 from profcore.errors import UserError
+from profcore.models.families.shape import FamilyShape
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -33,6 +34,16 @@ def check_setting(setting: Setting, config: Shape) -> None:
         )
     if setting.grid != (1, 1):
         config.check_grid(setting.grid)
+
+
+def check_profiled(config: Shape) -> None:
+    """Whether it can be told where a model's time goes.
+
+    Raises:
+        UserError: It is not MolmoE, whose parts alone are known.
+    """
+    if isinstance(config, FamilyShape):
+        raise UserError(f"Where time goes is told of MolmoE alone, whose parts are known: not of {config.name}.")
 
 
 @contextmanager

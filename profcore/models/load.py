@@ -91,8 +91,12 @@ def _load_family(
     """A vision-language model of transformers; weights are random where a configuration alone is there."""
     # Here, since these take a second to import that no MolmoE needs.
     from profcore.models.families.loading import load_family, random_family
+    from profcore.models.families.trial import try_once
 
     if directory.is_dir():
         model = load_family(directory, shape, device, dtype, experts)
-        return LoadedModel(model, load_tokenizer(directory, shape), "real")
-    return LoadedModel(random_family(shape, device, dtype, experts), ByteTokenizer(shape), "random")
+        loaded = LoadedModel(model, load_tokenizer(directory, shape), "real")
+    else:
+        loaded = LoadedModel(random_family(shape, device, dtype, experts), ByteTokenizer(shape), "random")
+    try_once(loaded)
+    return loaded

@@ -38,8 +38,8 @@ class Result(MeasuredRun):
 
     @property
     def routing_counted(self) -> bool:
-        """Whether it was counted which experts the prompts used, as their floor depends on it."""
-        return bool(self.settings["prefill_experts"].notna().any())
+        """Whether it was counted which experts the prompts used, as their floor depends on it, or there are none."""
+        return self.run["environment"].get("experts") == "none" or bool(self.settings["prefill_experts"].notna().any())
 
     @property
     def metadata(self) -> dict[str, Any]:

@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING, Any
 
 from profcore.engines.names import check_engine
 from profcore.errors import UserError
+from profcore.inspectors.names import check_known
 from profcore.models.config import check_model_path, model_shape
-from profcore.models.knobs import check_setting
+from profcore.models.knobs import check_profiled, check_setting
 from profcore.paths import ANYWHERE, SHIPPED, Roots
 from profcore.spec.queries import Picture
 from profcore.spec.runs import Sweep
@@ -55,7 +56,9 @@ class Questions:
         # A run from elsewhere names what lies there, and may name anything here.
         check_model_path(key.target.model, self._roots)
         check_pictures(sweep, self._roots)
-        check_setting(setting, model_shape(key.target.model))
+        shape = model_shape(key.target.model)
+        check_profiled(shape)
+        check_setting(setting, shape)
         arguments = {
             "setting": setting.to_dict(),
             "picture": sweep.picture.to_dict(),
@@ -88,7 +91,7 @@ class Questions:
             check_picture(Picture(**picture), self._roots)
         if expected := arguments.get("expected"):
             self._roots.path(expected)
-        model_shape(target.model)
+        check_known(arguments["name"], model_shape(target.model))
         key = inspection_key(target, arguments)
         self._jobs.ask(Question(key, "inspect", target, arguments, self._inspections / f"{key}.json"))
         return key

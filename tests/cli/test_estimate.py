@@ -5,6 +5,7 @@ import json
 import pytest
 
 from profcore.cli.parser import main
+from profcore.errors import ModelError
 from profcore.storage.store import Store
 from tests.comparisons.stored import store_run
 from tests.support import small_sweep
@@ -79,3 +80,13 @@ def test_a_database_that_is_not_there_is_said(ask, tmp_path):
     code, _, error = ask("--width", 640, "--height", 480, "--db", tmp_path / "none.duckdb")
     assert code == 2
     assert "There is no database" in error
+
+
+def test_a_hub_name_that_was_never_fetched_is_not_taken_for_molmoe(ask, monkeypatch):
+    def none(model):
+        raise ModelError(f"{model} could not be fetched.")
+
+    monkeypatch.setattr("profcore.cli.common.fetch_config", none)
+    for name in ("someone/their-model", "allenai/Molmo2-8B"):
+        code, said, error = ask("--model", name, "--width", 336, "--height", 336)
+        assert (code, said, error) == (2, "", f"profcore: {name} could not be fetched.\n")

@@ -100,8 +100,8 @@ def test_blocks_are_scored(model, capsys):
 def test_all_leaves_out_what_a_model_has_not(model, capsys):
     assert run("all", "--model", model("llava"), "--num-samples", "1", "--warmup", "0") == 0
     said = capsys.readouterr().err
-    assert "Left out, vision tokens:" in said
-    assert "Left out, moe top-k:" in said
+    assert "Left out, Vision tokens:" in said
+    assert "Left out, MoE top-k:" in said
     assert "no experts to choose from" in said
 
 

@@ -129,6 +129,19 @@ def test_words(store):
     assert caveats([]) == []
 
 
+def test_a_command_to_copy_holds_together(store):
+    said = missing_sentence("a folder/config.json", TINY, [], [])
+    assert "--model 'a folder/config.json' measures it." in said
+
+
+def test_nothing_is_said_of_intervals_where_there_are_none(store):
+    store_run(store, sweep(), cost)
+    (found,) = found_at(store, 2, 384)
+    assert any("intervals" in text for text in caveats([found]))
+    bare = replace(found, low_ms=math.nan, high_ms=math.nan)
+    assert caveats([bare]) == caveats([found])[1:]
+
+
 def test_real_pictures_among_the_sample_results_are_met():
     """Real pictures of many sizes, measured in another process, beside what the sweep of one picture says of them."""
     model, shape = "molmoe-1b", PRESETS["molmoe-1b"]

@@ -13,7 +13,7 @@ from profcore.cli.common import fetch_unknown
 from profcore.errors import ModelError, UserError
 from profcore.measure.routing import routed
 from profcore.models import hub
-from profcore.models.config import MolmoConfig, find_config, model_shape
+from profcore.models.config import MolmoConfig, find_config, known_shape, model_shape
 from profcore.models.families import FAMILIES, loading
 from profcore.models.families.catalogue import CATALOGUE
 from profcore.models.families.inputs import family_inputs, fit_to_units
@@ -28,6 +28,13 @@ from profcore.spec.settings import Setting
 from tests.families import TINY, tiny
 
 CPU = torch.device("cpu")
+
+
+def _with(model_type, part, **fields):
+    """A tiny configuration with other fields in one of its parts."""
+    return {**tiny(model_type), part: {**TINY[model_type][part], **fields}}
+
+
 PICTURE = Image.linear_gradient("L").convert("RGB").resize((640, 480))
 
 
@@ -130,6 +137,25 @@ def test_experts_that_are_all_computed_are_not_turned():
         ({"model_type": "fuyu", "vision_config": {}}, "no image encoder"),
         ({"model_type": "nothing_vl", "vision_config": {}}, "belongs to no family that is known here: aria, "),
         ({"model_type": 3}, "names its type"),
+        ({"model_type": None, **TINY["llava"]}, "names its type"),
+        ({**tiny("qwen3_vl"), "vision_config": None}, "has no vision_config, and so no image encoder"),
+        ({"model_type": "llava", "text_config": TINY["llava"]["text_config"]}, "has no vision_config"),
+        ({**tiny("qwen3_vl"), "vision_config": [1]}, r"vision_config=\[1\]: it must be an object"),
+        ({**tiny("qwen3_vl"), "text_config": 3}, "text_config=3: it must be an object"),
+        ({**tiny("qwen3_vl"), "image_processor": [1]}, r"image_processor=\[1\]: it must be an object"),
+        ({**tiny("qwen3_vl"), "quantization_config": {"quant_method": "fp8"}}, "has a quantization_config, and only"),
+        (_with("qwen3_vl", "vision_config", depth=0), "depth=0, which is no whole number from 1 to 1024"),
+        (_with("llava", "vision_config", num_hidden_layers=-1), "num_hidden_layers=-1, which is no whole number"),
+        ({**tiny("internvl"), "image_processor": {"max_patches": 10**9}}, "max_patches=1000000000, which is no whole"),
+        ({**tiny("molmo2"), "image_processor": {"max_crops": 10**9}}, "no whole number from 1 to 256"),
+        ({**tiny("smolvlm"), "image_processor": {"longest_edge_tiles": 10**9}}, "no whole number from 1 to 256"),
+        (_with("llava_next", "vision_config", image_size=13), "leave nothing of a picture"),
+        ({**tiny("llava_next"), "image_grid_pinpoints": [[0, 0]]}, "leave nothing of a picture"),
+        (_with("aria", "vision_config", image_size=28), "no queries for 4 patches, only for 16"),
+        (_with("qwen3_vl", "vision_config", patch_size=0), "patch_size=0, which is no whole number"),
+        (_with("qwen3_vl", "text_config", num_hidden_layers=10**5), "num_hidden_layers=100000, which is no whole"),
+        (_with("qwen3_vl_moe", "text_config", num_experts=10**5), "num_experts=100000, which is no whole number"),
+        (_with("qwen3_vl_moe", "text_config", num_experts_per_tok=0), "routes to 0 of 8 experts"),
         ({**tiny("llava"), "text_config": {"num_hidden_layers": "many"}}, "num_hidden_layers='many'"),
         ({**tiny("aria"), "text_config": {"moe_num_experts": 2, "moe_topk": 4}}, "routes to 4 of only 2 experts"),
     ],
@@ -150,6 +176,49 @@ def test_fields_that_its_class_refuses_are_a_sentence():
     config = {**tiny("llava"), "text_config": text}
     with pytest.raises(ModelError, match=r"transformers [\d.]+ (makes no configuration of|cannot build) here: "):
         random_family(shape_of("here", config), CPU, torch.float32, "eager")
+
+
+@pytest.mark.parametrize(
+    ("config", "says"),
+    [
+        (_with("qwen3_vl", "vision_config", out_hidden_size=32), "cannot run .*: Image features and image tokens"),
+        ({**tiny("qwen3_vl"), "image_token_id": 100000}, "cannot run .*: index out of range"),
+        ({**tiny("qwen3_vl"), "return_dict": False}, "cannot run "),
+        (_with("qwen3_vl", "text_config", max_position_embeddings=1), "^The prompt takes .* context holds 1"),
+    ],
+)
+def test_parts_that_do_not_fit_each_other_are_known_before_a_run(tmp_path, config, says):
+    file = tmp_path / "config.json"
+    file.write_text(json.dumps(config))
+    with pytest.raises(UserError, match=says):
+        load_model(str(file), CPU, torch.float32, "eager")
+
+
+def test_no_number_is_not_read_as_a_default(tmp_path):
+    file = tmp_path / "config.json"
+    file.write_text(json.dumps(_with("qwen3_vl", "text_config", num_hidden_layers=float("nan"))))
+    with pytest.raises(ModelError, match="holds NaN, which is no number"):
+        read_family(file)
+    file.write_text(json.dumps({**tiny("qwen3_vl"), "bound": float("inf")}))
+    assert read_family(file).n_layers == 3
+
+
+def test_what_a_class_says_of_a_field_is_said_whole():
+    config = _with("qwen3_vl", "text_config", hidden_size=[64])
+    with pytest.raises(ModelError, match=r"field 'hidden_size': TypeError: .* expected int, got list"):
+        random_family(shape_of("here", config), CPU, torch.float32, "eager")
+
+
+def test_a_configuration_without_a_type_is_none_of_molmoe(tmp_path):
+    file = tmp_path / "config.json"
+    file.write_text(json.dumps(TINY["llava"]))
+    with pytest.raises(ModelError, match="model_type=None: a configuration of transformers names its type"):
+        find_config(str(file))
+
+
+def test_a_picture_too_narrow_is_named_as_it_was_asked():
+    with pytest.raises(ModelError, match="A picture of 1 × 10000 is too narrow"):
+        layout(CATALOGUE["glm-4.5v"], 1, 10000)
 
 
 def test_one_too_large_is_refused_before_any_memory_is_taken(monkeypatch):
@@ -216,7 +285,11 @@ def test_tensors_that_do_not_fit(checkpoint, tmp_path):
         next(iter(tensors.values()))[:] = float("nan")
 
     for number, (change, says) in enumerate(
-        [(fewer, "parameters, but its files hold"), (cut, "cannot build|misshapen"), (spoilt, "no finite numbers")]
+        [
+            (fewer, "parameters, but its files hold"),
+            (cut, r"json: misshapen .*down_proj\.weight\.$"),
+            (spoilt, "no finite numbers"),
+        ]
     ):
         folder = tmp_path / str(number)
         folder.mkdir()
@@ -258,7 +331,11 @@ def test_a_hub_name_has_the_shape_of_its_own_configuration(tmp_path, monkeypatch
     fetch_unknown("someone/their-model")
     assert model_shape("someone/their-model").family == "GLM-4V-MoE"
     monkeypatch.setattr("huggingface_hub.try_to_load_from_cache", lambda name, path: None)
-    assert isinstance(model_shape("allenai/MolmoE-1B-0924"), MolmoConfig)
+    assert isinstance(known_shape("allenai/MolmoE-1B-0924"), MolmoConfig)
+    # Not by its name alone: Molmo2 is a family of its own.
+    for name in ("someone/their-model", "allenai/Molmo2-8B"):
+        with pytest.raises(ModelError, match=f"Nothing is known of {name} here"):
+            known_shape(name)
 
 
 def test_what_a_name_means(tmp_path):
@@ -269,6 +346,20 @@ def test_what_a_name_means(tmp_path):
     assert model_shape(str(file)).family == "GLM-4V-MoE"
     with pytest.raises(ModelError, match="a configuration file of transformers"):
         find_config(str(tmp_path / "nothing.json"))
+
+
+@pytest.mark.parametrize("rope", ["rope_parameters", "rope_scaling"])
+def test_a_published_file_with_the_language_model_beside_the_encoder(tmp_path, rope):
+    parts = dict(TINY["qwen2_5_vl"])
+    text = dict(parts.pop("text_config"))
+    text[rope] = {**text.pop("rope_parameters"), "type": "mrope"}
+    file = tmp_path / "config.json"
+    file.write_text(json.dumps({"model_type": "qwen2_5_vl", "architectures": ["Some"], **text, **parts}))
+    whole, nested = load_model(str(file), CPU, torch.float32, "eager").model, shape_of("here", tiny("qwen2_5_vl"))
+    assert (whole.config.n_layers, whole.config.embedding_size) == (nested.n_layers, nested.embedding_size)
+    assert type(whole.hf.config.text_config).__name__ == "Qwen2_5_VLTextConfig"
+    assert sum(each.numel() for each in whole.parameters()) == loading.count_parameters(loading.hf_config(nested))
+    assert whole.hf.config.text_config.rope_parameters["mrope_section"] == [2, 3, 3]
 
 
 def test_a_family_without_experts_may_have_a_language_model_with_some():

@@ -4,7 +4,10 @@ import json
 
 import pytest
 
-from tests.support import texts
+from profcore.errors import UserError
+from profcore.spec.runs import Target
+from tests.comparisons.stored import store_run
+from tests.support import small_sweep, texts
 
 
 def side(test):
@@ -77,8 +80,40 @@ def test_every_page_is_drawn_for_other_models(app, page, model):
     assert not test.exception
     if page == "joint":
         assert test.text_input(key="greyed-joint-topks").disabled
+        # What stands there at first can be run.
+        assert "turns two knobs or more" not in texts(test.error)
 
 
 def test_the_compiled_engine_is_molmoes(app):
     assert app("home", model="qwen3-vl-4b").sidebar.selectbox(key="engine").options == ["eager"]
     assert app("home", model="tiny").sidebar.selectbox(key="engine").options == ["eager", "compiled"]
+
+
+@pytest.fixture
+def without_experts(service):
+    """A run of a model without experts, whose settings no profile pass can explain."""
+    sweep = small_sweep("context_scaling", (1, 2), 6)
+    return store_run(service.store, sweep, lambda setting: (1.0, 1.0, 1.0, 0.0), model="qwen3-vl-4b", experts="none")
+
+
+def test_a_run_that_cannot_be_explained_says_so_before_it_is_asked(app, without_experts):
+    # The card of the run is not here, so that the pass would be on what the bar says.
+    test = app("why", run=without_experts, setting="0", model="qwen3-vl-4b")
+    assert "Where time goes is told of MolmoE alone" in texts(test.info)
+    assert test.button(key="profile").disabled
+
+
+def test_nothing_is_said_of_a_router_that_is_not_there(app, service, without_experts):
+    assert service.results.sweep(without_experts).routing_counted
+    test = app("vision_tokens", model="qwen3-vl-4b", run=without_experts)
+    assert not test.exception
+    assert "even router" not in texts(test.caption)
+    assert not any("experts" in link.proto.label for link in test.get("page_link"))
+    links = app("vision_tokens", model="tiny").get("page_link")
+    assert any("Which experts" in link.proto.label for link in links)
+
+
+def test_a_tool_that_knows_molmoe_alone_is_refused_before_the_model_is_loaded(service):
+    target = Target("qwen3-vl-4b", "cpu", "float32", "eager")
+    with pytest.raises(UserError, match="looks into the modules of MolmoE alone"):
+        service.questions.ask_inspection(target, {"name": "pooling"})

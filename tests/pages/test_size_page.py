@@ -45,6 +45,6 @@ def test_a_picture_that_no_rule_takes_is_said(app):
 
 def test_without_a_picture_nothing_is_said_of_one(app):
     test = app("size_to_latency")
-    test.segmented_control(key="sized-by").set_value("a picture").run()
+    test.segmented_control(key="sized-by").set_value("a file").run()
     assert "Upload a picture" in texts(test.info)
     assert "Vision tokens" not in metrics(test)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -13,6 +14,8 @@ from profcore.spec.limits import MOST_VALUES
 from profcore.spec.text import parse_json
 
 MOST = 2**24
+MOST_LAYERS, MOST_EXPERTS = 1024, 4096
+"""Far beyond any model there is, and few enough to be built without memory and to be offered on a page."""
 _LARGEST_CONFIG = 10_000_000
 _PIXELS = ("min_pixels", "max_pixels", "shortest_edge", "longest_edge")
 _LIMITS = (*_PIXELS, "min_patches", "max_patches", "max_soft_tokens", "max_crops", "overlap_margins", "pooling_size")
@@ -29,11 +32,17 @@ def filled(config: Mapping[str, Any], defaults: Mapping[str, Any]) -> dict[str, 
         if isinstance(value, Mapping):
             given = found.get(key)
             # Configurations of older versions have the language model's fields beside the vision encoder's.
-            own = given if isinstance(given, Mapping) else (config if key == "text_config" else {})
+            own = given if isinstance(given, Mapping) else (_beside(config) if key == "text_config" else {})
             found[key] = filled(own, value)
         elif all(found.get(name) is None for name in _names_of(key)):
             found[key] = value
     return found
+
+
+def _beside(config: Mapping[str, Any]) -> dict[str, Any]:
+    """The language model's fields where they stand beside the others: no part, and not the type of the whole."""
+    whole_ones = ("model_type", "architectures", "auto_map", "transformers_version", "image_processor")
+    return {name: value for name, value in config.items() if name not in whole_ones and not name.endswith("_config")}
 
 
 def _names_of(key: str) -> tuple[str, ...]:
@@ -60,7 +69,11 @@ def read_raw(file: Path) -> dict[str, Any]:
         ModelError: It cannot be read, or is no JSON object.
     """
     try:
-        raw = parse_json(read_regular(file, _LARGEST_CONFIG), MOST_VALUES)
+        data = read_regular(file, _LARGEST_CONFIG)
+        raw = parse_json(data, MOST_VALUES)
+        if b"NaN" in data:
+            # Read as nothing, it would become a default that nobody asked for.
+            json.loads(data, parse_constant=_refuse_nan)
     except FileNotFoundError:
         raise ModelError(f"{file.parent} has no config.json: a checkpoint directory needs one.") from None
     except (OSError, ValueError) as error:
@@ -71,7 +84,15 @@ def read_raw(file: Path) -> dict[str, Any]:
     return raw
 
 
-def whole(fields: Mapping[str, Any], names: tuple[str, ...], default: int | None = None, least: int = 1) -> int:
+def _refuse_nan(name: str) -> float:
+    if name == "NaN":
+        raise ValueError("it holds NaN, which is no number")
+    return float(name)
+
+
+def whole(
+    fields: Mapping[str, Any], names: tuple[str, ...], default: int | None = None, least: int = 1, most: int = MOST
+) -> int:
     """The first of some fields that is there, as a whole number.
 
     Raises:
@@ -80,6 +101,7 @@ def whole(fields: Mapping[str, Any], names: tuple[str, ...], default: int | None
     value = next((fields[name] for name in names if fields.get(name) is not None), default)
     if default is not None and value == default:
         return default
-    if isinstance(value, bool) or not isinstance(value, int) or not least <= value <= MOST:
-        raise ModelError(f"The configuration has {names[0]}={shown(value)}, which is no whole number from {least} on.")
+    if isinstance(value, bool) or not isinstance(value, int) or not least <= value <= most:
+        range_ = f"from {least} on" if most == MOST else f"from {least} to {most}"
+        raise ModelError(f"The configuration has {names[0]}={shown(value)}, which is no whole number {range_}.")
     return value

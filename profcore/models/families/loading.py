@@ -13,7 +13,7 @@ from transformers import AutoConfig, AutoModelForImageTextToText
 from transformers.initialization import no_init_weights
 from transformers.models.auto.configuration_auto import CONFIG_MAPPING
 
-from profcore.errors import ModelError
+from profcore.errors import ModelError, UserError
 from profcore.models.families.adapter import VisionLanguageModel
 from profcore.models.memory import free_bytes
 from profcore.models.shards import find_tensors
@@ -51,21 +51,26 @@ def hf_config(shape: FamilyShape) -> Any:
                 fields[name] = kind(**part)
         return AutoConfig.for_model(shape.model_type, **fields)
     except Exception as error:
-        line = next((line for line in str(error).splitlines() if line.strip()), type(error).__name__)
-        raise ModelError(f"transformers {version} makes no configuration of {shape.name}: {line.strip()}") from None
+        raise ModelError(f"transformers {version} makes no configuration of {shape.name}: {_line(error)}") from None
+
+
+def _line(error: Exception) -> str:
+    """The first line of an exception's words; with the next where it only announces that."""
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()] or [type(error).__name__]
+    return " ".join(lines[: 2 if lines[0].endswith(":") else 1])
 
 
 @contextmanager
-def _sentences(shape: FamilyShape) -> Iterator[None]:
+def sentences(shape: FamilyShape, what: str = "build") -> Iterator[None]:
     """Whatever a model's own code says against a configuration, as one sentence."""
     try:
         yield
-    except (ModelError, torch.cuda.OutOfMemoryError):
+    except (UserError, torch.cuda.OutOfMemoryError):
         raise
     except Exception as error:
-        line = next((line for line in str(error).splitlines() if line.strip()), type(error).__name__)
-        version = transformers.__version__
-        raise ModelError(f"transformers {version} cannot build {shape.name}: {line.strip()}") from error
+        raise ModelError(
+            f"transformers {transformers.__version__} cannot {what} {shape.name}: {_line(error)}"
+        ) from error
 
 
 def _built(config: Any, device: torch.device, dtype: torch.dtype) -> Any:
@@ -108,7 +113,7 @@ def random_family(
         ModelError: transformers cannot build it, or it does not fit the device.
     """
     config = hf_config(shape)
-    with _sentences(shape):
+    with sentences(shape):
         check_fits(shape, count_parameters(config), device, dtype)
         hf = _built(config, device, dtype)
         generator = torch.Generator(device).manual_seed(seed)
@@ -136,7 +141,7 @@ def load_family(
     held = find_tensors(directory)
     numbers = sum(math.prod(size) for tensors in held.values() for size in tensors.values())
     config = hf_config(shape)
-    with _sentences(shape):
+    with sentences(shape):
         needed = count_parameters(config)
     if numbers < needed:
         raise ModelError(
@@ -145,7 +150,7 @@ def load_family(
     check_fits(shape, needed, device, dtype)
     # What is being done is said by whoever asked, and warnings end up in a sentence.
     transformers.utils.logging.disable_progress_bar()
-    with _sentences(shape):
+    with sentences(shape), _quiet():
         hf, found = AutoModelForImageTextToText.from_pretrained(
             directory,
             config=config,
@@ -155,9 +160,23 @@ def load_family(
             trust_remote_code=False,
             local_files_only=True,
             output_loading_info=True,
+            # So that they are named below, as the others are.
+            ignore_mismatched_sizes=True,
         )
         _check_loaded(directory, hf, found)
         return VisionLanguageModel(shape, hf.to(device), experts)
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """Inside, transformers writes no report of its own beside the sentence."""
+    log = transformers.utils.logging
+    before = log.get_verbosity()
+    log.set_verbosity_error()
+    try:
+        yield
+    finally:
+        log.set_verbosity(before)
 
 
 def _check_loaded(directory: Path, hf: Any, found: dict[str, Any]) -> None:

@@ -11,17 +11,23 @@ from typing import Any
 from profcore.errors import ModelError
 from profcore.models.config_fields import shown
 from profcore.models.families import FAMILIES
+from profcore.models.families.checks import NO_ENCODER, NO_ENCODER_RIGHT, check_parts
 from profcore.models.families.family import Family
 from profcore.models.families.fields import (
     EXPERT_FIELDS,
     IMAGE_TOKEN_FIELDS,
     MOST,
+    MOST_EXPERTS,
+    MOST_LAYERS,
     TOP_K_FIELDS,
     filled,
     processor_limits,
     read_raw,
     whole,
 )
+
+_SIDE = 336
+"""Pixels along a picture that every model can be given."""
 
 
 @dataclass(frozen=True)
@@ -60,14 +66,20 @@ class FamilyShape:
     @property
     def n_layers(self) -> int:
         """Number of transformer blocks of the language model."""
-        return whole(self.text, ("num_hidden_layers",))
+        return whole(self.text, ("num_hidden_layers",), most=MOST_LAYERS)
+
+    @property
+    def vision_layers(self) -> int:
+        """Number of blocks of the vision encoder; 0 where the configuration leaves it to transformers' class."""
+        named = next((name for name in ("depth", "num_hidden_layers") if self.vision.get(name) is not None), None)
+        return whole(self.vision, (named,), most=MOST_LAYERS) if named else 0
 
     @property
     def num_experts(self) -> int:
         """Experts that a token is routed among; 0 where there are none."""
         if self.text.get("enable_moe_block") is False:
             return 0
-        return whole(self.text, EXPERT_FIELDS, 0) if whole(self.text, TOP_K_FIELDS, 0) else 0
+        return whole(self.text, EXPERT_FIELDS, 0, most=MOST_EXPERTS) if whole(self.text, TOP_K_FIELDS, 0) else 0
 
     @property
     def top_k(self) -> int:
@@ -175,23 +187,35 @@ def shape_of(name: str, config: Mapping[str, Any], source: str = "") -> FamilySh
     if "vision_config" not in config and "text_config" not in config and model_type not in FAMILIES:
         raise ModelError(f"{name} is a {model_type!r}, a text-only model: give one that takes pictures.")
     family = family_of(model_type)
+    check_parts(name, config)
     shape = FamilyShape(name, family.name, model_type, filled(config, family.defaults), source)
     # Each is a number that there can be, or this says which is not.
     _ = (shape.n_layers, shape.num_experts, shape.top_k, shape.max_positions, shape.embedding_size)
-    _ = shape.image_token_id
+    _ = (shape.image_token_id, shape.vision_layers)
+    if "vision_config" in config:
+        _check_picture(shape)
+    if whole(shape.text, EXPERT_FIELDS, 0) and not whole(shape.text, TOP_K_FIELDS, 1, least=0):
+        raise ModelError(f"{name} routes to 0 of {whole(shape.text, EXPERT_FIELDS)} experts: top-k is at least 1.")
     if shape.num_experts and shape.top_k > shape.num_experts:
         raise ModelError(f"{name} routes to {shape.top_k} of only {shape.num_experts} experts.")
     return shape
 
 
-NO_ENCODER = ("apertus1p5", "chameleon", "emu3", "fuyu", "gemma4_unified")
-"""Model types that make tokens of pictures without an encoder."""
-NO_ENCODER_RIGHT = "give a model with a vision encoder and a projector."
+def _check_picture(shape: FamilyShape) -> None:
+    """Whether the fields that the rule for pictures reads are numbers that there can be.
+
+    Raises:
+        ModelError: Not so.
+    """
+    from profcore.models.families.vision_tokens import layout
+
+    layout(shape, _SIDE, _SIDE)
 
 
 def is_of_transformers(config: Mapping[str, Any]) -> bool:
     """Whether a configuration is one that transformers reads, other than the published one of Molmo."""
-    return isinstance(config.get("model_type"), str) and config["model_type"] != "molmo" and "d_model" not in config
+    fields = ("model_type", "text_config", "vision_config")
+    return any(name in config for name in fields) and config.get("model_type") != "molmo" and "d_model" not in config
 
 
 def read_family(path: Path, name: str | None = None) -> FamilyShape:

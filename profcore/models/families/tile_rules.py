@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from profcore.errors import ModelError
-from profcore.models.families.token_rules import Layout, best_resolution, number, processor, vision
+from profcore.models.families.token_rules import MOST_TILES, Layout, best_resolution, number, processor, vision
 
 
 def anyres(config: Mapping[str, Any], width: int, height: int) -> Layout:
@@ -25,6 +25,10 @@ def anyres(config: Mapping[str, Any], width: int, height: int) -> Layout:
     tall, wide = best_resolution(width, height, pinpoints(config))
     rows, columns = tall // side, wide // side
     down, across = along * rows, along * columns
+    if not down or not across:
+        raise ModelError(
+            f"Tiles of {side} pixels and patches of {patch} leave nothing of a picture of {wide} × {tall}."
+        )
     if width / height > across / down:
         down -= (down - int(round(height * (across / width), 7))) // 2 * 2
     else:
@@ -70,7 +74,7 @@ def tiles(config: Mapping[str, Any], width: int, height: int) -> Layout:
         tokens = int((side // patch) ** 2 * config["downsample_ratio"] ** 2)
     else:
         tokens = (side // (patch * number(config, "downsample_factor"))) ** 2
-    least, most = number(processor(config), "min_patches"), number(processor(config), "max_patches")
+    least, most = number(processor(config), "min_patches"), number(processor(config), "max_patches", most=MOST_TILES)
     columns, rows = _canvas(width, height, side, least, most)
     views = rows * columns + (rows * columns > 1)
     return Layout(views, rows, columns, columns * side, rows * side, views * tokens, views * (side // patch) ** 2)
@@ -101,7 +105,7 @@ def idefics(config: Mapping[str, Any], width: int, height: int) -> Layout:
     fields = vision(config)
     side, patch = number(fields, "image_size"), number(fields, "patch_size")
     tokens = (side // patch) ** 2 // number(config, "scale_factor") ** 2
-    longest = number(processor(config), "longest_edge_tiles") * side
+    longest = number(processor(config), "longest_edge_tiles", most=MOST_TILES) * side
     aspect = width / height
     if width >= height:
         wide, tall = longest, int(longest / aspect)
@@ -120,7 +124,11 @@ def molmo2(config: Mapping[str, Any], width: int, height: int) -> Layout:
     Source: transformers, `get_image_grid_and_crops` of Molmo2.
     """
     fields, given = vision(config), processor(config)
-    side, patch, most = number(fields, "image_size"), number(fields, "patch_size"), number(given, "max_crops")
+    side, patch, most = (
+        number(fields, "image_size"),
+        number(fields, "patch_size"),
+        number(given, "max_crops", most=MOST_TILES),
+    )
     left, right = margins(config)
     pool = number(given, "pooling_size")
     along = side // patch

@@ -17,6 +17,8 @@ from profcore.errors import ModelError
 from profcore.models.config_fields import shown
 
 _LARGEST = 2**40
+MOST_TILES = 256
+"""Of a picture, along a side or in all: every arrangement of them is looked at."""
 
 
 @dataclass(frozen=True)
@@ -43,7 +45,7 @@ class Layout:
 Rule = Callable[[Mapping[str, Any], int, int], Layout]
 
 
-def number(fields: Mapping[str, Any], name: str, least: int = 1) -> int:
+def number(fields: Mapping[str, Any], name: str, least: int = 1, most: int = _LARGEST) -> int:
     """A field as a whole number; the first of a list of equal ones.
 
     Raises:
@@ -52,8 +54,9 @@ def number(fields: Mapping[str, Any], name: str, least: int = 1) -> int:
     value = fields.get(name)
     if isinstance(value, list | tuple) and value and len(set(map(str, value))) == 1:
         value = value[0]
-    if isinstance(value, bool) or not isinstance(value, int) or not least <= value <= _LARGEST:
-        raise ModelError(f"The configuration has {name}={shown(value)}, which is no whole number from {least} on.")
+    if isinstance(value, bool) or not isinstance(value, int) or not least <= value <= most:
+        range_ = f"from {least} on" if most == _LARGEST else f"from {least} to {most}"
+        raise ModelError(f"The configuration has {name}={shown(value)}, which is no whole number {range_}.")
     return value
 
 
@@ -89,13 +92,14 @@ def resize(config: Mapping[str, Any], width: int, height: int) -> Layout:
     """
     patch, merge = number(vision(config), "patch_size"), number(vision(config), "spatial_merge_size")
     factor = patch * merge
+    asked = f"{width} × {height}"
     frames = number(processor(config), "frames") if "frames" in processor(config) else 1
     least, most = _limit(config, "min_pixels", "shortest_edge"), _limit(config, "max_pixels", "longest_edge")
     if frames > 1 and min(width, height) < factor:
         scale = max(factor / height, factor / width)
         width, height = int(width * scale), int(height * scale)
     if max(width, height) > 200 * min(width, height):
-        raise ModelError(f"A picture of {width} × {height} is too narrow: one side may be 200 times the other at most.")
+        raise ModelError(f"A picture of {asked} is too narrow: one side may be 200 times the other at most.")
     tall, wide = round(height / factor) * factor, round(width / factor) * factor
     if frames * tall * wide > most:
         beta = math.sqrt(frames * height * width / most)
@@ -136,6 +140,8 @@ def fixed(config: Mapping[str, Any], width: int, height: int) -> Layout:
     queries = config.get("projector_patch_to_query_dict")
     if isinstance(queries, Mapping):
         found = {str(key): value for key, value in queries.items()}
+        if str(patches) not in found:
+            raise ModelError(f"The projector has no queries for {patches} patches, only for {', '.join(found)}.")
         tokens = number(found, str(patches))
     elif config.get("mm_tokens_per_image") is not None:
         tokens = number(config, "mm_tokens_per_image")

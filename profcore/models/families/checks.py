@@ -1,0 +1,34 @@
+"""What is known of a configuration before its numbers are read. Needs no torch."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from profcore.errors import ModelError
+from profcore.models.config_fields import shown
+from profcore.models.families.parameters import ITEM_BYTES
+
+NO_ENCODER = ("apertus1p5", "chameleon", "emu3", "fuyu", "gemma4_unified")
+"""Model types that make tokens of pictures without an encoder."""
+NO_ENCODER_RIGHT = "give a model with a vision encoder and a projector."
+
+
+def check_parts(name: str, config: Mapping[str, Any]) -> None:
+    """Whether the parts' configurations are there, each an object, and of plain weights.
+
+    Raises:
+        ModelError: Not so.
+    """
+    described = any(field in config for field in ("vision_config", "text_config", "hidden_size"))
+    if described and config.get("vision_config") is None:
+        # Of a bare type every part is its class's own; beside a language model of another size its encoder is no part.
+        raise ModelError(f"{name} has no vision_config, and so no image encoder to be measured: {NO_ENCODER_RIGHT}")
+    for part in ("vision_config", "text_config", "image_processor"):
+        if not isinstance(config.get(part) or {}, Mapping):
+            raise ModelError(f"{name} has {part}={shown(config[part])}: it must be an object, the fields of that part.")
+    if config.get("quantization_config"):
+        raise ModelError(
+            f"{name} has a quantization_config, and only weights of {', '.join(ITEM_BYTES)} are measured: "
+            "give the model that it was made from."
+        )
