@@ -31,7 +31,9 @@ st.markdown(
 )
 left, right = st.columns([1, 2.6], gap="large")
 with left:
-    controls.choose_sweep(EXPERIMENT, config, grids)
+    # However many the controls are, the link below them stays where it is.
+    with st.container():
+        controls.choose_sweep(EXPERIMENT, config, grids)
     if config.num_experts:
         st.page_link(
             "pages/inspect.py",

@@ -64,7 +64,7 @@ def insert_run(cursor: Cursor, run_id: str, first: Record, source: str, schema: 
     places = ", ".join(["?"] * (len(values) + 1))
     cursor.execute(f"INSERT INTO runs ({names}) VALUES ({places})", [run_id, *values.values()])
     rows = [{**setting, "run_id": run_id, "setting": index} for index, setting in enumerate(settings)]
-    cursor.append("settings", pa.Table.from_pylist(rows, schema=schema))
+    cursor.append("settings", _table(rows, schema))
 
 
 def insert_records(
@@ -116,7 +116,7 @@ def _change_settings(
         for setting, record in last.items()
     ]
     own = pa.schema([schema.field(name) for name in ("run_id", "setting", *columns)])
-    cursor.change("settings", pa.Table.from_pylist(rows, schema=own), by=("run_id", "setting"))
+    cursor.change("settings", _table(rows, own), by=("run_id", "setting"))
 
 
 def _that_last(records: list[Record]) -> list[Record]:
@@ -195,5 +195,26 @@ def _sample_columns(run_id: str, records: list[Record], schema: pa.Schema) -> pa
         else:
             columns.append(pa.nulls(len(records), field.type))
             continue
-        columns.append(pa.array(values, field.type))
+        columns.append(_array(values, field.type))
     return pa.Table.from_arrays(columns, schema=schema)
+
+
+def _table(rows: list[dict[str, Any]], schema: pa.Schema) -> pa.Table:
+    columns = [_array([row.get(field.name) for row in rows], field.type) for field in schema]
+    return pa.Table.from_arrays(columns, schema=schema)
+
+
+def _array(values: list[Any], kind: pa.DataType) -> pa.Array:
+    """Values as a column; a whole number that no float is becomes the nearest that is, as JSON is read elsewhere."""
+    try:
+        return pa.array(values, kind)
+    except pa.ArrowInvalid:
+        if not pa.types.is_floating(kind.value_type if pa.types.is_list(kind) else kind):
+            raise
+        return pa.array([_nearest_float(value) for value in values], kind)
+
+
+def _nearest_float(value: Any) -> Any:
+    if isinstance(value, list):
+        return [_nearest_float(each) for each in value]
+    return float(value) if type(value) is int else value

@@ -50,7 +50,7 @@ def test_every_tool_looks_and_shows_what_it_found(url, page, tool):
 def test_the_vision_page_leads_to_the_routing_of_a_solid_picture(url, page):
     page.goto(f"{url}/vision_tokens")
     settled(page, "Vision tokens")
-    page.get_by_text("Which experts does a picture use?").click()
+    page.get_by_role("link", name="Which experts does a picture use?").click()
     settled(page, "Inspect")
     expect(page.get_by_role("tab", name="Top-k", exact=True)).to_have_attribute("aria-selected", "true")
 

@@ -138,7 +138,8 @@ def test_a_runs_settings_are_used_again_and_it_is_repeated_and_compared(url, pag
     page.get_by_role("button", name="Use again").click()
     page.get_by_role("button", name="Use this run's settings").click()
     expect(page.get_by_role("combobox", name="Model", exact=True)).to_have_value("molmoe-1b")
-    expect(page.get_by_text("300 inferences")).to_be_visible()
+    # Whether or not this machine has the memory for it, the controls are the run's.
+    expect(page.get_by_role("slider", name="Samples per setting")).to_have_value("50")
 
     page.goto(f"{url}/moe_topk?values=1+2&model=tiny&samples=3&{QUICK}")
     settled(page, "MoE top-k")

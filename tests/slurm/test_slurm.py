@@ -111,7 +111,8 @@ def test_a_full_queue_has_shards_wait_and_takes_no_more_than_it_can(start, ask, 
     assert held.strip().isdecimal()
     assert ask("submit", *ASKED, "--num-samples", "2", "--no-wait")[0] == 0
     until(lambda: {each["word"] for each in states()} == {"waiting"}, 60)
-    assert {each["reason"] for each in states()} <= {"Resources", "Priority"}
+    # The controller says why as soon as it has tried to place them.
+    until(lambda: {each["reason"] for each in states()} <= {"Resources", "Priority"}, 60)
     # The controller takes four jobs and has three; sbatch tries again for some minutes by itself.
     before = campaign(tmp_path).id
     code, said, wrong = ask("submit", *ASKED, "--num-samples", "2", "--no-wait", "--campaign", "one-too-many")

@@ -523,3 +523,15 @@ def test_what_is_checked_of_a_sample_are_the_columns_of_its_table(store):
     kinds = {"int32": "int32", "int64": "int64", "double": "number", "list<l: double>": "numbers"}
     columns = [column for column in store.connection.schema("samples") if column.name != "run_id"]
     assert {column.name: kinds[str(column.type)] for column in columns} == SAMPLE_COLUMNS
+
+
+def test_a_whole_number_that_no_float_is_becomes_the_nearest(tmp_path):
+    spec = RunSpec.new(Target(), small_sweep())
+    sample = {**a_sample(0, 0).to_dict(), "elapsed_s": 2**53 + 1, "decode_steps_ms": [2**53 + 1, 24.5]}
+    with Store(tmp_path / "data.duckdb") as store:
+        with spool.SpoolWriter(spool.spool_path(store.spools, spec.id)) as writer:
+            writer.run(spec)
+            writer.write({"type": "sample", **sample})
+        store.take_in_all()
+        assert not store.unread
+        assert store.steps(spec.id)["decode_steps_ms"][0].tolist() == [float(2**53), 24.5]
