@@ -119,7 +119,7 @@ def _failed(record: dict[str, Any]) -> None:
 
 
 def _ended(record: dict[str, Any]) -> None:
-    if record["by"] not in set(StoppedBy):
+    if record["by"] not in list(StoppedBy):
         raise BadRecordError(f"{shown(record['by'])} is nothing that ends a setting")
 
 

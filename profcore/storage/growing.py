@@ -41,5 +41,5 @@ class Growing:
             for record in lines.records:
                 if record and record["type"] == "sample":
                     self.samples += 1
-                elif record and record["type"] == "state" and record.get("state") in set(State):
+                elif record and record["type"] == "state" and record.get("state") in list(State):
                     self.state, self.reason = State(record["state"]), record.get("reason")

@@ -214,7 +214,7 @@ def _ceilings(record: Record) -> None:
 
 
 def _state(record: Record) -> None:
-    if record["state"] not in set(State):
+    if record["state"] not in list(State):
         raise BadRecordError(f"{shown(record['state'])} is no state of a run")
     moment(record["at"])
     if record.get("reason") is not None:

@@ -535,3 +535,17 @@ def test_a_whole_number_that_no_float_is_becomes_the_nearest(tmp_path):
         store.take_in_all()
         assert not store.unread
         assert store.steps(spec.id)["decode_steps_ms"][0].tolist() == [float(2**53), 24.5]
+
+
+@pytest.mark.parametrize("record", [{"type": "state", "state": []}, {"type": "setting_ended", "setting": 0, "by": {}}])
+def test_a_word_that_is_a_list_is_one_bad_line(tmp_path, record):
+    spec = RunSpec.new(Target(), small_sweep())
+    with Store(tmp_path / "data.duckdb") as store:
+        with spool.SpoolWriter(spool.spool_path(store.spools, spec.id)) as writer:
+            writer.run(spec)
+            writer.write({"at": "2026-01-01T00:00:00+00:00", **record})
+            writer.sample(a_sample(0, 0))
+        store.take_in_all()
+        assert not store.unread
+        assert store.bad_lines(spec.id) == 1
+        assert len(store.samples(spec.id)) == 1
