@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import streamlit as st
 
-from pages.parts import address, figure_view
+from pages.parts import figure_view, group_choice
 from pages.parts.state import service
 from pages.parts.text import plain
 from profcore import charts
@@ -18,7 +18,7 @@ from profcore.spec.text import counted
 from profcore.stats import METRIC_LABELS, METRICS
 
 if TYPE_CHECKING:
-    from profcore.comparisons.cards import CardGroup, CardsSideBySide, SharedCards
+    from profcore.comparisons.cards import CardsSideBySide, SharedCards
     from profcore.experiments.knobs import Experiment
     from profcore.results.base import MeasuredRun
 
@@ -32,7 +32,7 @@ def show(experiment: Experiment) -> None:
     if not groups:
         st.info("Nothing has been measured here yet: choose a knob in the menu and press **Run** there.")
         return
-    group = _choose(groups)
+    group = group_choice.choose("Measured as", groups)
     ids = list(group.runs.values())
     found = service().results.follows("cards", ids, lambda: load_cards(store, group, service().spreads()))
     if found is None:
@@ -45,22 +45,6 @@ def show(experiment: Experiment) -> None:
         _side_by_side(experiment, found)
     for result in found.results:
         of_run(result, found.names[result.run["id"]])
-
-
-def _choose(groups: list[CardGroup]) -> CardGroup:
-    """Draw the choice of what was measured."""
-    titles = [group.title for group in groups]
-    given = next((each for each in groups if st.query_params.get("group") in each.runs.values()), groups[0])
-    address.settle("group", "measured-as", given.title)
-    if st.session_state["measured-as"] not in titles:
-        st.session_state["measured-as"] = titles[0]
-    choosing, linking = st.columns([5, 1], vertical_alignment="bottom")
-    group = groups[titles.index(choosing.selectbox("Measured as", titles, key="measured-as"))]
-    first = next(iter(group.runs.values()))
-    address.keep(group=None if group is groups[0] else first)
-    with linking:
-        address.offer_link(group=first)
-    return group
 
 
 def _side_by_side(experiment: Experiment, found: CardsSideBySide) -> None:

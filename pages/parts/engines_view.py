@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import streamlit as st
 
-from pages.parts import address, bar, figure_view, how_often
+from pages.parts import bar, figure_view, group_choice, how_often
 from pages.parts.pressed import pressed
 from pages.parts.state import fragment, service
 from pages.parts.text import plain, say_error
@@ -85,18 +85,7 @@ def show(experiment: Experiment) -> None:
     if not groups:
         st.info("Nothing has been measured here yet. Press **Measure under each** on the left.")
         return
-    titles = [group.title for group in groups]
-    # A group is known by any of its runs; its title may change as others are measured.
-    given = next((each for each in groups if st.query_params.get("group") in each.runs.values()), groups[0])
-    address.settle("group", "measured-on", given.title)
-    if st.session_state["measured-on"] not in titles:
-        st.session_state["measured-on"] = titles[0]
-    choosing, linking = st.columns([5, 1], vertical_alignment="bottom")
-    group = groups[titles.index(choosing.selectbox("Measured on", titles, key="measured-on"))]
-    first = next(iter(group.runs.values()))
-    address.keep(group=None if group is groups[0] else first)
-    with linking:
-        address.offer_link(group=first)
+    group = group_choice.choose("Measured on", groups)
     ids = list(group.runs.values())
     found = service().results.follows("engines", ids, lambda: load_side_by_side(store, experiment.name, group))
     log = st.toggle("Log scale", value=True, key="log", bind="query-params")

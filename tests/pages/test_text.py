@@ -38,6 +38,7 @@ OWN_IN = {
     "block_controls": ("have",),
     "controls": ("number", "sweep.num_samples", "sweep.warmup"),
     "door": ("reason",),
+    "group_choice": ("label",),
     "engines_view": ("experiment.per", "name", "text"),
     "figure_view": ("label",),
     "home": ("text",),
