@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import numpy as np
+import pyarrow
 import torch
 from torch.nn.functional import interpolate
 
@@ -32,10 +33,30 @@ def picture_pixels(picture: Image.Image, rows: int, columns: int, device: torch.
 
     Source: allenai/molmo, `MultiModalPreprocessor` with crop mode "overlap-and-resize-c2".
     """
-    # A copy, since torch takes no array that it may not write to.
-    data = torch.from_numpy(np.array(picture.convert("RGB"))).to(device)
-    values = data.permute(2, 0, 1)[None].to(torch.float32).div_(255)
-    return crop_pixels(values, rows, columns)[0]
+    return crop_pixels(picture_values(picture, device), rows, columns)[0]
+
+
+def picture_values(picture: Image.Image, device: torch.device) -> Tensor:
+    """A picture's red, green and blue on a device, to which it goes as bytes.
+
+    Shapes:
+        (1, 3, h, w) float32 in 0..1.
+    """
+    rgb = picture if picture.mode == "RGB" else picture.convert("RGB")
+    return _pillows_bytes(rgb).to(device).permute(2, 0, 1)[None, :3].to(torch.float32).div_(255)
+
+
+def _pillows_bytes(rgb: Image.Image) -> Tensor:
+    """A picture where Pillow itself holds it; a copy where that is in several pieces, as of the largest pictures.
+
+    Shapes:
+        (h, w, 4) uint8, the fourth of no meaning; a copy has three.
+    """
+    try:
+        held = torch.from_dlpack(pyarrow.array(rgb).values)
+    except ValueError:
+        return torch.from_numpy(np.array(rgb))
+    return held.view(rgb.height, rgb.width, 4)
 
 
 def crop_pixels(values: Tensor, rows: int, columns: int) -> Tensor:

@@ -5,11 +5,11 @@ import torch
 from PIL import Image
 from transformers.cache_utils import StaticLayer
 
-from profcore.engines import make_engine
+from profcore.engines import family_steps, make_engine
 from profcore.engines.base import PreparationError, StopRequestedError
 from profcore.engines.family_graph import FamilyGraphEngine
 from profcore.engines.looks import looks_at_values
-from profcore.errors import UserError
+from profcore.errors import ModelError, UserError
 from profcore.measure.clock import make_clock
 from profcore.models.families.inputs import family_inputs, fit_to_units
 from profcore.models.families.loading import random_family
@@ -176,6 +176,18 @@ def test_a_model_that_a_static_cache_changes_is_refused(small, monkeypatch):
         engine.infer(small.inputs, small.setting(3))
 
 
+def test_a_model_that_rounding_changes_as_much_is_not_refused(monkeypatch):
+    ready = Ready("smolvlm", dtype=torch.bfloat16)
+    setting = ready.setting(2)
+    monkeypatch.setitem(family_steps._TOLERANCES, torch.bfloat16, 0.0)
+    rounded = family_steps._rounded(ready.inputs, seed=99)
+    _, logits = ready.eager.infer(rounded, setting, keep_logits=True)
+    assert not torch.equal(logits[0], ready.eager.infer(ready.inputs, setting, keep_logits=True)[1][0])
+    family_steps.check_static(ready.model, ready.inputs, setting, logits)
+    with pytest.raises(PreparationError, match="its logits differ by"):
+        family_steps.check_static(ready.model, ready.inputs, setting, [2 * each for each in logits])
+
+
 def test_sessions_are_let_go_above_a_bound(monkeypatch):
     monkeypatch.setattr("profcore.engines.family_graph._MOST_SESSIONS", 1)
     ready = Ready("llava")
@@ -209,11 +221,16 @@ def test_engines_that_are_of_molmoe_alone(small):
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="this machine has no GPU")
 @pytest.mark.parametrize("model_type", TINY)
 def test_graph_is_eager_on_a_gpu(model_type):
-    ready = Ready(model_type, torch.device("cuda", 0), torch.bfloat16, "batched_mm")
+    # In float32, where rounding never decides which experts a token goes to.
+    try:
+        ready = Ready(model_type, torch.device("cuda", 0), experts="batched_mm")
+    except ModelError as error:
+        pytest.skip(str(error))
     engine = make_engine("graph", ready.model)
     for mask in ((True,) * 3, FIRST):
         setting = ready.setting(6, mask)
         _, logits = ready.eager.infer(ready.inputs, setting, keep_logits=True)
         _, others = engine.infer(ready.inputs, setting, keep_logits=True)
-        assert torch.allclose(others[0].float(), logits[0].float(), atol=3e-2)
+        for one, other in zip(logits, others, strict=True):
+            assert torch.allclose(other, one, atol=2e-3)
         assert Stage.LLM_DECODE not in engine.reasons(ready.inputs, setting)

@@ -131,6 +131,19 @@ def test_prefill_is_the_products_of_its_matrices_and_the_pairs_of_its_mask(famil
     assert found[Stage.LLM_PREFILL].flops == pytest.approx(expected, abs=slack)
 
 
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="this machine has no GPU")
+@pytest.mark.parametrize("model_type", FAMILIES_CHECKED)
+def test_a_gpu_counts_as_a_cpu_does(families, model_type, tmp_path):
+    """Whatever kernels its attention takes."""
+    file = tmp_path / f"{model_type}.json"
+    file.write_text(json.dumps(tiny(model_type)))
+    there = load_model(str(file), torch.device("cuda", 0), torch.bfloat16, "eager")
+    found, _ = family_work(there, family_setting(there))
+    expected, _ = family_work(families(model_type), family_setting(families(model_type)))
+    for stage, work in expected.items():
+        assert found[stage].flops == pytest.approx(work.flops, rel=1e-6)
+
+
 def test_a_vision_encoder_is_the_products_of_its_matrices_and_all_its_pairs(families):
     loaded = families("llava")
     found, inputs = family_work(loaded, family_setting(loaded))

@@ -6,7 +6,7 @@ import torch
 from PIL import Image
 
 from profcore.errors import ImageError
-from profcore.models.pixels import picture_pixels
+from profcore.models.pixels import picture_pixels, picture_values
 
 DEVICES = ["cpu", pytest.param("cuda", marks=pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU"))]
 
@@ -28,6 +28,17 @@ def test_pixels_of_all_reference_cases(shared, device):
         # The reference counts pixels patch by patch: (crop, patch row, patch column, row, column, channel).
         patches = pixels.reshape(-1, 3, 24, 14, 24, 14).transpose(0, 2, 4, 3, 5, 1).reshape(-1)
         assert np.allclose(patches[case["sample_index"]], case["sample_value"], rtol=0, atol=1e-3)
+
+
+@pytest.mark.parametrize("size", [(37, 21), (2500, 2000)])
+def test_values_are_the_pictures_own(size):
+    """The larger is more than Pillow holds in one piece."""
+    picture = formula(*size)
+    values = picture_values(picture, torch.device("cpu"))
+    assert values.shape == (1, 3, size[1], size[0])
+    assert torch.equal(values[0].permute(1, 2, 0) * 255, torch.from_numpy(np.array(picture, dtype=np.float32)))
+    # The picture that was lent is as it was.
+    assert picture.tobytes() == formula(*size).tobytes()
 
 
 def test_pictures_of_other_modes_are_what_they_show():

@@ -8,13 +8,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
 import torch
 from torch.nn.functional import interpolate, pad
 
 from profcore.models.families.family import NORMALS
 from profcore.models.families.tile_rules import margins
 from profcore.models.families.token_rules import number
+from profcore.models.pixels import picture_values
 
 if TYPE_CHECKING:
     from PIL.Image import Image
@@ -39,9 +39,8 @@ def picture_tensors(shape: FamilyShape, picture: Image, layout: Layout, device: 
         layout: How it is cut.
         device: Where it goes.
     """
-    data = torch.from_numpy(np.array(picture.convert("RGB"))).to(device)
     mean, deviation = (torch.tensor(each, device=device)[:, None, None] for each in NORMALS[shape.kind.normal])
-    values = data.permute(2, 0, 1)[None].to(torch.float32).div_(255).sub_(mean).div_(deviation)
+    values = picture_values(picture, device).sub_(mean).div_(deviation)
     return globals()[shape.kind.inputs](values, layout, shape.config)
 
 
