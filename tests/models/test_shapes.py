@@ -29,7 +29,8 @@ from profcore.models.prompt import load_tokenizer
 from profcore.models.shapes.accuracy import accuracy, held_out_batches
 from profcore.models.shapes.batches import NO_LABEL, Pictures, Stage, batches, make_batch
 from profcore.models.shapes.files import REPORT, STATE, write_checkpoint
-from profcore.models.shapes.forward import forward, to_device
+from profcore.models.shapes.forward import forward, on_host, to_device
+from profcore.models.shapes.precision import Computing
 from profcore.models.shapes.shape import SHAPES_CONFIG, config_fields
 from profcore.models.shapes.train import main, report_lines
 from profcore.models.shapes.training import Course, Trained, Training, losses
@@ -111,7 +112,7 @@ class TestForward:
     def test_pixels_are_those_of_the_drawn_picture(self):
         scene, questions = held_out(1)
         for tiling in ((2, 3), (1, 1)):
-            batch = to_device(make_batch([scene], [questions], tiling, 2), CPU)
+            batch = to_device(on_host(make_batch([scene], [questions], tiling, 2), CPU), CPU)
             assert torch.equal(batch.pixels[0], picture_pixels(draw(scene), *tiling, CPU))
 
     @pytest.mark.parametrize(("crops", "top_k", "mask"), [(12, 2, "111"), (1, 1, "101"), (2, 4, "110")])
@@ -125,7 +126,7 @@ class TestForward:
 
     def test_every_weight_is_trained(self):
         trained = Trained(COURSE, CPU)
-        batch = to_device(replace(COURSE.pictures, crops=8).batch(0), CPU)
+        batch = to_device(on_host(replace(COURSE.pictures, crops=8).batch(0), CPU), CPU)
         found = losses(trained, batch, COURSE, SMALL.num_experts, (0, 1, 2))
         (found.answers + found.labels + found.routing).backward()
         # Experts are among those that top-k chooses, since it is all of them here.
@@ -134,16 +135,31 @@ class TestForward:
         assert [name for name in untouched if not name.endswith(("k_proj.bias", "wk.bias"))] == []
 
     def test_mixed_precision_as_on_a_card_costs_about_the_same(self):
-        trained, batch = Trained(COURSE, CPU), to_device(COURSE.pictures.batch(0), CPU)
-        exact = losses(trained, batch, COURSE, 2, (0, 1, 2))
-        with torch.autocast("cpu", torch.bfloat16):
-            mixed = losses(trained, batch, COURSE, 2, (0, 1, 2))
-        (mixed.answers + mixed.labels + mixed.routing).backward()
+        trained, batch = Trained(COURSE, CPU), to_device(on_host(COURSE.pictures.batch(0), CPU), CPU)
+        exact = losses(trained, batch, COURSE, 2, (0, 2))
+        computing = Computing(trained, torch.bfloat16)
+        mixed = losses(computing.module, batch, COURSE, 2, (0, 2))
         for name in ("answers", "labels", "routing"):
             assert getattr(mixed, name).item() == pytest.approx(getattr(exact, name).item(), rel=0.02), name
+        (exact.answers + exact.labels + exact.routing).backward()
+        gradients = {name: each.grad for name, each in trained.named_parameters()}
+        trained.zero_grad()
+        (mixed.answers + mixed.labels + mixed.routing).backward()
+        computing.hand_over()
+        for name, each in trained.named_parameters():
+            # A block that was left out has no gradient.
+            assert (each.grad is None) == (gradients[name] is None) == ("layers.1." in name and "llm" in name), name
+        alike = torch.nn.functional.cosine_similarity
+        both = [(each.grad, gradients[name]) for name, each in trained.named_parameters() if each.grad is not None]
+        assert alike(*(torch.cat([pair[place].flatten() for pair in both]) for place in (0, 1)), dim=0) > 0.99
+        torch.optim.SGD(trained.parameters(), 0.1).step()
+        computing.follow()
+        for learnt, computes in zip(trained.parameters(), computing.module.parameters(), strict=True):
+            assert torch.equal(learnt.to(torch.bfloat16), computes)
+            assert learnt.grad is computes.grad is None
 
     def test_even_routing_costs_least(self, loaded):
-        batch = to_device(COURSE.pictures.batch(0), CPU)
+        batch = to_device(on_host(COURSE.pictures.batch(0), CPU), CPU)
         with torch.no_grad():
             assert forward(loaded.model, batch, SMALL.num_experts, (0,)).balance.item() == pytest.approx(1)
             assert forward(loaded.model, batch, 1, (0,)).balance.item() > 0.99
@@ -154,7 +170,7 @@ def assert_same_logits(loaded, engine, crops, top_k, mask):
     blocks = tuple(place for place, flag in enumerate(mask) if flag == "1")
     setting = Setting((1, 1), top_k, tuple(flag == "1" for flag in mask), 2)
     with torch.no_grad():
-        given = forward(loaded.model, to_device(batch, CPU), top_k, blocks).logits
+        given = forward(loaded.model, to_device(on_host(batch, CPU), CPU), top_k, blocks).logits
     scene, questions = held_out(0)
     for place, question in enumerate(questions):
         inputs = picture_inputs(loaded, draw(scene), crops, question.text)
@@ -276,7 +292,9 @@ def test_a_short_training_learns_and_the_product_measures_the_same_accuracy(tmp_
 
     def loss():
         with torch.no_grad():
-            found = [losses(training.trained, to_device(batch, CPU), course, 4, (0, 1, 2)) for batch in test]
+            found = [
+                losses(training.trained, to_device(on_host(batch, CPU), CPU), course, 4, (0, 1, 2)) for batch in test
+            ]
         return sum(each.answers.item() for each in found) / len(found)
 
     before = loss()

@@ -27,6 +27,15 @@ if TYPE_CHECKING:
 
 # Attention kernels have at most 65535 rows of a batch and its heads, and each image token pools by itself.
 _CROPS_AT_ONCE = 96
+_PICTURE, _ASKED = ("places", "palettes"), ("texts", "last", "answers", "kinds", "things", "digits")
+
+
+@dataclass(frozen=True)
+class OnHost:
+    """A batch as tensors on the host, by its fields' names, from where they can be sent to the model's device."""
+
+    tiling: tuple[int, int]
+    tensors: dict[str, Tensor]
 
 
 @dataclass(frozen=True)
@@ -61,21 +70,23 @@ class Output:
     router_z: Tensor
 
 
-def to_device(batch: Batch, device: torch.device) -> Tensors:
+def on_host(batch: Batch, device: torch.device) -> OnHost:
+    """A batch ready for a device: of a card in pinned memory, so that the host goes on while it is copied."""
+    held = {name: torch.from_numpy(getattr(batch, name)) for name in (*_PICTURE, *_ASKED)}
+    if device.type == "cuda":
+        held = {name: tensor.pin_memory() for name, tensor in held.items()}
+    return OnHost(batch.tiling, held)
+
+
+def to_device(batch: OnHost, device: torch.device) -> Tensors:
     """A batch on a device, its pictures coloured, resized and cut there as `picture_pixels` does."""
-
-    def moved(name: str) -> Tensor:
-        tensor = torch.from_numpy(getattr(batch, name))
-        # From pinned memory, so that the host goes on while it is copied.
-        return tensor.pin_memory().to(device, non_blocking=True) if device.type == "cuda" else tensor
-
-    places, palettes = moved("places"), moved("palettes")
+    moved = {name: tensor.to(device, non_blocking=True) for name, tensor in batch.tensors.items()}
+    places, palettes = (moved[name] for name in _PICTURE)
     number, height, width = places.shape
     offsets = 256 * torch.arange(number, device=device, dtype=torch.int32)[:, None, None]
     values = palettes.reshape(-1, 3)[places.to(torch.int32) + offsets].permute(0, 3, 1, 2)
     pixels = crop_pixels(values.to(torch.float32).div_(255), *batch.tiling)
-    names = ("texts", "last", "answers", "kinds", "things", "digits")
-    return Tensors(batch.tiling, (height, width), pixels, **{name: moved(name) for name in names})
+    return Tensors(batch.tiling, (height, width), pixels, **{name: moved[name] for name in _ASKED})
 
 
 @dataclass(frozen=True)
@@ -149,7 +160,7 @@ def forward(model: MolmoE, batch: Tensors, top_k: int, blocks: tuple[int, ...]) 
 def _image_tokens(model: MolmoE, batch: Tensors, layout: Layout) -> Tensor:
     """What the vision encoder and the projector make of each picture, in the order of its prompt."""
     number = batch.pixels.shape[0]
-    features = model.encode(batch.pixels.flatten(0, 1))
+    features = model.encode(batch.pixels.flatten(0, 1).to(model.dtype))
     masks = _padding(batch.size, batch.tiling, batch.pixels.device).repeat(number, 1)
     parts = zip(features.split(_CROPS_AT_ONCE), masks.split(_CROPS_AT_ONCE), strict=True)
     projected = torch.cat([model.project(*part) for part in parts]).reshape(number, -1, model.config.d_model)

@@ -42,7 +42,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--workers", type=int, help="processes that draw; 0 draws in this one")
     parser.add_argument("--held-out", type=int, help="held-out pictures to judge by (all)")
     group = parser.add_argument_group("the course", "the defaults are what the shipped checkpoint is made with")
-    group.add_argument("--crops", type=int, default=320, help="crops encoded in a step (320)")
+    group.add_argument("--crops", type=int, default=240, help="crops encoded in a step (240)")
     group.add_argument("--peak", type=float, default=1.5e-3, help="the highest learning rate (0.0015)")
     for option, usual, text in (
         ("--coarse", 0.25, "pictures cut into fewer crops than they fill"),

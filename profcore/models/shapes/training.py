@@ -10,6 +10,8 @@ from __future__ import annotations
 import math
 import platform
 import time
+from collections import deque
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -35,17 +37,20 @@ from profcore.models.shapes.files import (
     write_json,
     write_state,
 )
-from profcore.models.shapes.forward import Tensors, forward, to_device
+from profcore.models.shapes.forward import OnHost, Tensors, forward, on_host, to_device
+from profcore.models.shapes.precision import Computing
 from profcore.models.shapes.shape import SHAPES_CONFIG
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
     from pathlib import Path
+
+    from profcore.models.shapes.batches import Batch
 
 WHAT = (
     "A small MolmoE trained on drawn pictures, for showing quality beside latency; its latencies are not MolmoE-1B's."
 )
-_SAVED_EVERY_S, _TOLD_EVERY = 60.0, 50
+_SAVED_EVERY_S, _TOLD_EVERY, _AHEAD = 60.0, 50, 2
 # Beside patch embeddings about 1 wide.
 _PLACED = 0.5
 
@@ -211,10 +216,12 @@ class Training:
         decayed = [each for each in self.trained.parameters() if each.dim() > 1]
         others = [each for each in self.trained.parameters() if each.dim() <= 1]
         groups = [{"params": decayed, "weight_decay": course.weight_decay}, {"params": others, "weight_decay": 0.0}]
+        self.computing = Computing(self.trained)
         self.optimiser = torch.optim.AdamW(groups, lr=course.peak, betas=(0.9, 0.97), fused=device.type == "cuda")
         self.progress = Progress(seed=course.pictures.seed)
         if resume:
             self.progress = read_state(directory, self.trained, self.optimiser)
+            self.computing.follow()
             if self.progress.seed != course.pictures.seed:
                 raise UserError(f"{directory} was begun with --seed {self.progress.seed}: give that one to go on.")
 
@@ -223,7 +230,7 @@ class Training:
         begin, saved = time.monotonic() - self.progress.seconds, time.monotonic()
         last = math.inf if steps is None else steps
         try:
-            for batch in batches(self.course.pictures, self.progress.step, workers):
+            for batch in self._ahead(batches(self.course.pictures, self.progress.step, workers)):
                 step, taken = self.progress.step, time.monotonic() - begin
                 done = max(taken / seconds, step / last)
                 if done >= 1:
@@ -239,18 +246,31 @@ class Training:
             self.save()
             raise
 
+    def _ahead(self, drawn: Iterator[Batch]) -> Iterator[OnHost]:
+        """Batches, of which the next is unpacked while the device works on the one before."""
+
+        def following() -> OnHost:
+            return on_host(next(drawn), self.device)
+
+        with ThreadPoolExecutor(1) as thread:
+            coming = deque(thread.submit(following) for _ in range(_AHEAD))
+            while True:
+                batch = coming.popleft().result()
+                coming.append(thread.submit(following))
+                yield batch
+
     def _step(self, batch: Tensors, step: int, done: float) -> Losses:
         course = self.course
         for group in self.optimiser.param_groups:
             group["lr"] = course.rate(step, done)
-        with torch.autocast(self.device.type, torch.bfloat16, enabled=self.device.type == "cuda"):
-            found = losses(self.trained, batch, course, *course.knobs(step))
+        found = losses(self.computing.module, batch, course, *course.knobs(step))
         share = 0.1 + 0.9 * 0.5 * (1 + math.cos(math.pi * min(done, 1.0)))
         (found.answers + course.labels * share * found.labels + found.routing).backward()
+        self.computing.hand_over()
         nn.utils.clip_grad_norm_(self.trained.parameters(), course.clip)
         # A block that a step leaves out has no gradient, and stays as it is.
         self.optimiser.step()
-        self.optimiser.zero_grad(set_to_none=True)
+        self.computing.follow()
         return found
 
     def save(self) -> None:
