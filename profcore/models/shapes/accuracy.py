@@ -10,7 +10,7 @@ import torch
 from profcore.data_sets.shapes import PICTURES, QUESTIONS, QUESTIONS_EACH, held_out
 from profcore.images.processing import select_tiling
 from profcore.models.shapes.batches import NO_LABEL, Batch, make_batch
-from profcore.models.shapes.forward import Output, Tensors, forward, on_host, to_device
+from profcore.models.shapes.forward import Knobs, Output, Tensors, forward, on_host, to_device
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -51,10 +51,11 @@ def accuracy(model: MolmoE, batches: Iterable[Batch], top_k: int, blocks: tuple[
     asked: Counter[str] = Counter()
     correct: Counter[str] = Counter()
     device = model.device
+    knobs = Knobs.of(model.config, top_k, blocks, device)
     for batch in batches:
-        on_device = to_device(on_host(batch, device), device)
+        on_device = to_device(on_host(batch, device), device, model.dtype)
         with torch.no_grad(), torch.autocast(device.type, torch.bfloat16, enabled=device.type == "cuda"):
-            found = right(forward(model, on_device, top_k, blocks), on_device, model.config.eos_token_id)
+            found = right(forward(model, on_device, knobs), on_device, model.config.eos_token_id)
         for kind, name in enumerate(QUESTIONS):
             of_kind = (on_device.kinds == kind) & (on_device.answers != NO_LABEL)
             for key in (name, "all"):

@@ -36,7 +36,7 @@ _TOKEN = PATCH * POOL
 _INNER = 0.3
 _READABLE = 0.7
 # A batch travels, and is resized, whole.
-_MOST_PIXELS = 20_000_000
+_MOST_PIXELS = 40_000_000
 
 
 @dataclass(frozen=True)
@@ -67,9 +67,9 @@ class Pictures:
 
     seed: int = 0
     stages: tuple[Stage, ...] = (Stage(300, EASY, (1, 2)), Stage(800, EASY, (1, 4)), Stage(2**62, FULL, (2, 5)))
-    crops: int = 240
-    most: int = 64
-    questions: int = 4
+    crops: int = 160
+    most: int = 48
+    questions: int = 8
     coarse: float = 0.25
 
     def batch(self, step: int) -> Batch:

@@ -31,6 +31,26 @@ _PICTURE, _ASKED = ("places", "palettes"), ("texts", "last", "answers", "kinds",
 
 
 @dataclass(frozen=True)
+class Knobs:
+    """How far a forward pass is turned down, as tensors: what is captured once then serves every setting.
+
+    Attributes:
+        ranks: (most,), 1 for each of a token's experts, the likeliest first, that runs, and 0 for those after.
+        blocks: (n_layers,), 1 for each block that runs.
+    """
+
+    ranks: Tensor
+    blocks: Tensor
+
+    @classmethod
+    def of(cls, config: MolmoConfig, top_k: int, blocks: tuple[int, ...], device: torch.device) -> Knobs:
+        """A top-k, which may be above the configuration's, and the blocks that are active."""
+        ranks = [float(rank < top_k) for rank in range(max(top_k, config.top_k))]
+        active = [float(block in blocks) for block in range(config.n_layers)]
+        return cls(torch.tensor(ranks, device=device), torch.tensor(active, device=device))
+
+
+@dataclass(frozen=True)
 class OnHost:
     """A batch as tensors on the host, by its fields' names, from where they can be sent to the model's device."""
 
@@ -40,11 +60,16 @@ class OnHost:
 
 @dataclass(frozen=True)
 class Tensors:
-    """A batch on the model's device; fields as of `Batch`, pictures as pixels."""
+    """A batch on the model's device; fields as of `Batch`, pictures as pixels.
+
+    Attributes:
+        pixels: (B * crops, 3, 336, 336) in the model's type.
+        masks: (B * crops, 576), what of each patch is picture and not padding.
+    """
 
     tiling: tuple[int, int]
-    size: tuple[int, int]
     pixels: Tensor
+    masks: Tensor
     texts: Tensor
     last: Tensor
     answers: Tensor
@@ -78,15 +103,16 @@ def on_host(batch: Batch, device: torch.device) -> OnHost:
     return OnHost(batch.tiling, held)
 
 
-def to_device(batch: OnHost, device: torch.device) -> Tensors:
+def to_device(batch: OnHost, device: torch.device, dtype: torch.dtype) -> Tensors:
     """A batch on a device, its pictures coloured, resized and cut there as `picture_pixels` does."""
     moved = {name: tensor.to(device, non_blocking=True) for name, tensor in batch.tensors.items()}
     places, palettes = (moved[name] for name in _PICTURE)
     number, height, width = places.shape
     offsets = 256 * torch.arange(number, device=device, dtype=torch.int32)[:, None, None]
     values = palettes.reshape(-1, 3)[places.to(torch.int32) + offsets].permute(0, 3, 1, 2)
-    pixels = crop_pixels(values.to(torch.float32).div_(255), *batch.tiling)
-    return Tensors(batch.tiling, (height, width), pixels, **{name: moved[name] for name in _ASKED})
+    pixels = crop_pixels(values.to(torch.float32).div_(255), *batch.tiling).flatten(0, 1).to(dtype)
+    masks = _padding((height, width), batch.tiling, device).repeat(number, 1)
+    return Tensors(batch.tiling, pixels, masks, **{name: moved[name] for name in _ASKED})
 
 
 @dataclass(frozen=True)
@@ -110,7 +136,8 @@ class Layout:
 
 @lru_cache(maxsize=64)
 def _layout(config: MolmoConfig, tiling: tuple[int, int], questions: int, slot: int, device: torch.device) -> Layout:
-    # Kept, since to make it anew at each step would have the host wait for the card.
+    # Kept: to make it anew at each step would have the host wait for the card, and captured steps read it where it
+    # lies. There are more places than tilings.
     tokens = image_tokens(*tiling, config.image_token_ids)
     index = tokens.patch_index.reshape(-1)
     begin = 1 + len(tokens.tokens)
@@ -132,39 +159,37 @@ def _padding(size: tuple[int, int], tiling: tuple[int, int], device: torch.devic
     return torch.from_numpy(padding_masks(*size, *tiling)).to(device)
 
 
-def forward(model: MolmoE, batch: Tensors, top_k: int, blocks: tuple[int, ...]) -> Output:
-    """Logits where answers are expected, at a top-k and with the active blocks."""
+def forward(model: MolmoE, batch: Tensors, knobs: Knobs) -> Output:
+    """Logits where answers are expected, with the knobs turned so."""
     number, questions, slot = batch.texts.shape
-    layout = _layout(model.config, batch.tiling, questions, slot, batch.pixels.device)
-    image = _image_tokens(model, batch, layout)
-    input_ids = torch.cat([layout.prefix.expand(number, -1), batch.texts.reshape(number, -1)], dim=1)
+    given = _layout(model.config, batch.tiling, questions, slot, batch.pixels.device)
+    image = _image_tokens(model, batch, given)
+    input_ids = torch.cat([given.prefix.expand(number, -1), batch.texts.reshape(number, -1)], dim=1)
     states = model.llm.model.embed_tokens(input_ids)
-    states = states.index_add(1, layout.taken, image.to(states.dtype))
+    states = states.index_add(1, given.taken, image.to(states.dtype))
 
-    rotary = model.llm.model.rotary_emb(states, layout.positions[None])
+    rotary = model.llm.model.rotary_emb(states, given.positions[None])
     balances, squares = [], []
-    for index in blocks:
-        layer = model.llm.model.layers[index]
-        states = states + _attention(layer.self_attn, layer.input_layernorm(states), rotary, layout.mask)
-        added, balance, square = _experts(layer.mlp, layer.post_attention_layernorm(states), top_k)
-        states = states + added
+    for layer, runs in zip(model.llm.model.layers, knobs.blocks.to(states.dtype), strict=True):
+        states = states + runs * _attention(layer.self_attn, layer.input_layernorm(states), rotary, given.mask)
+        added, balance, square = _experts(layer.mlp, layer.post_attention_layernorm(states), knobs.ranks)
+        states = states + runs * added
         balances.append(balance)
         squares.append(square)
-    places = len(layout.prefix) + slot * torch.arange(questions, device=states.device) + batch.last
+    places = len(given.prefix) + slot * torch.arange(questions, device=states.device) + batch.last
     places = torch.stack([places, places + 1], dim=-1).reshape(number, -1, 1).expand(-1, -1, states.shape[-1])
     asked = model.llm.model.norm(states.gather(1, places))
     logits = model.logits(asked).reshape(number, questions, 2, -1)
-    return Output(logits, image, torch.stack(balances).mean(), torch.stack(squares).mean())
+    shares = knobs.blocks / knobs.blocks.sum()
+    return Output(logits, image, *((torch.stack(each) * shares).sum() for each in (balances, squares)))
 
 
-def _image_tokens(model: MolmoE, batch: Tensors, layout: Layout) -> Tensor:
+def _image_tokens(model: MolmoE, batch: Tensors, given: Layout) -> Tensor:
     """What the vision encoder and the projector make of each picture, in the order of its prompt."""
-    number = batch.pixels.shape[0]
-    features = model.encode(batch.pixels.flatten(0, 1).to(model.dtype))
-    masks = _padding(batch.size, batch.tiling, batch.pixels.device).repeat(number, 1)
-    parts = zip(features.split(_CROPS_AT_ONCE), masks.split(_CROPS_AT_ONCE), strict=True)
-    projected = torch.cat([model.project(*part) for part in parts]).reshape(number, -1, model.config.d_model)
-    return projected[:, layout.order]
+    features = model.encode(batch.pixels)
+    parts = zip(features.split(_CROPS_AT_ONCE), batch.masks.split(_CROPS_AT_ONCE), strict=True)
+    projected = torch.cat([model.project(*part) for part in parts])
+    return projected.reshape(batch.texts.shape[0], -1, model.config.d_model)[:, given.order]
 
 
 def _attention(attention: Any, states: Tensor, rotary: tuple[Tensor, Tensor], mask: Tensor) -> Tensor:
@@ -179,7 +204,7 @@ def _attention(attention: Any, states: Tensor, rotary: tuple[Tensor, Tensor], ma
     return attention.o_proj(seen.transpose(1, 2).flatten(2))
 
 
-def _experts(mlp: Any, states: Tensor, top_k: int) -> tuple[Tensor, Tensor, Tensor]:
+def _experts(mlp: Any, states: Tensor, ranks: Tensor) -> tuple[Tensor, Tensor, Tensor]:
     """The routed experts as one dense product, those not chosen weighted 0, and what routing costs.
 
     For experts as narrow as these that is less work than sorting tokens, and all of it is large products.
@@ -190,12 +215,12 @@ def _experts(mlp: Any, states: Tensor, top_k: int) -> tuple[Tensor, Tensor, Tens
     count, width = experts.num_experts, experts.intermediate_dim
     logits = F.linear(states, mlp.gate.weight)
     probabilities = logits.softmax(-1, dtype=torch.float32)
-    weights, chosen = probabilities.topk(top_k, dim=-1)
-    gates = torch.zeros_like(probabilities).scatter(-1, chosen, weights)
+    weights, chosen = probabilities.topk(len(ranks), dim=-1)
+    gates = torch.zeros_like(probabilities).scatter(-1, chosen, weights * ranks)
     hidden = F.linear(states, experts.gate_up_proj.flatten(0, 1)).unflatten(-1, (count, 2 * width))
     hidden = F.silu(hidden[..., :width]) * hidden[..., width:]
     hidden = (hidden * gates[..., None].to(hidden.dtype)).flatten(-2)
     added = F.linear(hidden, experts.down_proj.transpose(0, 1).flatten(1))
-    used = (gates > 0).to(torch.float32).mean((0, 1)) / top_k
+    used = (gates > 0).to(torch.float32).mean((0, 1)) / ranks.sum()
     balance = count * (used * probabilities.mean((0, 1))).sum()
     return added, balance, logits.to(torch.float32).logsumexp(-1).square().mean()

@@ -46,5 +46,9 @@ class Computing(Generic[Learning]):
         """Take the weights that have learnt, and forget all gradients."""
         if self._learning[0] is not self._computing[0]:
             torch._foreach_copy_(self._computing, self._learning)
+        self.forget()
+
+    def forget(self) -> None:
+        """Forget all gradients."""
         for parameter in (*self._learning, *self._computing):
             parameter.grad = None

@@ -42,8 +42,10 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--workers", type=int, help="processes that draw; 0 draws in this one")
     parser.add_argument("--held-out", type=int, help="held-out pictures to judge by (all)")
     group = parser.add_argument_group("the course", "the defaults are what the shipped checkpoint is made with")
-    group.add_argument("--crops", type=int, default=240, help="crops encoded in a step (240)")
+    group.add_argument("--crops", type=int, default=160, help="crops encoded in a step (160)")
     group.add_argument("--peak", type=float, default=1.5e-3, help="the highest learning rate (0.0015)")
+    group.add_argument("--questions", type=int, default=8, help="questions put to each picture (8)")
+    group.add_argument("--sharpness", type=float, default=1.0, help="what attention's norms begin with (1)")
     for option, usual, text in (
         ("--coarse", 0.25, "pictures cut into fewer crops than they fill"),
         ("--fewer-experts", 0.2, "a lower top-k"),
@@ -66,12 +68,15 @@ def _train(options: argparse.Namespace) -> None:
     shares = (options.coarse, options.fewer_experts, options.fewer_blocks)
     if not all(0 <= share <= 1 for share in shares) or options.crops < 2 or not 0 < options.peak < 1:
         raise UserError("Shares of steps and the learning rate lie between 0 and 1, and a step has 2 crops or more.")
+    if options.questions < 1 or not options.sharpness > 0:
+        raise UserError("A picture is asked 1 question or more, and attention's norms begin above 0.")
     workers = options.workers
     if workers is None:
         workers = min(_MOST_WORKERS, max(0, (os.cpu_count() or 1) - 2))
     course = Course(
-        pictures=Pictures(seed=options.seed, crops=options.crops, coarse=options.coarse),
+        pictures=Pictures(seed=options.seed, crops=options.crops, coarse=options.coarse, questions=options.questions),
         peak=options.peak,
+        sharpness=options.sharpness,
         fewer_experts=options.fewer_experts,
         fewer_blocks=options.fewer_blocks,
     )

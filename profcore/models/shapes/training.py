@@ -37,9 +37,10 @@ from profcore.models.shapes.files import (
     write_json,
     write_state,
 )
-from profcore.models.shapes.forward import OnHost, Tensors, forward, on_host, to_device
+from profcore.models.shapes.forward import Knobs, OnHost, Tensors, forward, on_host, to_device
 from profcore.models.shapes.precision import Computing
 from profcore.models.shapes.shape import SHAPES_CONFIG
+from profcore.models.shapes.steps import Captured, PlainSteps, Work
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -65,6 +66,7 @@ class Course:
         peak: The highest learning rate, after `warmup` steps; it then falls as a cosine to `least` of it.
         labels: The weight of naming what image tokens show, at the beginning; it falls to a tenth.
         balance, router_z: The weights of what routing costs.
+        sharpness: What attention's norms of queries and of keys begin with.
         fewer_experts, fewer_blocks: The shares of steps, past the first stage of pictures, that run at a lower top-k,
             and with some blocks left out.
     """
@@ -79,6 +81,7 @@ class Course:
     labels: float = 1.0
     balance: float = 0.01
     router_z: float = 0.001
+    sharpness: float = 1.0
     fewer_experts: float = 0.2
     fewer_blocks: float = 0.3
 
@@ -114,13 +117,13 @@ class Trained(nn.Module):
         self.model = random_model(course.config, device, torch.float32, "eager", seed)
         with torch.random.fork_rng(devices=[]), torch.device("cpu"):
             torch.manual_seed(seed)
-            _initialise(self.model)
+            _initialise(self.model, course.sharpness)
             self.things = nn.Linear(course.config.d_model, THING_LABELS).to(device)
             self.digits = nn.Linear(course.config.d_model, DIGIT_LABELS).to(device)
         self.requires_grad_(True)
 
 
-def _initialise(model: MolmoE) -> None:
+def _initialise(model: MolmoE, sharpness: float) -> None:
     """Weights as wide as their inputs ask for: the published 0.02 is for widths in the thousands."""
     for name, parameter in model.named_parameters():
         if "norm" not in name and not name.endswith("bias"):
@@ -130,6 +133,9 @@ def _initialise(model: MolmoE) -> None:
     with torch.no_grad():
         places = model.vision.embeddings.position_embedding.weight
         places[1:] = _places(CROP_PATCHES, places.shape[1])
+        for layer in model.llm.model.layers:
+            layer.self_attn.q_norm.weight.fill_(sharpness)
+            layer.self_attn.k_norm.weight.fill_(sharpness)
 
 
 def _places(side: int, width: int) -> Tensor:
@@ -172,10 +178,10 @@ class Losses:
     accuracy: Tensor
 
 
-def losses(trained: Trained, batch: Tensors, course: Course, top_k: int, blocks: tuple[int, ...]) -> Losses:
-    """What a batch costs at a top-k and with the active blocks."""
+def losses(trained: Trained, batch: Tensors, course: Course, knobs: Knobs) -> Losses:
+    """What a batch costs with the knobs turned so."""
     end = course.config.eos_token_id
-    output = forward(trained.model, batch, top_k, blocks)
+    output = forward(trained.model, batch, knobs)
     asked = batch.answers != NO_LABEL
     targets = torch.stack([batch.answers, torch.where(asked, end, NO_LABEL)], dim=-1)
     answers = F.cross_entropy(output.logits.float().flatten(0, 2), targets.flatten(), ignore_index=NO_LABEL)
@@ -213,11 +219,20 @@ class Training:
             raise UserError(f"{directory} holds a training already: give --resume to go on with it, or another folder.")
         directory.mkdir(parents=True, exist_ok=True)
         self.trained = Trained(course, device)
-        decayed = [each for each in self.trained.parameters() if each.dim() > 1]
-        others = [each for each in self.trained.parameters() if each.dim() <= 1]
-        groups = [{"params": decayed, "weight_decay": course.weight_decay}, {"params": others, "weight_decay": 0.0}]
         self.computing = Computing(self.trained)
-        self.optimiser = torch.optim.AdamW(groups, lr=course.peak, betas=(0.9, 0.97), fused=device.type == "cuda")
+        on_card = device.type == "cuda"
+        # Of a card these are read where they lie, so that a captured step sees what they are by then.
+        self._rate = torch.tensor(course.peak, device=device)
+        self._labels = torch.tensor(course.labels, device=device)
+        self.optimiser = torch.optim.AdamW(
+            _groups(self.trained, course.weight_decay),
+            lr=self._rate if on_card else course.peak,
+            betas=(0.9, 0.97),
+            fused=on_card,
+            capturable=on_card,
+        )
+        work = Work(self._learn, self._finish, self.computing.forget)
+        self._one_step = Captured(work) if on_card else PlainSteps(work)
         self.progress = Progress(seed=course.pictures.seed)
         if resume:
             self.progress = read_state(directory, self.trained, self.optimiser)
@@ -235,7 +250,7 @@ class Training:
                 done = max(taken / seconds, step / last)
                 if done >= 1:
                     break
-                found = self._step(to_device(batch, self.device), step, done)
+                found = self._step(batch, step, done)
                 if step % _TOLD_EVERY == 0:
                     tell(_line(step, taken, found))
                 self.progress = Progress(step + 1, time.monotonic() - begin, self.progress.seed)
@@ -259,19 +274,27 @@ class Training:
                 coming.append(thread.submit(following))
                 yield batch
 
-    def _step(self, batch: Tensors, step: int, done: float) -> Losses:
+    def _step(self, batch: OnHost, step: int, done: float) -> Losses:
         course = self.course
+        rate = course.rate(step, done)
+        self._rate.fill_(rate)
         for group in self.optimiser.param_groups:
-            group["lr"] = course.rate(step, done)
-        found = losses(self.computing.module, batch, course, *course.knobs(step))
-        share = 0.1 + 0.9 * 0.5 * (1 + math.cos(math.pi * min(done, 1.0)))
-        (found.answers + course.labels * share * found.labels + found.routing).backward()
+            group["lr"] = self._rate if self.device.type == "cuda" else rate
+        self._labels.fill_(course.labels * (0.1 + 0.9 * 0.5 * (1 + math.cos(math.pi * min(done, 1.0)))))
+        knobs = Knobs.of(course.config, *course.knobs(step), self.device)
+        found: Losses = self._one_step(to_device(batch, self.device, self.computing.module.model.dtype), knobs)
+        return found
+
+    def _learn(self, batch: Tensors, knobs: Knobs) -> Losses:
+        found = losses(self.computing.module, batch, self.course, knobs)
+        (found.answers + self._labels * found.labels + found.routing).backward()
+        return Losses(*(each.detach() for each in vars(found).values()))
+
+    def _finish(self) -> None:
         self.computing.hand_over()
-        nn.utils.clip_grad_norm_(self.trained.parameters(), course.clip)
-        # A block that a step leaves out has no gradient, and stays as it is.
+        nn.utils.clip_grad_norm_(self.trained.parameters(), self.course.clip)
         self.optimiser.step()
         self.computing.follow()
-        return found
 
     def save(self) -> None:
         """Keep what a later call goes on from."""
@@ -304,6 +327,13 @@ class Training:
         write_json(self.directory / REPORT, report)
         (self.directory / STATE).unlink(missing_ok=True)
         return report
+
+
+def _groups(trained: nn.Module, weight_decay: float) -> list[dict[str, Any]]:
+    """Parameters as AdamW takes them: vectors do not decay."""
+    decayed = [each for each in trained.parameters() if each.dim() > 1]
+    others = [each for each in trained.parameters() if each.dim() <= 1]
+    return [{"params": decayed, "weight_decay": weight_decay}, {"params": others, "weight_decay": 0.0}]
 
 
 def _line(step: int, seconds: float, found: Losses) -> str:
