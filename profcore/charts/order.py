@@ -1,4 +1,4 @@
-"""Samples in the order they were taken: latency, and below it what the card said beside each."""
+"""Samples in the order they were taken: latency, and below it what card and host were like beside each."""
 
 from __future__ import annotations
 
@@ -29,16 +29,18 @@ _KINDS = {
     OUTLIER: SERIES_COLOURS[1],
     FLAGS["throttled"].capitalize(): SERIES_COLOURS[4],
     FLAGS["shared"].capitalize(): SERIES_COLOURS[3],
+    FLAGS["slowed"].capitalize(): SERIES_COLOURS[0],
 }
-_OF_CARD = {
+_BESIDE = {
     "sm_clock_mhz": ("Clock (MHz)", SERIES_COLOURS[0]),
     "power_w": ("Power (W)", STAGE_COLOURS[Stage.LLM_DECODE]),
     "temperature_c": ("Temp. (°C)", SERIES_COLOURS[2]),
+    "host_probe_us": ("Host (µs)", SERIES_COLOURS[5]),
 }
 
 
 def in_order(samples: pd.DataFrame, settings: pd.DataFrame) -> Stack:
-    """The totals over the samples' order, and a strip for each of clock, power and temperature that is known.
+    """The totals over the samples' order, and strips of clock, power, temperature and host probe, as far as known.
 
     Of more than 10,000 samples, as campaigns of others have, evenly many are drawn from first to last.
 
@@ -83,8 +85,8 @@ def _outliers(rows: pd.DataFrame) -> pd.Series:
 
 def _kinds(rows: pd.DataFrame) -> list[str]:
     names = list(_KINDS)
-    tested = [rows["shared"], rows["throttled"], _outliers(rows)]
-    return np.select(tested, [names[3], names[2], names[1]], names[0]).tolist()
+    tested = [rows["shared"], rows["throttled"], rows["slowed"], _outliers(rows)]
+    return np.select(tested, [names[3], names[2], names[4], names[1]], names[0]).tolist()
 
 
 def _words(rows: pd.DataFrame) -> list[str]:
@@ -145,7 +147,7 @@ def _running(rows: pd.DataFrame, y: str) -> tuple[pd.DataFrame, str]:
 
 def _strips(rows: pd.DataFrame) -> Sequence[alt.Chart]:
     found = []
-    for column, (title, colour) in _OF_CARD.items():
+    for column, (title, colour) in _BESIDE.items():
         known = pd.to_numeric(rows[column]) if column in rows else pd.Series(dtype=float)
         if not known.notna().any():
             continue

@@ -175,6 +175,7 @@ TELEMETRY_FIELDS = (
     Field("memory_used_bytes", "memory_used_bytes", whole(most=2**63 - 1)),
     Field("other_processes", "other_processes", count),
     Field("others_utilisation_percent", "others_utilisation_percent", latency),
+    Field("host_probe_us", "host_probe_us", latency),
 )
 
 _KNOBS = (

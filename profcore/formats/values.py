@@ -21,7 +21,14 @@ _COUNTS = (
     "peak_memory_bytes",
     *STAGE_PEAKS,
 )
-_STATES = ("sm_clock_mhz", "memory_clock_mhz", "temperature_c", "power_w", "others_utilisation_percent")
+_STATES = (
+    "sm_clock_mhz",
+    "memory_clock_mhz",
+    "temperature_c",
+    "power_w",
+    "others_utilisation_percent",
+    "host_probe_us",
+)
 STATISTICS = ("P50", "P95", "P99", "mean", "std", "min", "max")
 
 

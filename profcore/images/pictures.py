@@ -39,6 +39,8 @@ _LARGEST_RATIO = 100
 _FORMATS = ("PNG", "JPEG", "MPO", "WEBP", "GIF", "TIFF", "BMP", "AVIF", "JPEG2000", "PPM")
 # Pillow warns from half of the pixels on that it refuses.
 warnings.filterwarnings("ignore", category=Image.DecompressionBombWarning)
+# Pixels in one piece go to a card from where they lie (`profcore.models.pixels`); Pillow cuts from 16 MiB on.
+Image.core.set_block_size(2**28)
 _ORIENTATION = 0x0112
 # EXIF 2.32, tag 0x0112: 1 to 4 stand upright or on their head, and no others exist.
 _ON_THEIR_SIDE = (5, 6, 7, 8)

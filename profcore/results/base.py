@@ -27,7 +27,7 @@ class MeasuredRun:
     Attributes:
         run: As `Store.run` gives it.
         settings: As `Store.settings`, with names.
-        samples: As `Store.samples`, with `outlier` and the flags `throttled` and `shared`; of none, as they are.
+        samples: As `Store.samples`, with `outlier` and the flags of `stats.with_flags`; of none, as they are.
         cautions: What to know before quoting a figure.
     """
 

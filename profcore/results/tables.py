@@ -43,8 +43,9 @@ _CARD = {
     **{f"{stage}_peak_bytes": f"peak in {stage.label} (GiB)" for stage in MODEL_STAGES},
     "other_processes": "other processes",
     "others_utilisation_percent": "others' utilisation (%)",
+    "host_probe_us": "host probe (µs)",
 }
-"""What a card says beside a sample, and what a table calls it."""
+"""What card and host are like beside a sample, and what a table calls it."""
 
 
 def display_summary(result: Result, statistic: str = "Median") -> pd.DataFrame:

@@ -102,6 +102,7 @@ TELEMETRY = (
     "memory_used_bytes",
     "other_processes",
     "others_utilisation_percent",
+    "host_probe_us",
 )
 """What a sample's `telemetry` may hold; each is a column of its own in the database."""
 
@@ -183,7 +184,7 @@ class Sample:
         step_issue_ms: The least that the host took to issue a decode step, where the clock takes it: the device takes
             some launches in advance, and once it holds as many, the host only waits (`issue_ms` then says nothing).
         peak_memory_bytes: Largest device memory allocated in this inference, where known.
-        telemetry: What the GPU reported right after, where known (see `measure.telemetry`).
+        telemetry: What the GPU and the host were like right after, where known (see `measure.telemetry`).
         host_preprocessing_ms: How long it took, right before the inference, from picture in memory and question to
             tensors on the device; no part of the total.
         vision_encoder_peak_bytes: Largest device memory allocated in each stage of this setting, where known (see

@@ -18,7 +18,7 @@ SAMPLE_COLUMNS: dict[str, str] = {
     **dict.fromkeys(("num_crops", "num_vision_tokens", "num_input_tokens", "num_output_tokens"), "int32"),
     **dict.fromkeys(("peak_memory_bytes", "throttle_reasons", "memory_used_bytes", *STAGE_PEAKS), "int64"),
     **dict.fromkeys(("other_processes",), "int32"),
-    **dict.fromkeys(("memory_clock_mhz", "others_utilisation_percent"), "number"),
+    **dict.fromkeys(("memory_clock_mhz", "others_utilisation_percent", "host_probe_us"), "number"),
     **dict.fromkeys(("elapsed_s", "vision_encoder_ms", "projector_ms", "llm_prefill_ms", "llm_decode_ms"), "number"),
     **dict.fromkeys(("other_ms", "total_ms", "host_preprocessing_ms", "vision_total_ms", "system_total_ms"), "number"),
     **dict.fromkeys(("sm_clock_mhz", "temperature_c", "power_w", "step_issue_ms", "first_token_ms"), "number"),

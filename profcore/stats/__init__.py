@@ -2,7 +2,7 @@
 
 from profcore.stats.cautions import Caution, cautions
 from profcore.stats.estimates import Correlation, Ratio, Slope
-from profcore.stats.flags import FLAGS, flag_sentences, with_flags, without_flagged
+from profcore.stats.flags import FLAGS, SLOWED, any_flag, flag_sentences, with_flags, without_flagged
 from profcore.stats.medians import (
     SMALLEST_FOR_POOLED_RATIO,
     SMALLEST_FOR_RATIO,
@@ -45,6 +45,7 @@ __all__ = [
     "METRICS",
     "METRIC_LABELS",
     "PREPROCESSING",
+    "SLOWED",
     "SMALLEST_FOR_CORRELATION",
     "SMALLEST_FOR_MEDIAN",
     "SMALLEST_FOR_P95",
@@ -62,6 +63,7 @@ __all__ = [
     "Ratio",
     "Slope",
     "add_derived",
+    "any_flag",
     "cautions",
     "correlation",
     "expected_samples",

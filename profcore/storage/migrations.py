@@ -205,4 +205,12 @@ MIGRATIONS = (
     """
     CREATE TABLE baselines (name VARCHAR PRIMARY KEY, run_id VARCHAR NOT NULL, set_at TIMESTAMP NOT NULL);
     """,
+    """
+    DROP VIEW pooled;
+    ALTER TABLE samples ADD COLUMN host_probe_us DOUBLE;
+    CREATE VIEW pooled AS SELECT samples.* FROM samples
+        ANTI JOIN (
+            SELECT run_id, environment_number FROM environments WHERE coalesce(refused, set_aside) IS NOT NULL
+        ) AS aside USING (run_id, environment_number);
+    """,
 )

@@ -13,6 +13,7 @@ from profcore.export.run_figures import run_figures
 from profcore.results.joint import load_joint
 from profcore.results.joint_cells import heat_cells, joint_knobs, measures_of
 from profcore.spec.stages import State
+from profcore.stats import FLAGS
 from profcore.storage.store import Store
 from tests.results.stored_joint import made_up_cost, made_up_sweep, store_joint
 
@@ -82,9 +83,7 @@ def test_the_figures_of_a_run_are_saved_with_where_they_come_from(store):
 
 def test_of_a_million_samples_a_few_thousand_are_drawn_in_their_order():
     number = 50_001
-    samples = pd.DataFrame(
-        {"sample_id": range(number), "setting": 0, "total_ms": 1.0, "shared": False, "throttled": False}
-    )
+    samples = pd.DataFrame({"sample_id": range(number), "setting": 0, "total_ms": 1.0, **dict.fromkeys(FLAGS, False)})
     (drawn,) = charts.in_order(samples, pd.DataFrame({"setting": [0], "title": ["one"]}))
     rows = drawn.layer[0].data
     assert 5_000 < len(rows) <= 10_000

@@ -25,6 +25,7 @@ OF_CARD = {
     "memory_used_bytes": 2**35,
     "other_processes": 1,
     "others_utilisation_percent": 12.0,
+    "host_probe_us": 61.25,
 }
 CEILINGS = Ceilings("a GPU", "bfloat16", 3000.0, 2800.0, 800.0, "2.11", "2026-01-01T00:00:00+00:00")
 MASKS = ("1100000000000000", "0110000000000000", 2 + 1)

@@ -34,16 +34,18 @@ def card(**given):
 
 
 def read(**given):
-    return Telemetry(CPU, card(**given)).read()
+    found = Telemetry(CPU, card(**given)).read()
+    assert found.pop("host_probe_us") > 0
+    return found
 
 
 def test_all_of_it_is_read():
     assert read() == ALL
-    assert set(ALL) == set(TELEMETRY)
+    assert {*ALL, "host_probe_us"} == set(TELEMETRY)
 
 
 def test_a_cpu_has_no_card():
-    assert Telemetry(CPU).read() is None
+    assert set(Telemetry(CPU).read()) == {"host_probe_us"}
 
 
 @pytest.mark.parametrize(("field", "functions"), FUNCTIONS.items(), ids=FUNCTIONS)

@@ -1,6 +1,7 @@
 import json
 
 import numpy as np
+import pyarrow
 import pytest
 import torch
 from PIL import Image
@@ -31,12 +32,24 @@ def test_pixels_of_all_reference_cases(shared, device):
 
 
 @pytest.mark.parametrize("size", [(37, 21), (2500, 2000)])
-def test_values_are_the_pictures_own(size):
-    """The larger is more than Pillow holds in one piece."""
+@pytest.mark.parametrize("in_one_piece", [True, False])
+def test_values_are_the_pictures_own(size, in_one_piece, monkeypatch):
+    # What Pillow holds in several pieces cannot be lent.
+    pieces = pyarrow.array
+    lent = []
+
+    def array(rgb):
+        if not in_one_piece:
+            raise ValueError("in several pieces")
+        lent.append(rgb)
+        return pieces(rgb)
+
+    monkeypatch.setattr(pyarrow, "array", array)
     picture = formula(*size)
     values = picture_values(picture, torch.device("cpu"))
     assert values.shape == (1, 3, size[1], size[0])
     assert torch.equal(values[0].permute(1, 2, 0) * 255, torch.from_numpy(np.array(picture, dtype=np.float32)))
+    assert len(lent) == in_one_piece
     # The picture that was lent is as it was.
     assert picture.tobytes() == formula(*size).tobytes()
 

@@ -40,6 +40,25 @@ def test_sentences_say_how_many_and_why():
     ]
 
 
+def on_hosts(*probes, hosts=None):
+    """Samples with so many microseconds of the host's probe each."""
+    samples = frame([0] * len(probes), [0] * len(probes)).assign(host_probe_us=probes)
+    return with_flags(samples if hosts is None else samples.assign(environment_number=hosts))
+
+
+def test_a_host_that_takes_longer_for_the_same_work_flags_a_sample():
+    samples = on_hosts(80, 100, 103, 160, 80, 200, None)
+    assert samples["slowed"].tolist() == [False, False, False, True, False, True, False]
+    (sentence,) = flag_sentences(samples)
+    assert sentence.startswith("2 of 7 samples were taken while the host was slowed (the same work took 2.2 times")
+    assert without_flagged(samples)["flagged"].max() == 2
+
+
+def test_each_host_of_a_run_has_a_best_of_its_own():
+    assert not on_hosts(80, 81, 200, 201, hosts=[0, 0, 1, 1])["slowed"].any()
+    assert on_hosts(80, 81, 200, 400, hosts=[0, None, 1, 1])["slowed"].tolist() == [False, False, False, True]
+
+
 def test_what_leaving_them_out_would_do_to_each_median():
     samples = pd.concat([frame([4, 0, 0], [0, 0, 0], [30, 10, 12]), frame([0], [0], [5], setting=1)], ignore_index=True)
     table = without_flagged(with_flags(samples)).set_index("metric")

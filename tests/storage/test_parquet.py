@@ -56,7 +56,7 @@ def test_columns_are_typed_and_named_by_their_units(folder):
     assert {"kl_nats"} <= set(schemas["settings"].names)
     assert {"p50_ms", "std_ms"} <= set(schemas["summaries"].names)
     floats = [field.name for field in schemas["samples"] if field.type == pa.float64()]
-    assert all(name.startswith("flops_") or re.search("_(ms|s|mhz|c|w|percent)$", name) for name in floats)
+    assert all(name.startswith("flops_") or re.search("_(ms|us|s|mhz|c|w|percent)$", name) for name in floats)
 
 
 def test_the_documented_queries_give_what_the_store_says(store, folder, monkeypatch):
