@@ -13,8 +13,10 @@ from pages.parts.text import plain, say_error
 from profcore.engines.names import ENGINES, FAMILY_ENGINES, engines_of
 from profcore.errors import UserError
 from profcore.models.config import PRESETS, SMALL_TRAINED, check_model_path, model_shape
+from profcore.models.context import check_sweep
 from profcore.models.families.shape import FamilyShape
 from profcore.models.names import NAMED
+from profcore.roofline.cache_memory import check_cache
 from profcore.roofline.model_sizes import (
     display_sizes,
     gigabytes,
@@ -32,6 +34,7 @@ _OTHER_MODEL = "checkpoint"
 _SIZES = named_sizes()
 if TYPE_CHECKING:
     from profcore.models.shape import Shape
+    from profcore.spec.runs import Sweep
 
 _NO_GPU = (
     "No GPU was found: what is measured here is the CPU, with the tiny model unless you choose another. It shows how "
@@ -40,6 +43,8 @@ _NO_GPU = (
 _NO_DEVICES = "Nothing can be measured until this machine's devices are known."
 _FIRST_PAGE = "first page"
 _SHAPE, _PROBLEM, _HAS_DEVICES, _DEVICES = "model shape", "model problem", "has devices", "devices chosen"
+_MEMORY = "device memory"
+_UNKNOWN = "molmoe-1b"
 _SHARED = (
     "All cards share a run: each measures some of its settings, and a few settings are measured on every card, so that "
     "cards are compared before they are pooled. Each card has a queue of its own."
@@ -74,6 +79,7 @@ def show(page: str) -> None:
         if devices:
             memory = {device["id"]: device.get("memory_bytes") for device in seen.devices}
             _choose_target(devices, memory, say_no_gpu=not gpu and not first)
+            st.session_state[_MEMORY] = memory.get(st.session_state[_DEVICES][0])
         else:
             st.session_state[_SHAPE], st.session_state[_PROBLEM] = PRESETS["molmoe-1b"], _NO_DEVICES
         st.session_state[_HAS_DEVICES] = bool(devices)
@@ -304,6 +310,21 @@ def say_target() -> None:
         f"**{plain(' and '.join(devices()))}** by the **{plain(chosen.engine)}** engine. "
         "The bar on the left changes that."
     )
+
+
+def check(sweep: Sweep, config: Shape) -> None:
+    """Whether the chosen model can measure a sweep.
+
+    Raises:
+        UserError: It cannot: a setting is none of its own, or does not fit its context or the device's memory.
+    """
+    if problem():
+        # It is not known which; the bar says why.
+        check_sweep(sweep, config, _UNKNOWN)
+        return
+    chosen = target()
+    check_sweep(sweep, config, chosen.model)
+    check_cache(sweep, config, chosen, st.session_state[_MEMORY])
 
 
 def clock() -> Clock:

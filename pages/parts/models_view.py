@@ -118,6 +118,8 @@ def _show_knob(experiment: Experiment, group: ModelGroup) -> None:
     if found.differences:
         st.caption(":material/warning: The runs differ in more than the model:")
         st.markdown("\n".join(f"- {plain(difference)}" for difference in found.differences))
+    for note in found.notes:
+        st.caption(f":material/info: {plain(note)}")
     if found.rows.empty:
         return
     if len(group.runs) == 1:

@@ -19,7 +19,7 @@ from profcore.images.pictures import open_picture
 from profcore.models.config import check_model_path, known_shape
 from profcore.models.names import NAMED
 from profcore.models.picture import picture_layout
-from profcore.stats.digits import MISSING, written
+from profcore.stats.digits import MISSING, written_both
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -113,7 +113,7 @@ def _show_latency(model: str, shape: Shape, layout: Layout, curves: Sequence[Cur
     card = st.selectbox("Measured on", cards, key="sized-card") if len(cards) > 1 else cards[0]
     here = [each for each in found if each.card == card]
     for column, each in zip(st.columns(max(len(here), 1)), here, strict=False):
-        column.metric(f"TTFT, {plain(each.engine)}", f"{written(each.ttft_ms)} ms")
+        column.metric(f"TTFT, {plain(each.engine)}", f"{written_both(each.ttft_ms, each.low_ms, each.high_ms)[0]} ms")
     speaking = {each.run_id for each in here}
     drawn = [each for each in curves if each.run["id"] in speaking and len(each.points) > 1]
     if drawn:
@@ -137,7 +137,8 @@ def _show_usual(shape: Shape, curves: Sequence[Curve]) -> None:
             layout = picture_layout(shape, width, height)
         except UserError:
             continue
-        times = {f"{each.engine} ms": written(each.ttft_ms) for each in estimate_all(curves, layout)}
+        found = estimate_all(curves, layout)
+        times = {f"{each.engine} (ms)": written_both(each.ttft_ms, each.low_ms, each.high_ms)[0] for each in found}
         rows.append({"size": f"{width} × {height}", "vision tokens": layout.tokens, "views": layout.views, **times})
     st.subheader("Usual sizes")
     st.dataframe(pd.DataFrame(rows).fillna(MISSING), hide_index=True)

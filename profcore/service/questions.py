@@ -10,7 +10,8 @@ from profcore.engines.names import check_engine
 from profcore.errors import UserError
 from profcore.inspectors.names import check_known
 from profcore.models.config import check_model_path, model_shape
-from profcore.models.knobs import check_profiled, check_setting
+from profcore.models.context import check_asked_of
+from profcore.models.knobs import check_profiled
 from profcore.paths import ANYWHERE, SHIPPED, Roots
 from profcore.spec.queries import Picture
 from profcore.spec.runs import Sweep
@@ -58,7 +59,7 @@ class Questions:
         check_pictures(sweep, self._roots)
         shape = model_shape(key.target.model)
         check_profiled(shape)
-        check_setting(setting, shape)
+        check_asked_of(setting, sweep.prompt, shape, key.target.model)
         arguments = {
             "setting": setting.to_dict(),
             "picture": sweep.picture.to_dict(),
