@@ -15,13 +15,16 @@ from profcore.errors import UserError
 from profcore.models.config import PRESETS, SMALL_TRAINED, check_model_path, model_shape
 from profcore.models.context import check_sweep
 from profcore.models.families.shape import FamilyShape
+from profcore.models.families.versions import check_version
 from profcore.models.names import NAMED
 from profcore.roofline.cache_memory import check_cache
 from profcore.roofline.model_sizes import (
+    ModelSize,
     display_sizes,
     gigabytes,
     named_sizes,
     size_of,
+    size_of_parts,
     size_words,
     stored_dtype,
     too_large,
@@ -43,7 +46,7 @@ _NO_GPU = (
 _NO_DEVICES = "Nothing can be measured until this machine's devices are known."
 _FIRST_PAGE = "first page"
 _SHAPE, _PROBLEM, _HAS_DEVICES, _DEVICES = "model shape", "model problem", "has devices", "devices chosen"
-_MEMORY = "device memory"
+_MEMORY, _SIZE = "device memory", "model size"
 _UNKNOWN = "molmoe-1b"
 _SHARED = (
     "All cards share a run: each measures some of its settings, and a few settings are measured on every card, so that "
@@ -173,9 +176,10 @@ def _look_at_model(memory: int | None) -> None:
         memory: Bytes of the device, where they are known.
     """
     config: Shape = PRESETS["molmoe-1b"]
-    problem = ""
+    st.session_state[_SIZE], problem = None, ""
     try:
         config = model_shape(_model())
+        check_version(config)
         problem = _say_size(_model(), config, memory)
     except UserError as error:
         problem = str(error)
@@ -186,8 +190,10 @@ def _look_at_model(memory: int | None) -> None:
 def _say_size(model: str, config: Shape, memory: int | None) -> str:
     """Say how large a model is beside the device's memory; gives why it does not fit, or nothing."""
     dtype = stored_dtype(st.session_state.get("dtype", "auto"), st.session_state["device"])
-    size = size_of(model, config)
-    problem = ""
+    size, problem = size_of(model, config), ""
+    if size is None and isinstance(config, FamilyShape):
+        size, problem = _own_size(model, config)
+    st.session_state[_SIZE] = size
     if size is not None:
         st.caption(plain(size_words(size, dtype, memory)))
         problem = too_large(size, dtype, memory)
@@ -196,6 +202,38 @@ def _say_size(model: str, config: Shape, memory: int | None) -> str:
     if pressed("All models by family", "models", icon=":material/list:", type="tertiary"):
         _list_models(dtype, memory)
     return problem
+
+
+def _own_size(model: str, config: FamilyShape) -> tuple[ModelSize | None, str]:
+    """The size of a model without a name, which a worker counts; None as long as it does, and why it cannot."""
+    target = Target(model, st.session_state[_DEVICES][0])
+    try:
+        found = service().questions.parameters(target, config)
+    except UserError as error:
+        return None, str(error)
+    if found["state"] == "done":
+        return size_of_parts(model, config, found["result"]), ""
+    if found["state"] == "failed":
+        return None, found["text"]
+    _follow_count(target, config)
+    return None, ""
+
+
+def _follow_count(target: Target, config: FamilyShape) -> None:
+    """Say that parameters are counted, and draw the page anew once they are."""
+
+    @fragment(run_every=_LOOK_S)
+    def look() -> None:
+        try:
+            state = service().questions.parameters(target, config)["state"]
+        except UserError:
+            # The whole page says why.
+            state = "failed"
+        if state in ("done", "failed"):
+            st.rerun()
+        st.caption(":material/hourglass_top: Its parameters are counted as soon as the worker is free.")
+
+    look()
 
 
 @st.dialog("Models by family", width="large")
@@ -324,7 +362,7 @@ def check(sweep: Sweep, config: Shape) -> None:
         return
     chosen = target()
     check_sweep(sweep, config, chosen.model)
-    check_cache(sweep, config, chosen, st.session_state[_MEMORY])
+    check_cache(sweep, config, chosen, st.session_state[_MEMORY], st.session_state[_SIZE])
 
 
 def clock() -> Clock:

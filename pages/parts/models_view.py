@@ -17,7 +17,8 @@ from profcore.comparisons.size_to_latency import EXPERIMENTS
 from profcore.errors import UserError
 from profcore.experiments.knobs import CATALOGUE, base_setting, build_settings, default_values, why_not
 from profcore.export.captions import several_sources
-from profcore.models.config import model_shape
+from profcore.models.config import catalogued, model_shape
+from profcore.models.families.versions import why_not_here
 from profcore.models.names import NAMED
 from profcore.spec.runs import Sweep
 
@@ -48,7 +49,12 @@ def _measure(experiment: Experiment) -> None:
     if not bar.has_devices():
         st.caption(plain(bar.problem()))
         return
-    models = st.multiselect("Models", NAMED, key="models-measured")
+    shapes = {name: catalogued(name) for name in NAMED}
+    reasons = {name: why_not_here(shape.kind) if shape else "" for name, shape in shapes.items()}
+    models = st.multiselect("Models", [name for name in NAMED if not reasons[name]], key="models-measured")
+    for name in NAMED:
+        if reasons[name]:
+            st.caption(plain(f"Not {name}: {reasons[name]}"))
     often = how_often.choose("Samples of each setting", 100, 20, "models-samples")
     if pressed(
         "Measure each", "run-models", type="primary", icon=":material/play_arrow:", width="stretch", disabled=not models

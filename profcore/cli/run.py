@@ -38,7 +38,9 @@ from profcore.images.pictures import load_picture
 from profcore.measure.card import Card
 from profcore.models.config import model_shape
 from profcore.models.context import check_sweep
+from profcore.models.families.shape import FamilyShape
 from profcore.roofline.cache_memory import check_cache
+from profcore.roofline.model_sizes import size_of, size_of_parts
 from profcore.spec.runs import Target
 from profcore.spec.stages import Clock, State
 from profcore.spec.text import counted
@@ -335,6 +337,11 @@ def check_memory(sweeps: list[Sweep], target: Target) -> None:
     from profcore.models.load import resolve_device
     from profcore.models.memory import free_bytes
 
-    free = free_bytes(resolve_device(target.device))
+    shape, free = model_shape(target.model), free_bytes(resolve_device(target.device))
+    size = size_of(target.model, shape)
+    if size is None and isinstance(shape, FamilyShape):
+        from profcore.models.families.counting import count_shape
+
+        size = size_of_parts(target.model, shape, count_shape(shape))
     for sweep in sweeps:
-        check_cache(sweep, model_shape(target.model), target, free)
+        check_cache(sweep, shape, target, free, size)

@@ -10,7 +10,7 @@ from profcore.models.context import longest_answer, prompts_of
 from profcore.models.families.fields import whole
 from profcore.models.families.parameters import ITEM_BYTES
 from profcore.models.families.shape import FamilyShape
-from profcore.roofline.model_sizes import gigabytes, size_of, stored_dtype
+from profcore.roofline.model_sizes import ModelSize, gigabytes, size_of, stored_dtype
 
 if TYPE_CHECKING:
     from profcore.models.shape import Shape
@@ -44,7 +44,7 @@ def cache_token_bytes(shape: Shape, itemsize: int) -> int:
     return 2 * max(full - whole(text, ("num_kv_shared_layers",), 0, least=0), 0) * grouped * size * itemsize
 
 
-def check_cache(sweep: Sweep, shape: Shape, target: Target, memory: int | None) -> None:
+def check_cache(sweep: Sweep, shape: Shape, target: Target, memory: int | None, size: ModelSize | None = None) -> None:
     """Whether each answer's keys and values fit a device's memory beside the weights.
 
     Args:
@@ -52,11 +52,12 @@ def check_cache(sweep: Sweep, shape: Shape, target: Target, memory: int | None) 
         shape: The model's.
         target: Which model, on what and in which type.
         memory: Bytes of the device; None where nobody knows.
+        size: The model's, where that is known though it has no name.
 
     Raises:
         UserError: They do not; the sentence names the longest answer that fits.
     """
-    size = size_of(target.model, shape)
+    size = size or size_of(target.model, shape)
     dtype = stored_dtype(target.dtype, target.device)
     each = cache_token_bytes(shape, ITEM_BYTES.get(dtype, 0))
     if memory is None or size is None or not each or sweep.plan:

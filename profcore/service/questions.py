@@ -22,6 +22,7 @@ from profcore.worker.queue import Jobs, Question
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from profcore.models.families.shape import FamilyShape
     from profcore.spec.runs import Target
     from profcore.storage.store import Store
 
@@ -96,6 +97,29 @@ class Questions:
         key = inspection_key(target, arguments)
         self._jobs.ask(Question(key, "inspect", target, arguments, self._inspections / f"{key}.json"))
         return key
+
+    def parameters(self, target: Target, shape: FamilyShape) -> dict[str, Any]:
+        """How many parameters a model without a name has, as far as that is counted; whoever asks first has it counted.
+
+        Args:
+            target: The model, and the device whose worker counts.
+            shape: The model's; another configuration in its place is counted anew.
+
+        Returns:
+            As `profcore.worker.answers` has it; once done, `result` is as `FamilyParameters.from_dict` takes it.
+
+        Raises:
+            UserError: The device or the model cannot be used.
+        """
+        text = json.dumps(dict(shape.config), sort_keys=True)
+        key = f"parameters-{hashlib.sha256(text.encode()).hexdigest()[:12]}"
+        path = self._inspections / f"{key}.json"
+        found = read_answer(path)
+        if found and (found["state"] == "done" or self._jobs.asked(key)):
+            return found
+        check_model_path(target.model, self._roots)
+        self._jobs.ask(Question(key, "parameters", target, {}, path))
+        return read_answer(path) or {"state": "queued", "text": "", "result": None}
 
     def inspection(self, key: str) -> dict[str, Any] | None:
         """An inspection's answer, as far as it is (see `profcore.worker.answers`); None where nobody asked."""
