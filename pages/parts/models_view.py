@@ -23,6 +23,8 @@ from profcore.models.names import NAMED
 from profcore.spec.runs import Sweep
 
 if TYPE_CHECKING:
+    from streamlit.delta_generator import DeltaGenerator
+
     from profcore.comparisons.models_beside import ModelGroup
     from profcore.experiments.knobs import Experiment
 
@@ -40,8 +42,8 @@ def show() -> None:
         height = st.number_input("Picture's height", 1, _LARGEST, 768, key="models-height", bind="query-params")
         with st.expander("Measure models"):
             _measure(experiment)
-    with right:
-        _show_measured(experiment, (int(width), int(height)))
+    # Tables and pairs of charts need the page's width.
+    _show_measured(experiment, (int(width), int(height)), right, st.container())
 
 
 def _measure(experiment: Experiment) -> None:
@@ -77,23 +79,27 @@ def _start(model: str, experiment: Experiment, often: how_often.HowOften) -> Non
         say_error(error)
 
 
-def _show_measured(experiment: Experiment, size: tuple[int, int]) -> None:
+def _show_measured(experiment: Experiment, size: tuple[int, int], right: DeltaGenerator, below: DeltaGenerator) -> None:
+    """Draw what is known of the models: the picture's stages beside the choices, all else below."""
     store = service().store
     name = experiment.name
     groups = service().results.among(
         ("model groups", name), [name], lambda: models_beside.find_model_groups(store, name)
     )
-    if not groups:
-        st.info("Nothing has been measured here yet: choose models under **Measure models**.")
-        return
-    titles = {group.title: group for group in groups}
-    group = titles[st.selectbox("Measured on", list(titles), key="models-on", bind="query-params")]
-    _show_picture(group, size)
-    _show_knob(experiment, group)
+    with right:
+        if not groups:
+            st.info("Nothing has been measured here yet: choose models under **Measure models**.")
+            return
+        titles = {group.title: group for group in groups}
+        group = titles[st.selectbox("Measured on", list(titles), key="models-on", bind="query-params")]
+        found = _show_picture(group, size)
+    with below:
+        _show_pictures_table(found)
+        _show_knob(experiment, group)
 
 
-def _show_picture(group: ModelGroup, size: tuple[int, int]) -> None:
-    """Draw one picture as each model sees it."""
+def _show_picture(group: ModelGroup, size: tuple[int, int]) -> list[models_beside.OnePicture]:
+    """Draw the stages of one picture as each model sees it; gives what is known of each."""
     store = service().store
     # Those that were not measured say how many tokens they would make of it.
     models = list(dict.fromkeys([*group.runs, *NAMED]))
@@ -102,12 +108,24 @@ def _show_picture(group: ModelGroup, size: tuple[int, int]) -> None:
         return models_beside.one_picture(models_beside.curves_from(store), models, size, group.conditions)
 
     found = service().results.among(("one picture", size, group.conditions), EXPERIMENTS, find)
-    st.subheader(f"One picture of {size[0]} × {size[1]}, to the first token")
+    st.subheader(f"One picture of {size[0]:,} × {size[1]:,} pixels, to the first token")
     rows = models_beside.stage_rows(found)
     if len(rows):
         per = st.toggle("Per vision token", key="models-per-token", bind="query-params")
         figure_view.draw(charts.model_stages(rows, per), "model_stages", "model-stages")
-    st.dataframe(models_beside.display_pictures(found), hide_index=True)
+        st.caption("Medians of each stage, which need not add up to the median of the whole.")
+    else:
+        st.info("Nothing was measured near this size under these conditions: choose another size, or measure models.")
+    return found
+
+
+def _show_pictures_table(found: list[models_beside.OnePicture]) -> None:
+    """Draw one picture in figures, a row for each model."""
+    table = models_beside.display_pictures(found, charts.short_names([each.model for each in found]))
+    figures = {
+        name: st.column_config.Column(alignment="right") for name in table.columns if name not in ("model", "how")
+    }
+    st.dataframe(table, hide_index=True, column_config=figures)
     st.caption(
         "Each at its own rule's tokens, read off what was measured of it (see the page *Size to latency*); joules "
         "where the run measured energy. *A token uses* leaves out the experts that are not its own."
@@ -142,5 +160,7 @@ def _show_knob(experiment: Experiment, group: ModelGroup) -> None:
                 chart = charts.models_over(found.rows, experiment, metric)
                 name = f"models_{experiment.name}_{metric.removesuffix('_ms')}"
                 figure_view.draw(chart, name, f"models-{metric}", source=source)
-    st.dataframe(models_beside.display_slopes(found.sensitivities), hide_index=True)
+    slopes = models_beside.display_slopes(found.sensitivities, charts.short_names(list(group.runs)))
+    figures = {name: st.column_config.Column(alignment="right") for name in slopes.columns[2:]}
+    st.dataframe(slopes, hide_index=True, column_config=figures)
     st.caption(f"Per step: the slope of the medians, {plain(experiment.per)}; least and most at the ends of the sweep.")

@@ -6,7 +6,7 @@ between their runs is named.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -150,7 +150,8 @@ class OnePicture:
         views: The pictures that its vision encoder sees.
         estimate: The time to first token, as measured; None where it was not.
         parameters, active: All parameters, and those that a token uses; None where they are not known.
-        how: How the time is known ('measured', 'between', 'beyond'), or why it is not.
+        how: How the time is known ('measured', 'between', 'beyond'), or why it is not ('too far' from what
+            was measured, 'not measured').
     """
 
     model: str
@@ -187,7 +188,7 @@ def one_picture(
         own = [each for each in curves_of(model, shape) if each.key[:3] == conditions[:3]]
         estimates = (each.at(layout) for each in own)
         estimate = next((each for each in estimates if each is not None), None)
-        unknown = "too far from what was measured" if own else "not measured"
+        unknown = "too far" if own else "not measured"
         size_known = size_of(model, shape)
         found.append(
             OnePicture(
@@ -215,8 +216,13 @@ def curves_from(store: Reader) -> Callable[[str, Shape], list[Curve]]:
     return lambda model, shape: load_curves(store, model, shape)
 
 
-def display_pictures(found: list[OnePicture]) -> pd.DataFrame:
-    """A table for people: milliseconds, joules, vision tokens and parameters used, a row for each model."""
+def display_pictures(found: list[OnePicture], called: Mapping[str, str] | None = None) -> pd.DataFrame:
+    """A table for people: milliseconds, joules, vision tokens and parameters used, a row for each model.
+
+    Args:
+        found: As `one_picture`.
+        called: What the table calls a model that has a long name.
+    """
     rows = []
     for each in found:
         estimate = each.estimate
@@ -225,7 +231,7 @@ def display_pictures(found: list[OnePicture]) -> pd.DataFrame:
         )
         rows.append(
             {
-                "model": each.model,
+                "model": (called or {}).get(each.model, each.model),
                 "TTFT (ms)": middle,
                 "interval (ms)": interval,
                 "joules": written(estimate.ttft_j if estimate else None),
@@ -252,8 +258,13 @@ def stage_rows(found: list[OnePicture]) -> pd.DataFrame:
     return pd.DataFrame(rows, columns=["model", "stage", "ms", "us_per_token"])
 
 
-def display_slopes(sensitivities: pd.DataFrame) -> pd.DataFrame:
-    """A table for people: what a step of the knob costs each model, in each latency."""
+def display_slopes(sensitivities: pd.DataFrame, called: Mapping[str, str] | None = None) -> pd.DataFrame:
+    """A table for people: what a step of the knob costs each model, in each latency.
+
+    Args:
+        sensitivities: As of `ModelsBeside`.
+        called: As for `display_pictures`.
+    """
     order = list(dict.fromkeys(sensitivities["metric"]))
     rows = sensitivities.sort_values("metric", key=lambda column: column.map(order.index), kind="stable")
     slopes = [
@@ -262,7 +273,7 @@ def display_slopes(sensitivities: pd.DataFrame) -> pd.DataFrame:
     return pd.DataFrame(
         {
             "latency": [METRIC_LABELS[metric] for metric in rows["metric"]],
-            "model": rows["model"].tolist(),
+            "model": [(called or {}).get(model, model) for model in rows["model"]],
             "µs per step": [middle for middle, _ in slopes],
             "95 % interval (µs)": [interval for _, interval in slopes],
             "at least (ms)": [written(value) for value in rows["least"]],

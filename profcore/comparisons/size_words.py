@@ -69,15 +69,15 @@ def display_estimates(found: Sequence[Estimate]) -> pd.DataFrame:
     both = [written_both(each.ttft_ms, each.low_ms, each.high_ms) for each in found]
     rows = [
         {
-            "card": each.card,
             "engine": each.engine,
-            "dtype": each.dtype,
             "TTFT (ms)": middle,
             "interval (ms)": interval,
             "vision encoder (ms)": written(each.vision_encoder_ms),
             "projector (ms)": written(each.projector_ms),
             "prefill (ms)": written(each.llm_prefill_ms),
             "how": each.how,
+            "dtype": each.dtype,
+            "card": each.card,
             "run": each.run_id,
             "from": _SOURCES.get(each.source, each.source),
         }

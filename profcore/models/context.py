@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from profcore.errors import UserError
 from profcore.images.processing import image_tokens
-from profcore.models.config import MolmoConfig, checkpoint_path, find_config
+from profcore.models.config import PRESETS, MolmoConfig, checkpoint_path, find_config
 from profcore.models.families.prompt import build_ids
 from profcore.models.families.shape import FamilyShape
 from profcore.models.hub import cached_file
@@ -146,6 +146,8 @@ def tokenizer_of(model: str, shape: Shape) -> Tokenizer | None:
         ModelError: There is none that can be read.
     """
     assert isinstance(shape, MolmoConfig | FamilyShape)
+    if model in PRESETS:
+        return ByteTokenizer(shape)
     if find_config(model) is None:
         file = cached_file(model, _TOKENIZER)
         return _read(file, file.stat().st_mtime_ns) if file else None

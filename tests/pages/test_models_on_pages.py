@@ -12,6 +12,7 @@ from profcore.roofline.model_sizes import size_of_parts
 from profcore.service.questions import Questions
 from profcore.spec.runs import Target
 from profcore.worker.answers import write_answer
+from profcore.worker.seen import Seen
 from profcore.worker.tools import run_tool
 from tests.comparisons.stored import store_run
 from tests.families import tiny
@@ -228,3 +229,14 @@ def test_an_answer_that_does_not_fit_is_refused_on_the_page(app):
     test.text_input(key="prompt").set_value("word " * 2000).run()
     assert "tiny's context of 4096: ask a shorter question" in texts([*test.error, *test.warning, *test.caption])
     assert test.button(key="run-sweep").disabled
+
+
+def test_an_answer_beyond_context_or_memory_is_no_run(service, monkeypatch):
+    before = len(service.runs())
+    with pytest.raises(UserError, match="tiny's context of 4096: at the 1×1 grid ask for"):
+        service.start(Target(), sweep_of("tiny", values=(100_000,)))
+    small = Seen([{"id": "cpu", "name": "a CPU", "machine": "here", "memory_bytes": 40 * 10**9}], now=True)
+    monkeypatch.setattr(service.jobs, "seen", lambda: small)
+    with pytest.raises(UserError, match=r"beside the weights of qwen3-vl-4b .* are left on cpu"):
+        service.start(Target("qwen3-vl-4b"), sweep_of("qwen3-vl-4b", values=(200_000,)))
+    assert len(service.runs()) == before
