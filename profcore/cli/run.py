@@ -242,8 +242,13 @@ def _run_on_several(options: argparse.Namespace, queries: QuerySet | None, spool
         check_engine(target.engine, target.device)
         if options.energy and target.device == "cpu":
             raise UserError(_NO_ENERGY)
-        sweeps = plan_sweeps(options, queries, model_shape(target.model))
-        _check(sweeps, model_shape(target.model), target.model)
+        shape = model_shape(target.model)
+        sweeps = plan_sweeps(options, queries, shape)
+        _check(sweeps, shape, target.model)
+        # Its worker has seen each device, without torch here.
+        memory = next((each.get("memory_bytes") for each in jobs.devices() if each["id"] == target.device), None)
+        for sweep in sweeps:
+            check_cache(sweep, shape, target, memory)
         _say_what_is_lacking(sweeps, queries)
         if note := space_note(spools, sweeps):
             print(note, file=sys.stderr)

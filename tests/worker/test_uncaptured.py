@@ -9,6 +9,7 @@ from profcore.comparisons.models_beside import find_model_groups, load_models_be
 from profcore.comparisons.side_by_side import find_groups, load_side_by_side
 from profcore.engines.family_graph import FamilyGraphEngine
 from profcore.results.described import describe_run
+from profcore.results.sweep import load_result
 from profcore.service.words import environment_line
 from profcore.spec.environments import uncaptured_of, uncaptured_words
 from profcore.spec.runs import RunSpec, Target
@@ -76,6 +77,8 @@ def test_a_run_keeps_why_its_stages_are_not_captured(store, named, tmp_path, cap
     described = describe_run(run).set_index("name")["value"]
     assert LINE in described["Measured on: stages not captured"]
     assert int(described["Measured on: parameters that a token uses"].replace(",", "")) > 0
+    (caution,) = [each.text for each in load_result(store, spec.id).cautions if each.kind == "uncaptured"]
+    assert caution.startswith("Under graph not captured: Vision encoder and Projector (its code looks at a value: ")
     (group,) = [each for each in find_groups(store, "output_tokens") if spec.id in each.runs.values()]
     assert any("follows the host" in note for note in load_side_by_side(store, "output_tokens", group).notes)
     group = next(each for each in find_model_groups(store, "output_tokens") if spec.id in each.runs.values())
