@@ -13,7 +13,7 @@ from pages.parts.text import say_error
 from profcore.errors import UserError
 from profcore.experiments.knobs import JOINT
 from profcore.models.config import check_model_path, model_shape
-from profcore.models.knobs import check_setting
+from profcore.models.context import check_sweep
 from profcore.results.command import repeat_command
 from profcore.spec.runs import RunSpec
 from profcore.spec.stages import State
@@ -80,8 +80,7 @@ def _clone(spec: dict[str, Any]) -> None:
     try:
         check_model_path(run.target.model, service().roots)
         config = model_shape(run.target.model)
-        for setting in run.sweep.settings:
-            check_setting(setting, config)
+        check_sweep(run.sweep, config, run.target.model)
         devices = [device["id"] for device in service().jobs.seen().devices]
         controls_of = joint_clone.controls_of if run.sweep.experiment == JOINT.name else clone.controls_of
         held = controls_of(run, devices, bar.device())

@@ -13,13 +13,18 @@ from pages.parts.text import plain, say_error
 from profcore.engines.names import ENGINES, FAMILY_ENGINES, engines_of
 from profcore.errors import UserError
 from profcore.models.config import PRESETS, SMALL_TRAINED, check_model_path, model_shape
+from profcore.models.context import check_sweep
 from profcore.models.families.shape import FamilyShape
+from profcore.models.families.versions import check_version
 from profcore.models.names import NAMED
+from profcore.roofline.cache_memory import check_cache
 from profcore.roofline.model_sizes import (
+    ModelSize,
     display_sizes,
     gigabytes,
     named_sizes,
     size_of,
+    size_of_parts,
     size_words,
     stored_dtype,
     too_large,
@@ -32,6 +37,7 @@ _OTHER_MODEL = "checkpoint"
 _SIZES = named_sizes()
 if TYPE_CHECKING:
     from profcore.models.shape import Shape
+    from profcore.spec.runs import Sweep
 
 _NO_GPU = (
     "No GPU was found: what is measured here is the CPU, with the tiny model unless you choose another. It shows how "
@@ -40,6 +46,8 @@ _NO_GPU = (
 _NO_DEVICES = "Nothing can be measured until this machine's devices are known."
 _FIRST_PAGE = "first page"
 _SHAPE, _PROBLEM, _HAS_DEVICES, _DEVICES = "model shape", "model problem", "has devices", "devices chosen"
+_MEMORY, _SIZE = "device memory", "model size"
+_UNKNOWN = "molmoe-1b"
 _SHARED = (
     "All cards share a run: each measures some of its settings, and a few settings are measured on every card, so that "
     "cards are compared before they are pooled. Each card has a queue of its own."
@@ -74,6 +82,7 @@ def show(page: str) -> None:
         if devices:
             memory = {device["id"]: device.get("memory_bytes") for device in seen.devices}
             _choose_target(devices, memory, say_no_gpu=not gpu and not first)
+            st.session_state[_MEMORY] = memory.get(st.session_state[_DEVICES][0])
         else:
             st.session_state[_SHAPE], st.session_state[_PROBLEM] = PRESETS["molmoe-1b"], _NO_DEVICES
         st.session_state[_HAS_DEVICES] = bool(devices)
@@ -167,9 +176,10 @@ def _look_at_model(memory: int | None) -> None:
         memory: Bytes of the device, where they are known.
     """
     config: Shape = PRESETS["molmoe-1b"]
-    problem = ""
+    st.session_state[_SIZE], problem = None, ""
     try:
         config = model_shape(_model())
+        check_version(config)
         problem = _say_size(_model(), config, memory)
     except UserError as error:
         problem = str(error)
@@ -180,8 +190,10 @@ def _look_at_model(memory: int | None) -> None:
 def _say_size(model: str, config: Shape, memory: int | None) -> str:
     """Say how large a model is beside the device's memory; gives why it does not fit, or nothing."""
     dtype = stored_dtype(st.session_state.get("dtype", "auto"), st.session_state["device"])
-    size = size_of(model, config)
-    problem = ""
+    size, problem = size_of(model, config), ""
+    if size is None and isinstance(config, FamilyShape):
+        size, problem = _own_size(model, config)
+    st.session_state[_SIZE] = size
     if size is not None:
         st.caption(plain(size_words(size, dtype, memory)))
         problem = too_large(size, dtype, memory)
@@ -190,6 +202,38 @@ def _say_size(model: str, config: Shape, memory: int | None) -> str:
     if pressed("All models by family", "models", icon=":material/list:", type="tertiary"):
         _list_models(dtype, memory)
     return problem
+
+
+def _own_size(model: str, config: FamilyShape) -> tuple[ModelSize | None, str]:
+    """The size of a model without a name, which a worker counts; None as long as it does, and why it cannot."""
+    target = Target(model, st.session_state[_DEVICES][0])
+    try:
+        found = service().questions.parameters(target, config)
+    except UserError as error:
+        return None, str(error)
+    if found["state"] == "done":
+        return size_of_parts(model, config, found["result"]), ""
+    if found["state"] == "failed":
+        return None, found["text"]
+    _follow_count(target, config)
+    return None, ""
+
+
+def _follow_count(target: Target, config: FamilyShape) -> None:
+    """Say that parameters are counted, and draw the page anew once they are."""
+
+    @fragment(run_every=_LOOK_S)
+    def look() -> None:
+        try:
+            state = service().questions.parameters(target, config)["state"]
+        except UserError:
+            # The whole page says why.
+            state = "failed"
+        if state in ("done", "failed"):
+            st.rerun()
+        st.caption(":material/hourglass_top: Its parameters are counted as soon as the worker is free.")
+
+    look()
 
 
 @st.dialog("Models by family", width="large")
@@ -304,6 +348,21 @@ def say_target() -> None:
         f"**{plain(' and '.join(devices()))}** by the **{plain(chosen.engine)}** engine. "
         "The bar on the left changes that."
     )
+
+
+def check(sweep: Sweep, config: Shape) -> None:
+    """Whether the chosen model can measure a sweep.
+
+    Raises:
+        UserError: It cannot: a setting is none of its own, or does not fit its context or the device's memory.
+    """
+    if problem():
+        # It is not known which; the bar says why.
+        check_sweep(sweep, config, _UNKNOWN)
+        return
+    chosen = target()
+    check_sweep(sweep, config, chosen.model)
+    check_cache(sweep, config, chosen, st.session_state[_MEMORY], st.session_state[_SIZE])
 
 
 def clock() -> Clock:

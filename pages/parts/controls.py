@@ -28,7 +28,6 @@ from profcore.data_sets import DataSet, read_data_set
 from profcore.errors import UserError
 from profcore.experiments.knobs import Experiment, base_setting, build_settings, parse_values, why_not
 from profcore.images.pictures import PHOTOS, SOLID
-from profcore.models.knobs import check_setting
 from profcore.models.picture import grid_layout_of
 from profcore.results.differing import differing
 from profcore.spec.queries import DEFAULT_PROMPT, Picture
@@ -160,8 +159,6 @@ def _plan(
     if held.picture is None:
         raise UserError("Upload a picture, or choose another kind.")
     settings = build_settings(experiment, values, held.base)
-    for setting in settings:
-        check_setting(setting, config)
     sweep = Sweep(
         experiment.name,
         settings,
@@ -172,6 +169,7 @@ def _plan(
         prompt=held.prompt,
         energy=held.energy,
     )
+    bar.check(sweep, config)
     return often.of(sweep)
 
 

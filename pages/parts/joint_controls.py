@@ -28,7 +28,6 @@ from profcore.experiments.joint import (
     parse_grid,
 )
 from profcore.experiments.knobs import CATALOGUE, parse_values
-from profcore.models.knobs import check_setting
 from profcore.spec.queries import DEFAULT_PROMPT, Picture
 from profcore.spec.text import counted
 
@@ -202,8 +201,7 @@ def _sweep(asked: _Asked, queries: QuerySet | None, fixed: dict, often: how_ofte
         UserError: It cannot be measured.
     """
     sweep = joint_sweep(asked.values, strategy=asked.strategy, number=asked.number, queries=queries, **fixed)
-    for setting in sweep.settings:
-        check_setting(setting, config)
+    bar.check(sweep, config)
     return often.of(sweep)
 
 

@@ -17,11 +17,14 @@ from profcore.comparisons.size_to_latency import EXPERIMENTS
 from profcore.errors import UserError
 from profcore.experiments.knobs import CATALOGUE, base_setting, build_settings, default_values, why_not
 from profcore.export.captions import several_sources
-from profcore.models.config import model_shape
+from profcore.models.config import catalogued, model_shape
+from profcore.models.families.versions import why_not_here
 from profcore.models.names import NAMED
 from profcore.spec.runs import Sweep
 
 if TYPE_CHECKING:
+    from streamlit.delta_generator import DeltaGenerator
+
     from profcore.comparisons.models_beside import ModelGroup
     from profcore.experiments.knobs import Experiment
 
@@ -39,8 +42,8 @@ def show() -> None:
         height = st.number_input("Picture's height", 1, _LARGEST, 768, key="models-height", bind="query-params")
         with st.expander("Measure models"):
             _measure(experiment)
-    with right:
-        _show_measured(experiment, (int(width), int(height)))
+    # Tables and pairs of charts need the page's width.
+    _show_measured(experiment, (int(width), int(height)), right, st.container())
 
 
 def _measure(experiment: Experiment) -> None:
@@ -48,7 +51,12 @@ def _measure(experiment: Experiment) -> None:
     if not bar.has_devices():
         st.caption(plain(bar.problem()))
         return
-    models = st.multiselect("Models", NAMED, key="models-measured")
+    shapes = {name: catalogued(name) for name in NAMED}
+    reasons = {name: why_not_here(shape.kind) if shape else "" for name, shape in shapes.items()}
+    models = st.multiselect("Models", [name for name in NAMED if not reasons[name]], key="models-measured")
+    for name in NAMED:
+        if reasons[name]:
+            st.caption(plain(f"Not {name}: {reasons[name]}"))
     often = how_often.choose("Samples of each setting", 100, 20, "models-samples")
     if pressed(
         "Measure each", "run-models", type="primary", icon=":material/play_arrow:", width="stretch", disabled=not models
@@ -71,23 +79,27 @@ def _start(model: str, experiment: Experiment, often: how_often.HowOften) -> Non
         say_error(error)
 
 
-def _show_measured(experiment: Experiment, size: tuple[int, int]) -> None:
+def _show_measured(experiment: Experiment, size: tuple[int, int], right: DeltaGenerator, below: DeltaGenerator) -> None:
+    """Draw what is known of the models: the picture's stages beside the choices, all else below."""
     store = service().store
     name = experiment.name
     groups = service().results.among(
         ("model groups", name), [name], lambda: models_beside.find_model_groups(store, name)
     )
-    if not groups:
-        st.info("Nothing has been measured here yet: choose models under **Measure models**.")
-        return
-    titles = {group.title: group for group in groups}
-    group = titles[st.selectbox("Measured on", list(titles), key="models-on", bind="query-params")]
-    _show_picture(group, size)
-    _show_knob(experiment, group)
+    with right:
+        if not groups:
+            st.info("Nothing has been measured here yet: choose models under **Measure models**.")
+            return
+        titles = {group.title: group for group in groups}
+        group = titles[st.selectbox("Measured on", list(titles), key="models-on", bind="query-params")]
+        found = _show_picture(group, size)
+    with below:
+        _show_pictures_table(found)
+        _show_knob(experiment, group)
 
 
-def _show_picture(group: ModelGroup, size: tuple[int, int]) -> None:
-    """Draw one picture as each model sees it."""
+def _show_picture(group: ModelGroup, size: tuple[int, int]) -> list[models_beside.OnePicture]:
+    """Draw the stages of one picture as each model sees it; gives what is known of each."""
     store = service().store
     # Those that were not measured say how many tokens they would make of it.
     models = list(dict.fromkeys([*group.runs, *NAMED]))
@@ -96,12 +108,24 @@ def _show_picture(group: ModelGroup, size: tuple[int, int]) -> None:
         return models_beside.one_picture(models_beside.curves_from(store), models, size, group.conditions)
 
     found = service().results.among(("one picture", size, group.conditions), EXPERIMENTS, find)
-    st.subheader(f"One picture of {size[0]} × {size[1]}, to the first token")
+    st.subheader(f"One picture of {size[0]:,} × {size[1]:,} pixels, to the first token")
     rows = models_beside.stage_rows(found)
     if len(rows):
         per = st.toggle("Per vision token", key="models-per-token", bind="query-params")
         figure_view.draw(charts.model_stages(rows, per), "model_stages", "model-stages")
-    st.dataframe(models_beside.display_pictures(found), hide_index=True)
+        st.caption("Medians of each stage, which need not add up to the median of the whole.")
+    else:
+        st.info("Nothing was measured near this size under these conditions: choose another size, or measure models.")
+    return found
+
+
+def _show_pictures_table(found: list[models_beside.OnePicture]) -> None:
+    """Draw one picture in figures, a row for each model."""
+    table = models_beside.display_pictures(found, charts.short_names([each.model for each in found]))
+    figures = {
+        name: st.column_config.Column(alignment="right") for name in table.columns if name not in ("model", "how")
+    }
+    st.dataframe(table, hide_index=True, column_config=figures)
     st.caption(
         "Each at its own rule's tokens, read off what was measured of it (see the page *Size to latency*); joules "
         "where the run measured energy. *A token uses* leaves out the experts that are not its own."
@@ -118,6 +142,8 @@ def _show_knob(experiment: Experiment, group: ModelGroup) -> None:
     if found.differences:
         st.caption(":material/warning: The runs differ in more than the model:")
         st.markdown("\n".join(f"- {plain(difference)}" for difference in found.differences))
+    for note in found.notes:
+        st.caption(f":material/info: {plain(note)}")
     if found.rows.empty:
         return
     if len(group.runs) == 1:
@@ -134,5 +160,7 @@ def _show_knob(experiment: Experiment, group: ModelGroup) -> None:
                 chart = charts.models_over(found.rows, experiment, metric)
                 name = f"models_{experiment.name}_{metric.removesuffix('_ms')}"
                 figure_view.draw(chart, name, f"models-{metric}", source=source)
-    st.dataframe(models_beside.display_slopes(found.sensitivities), hide_index=True)
+    slopes = models_beside.display_slopes(found.sensitivities, charts.short_names(list(group.runs)))
+    figures = {name: st.column_config.Column(alignment="right") for name in slopes.columns[2:]}
+    st.dataframe(slopes, hide_index=True, column_config=figures)
     st.caption(f"Per step: the slope of the medians, {plain(experiment.per)}; least and most at the ends of the sweep.")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import io
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 import streamlit as st
@@ -19,12 +19,12 @@ from profcore.images.pictures import open_picture
 from profcore.models.config import check_model_path, known_shape
 from profcore.models.names import NAMED
 from profcore.models.picture import picture_layout
-from profcore.stats.digits import MISSING, written
+from profcore.stats.digits import MISSING, written_both
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from profcore.comparisons.size_to_latency import Curve
+    from profcore.comparisons.size_to_latency import Curve, Estimate
     from profcore.models.families.token_rules import Layout
     from profcore.models.shape import Shape
 
@@ -40,6 +40,8 @@ def show() -> None:
     with left:
         model = _choose_model()
         size = _choose_size()
+    # Tables need the page's width.
+    below = st.container()
     with right:
         if size is None:
             st.info("Upload a picture on the left.")
@@ -53,7 +55,9 @@ def show() -> None:
             return
         _show_layout(model, shape, size, layout)
         curves = service().results.among(("sizes", model), EXPERIMENTS, lambda: _curves(model, shape))
-        _show_latency(model, shape, layout, curves)
+        found = _show_latency(model, shape, layout, curves)
+    with below:
+        _show_estimates(found)
         _show_usual(shape, curves)
 
 
@@ -102,18 +106,18 @@ def _show_layout(model: str, shape: Shape, size: tuple[int, int], layout: Layout
     st.caption(plain(layout_sentence(model, shape, *size, layout)))
 
 
-def _show_latency(model: str, shape: Shape, layout: Layout, curves: Sequence[Curve]) -> None:
-    """Draw the time to first token under each engine, or what to measure."""
+def _show_latency(model: str, shape: Shape, layout: Layout, curves: Sequence[Curve]) -> list[Estimate]:
+    """Draw the time to first token under each engine, or what to measure; gives what is known."""
     found = estimate_all(curves, layout)
     if missing := missing_sentence(model, shape, curves, found):
         st.info(plain(missing))
     if not curves:
-        return
+        return []
     cards = list(dict.fromkeys(each.card for each in found)) or list(dict.fromkeys(each.key[0] for each in curves))
     card = st.selectbox("Measured on", cards, key="sized-card") if len(cards) > 1 else cards[0]
     here = [each for each in found if each.card == card]
     for column, each in zip(st.columns(max(len(here), 1)), here, strict=False):
-        column.metric(f"TTFT, {plain(each.engine)}", f"{written(each.ttft_ms)} ms")
+        column.metric(f"TTFT, {plain(each.engine)}", f"{written_both(each.ttft_ms, each.low_ms, each.high_ms)[0]} ms")
     speaking = {each.run_id for each in here}
     drawn = [each for each in curves if each.run["id"] in speaking and len(each.points) > 1]
     if drawn:
@@ -123,10 +127,22 @@ def _show_latency(model: str, shape: Shape, layout: Layout, curves: Sequence[Cur
             f"Measured on {plain(card)}: points are medians, the dashed line is this picture's tokens, and diamonds "
             "are what is read off there: beside its line where the picture has more or fewer views than a sweep's."
         )
-    if found:
-        st.dataframe(display_estimates(found), hide_index=True)
-        for text in caveats(found):
-            st.caption(plain(text))
+    return found
+
+
+def _show_estimates(found: Sequence[Estimate]) -> None:
+    """Draw what is known in figures, and what to know of them."""
+    if not found:
+        return
+    table = display_estimates(found)
+    st.dataframe(table, hide_index=True, column_config=_right(table))
+    st.caption(plain(" ".join(caveats(found))))
+
+
+def _right(table: pd.DataFrame) -> dict[str, Any]:
+    """Columns of figures that are text, on the side of figures."""
+    of_figures = [name for name in map(str, table) if name.endswith(("(ms)", "tokens"))]
+    return {name: st.column_config.Column(alignment="right") for name in of_figures}
 
 
 def _show_usual(shape: Shape, curves: Sequence[Curve]) -> None:
@@ -137,7 +153,11 @@ def _show_usual(shape: Shape, curves: Sequence[Curve]) -> None:
             layout = picture_layout(shape, width, height)
         except UserError:
             continue
-        times = {f"{each.engine} ms": written(each.ttft_ms) for each in estimate_all(curves, layout)}
-        rows.append({"size": f"{width} × {height}", "vision tokens": layout.tokens, "views": layout.views, **times})
+        found = estimate_all(curves, layout)
+        times = {f"{each.engine} (ms)": written_both(each.ttft_ms, each.low_ms, each.high_ms)[0] for each in found}
+        rows.append(
+            {"size": f"{width} × {height}", "vision tokens": f"{layout.tokens:,}", "views": layout.views, **times}
+        )
     st.subheader("Usual sizes")
-    st.dataframe(pd.DataFrame(rows).fillna(MISSING), hide_index=True)
+    table = pd.DataFrame(rows).fillna(MISSING)
+    st.dataframe(table, hide_index=True, column_config=_right(table))

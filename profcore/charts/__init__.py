@@ -8,7 +8,7 @@ from profcore.charts.engines import engines
 from profcore.charts.heat_map import heat_maps
 from profcore.charts.history import history
 from profcore.charts.inspection import pooling, routing
-from profcore.charts.models import MOST_MODELS, model_stages, models_over
+from profcore.charts.models import MOST_MODELS, model_stages, models_over, short_names
 from profcore.charts.order import in_order
 from profcore.charts.pictures import (
     component_bars,
@@ -80,6 +80,7 @@ __all__ = [
     "routing",
     "scaling",
     "setting_bar",
+    "short_names",
     "size_to_latency",
     "small",
     "stage_lines",

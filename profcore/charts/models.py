@@ -19,7 +19,7 @@ MOST_MODELS = len(SERIES_COLOURS)
 
 _LONGEST, _BESIDE = 24, 16
 """Characters of a name in a legend: of one alone, and of one beside another in a narrow chart."""
-_BAR, _AROUND = 34, 96
+_BAR, _AROUND = 34, 120
 """Of a bar, and of the legend and the axis together, in pixels."""
 
 
@@ -57,7 +57,8 @@ def model_stages(rows: pd.DataFrame, per_token: bool) -> alt.LayerChart:
         "stage:N",
         sort=names,
         scale=alt.Scale(domain=names, range=[STAGE_COLOURS[stage] for stage in TTFT_STAGES]),
-        legend=alt.Legend(title=None, orient="top"),
+        # Of three beside each other a telephone has no room for the last.
+        legend=alt.Legend(title=None, orient="top", columns=2),
     )
     models = list(dict.fromkeys(rows["model"]))
     # Stacked in the order that they run, from the left.

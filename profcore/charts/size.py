@@ -8,7 +8,7 @@ import altair as alt
 import pandas as pd
 
 from profcore.charts.base import ENGINE_COLOURS, ERROR, HEIGHT, LINE
-from profcore.stats.digits import written, written_interval
+from profcore.stats.digits import written_both
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -74,7 +74,8 @@ def _asked(estimate: Estimate, tokens: int) -> dict[str, object]:
 
 def _said(rows: pd.DataFrame) -> pd.DataFrame:
     """The rows with what tooltips say of them."""
+    both = [written_both(*row) for row in zip(rows["ttft_ms"], rows["low"], rows["high"], strict=True)]
     return rows.assign(
-        said=[written(value) for value in rows["ttft_ms"]],
-        interval=[written_interval(low, high) for low, high in zip(rows["low"], rows["high"], strict=True)],
+        said=[middle for middle, _ in both],
+        interval=[interval for _, interval in both],
     )

@@ -13,6 +13,7 @@ from profcore.errors import StoreHeldError, UserError
 from profcore.experiments.motivation import asks_each_picture_once
 from profcore.models.config import may_be_any, model_shape
 from profcore.models.families.shape import FamilyShape
+from profcore.models.families.versions import check_version
 from profcore.models.hub import fetch_config
 from profcore.spec.queries import Picture
 from profcore.spec.runs import Target
@@ -39,12 +40,14 @@ def target_of(options: argparse.Namespace) -> Target:
     return Target(options.model or own, device, options.dtype, getattr(options, "engine", "eager"), options.experts)
 
 
-def refuse_early(options: argparse.Namespace, check: Callable[[Shape], object] = lambda config: None) -> None:
+def refuse_early(
+    options: argparse.Namespace, check: Callable[[Shape, str], object] = lambda config, model: None
+) -> None:
     """Refuse what is wrong for every model that may be meant, before torch is asked whether there is a GPU.
 
     Args:
         options: Their `model` and `device` say which may be meant.
-        check: What else must hold for the shape of one of them; else it raises a `UserError`.
+        check: What else must hold for the shape of one of them, and its name; else it raises a `UserError`.
 
     Raises:
         UserError: There is no such model, or nothing that is asked for can be done with one.
@@ -58,7 +61,8 @@ def refuse_early(options: argparse.Namespace, check: Callable[[Shape], object] =
             shape = model_shape(model)
             if isinstance(shape, FamilyShape):
                 check_family_engine(getattr(options, "engine", None) or "eager", model)
-            check(shape)
+            check(shape, model)
+            check_version(shape)
         except UserError as error:
             refused.append(error)
     if len(refused) == len(models):

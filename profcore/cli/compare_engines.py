@@ -35,11 +35,13 @@ from profcore.experiments.knobs import (
 from profcore.experiments.motivation import sampled_until
 from profcore.images.pictures import load_picture
 from profcore.models.config import model_shape
+from profcore.models.context import check_sweep
 from profcore.models.families.shape import FamilyShape
+from profcore.spec.environments import uncaptured_note
 from profcore.spec.queries import DEFAULT_PROMPT
 from profcore.spec.runs import RunSpec, Sweep
 from profcore.spec.stages import State
-from profcore.storage.frames import spool_samples
+from profcore.storage.frames import spool_environment, spool_samples
 from profcore.storage.spool import SpoolWriter, spool_path
 
 if TYPE_CHECKING:
@@ -78,7 +80,12 @@ def compare_engines(options: argparse.Namespace) -> int:
     make_output_directory(options.spool_only)
     spools = options.spool_only or check_database(database_of(options))
     load_picture(picture_of(options.image))
-    refuse_early(options, lambda config: [_sweep(name, options, config) for name in names])
+
+    def check(config: Shape, model: str) -> None:
+        for name in names:
+            check_sweep(_sweep(name, options, config), config, model)
+
+    refuse_early(options, check)
     from profcore.worker.shelf import ModelShelf
 
     target, shelf = target_of(options), ModelShelf()
@@ -94,6 +101,8 @@ def compare_engines(options: argparse.Namespace) -> int:
         for each in targets:
             state, path = _measure(RunSpec.new(each, sweep), spools, shelf)
             deliver(options, path)
+            if note := uncaptured_note(spool_environment(path)):
+                print(note, file=sys.stderr)
             if state is State.STOPPED:
                 return 130
             code = max(code, 0 if state is State.DONE else 1)

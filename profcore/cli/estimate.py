@@ -70,6 +70,7 @@ def estimate(options: argparse.Namespace) -> int:
     if missing:
         print(missing)
         return 0
+    print("In milliseconds:")
     print_table(display_parts(found))
     print("\n".join([*map(estimate_sentence, found), *caveats(found)]))
     return 0

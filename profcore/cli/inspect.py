@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import json
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -40,7 +41,7 @@ def inspect(options: argparse.Namespace) -> int:
     """Run one tool on a model loaded for it; exits 1 where the tool found something wrong."""
     from profcore.experiments.knobs import CATALOGUE, base_setting, build_settings
     from profcore.images.pictures import load_picture
-    from profcore.models.knobs import check_setting
+    from profcore.models.context import check_asked_of
 
     picture = picture_of(options.image)
     load_picture(picture)
@@ -49,11 +50,12 @@ def inspect(options: argparse.Namespace) -> int:
     if values:
         arguments["values"] = values
 
-    def check_values(config: Shape) -> None:
+    def check_values(config: Shape, model: str) -> None:
         check_known(options.name, config)
         experiment = CATALOGUE["moe_topk"]
-        for setting in build_settings(experiment, values, base_setting(experiment, config)):
-            check_setting(setting, config)
+        base = replace(base_setting(experiment, config), output_tokens=1)
+        for setting in build_settings(experiment, values, base) or (base,):
+            check_asked_of(setting, options.prompt, config, model)
 
     refuse_early(options, check_values)
     from profcore.worker.shelf import ModelShelf

@@ -37,7 +37,10 @@ from profcore.experiments.motivation import MOTIVATION, check_open_ended
 from profcore.images.pictures import load_picture
 from profcore.measure.card import Card
 from profcore.models.config import model_shape
-from profcore.models.knobs import check_setting
+from profcore.models.context import check_sweep
+from profcore.models.families.shape import FamilyShape
+from profcore.roofline.cache_memory import check_cache
+from profcore.roofline.model_sizes import size_of, size_of_parts
 from profcore.spec.runs import Target
 from profcore.spec.stages import Clock, State
 from profcore.spec.text import counted
@@ -183,7 +186,9 @@ def run(options: argparse.Namespace) -> int:
     make_output_directory(options.spool_only)
     spools = options.spool_only or check_database(database_of(options))
     queries = queries_of(options)
-    refuse_early(options, lambda config: check_asked(options, plan_sweeps(options, queries, config), config))
+    refuse_early(
+        options, lambda config, model: check_asked(options, plan_sweeps(options, queries, config), config, model)
+    )
     if names_several(options.device):
         return _run_on_several(options, queries, spools)
     host = HostLoad()
@@ -191,7 +196,8 @@ def run(options: argparse.Namespace) -> int:
     if options.energy and target.device == "cpu":
         raise UserError(_NO_ENERGY)
     planned = plan_sweeps(options, queries, model_shape(target.model))
-    _check(planned, model_shape(target.model))
+    _check(planned, model_shape(target.model), target.model)
+    check_memory(planned, target)
     if options.shard and all(is_done(spec, spool_path(spools, spec.id)) for spec in specs_of(options, target, planned)):
         return 0
     _say_what_is_lacking(planned, queries)
@@ -204,7 +210,7 @@ def run(options: argparse.Namespace) -> int:
     config = shelf.get(target).model.config
     shelf.engine(target)
     sweeps = plan_sweeps(options, queries, config)
-    _check(sweeps, config)
+    _check(sweeps, config, target.model)
     _say_of_device(target, host, options.energy)
     code, paths = 0, []
     for spec in specs_of(options, target, sweeps):
@@ -236,8 +242,13 @@ def _run_on_several(options: argparse.Namespace, queries: QuerySet | None, spool
         check_engine(target.engine, target.device)
         if options.energy and target.device == "cpu":
             raise UserError(_NO_ENERGY)
-        sweeps = plan_sweeps(options, queries, model_shape(target.model))
-        _check(sweeps, model_shape(target.model))
+        shape = model_shape(target.model)
+        sweeps = plan_sweeps(options, queries, shape)
+        _check(sweeps, shape, target.model)
+        # Its worker has seen each device, without torch here.
+        memory = next((each.get("memory_bytes") for each in jobs.devices() if each["id"] == target.device), None)
+        for sweep in sweeps:
+            check_cache(sweep, shape, target, memory)
         _say_what_is_lacking(sweeps, queries)
         if note := space_note(spools, sweeps):
             print(note, file=sys.stderr)
@@ -311,13 +322,31 @@ def _say_of_device(target: Target, host: HostLoad, energy: bool) -> None:
         print(f"Warning: {note}", file=sys.stderr)
 
 
-def check_asked(options: argparse.Namespace, sweeps: list[Sweep], config: Shape) -> None:
+def check_asked(options: argparse.Namespace, sweeps: list[Sweep], config: Shape, model: str) -> None:
     """Whether sweeps can be measured on a model of this shape, and split as they are to be."""
-    _check(sweeps, config)
+    _check(sweeps, config, model)
     specs_of(options, Target(), sweeps)
 
 
-def _check(sweeps: list[Sweep], config: Shape) -> None:
+def _check(sweeps: list[Sweep], config: Shape, model: str) -> None:
     for sweep in sweeps:
-        for setting in sweep.settings:
-            check_setting(setting, config)
+        check_sweep(sweep, config, model)
+
+
+def check_memory(sweeps: list[Sweep], target: Target) -> None:
+    """Whether the longest answers leave room for their cache on the device, before the model is loaded on it.
+
+    Raises:
+        UserError: They do not.
+    """
+    from profcore.models.load import resolve_device
+    from profcore.models.memory import free_bytes
+
+    shape, free = model_shape(target.model), free_bytes(resolve_device(target.device))
+    size = size_of(target.model, shape)
+    if size is None and isinstance(shape, FamilyShape):
+        from profcore.models.families.counting import count_shape
+
+        size = size_of_parts(target.model, shape, count_shape(shape))
+    for sweep in sweeps:
+        check_cache(sweep, shape, target, free, size)

@@ -205,4 +205,4 @@ def _check(options: argparse.Namespace, run_id: str) -> None:
     # As in `run`, without torch: what no model that may be meant can do.
     device = "cpu" if not gpus_of(options) else None if names_several(options.device) else options.device
     meant = argparse.Namespace(**{**vars(asked), "device": device})
-    refuse_early(meant, lambda config: check_asked(meant, plan_sweeps(meant, queries, config), config))
+    refuse_early(meant, lambda config, model: check_asked(meant, plan_sweeps(meant, queries, config), config, model))

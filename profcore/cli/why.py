@@ -41,15 +41,16 @@ def why(options: argparse.Namespace) -> int:
     """Profile one setting, and print where its time goes."""
     from profcore.engines.base import PreparationError
     from profcore.images.pictures import load_picture
-    from profcore.models.knobs import check_profiled, check_setting
+    from profcore.models.context import check_asked_of
+    from profcore.models.knobs import check_profiled
 
     check_output_file(options.trace)
     picture = picture_of(options.image)
     load_picture(picture)
 
-    def check(config: Shape) -> None:
+    def check(config: Shape, model: str) -> None:
         check_profiled(config)
-        check_setting(_setting(options, config), config)
+        check_asked_of(_setting(options, config), options.prompt, config, model)
 
     refuse_early(options, check)
     from profcore.worker.shelf import ModelShelf

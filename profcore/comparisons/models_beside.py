@@ -6,7 +6,7 @@ between their runs is named.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -22,9 +22,10 @@ from profcore.models.picture import picture_layout
 from profcore.results.base import most_looks
 from profcore.results.sweep import Result, load_result
 from profcore.roofline.model_sizes import size_of
+from profcore.spec.environments import uncaptured_note
 from profcore.spec.stages import TTFT_STAGES, Knob
 from profcore.stats import METRIC_LABELS
-from profcore.stats.digits import MISSING, written, written_interval
+from profcore.stats.digits import MISSING, written, written_both
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -63,12 +64,14 @@ class ModelsBeside:
         rows: As `engines.medians`, with `model`.
         sensitivities: As `engines.sensitivities`, with `model`.
         differences: What else than the model differs between the runs, in words.
+        notes: What to know of single models' figures, in sentences.
         results: The runs with samples.
     """
 
     rows: pd.DataFrame
     sensitivities: pd.DataFrame
     differences: list[str]
+    notes: list[str]
     results: list[Result]
 
 
@@ -108,6 +111,11 @@ def load_models_beside(store: Reader, experiment_name: str, group: ModelGroup) -
         rows=pd.concat(rows, ignore_index=True) if rows else pd.DataFrame(),
         sensitivities=pd.concat(slopes, ignore_index=True) if slopes else pd.DataFrame(),
         differences=find_differences(conditions, leave_out=(*_MODELS_OWN, *_own_knobs(results))),
+        notes=[
+            f"{result.run['environment'].get('model')}: {note}"
+            for result in results
+            if (note := uncaptured_note(result.run["environment"]))
+        ],
         results=results,
     )
 
@@ -142,7 +150,8 @@ class OnePicture:
         views: The pictures that its vision encoder sees.
         estimate: The time to first token, as measured; None where it was not.
         parameters, active: All parameters, and those that a token uses; None where they are not known.
-        how: How the time is known ('measured', 'between', 'beyond'), or why it is not.
+        how: How the time is known ('measured', 'between', 'beyond'), or why it is not ('too far' from what
+            was measured, 'not measured').
     """
 
     model: str
@@ -179,7 +188,7 @@ def one_picture(
         own = [each for each in curves_of(model, shape) if each.key[:3] == conditions[:3]]
         estimates = (each.at(layout) for each in own)
         estimate = next((each for each in estimates if each is not None), None)
-        unknown = "too far from what was measured" if own else "not measured"
+        unknown = "too far" if own else "not measured"
         size_known = size_of(model, shape)
         found.append(
             OnePicture(
@@ -187,8 +196,8 @@ def one_picture(
                 layout.tokens,
                 layout.views,
                 estimate,
-                size_known.parameters if size_known else _parameters_said(own),
-                size_known.active if size_known else None,
+                size_known.parameters if size_known else _said(own, "parameters"),
+                size_known.active if size_known else _said(own, "active_parameters"),
                 estimate.how if estimate else unknown,
             )
         )
@@ -196,9 +205,9 @@ def one_picture(
     return sorted(found, key=lambda each: (each.estimate is None, each.how == "not measured"))
 
 
-def _parameters_said(curves: list[Curve]) -> int | None:
-    """How many parameters the runs of a model without a name say that it has."""
-    said = (each.run["environment"].get("parameters") for each in curves)
+def _said(curves: list[Curve], field: str) -> int | None:
+    """A number of parameters as the runs of a model without a name say it."""
+    said = (each.run["environment"].get(field) for each in curves)
     return next((each for each in said if isinstance(each, int)), None)
 
 
@@ -207,16 +216,24 @@ def curves_from(store: Reader) -> Callable[[str, Shape], list[Curve]]:
     return lambda model, shape: load_curves(store, model, shape)
 
 
-def display_pictures(found: list[OnePicture]) -> pd.DataFrame:
-    """A table for people: milliseconds, joules, vision tokens and parameters used, a row for each model."""
+def display_pictures(found: list[OnePicture], called: Mapping[str, str] | None = None) -> pd.DataFrame:
+    """A table for people: milliseconds, joules, vision tokens and parameters used, a row for each model.
+
+    Args:
+        found: As `one_picture`.
+        called: What the table calls a model that has a long name.
+    """
     rows = []
     for each in found:
         estimate = each.estimate
+        middle, interval = (
+            written_both(estimate.ttft_ms, estimate.low_ms, estimate.high_ms) if estimate else (MISSING, MISSING)
+        )
         rows.append(
             {
-                "model": each.model,
-                "TTFT ms": written(estimate.ttft_ms if estimate else None),
-                "interval": written_interval(estimate.low_ms, estimate.high_ms) if estimate else MISSING,
+                "model": (called or {}).get(each.model, each.model),
+                "TTFT (ms)": middle,
+                "interval (ms)": interval,
                 "joules": written(estimate.ttft_j if estimate else None),
                 "vision tokens": f"{each.tokens:,}",
                 "a token uses": _billions(each.active),
@@ -241,21 +258,26 @@ def stage_rows(found: list[OnePicture]) -> pd.DataFrame:
     return pd.DataFrame(rows, columns=["model", "stage", "ms", "us_per_token"])
 
 
-def display_slopes(sensitivities: pd.DataFrame) -> pd.DataFrame:
-    """A table for people: what a step of the knob costs each model, in each latency."""
+def display_slopes(sensitivities: pd.DataFrame, called: Mapping[str, str] | None = None) -> pd.DataFrame:
+    """A table for people: what a step of the knob costs each model, in each latency.
+
+    Args:
+        sensitivities: As of `ModelsBeside`.
+        called: As for `display_pictures`.
+    """
     order = list(dict.fromkeys(sensitivities["metric"]))
     rows = sensitivities.sort_values("metric", key=lambda column: column.map(order.index), kind="stable")
+    slopes = [
+        written_both(*map(_microseconds, row)) for row in zip(rows["slope"], rows["low"], rows["high"], strict=True)
+    ]
     return pd.DataFrame(
         {
             "latency": [METRIC_LABELS[metric] for metric in rows["metric"]],
-            "model": rows["model"].tolist(),
-            "µs per step": [written(_microseconds(value)) for value in rows["slope"]],
-            "95 %": [
-                written_interval(_microseconds(low), _microseconds(high))
-                for low, high in zip(rows["low"], rows["high"], strict=True)
-            ],
-            "at least ms": [written(value) for value in rows["least"]],
-            "at most ms": [written(value) for value in rows["most"]],
+            "model": [(called or {}).get(model, model) for model in rows["model"]],
+            "µs per step": [middle for middle, _ in slopes],
+            "95 % interval (µs)": [interval for _, interval in slopes],
+            "at least (ms)": [written(value) for value in rows["least"]],
+            "at most (ms)": [written(value) for value in rows["most"]],
         }
     )
 

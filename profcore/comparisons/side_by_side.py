@@ -27,6 +27,7 @@ from profcore.engines.names import ENGINES, PEERS
 from profcore.experiments.knobs import get_experiment
 from profcore.results.base import most_looks, tell_apart
 from profcore.results.sweep import Result, load_result
+from profcore.spec.environments import uncaptured_note
 from profcore.spec.stages import Knob
 
 if TYPE_CHECKING:
@@ -183,6 +184,8 @@ def load_side_by_side(store: Store, experiment_name: str, group: Group) -> SideB
         parts.add(experiment, result.samples, engine, most_looks(result.run["spec"]))
         parts.results.append(result)
         parts.conditions.append(conditions_of(result.run, result.settings, engine))
+        if note := uncaptured_note(result.run["environment"]):
+            parts.notes.append(note)
         known = result.summary.dropna(subset=["floor_ms"])
         # A floor from experts that were counted is nearer to the truth than one from experts that are expected.
         if (result.routing_counted, len(known)) > (counted, len(floors)):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import shlex
 from typing import TYPE_CHECKING
 
@@ -10,7 +11,7 @@ import pandas as pd
 from profcore.comparisons.size_to_latency import FARTHEST
 from profcore.models.picture import rule_words
 from profcore.spec.text import counted
-from profcore.stats.digits import MISSING, written, written_interval
+from profcore.stats.digits import MISSING, written, written_both
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
     from profcore.models.families.token_rules import Layout
     from profcore.models.shape import Shape
 
+_MS = " (ms)"
 _SOURCES = {"measured": "measured here", "shipped": "sample result"}
 
 
@@ -49,7 +51,7 @@ def missing_sentence(model: str, shape: Shape, curves: Sequence[Curve], found: S
 
 def estimate_sentence(estimate: Estimate) -> str:
     """One estimate in words, with the run that it rests on."""
-    interval = written_interval(estimate.low_ms, estimate.high_ms)
+    middle, interval = written_both(estimate.ttft_ms, estimate.low_ms, estimate.high_ms)
     around = f" ({interval} ms)" if interval != MISSING else ""
     how = {
         "measured": "measured at just as many tokens",
@@ -57,36 +59,39 @@ def estimate_sentence(estimate: Estimate) -> str:
         "beyond": "beyond what was measured, so that it is less sure",
     }[estimate.how]
     return (
-        f"{written(estimate.ttft_ms)} ms{around} to the first token on {estimate.card} under {estimate.engine}: {how}, "
+        f"{middle} ms{around} to the first token on {estimate.card} under {estimate.engine}: {how}, "
         f"{estimate.least_tokens:,} to {estimate.most_tokens:,} vision tokens in run {estimate.run_id}."
     )
 
 
 def display_estimates(found: Sequence[Estimate]) -> pd.DataFrame:
     """A table for people: a row for each card and engine."""
+    both = [written_both(each.ttft_ms, each.low_ms, each.high_ms) for each in found]
     rows = [
         {
-            "card": each.card,
             "engine": each.engine,
-            "dtype": each.dtype,
-            "TTFT ms": written(each.ttft_ms),
-            "interval": written_interval(each.low_ms, each.high_ms),
-            "vision encoder": written(each.vision_encoder_ms),
-            "projector": written(each.projector_ms),
-            "prefill": written(each.llm_prefill_ms),
+            "TTFT (ms)": middle,
+            "interval (ms)": interval,
+            "vision encoder (ms)": written(each.vision_encoder_ms),
+            "projector (ms)": written(each.projector_ms),
+            "prefill (ms)": written(each.llm_prefill_ms),
             "how": each.how,
+            "dtype": each.dtype,
+            "card": each.card,
             "run": each.run_id,
             "from": _SOURCES.get(each.source, each.source),
         }
-        for each in found
+        for each, (middle, interval) in zip(found, both, strict=True)
     ]
     return pd.DataFrame(rows)
 
 
 def display_parts(found: Sequence[Estimate]) -> pd.DataFrame:
-    """As `display_estimates`, as narrow as a terminal is."""
+    """As `display_estimates`, as narrow as a terminal is: the unit, ms, is said above."""
     rows = display_estimates(found)
-    return rows[["engine", "TTFT ms", "interval", "vision encoder", "projector", "prefill"]]
+    return rows[["engine", *(name for name in map(str, rows) if name.endswith(_MS))]].rename(
+        columns=lambda name: name.removesuffix(_MS)
+    )
 
 
 def caveats(found: Sequence[Estimate]) -> list[str]:
@@ -94,7 +99,7 @@ def caveats(found: Sequence[Estimate]) -> list[str]:
     if not found:
         return []
     said = []
-    if any(written_interval(each.low_ms, each.high_ms) != MISSING for each in found):
+    if any(math.isfinite(each.low_ms) for each in found):
         said.append("The intervals hold what was measured and the farthest that a setting, left out, was missed by.")
     if any(each.how == "beyond" for each in found):
         said.append("Beyond what was measured stages go on along their last line, and the interval is twice as wide.")

@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, NamedTuple
 
 from profcore.errors import UserError
+from profcore.models.context import usually_fits
 from profcore.spec.settings import MAX_CROPS, Setting, first_blocks, parse_mask
 from profcore.spec.stages import Knob
 from profcore.spec.text import brief
@@ -191,14 +192,16 @@ def _knob_words(knob: Knob, setting: Setting) -> str:
 
 
 def default_values(experiment: Experiment, config: Shape) -> tuple[int, ...]:
-    """The knob's default values that a model of this shape has."""
+    """The knob's default values that a model of this shape has, those left out that its context does not hold."""
     if experiment.knob is Knob.ACTIVE_BLOCKS:
         return tuple(range(1, config.n_layers + 1))
-    if experiment.knob is Knob.VISION_TOKENS:
-        return config.row_grids()
     if experiment.knob is Knob.TOP_K:
         return tuple(value for value in experiment.values if value <= config.num_experts)
-    return experiment.values
+    values = config.row_grids() if experiment.knob is Knob.VISION_TOKENS else experiment.values
+    base = base_setting(experiment, config)
+    held = tuple(value for value in values if usually_fits(_turn(experiment.knob, value, base), config))
+    # Where none is, whoever checks them says so.
+    return held or values
 
 
 def why_not(experiment: Experiment, config: Shape) -> str:

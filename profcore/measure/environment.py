@@ -61,7 +61,17 @@ def describe(
         shape=shape_record(model.config),
         cores=cores,
         load=load,
+        active_parameters=active_parameters(model),
     )
+
+
+def active_parameters(model: Any) -> int | None:
+    """Parameters that one token uses at the model's own top-k; None of MolmoE, whose shape says it."""
+    if isinstance(model.config, MolmoConfig):
+        return None
+    from profcore.models.families.counting import count
+
+    return count(model.hf).active(model.config.top_k)
 
 
 def shape_record(shape: MolmoConfig | FamilyShape) -> dict[str, Any]:

@@ -26,10 +26,12 @@ from profcore.measure.quality import Quality, QualityMeter
 from profcore.measure.routing import prefill_experts
 from profcore.measure.stage_memory import StagePeaks, stage_peaks
 from profcore.measure.telemetry import Telemetry
+from profcore.models.context import check_context
 from profcore.models.families.shape import FamilyShape
 from profcore.models.inputs import ModelInputs, fitted, picture_inputs
 from profcore.models.knobs import check_setting
 from profcore.spec.begun import Begun
+from profcore.spec.environments import uncaptured_of
 from profcore.spec.records import Sample, StageWork
 from profcore.spec.runs import Sweep
 from profcore.spec.settings import Setting
@@ -110,6 +112,13 @@ class SettingWork:
     work: tuple[StageWork, ...]
 
 
+@dataclass(frozen=True)
+class Uncaptured:
+    """Why stages run without a graph under an engine that captures others, by the stage, of all settings so far."""
+
+    reasons: dict[str, str]
+
+
 Result = (
     Sample
     | SettingFailed
@@ -117,6 +126,7 @@ Result = (
     | Answer
     | Routing
     | SettingWork
+    | Uncaptured
     | SettingQuality
     | QualityFailed
     | SettingEnergy
@@ -228,11 +238,13 @@ class _Sampling:
         self._begin = time.perf_counter() - begun.elapsed_s
         self._enough = Enough(sweep)
         self._begun = begun
+        # What a run that goes on has said before stays said.
+        self._uncaptured, self._is_news = uncaptured_of(begun.environment or {}), False
         self.alive = list(shard.visited if shard else everything)
         self.open = list(self.alive)
         self.taken, self.reason = begun.next_sample, next(iter(begun.failed.values()), "")
 
-    def visit(self, index: int, visit: int) -> Iterator[Sample | SettingFailed | Answer | Routing | SettingWork]:
+    def visit(self, index: int, visit: int) -> Iterator[Result]:
         """Measure a setting once; the first time here, get it ready before, and look at what else is asked after."""
         try:
             given = self._inputs.of(index)
@@ -240,6 +252,7 @@ class _Sampling:
             if index not in self._extra_memory:
                 self._at(index, True)
                 self._get_ready(index, given)
+                self._look_at_captures(index, given)
             self._at(index, False)
             if self._stop():
                 raise StopRequestedError
@@ -254,10 +267,26 @@ class _Sampling:
         sample = self._sample(index, visit, given, elapsed, preprocessing_ms)
         self._enough.add(index, sample.total_ms)
         yield sample
+        yield from self._said_uncaptured()
         # After the first sample, which is not to wait for it, and before any other of this setting.
         yield from self._answer(index, tokens)
         yield from self._count_experts(index, given)
         yield from self._count_work(index, given)
+
+    def _look_at_captures(self, index: int, given: ModelInputs) -> None:
+        """Note which stages of a setting that is ready are not captured; what was noted of one stays."""
+        reasons = getattr(self._engine, "reasons", None)
+        if reasons is None:
+            return
+        found = {str(stage): reason for stage, reason in reasons(given, self._sweep.settings[index]).items()}
+        self._is_news |= bool(found.keys() - self._uncaptured.keys())
+        self._uncaptured = {**found, **self._uncaptured}
+
+    def _said_uncaptured(self) -> Iterator[Uncaptured]:
+        """What was noted, once a setting of it was measured."""
+        if self._is_news:
+            self._is_news = False
+            yield Uncaptured(dict(self._uncaptured))
 
     @property
     def own(self) -> list[int]:
@@ -468,20 +497,6 @@ def _named(sweep: Sweep, index: int) -> str:
     """A setting in words, with its place among the sweep's."""
     words, place = setting_words(sweep.experiment, sweep.settings[index]), f"{index + 1} of {len(sweep.settings)}"
     return f"{words} ({place})" if words else f"setting {place}"
-
-
-def check_context(prompt_tokens: int, setting: Setting, longest: int) -> None:
-    """Whether a prompt and what is generated after it fit a model's context.
-
-    Raises:
-        UserError: They do not.
-    """
-    # The last token that is generated is not fed back, and takes no position.
-    if prompt_tokens + setting.output_tokens - 1 > longest:
-        raise UserError(
-            f"{prompt_tokens} prompt and {setting.output_tokens} output tokens, of which the last is not fed back, "
-            f"are more than the model's context of {longest}."
-        )
 
 
 def failure_reason(error: Exception, device: torch.device) -> str:

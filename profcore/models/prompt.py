@@ -58,6 +58,8 @@ class FileTokenizer:
     def __init__(self, path: Path) -> None:
         from tokenizers import Tokenizer as Backend
 
+        if path.stat().st_size > _LARGEST_TOKENIZER:
+            raise ModelError(f"{path} has more than {_LARGEST_TOKENIZER / 1e6:,.0f} MB: it is not a tokenizer file.")
         try:
             self._backend = Backend.from_file(str(path))
         except Exception:  # the library raises plain Exception, whose message may hold what the file says
@@ -81,9 +83,12 @@ def load_tokenizer(directory: Path, config: MolmoConfig | FamilyShape) -> Tokeni
     path = directory / "tokenizer.json"
     if not path.is_file():
         return ByteTokenizer(config)
-    if path.stat().st_size > _LARGEST_TOKENIZER:
-        raise ModelError(f"{path} has more than {_LARGEST_TOKENIZER / 1e6:,.0f} MB: it is not a tokenizer file.")
     return FileTokenizer(path)
+
+
+def asked(question: str) -> str:
+    """A question as MolmoE's prompt words it (allenai/molmo, message format "role")."""
+    return f" User: {question} Assistant:"
 
 
 def build_prompt(
@@ -98,7 +103,7 @@ def build_prompt(
 
     Source: allenai/molmo, `MultiModalPreprocessor` with message format "role".
     """
-    text = tokenizer.encode(f" User: {question} Assistant:")
+    text = tokenizer.encode(asked(question))
     input_ids = np.concatenate(([config.eos_token_id], tokens.tokens, text)).astype(np.int64)
     index = tokens.patch_index.reshape(-1)
     sources = np.flatnonzero(index >= 0)

@@ -11,7 +11,7 @@ import pandas as pd
 
 from profcore import stats
 from profcore.formats.metadata import written_environments, written_settings
-from profcore.spec.environments import set_aside_words
+from profcore.spec.environments import set_aside_words, uncaptured_note
 from profcore.spec.stages import State
 from profcore.spec.text import counted
 from profcore.spec.until import FEWEST
@@ -81,9 +81,14 @@ class MeasuredRun:
         }
 
 
-def left_out_caution(run: dict[str, Any]) -> list[stats.Caution]:
-    """What to know of a run, as of `Reader.run`, that is not all there: lines of its spool, or cards that differ."""
+def run_cautions(run: dict[str, Any]) -> list[stats.Caution]:
+    """What to know of a run, as of `Reader.run`, as a whole.
+
+    It may not be all there, by lines of its spool or cards that differ, and stages of it may follow the host.
+    """
     found = [stats.Caution("set aside", text) for text in set_aside_words(run.get("environments") or [])]
+    if note := uncaptured_note(run.get("environment") or {}):
+        found.append(stats.Caution("uncaptured", note))
     lines = run.get("left_out", 0)
     if not lines:
         return found

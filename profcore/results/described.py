@@ -7,7 +7,7 @@ from typing import Any
 
 import pandas as pd
 
-from profcore.spec.environments import card_words
+from profcore.spec.environments import card_words, uncaptured_words
 from profcore.stats.digits import MISSING
 
 _TARGET = {"model": "model", "device": "device", "dtype": "dtype", "engine": "engine", "experts": "experts"}
@@ -51,6 +51,8 @@ _ENVIRONMENT = {
     "engine": "engine",
     "experts": "experts",
     "experts_reason": "why these experts",
+    "uncaptured": "stages not captured",
+    "active_parameters": "parameters that a token uses",
     "attention": "attention",
     "clock": "clock",
 }
@@ -100,7 +102,10 @@ def describe_run(run: Mapping[str, Any]) -> pd.DataFrame:
     rows += _settings(sweep.get("settings") or [])
     rows += _named("", _SWEEP, _asked(sweep))
     rows += _questions(sweep)
-    rows += _named("Measured on: ", _ENVIRONMENT, {key: value for key, value in environment.items() if key != "shape"})
+    facts = _without(environment, ("shape",))
+    if "uncaptured" in facts:
+        facts["uncaptured"] = "; ".join(uncaptured_words(environment)) or None
+    rows += _named("Measured on: ", _ENVIRONMENT, facts)
     rows += _environments(run.get("environments") or [])
     rows += _named("Model: ", _SHAPE, environment.get("shape") or {})
     rows += _named("Ceilings: ", _CEILINGS, _without(run.get("ceilings") or {}, ("device_name", "torch")))

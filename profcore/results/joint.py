@@ -16,7 +16,7 @@ import pandas as pd
 from profcore import stats
 from profcore.experiments.knobs import JOINT, Named
 from profcore.formats import zeros_note
-from profcore.results.base import MeasuredRun, left_out_caution, most_looks
+from profcore.results.base import MeasuredRun, most_looks, run_cautions
 from profcore.spec.points import OF_POINT, is_picture, point_key
 from profcore.spec.text import counted
 
@@ -97,7 +97,7 @@ def load_joint(store: Reader | SpoolReader, run_id: str, steps: bool = False) ->
         run=run,
         settings=settings,
         samples=samples,
-        cautions=[*left_out_caution(run), *(stats.cautions(samples, pd.DataFrame()) if len(samples) else [])],
+        cautions=[*run_cautions(run), *(stats.cautions(samples, pd.DataFrame()) if len(samples) else [])],
         points=_points(settings, samples),
         ceilings=run["ceilings"] or store.ceilings(environment.get("device_name"), environment.get("dtype")),
     )

@@ -11,7 +11,7 @@ import pandas as pd
 from profcore import stats
 from profcore.experiments.motivation import MOTIVATION, Motivation
 from profcore.formats import zeros_note
-from profcore.results.base import MeasuredRun, left_out_caution
+from profcore.results.base import MeasuredRun, run_cautions
 from profcore.roofline import floors
 from profcore.roofline.flops import with_flops
 from profcore.roofline.parameters import Parameters, count_parameters
@@ -77,7 +77,7 @@ def load_picture_result(store: Reader | SpoolReader, run_id: str) -> PictureResu
         run=run,
         settings=settings,
         samples=samples,
-        cautions=[*left_out_caution(run), *_cautions(samples, sweep)],
+        cautions=[*run_cautions(run), *_cautions(samples, sweep)],
         experiment=MOTIVATION[run["experiment"]],
         points=points,
         skipped=pd.DataFrame(skipped, columns=["name", "reason"]),

@@ -11,7 +11,7 @@ import pandas as pd
 from profcore import stats
 from profcore.experiments.knobs import CATALOGUE, Experiment
 from profcore.images.geometry import grid_tokens
-from profcore.results.base import MeasuredRun, left_out_caution, most_looks
+from profcore.results.base import MeasuredRun, most_looks, run_cautions
 from profcore.roofline import floors
 from profcore.spec.stages import MODEL_STAGES, Knob
 from profcore.spec.text import counted
@@ -65,7 +65,7 @@ def load_result(store: Reader | SpoolReader, run_id: str) -> Result | None:
         samples = stats.with_flags(samples.assign(outlier=stats.label_outliers(samples)))
     summary = floors.add_floors(summary, settings, samples, store.issue(run_id), environment, ceilings)
     summary = summary.merge(settings[["setting", "x", "label", "title"]], on="setting")
-    cautions = [*left_out_caution(run), *stats.cautions(samples, summary), *_of_this_host(summary, environment)]
+    cautions = [*run_cautions(run), *stats.cautions(samples, summary), *_of_this_host(summary, environment)]
     return Result(run, settings, samples, cautions, experiment, summary, ceilings)
 
 

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import pandas as pd
 
 from profcore.models.config import PRESETS, MolmoConfig
 from profcore.models.families.catalogue import ENTRIES
-from profcore.models.families.parameters import ITEM_BYTES
+from profcore.models.families.parameters import ITEM_BYTES, FamilyParameters
+from profcore.models.families.shape import FamilyShape
+from profcore.models.families.versions import why_not_here
 from profcore.models.shape import Shape
 from profcore.roofline.parameters import count_parameters
 
@@ -58,6 +61,18 @@ def size_of(name: str, shape: Shape) -> ModelSize | None:
     return None
 
 
+def size_of_parts(name: str, shape: FamilyShape, parts: Mapping[str, Any]) -> ModelSize:
+    """The size of a model of a family whose parameters were counted.
+
+    Args:
+        name: As `--model` takes it.
+        shape: Its shape.
+        parts: As `FamilyParameters.from_dict` takes them.
+    """
+    counted = FamilyParameters.from_dict(parts)
+    return ModelSize(name, shape.family, counted.total, counted.active(shape.top_k))
+
+
 def named_sizes() -> list[ModelSize]:
     """Every model that has a name, by family: MolmoE's first."""
     shapes: dict[str, Shape] = {**PRESETS, **{name: entry.shape for name, entry in ENTRIES.items()}}
@@ -96,10 +111,16 @@ def display_sizes(sizes: Sequence[ModelSize], dtype: str, there: int | None) -> 
             "a token uses": _billions(size.active),
             "memory": gigabytes(size.memory_bytes(dtype)),
             "fits here": "not known" if there is None else "no" if too_large(size, dtype, there) else "yes",
+            "runs here": _why_not(size.name) or "yes",
         }
         for size in sizes
     ]
     return pd.DataFrame(rows)
+
+
+def _why_not(name: str) -> str:
+    """Why the installed transformers cannot run a named model; empty where it can."""
+    return why_not_here(ENTRIES[name].shape.kind) if name in ENTRIES else ""
 
 
 def _billions(number: int) -> str:
@@ -107,5 +128,7 @@ def _billions(number: int) -> str:
 
 
 def gigabytes(number: int) -> str:
-    """Bytes as people say them."""
+    """Bytes as people say them; of what is far less than a gigabyte in megabytes."""
+    if number < _GIGA / 10:
+        return f"{number / 1e6:,.0f} MB" if number >= 1e7 else f"{number / 1e6:,.2g} MB"
     return f"{number / _GIGA:,.0f} GB" if number >= 10 * _GIGA else f"{number / _GIGA:,.2g} GB"

@@ -10,7 +10,8 @@ from profcore.engines.names import check_engine
 from profcore.errors import UserError
 from profcore.inspectors.names import check_known
 from profcore.models.config import check_model_path, model_shape
-from profcore.models.knobs import check_profiled, check_setting
+from profcore.models.context import check_asked_of
+from profcore.models.knobs import check_profiled
 from profcore.paths import ANYWHERE, SHIPPED, Roots
 from profcore.spec.queries import Picture
 from profcore.spec.runs import Sweep
@@ -21,6 +22,7 @@ from profcore.worker.queue import Jobs, Question
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from profcore.models.families.shape import FamilyShape
     from profcore.spec.runs import Target
     from profcore.storage.store import Store
 
@@ -58,7 +60,7 @@ class Questions:
         check_pictures(sweep, self._roots)
         shape = model_shape(key.target.model)
         check_profiled(shape)
-        check_setting(setting, shape)
+        check_asked_of(setting, sweep.prompt, shape, key.target.model)
         arguments = {
             "setting": setting.to_dict(),
             "picture": sweep.picture.to_dict(),
@@ -95,6 +97,29 @@ class Questions:
         key = inspection_key(target, arguments)
         self._jobs.ask(Question(key, "inspect", target, arguments, self._inspections / f"{key}.json"))
         return key
+
+    def parameters(self, target: Target, shape: FamilyShape) -> dict[str, Any]:
+        """How many parameters a model without a name has, as far as that is counted; whoever asks first has it counted.
+
+        Args:
+            target: The model, and the device whose worker counts.
+            shape: The model's; another configuration in its place is counted anew.
+
+        Returns:
+            As `profcore.worker.answers` has it; once done, `result` is as `FamilyParameters.from_dict` takes it.
+
+        Raises:
+            UserError: The device or the model cannot be used.
+        """
+        text = json.dumps(dict(shape.config), sort_keys=True)
+        key = f"parameters-{hashlib.sha256(text.encode()).hexdigest()[:12]}"
+        path = self._inspections / f"{key}.json"
+        found = read_answer(path)
+        if found and (found["state"] == "done" or self._jobs.asked(key)):
+            return found
+        check_model_path(target.model, self._roots)
+        self._jobs.ask(Question(key, "parameters", target, {}, path))
+        return read_answer(path) or {"state": "queued", "text": "", "result": None}
 
     def inspection(self, key: str) -> dict[str, Any] | None:
         """An inspection's answer, as far as it is (see `profcore.worker.answers`); None where nobody asked."""

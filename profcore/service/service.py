@@ -19,9 +19,11 @@ from profcore.experiments.motivation import asks_each_picture_once, experiment_t
 from profcore.formats.imports import Import, reading_data, write_imports
 from profcore.images.pictures import load_picture, open_picture
 from profcore.models.config import check_model_path, model_shape
-from profcore.models.knobs import check_setting
+from profcore.models.context import check_sweep
+from profcore.models.families.versions import check_version
 from profcore.paths import ANYWHERE, Roots
 from profcore.results.base import run_titles
+from profcore.roofline.cache_memory import check_cache
 from profcore.service.busy import Busy
 from profcore.service.downloads import Downloads
 from profcore.service.durations import Durations
@@ -171,10 +173,15 @@ class Service:
         check_model_path(target.model, self.roots)
         check_pictures(sweep, self.roots)
         config = model_shape(target.model)
-        for setting in sweep.settings:
-            check_setting(setting, config)
+        check_version(config)
+        check_sweep(sweep, config, target.model)
+        check_cache(sweep, config, target, self._memory_of(target.device))
         load_picture(sweep.picture)
         return self._submit(spread_over(target, sweep, devices or (target.device,)))
+
+    def _memory_of(self, device: str) -> int | None:
+        """All of a device's memory, where it was looked at already."""
+        return next((each.get("memory_bytes") for each in self.jobs.seen().devices if each["id"] == device), None)
 
     def _submit(self, specs: Sequence[RunSpec]) -> str:
         """Queue a run, or all parts of one, and give its id."""

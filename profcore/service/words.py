@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from profcore.spec.environments import card_words, cards_of
+from profcore.spec.environments import card_words, cards_of, uncaptured_words
 from profcore.spec.stages import State
 from profcore.spec.text import brief, counted
 
@@ -30,6 +30,7 @@ def environment_line(environment: dict[str, Any], state: State, places: Sequence
         f"{environment.get('model')} ({weights})",
         environment.get("dtype"),
         f"{environment.get('engine')} engine, experts: {_experts(environment)}",
+        _uncaptured(environment),
         f"{environment.get('clock')} clock",
         f"torch {environment.get('torch')}",
         f"transformers {environment.get('transformers')}",
@@ -53,6 +54,12 @@ def _experts(environment: dict[str, Any]) -> str:
     """Each stage's experts implementation, and why it is not what `generate` takes where it is not."""
     reason = environment.get("experts_reason")
     return f"{environment.get('experts')} ({reason})" if reason else str(environment.get("experts"))
+
+
+def _uncaptured(environment: dict[str, Any]) -> str:
+    """Which stages ran without a graph, and why; empty where none did."""
+    words = uncaptured_words(environment)
+    return f"not captured, and so bound by the host: {'; '.join(words)}" if words else ""
 
 
 def _elsewhere(environment: dict[str, Any]) -> list[str]:

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
 _LARGEST_NUMBER = 10**9
-_MAY_DIFFER = {"type", "device", "host", "card", "also", "cores", "load"}
+_MAY_DIFFER = {"type", "device", "host", "card", "also", "cores", "load", "uncaptured"}
 """What of an environment may be another where a run goes on: the same card has another number, or is another's."""
 
 

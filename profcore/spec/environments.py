@@ -11,6 +11,7 @@ from collections import Counter
 from typing import TYPE_CHECKING, Any
 
 from profcore.spec.begun import differences
+from profcore.spec.stages import Stage
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -61,6 +62,34 @@ def unlike(environments: Sequence[Mapping[str, Any]]) -> dict[int, list[str]]:
     reference = environments[first[counts]]
     found = {text: differences(reference, environments[place], ("there", "here")) for text, place in first.items()}
     return {place: found[text] for place, text in enumerate(texts) if found[text]}
+
+
+def uncaptured_of(environment: Mapping[str, Any]) -> dict[str, str]:
+    """Why stages ran without a graph, by the stage; what is no such thing, which a file may hold, is left out."""
+    found = environment.get("uncaptured")
+    pairs = found.items() if isinstance(found, dict) else ()
+    return {name: reason for name, reason in pairs if name in set(Stage) and isinstance(reason, str)}
+
+
+def uncaptured_words(environment: Mapping[str, Any]) -> list[str]:
+    """As `uncaptured_of`, in words: the stages of each reason together, then the reason."""
+    reasons = uncaptured_of(environment)
+    found: dict[str, list[str]] = {}
+    for stage in Stage:
+        if stage in reasons:
+            found.setdefault(reasons[stage], []).append(stage.label)
+    return [f"{' and '.join(stages)} ({reason})" for reason, stages in found.items()]
+
+
+def uncaptured_note(environment: Mapping[str, Any]) -> str:
+    """What a reader must know of a run some stages of which ran without a graph; empty where none did."""
+    words = uncaptured_words(environment)
+    if not words:
+        return ""
+    return (
+        f"Under graph not captured: {'; '.join(words)}. What these take follows the host, which launches their kernels "
+        "one by one as under eager."
+    )
 
 
 def card_words(place: Mapping[str, Any]) -> str:

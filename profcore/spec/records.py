@@ -28,6 +28,9 @@ class Environment:
         cores: The cores that the measuring process was pinned to, in words, or why it was not.
         load: The host's load when the run began: processes that ran or waited to, the mean over a minute.
         experts_reason: Why the experts are others than transformers' `generate` would take, where they are.
+        uncaptured: Why stages of the graph engine ran without a graph, by the stage, where some did: their figure is
+            then bound by the host as eager's is. Known once settings were got ready; the record is then written anew.
+        active_parameters: Those that one token uses at the model's own top-k, of models of families.
     """
 
     device: str
@@ -55,6 +58,8 @@ class Environment:
     cpu: str | None = None
     cores: str | None = None
     load: float | None = None
+    uncaptured: dict[str, str] | None = None
+    active_parameters: int | None = None
 
     def to_dict(self) -> dict[str, Any]:
         """Plain JSON values."""

@@ -66,6 +66,12 @@ def written_interval(low: float, high: float, places: int | None = None) -> str:
     return f"{written(low, shared)} to {written(high, shared)}"
 
 
+def written_both(value: float, low: float, high: float) -> tuple[str, str]:
+    """A figure and its interval with equally many decimals: those that the figure needs for the ends to differ."""
+    places = decimals(value, low, high)
+    return written(value, places), written_interval(low, high, places)
+
+
 def in_unit(milliseconds: float) -> tuple[float, str]:
     """The factor and the unit that a latency is written in: microseconds where milliseconds would round it away."""
     if math.isfinite(milliseconds) and 0 < abs(milliseconds) < _SMALLEST_IN_MS:

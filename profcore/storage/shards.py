@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from profcore.errors import FormatError
-from profcore.spec.environments import places_of, unlike
+from profcore.spec.environments import places_of, uncaptured_of, unlike
 from profcore.spec.runs import RunSpec, Shard
 from profcore.spec.shards import same_run, state_of_run
 from profcore.spec.stages import State
@@ -139,10 +139,8 @@ def take_in_places(cursor: Cursor, spool: str, part: Part, records: Sequence[Rec
             rows += [(each["number"], each.get("shard"), each, None) for each in record["places"]]
     if not rows:
         return False
-    known = {
-        row[0]
-        for row in cursor.execute("SELECT environment_number FROM environments WHERE spool = ?", [spool]).fetchall()
-    }
+    query = "SELECT environment_number, facts FROM environments WHERE spool = ?"
+    known = dict(cursor.execute(query, [spool]).fetchall())
     new = {row[0]: row for row in rows if row[0] not in known or row[3] is None}
     for number, index, each, said in new.values():
         cursor.execute("DELETE FROM environments WHERE spool = ? AND environment_number = ?", [spool, number])
@@ -154,7 +152,13 @@ def take_in_places(cursor: Cursor, spool: str, part: Part, records: Sequence[Rec
                 *(json.dumps(said or {}), each.get("refused"), each.get("set_aside")),
             ],
         )
-    if new and part.shard:
+    told = {row[0]: json.dumps(row[3]) for row in rows if row[0] in known and row[3] is not None}
+    changed = {number: text for number, text in told.items() if text != known[number]}
+    for number, text in changed.items():
+        cursor.execute(
+            "UPDATE environments SET facts = ? WHERE spool = ? AND environment_number = ?", [text, spool, number]
+        )
+    if (new or changed) and part.shard:
         _refuse_unlike(cursor, part.run_id)
     return True
 
@@ -172,9 +176,12 @@ def _refuse_unlike(cursor: Cursor, run_id: str) -> None:
             "UPDATE environments SET refused = ? WHERE run_id = ? AND environment_number = ?",
             [", ".join(differ), run_id, rows[place][0]],
         )
-    first = next(each for place, each in enumerate(facts) if place not in refused)
+    pooled = [each for place, each in enumerate(facts) if place not in refused]
     # What its own shard says of going on elsewhere is said by the environments.
-    whole = {name: value for name, value in first.items() if name != "also"}
+    whole = {name: value for name, value in pooled[0].items() if name != "also"}
+    # Each shard has its own settings, of which those of one may be captured and those of another not.
+    if uncaptured := {name: reason for each in pooled for name, reason in uncaptured_of(each).items()}:
+        whole["uncaptured"] = uncaptured
     cursor.execute("UPDATE runs SET environment = ? WHERE id = ?", [json.dumps(whole), run_id])
 
 

@@ -36,9 +36,8 @@ if TYPE_CHECKING:
     from profcore.storage.lines import Record
 
 _YEARS = range(1970, 2200)
-_TEXT_FIELDS = frozenset(
-    field.name for field in dataclasses.fields(Environment) if field.name not in ("parameters", "shape", "load")
-)
+_NUMBER_FIELDS, _OBJECT_FIELDS = ("parameters", "active_parameters", "load"), ("shape", "uncaptured")
+_TEXT_FIELDS = {field.name for field in dataclasses.fields(Environment)} - {*_NUMBER_FIELDS, *_OBJECT_FIELDS}
 
 
 def moment(text: Any) -> datetime:
@@ -169,11 +168,12 @@ def _environment(record: Record) -> None:
     for name, value in values.items():
         if name in _TEXT_FIELDS and not (value is None or isinstance(value, str)):
             raise BadRecordError(f"{name} of the environment is no text")
-    for name in ("parameters", "load"):
+    for name in _NUMBER_FIELDS:
         if not isinstance(values.get(name, 0), int | float | None):
             raise BadRecordError(f"{name} of the environment is no number")
-    if not isinstance(values.get("shape"), dict | None):
-        raise BadRecordError("shape of the environment is no object")
+    for name in _OBJECT_FIELDS:
+        if not isinstance(values.get(name), dict | None):
+            raise BadRecordError(f"{name} of the environment is no object")
 
 
 def _environments(record: Record) -> None:

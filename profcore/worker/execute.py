@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from profcore.engines.base import StopRequestedError
 from profcore.errors import NoSpaceError, UserError
@@ -16,8 +16,10 @@ from profcore.measure.loop import (
     Result,
     Routing,
     SettingEnded,
+    SettingFailed,
     SettingQuality,
     SettingWork,
+    Uncaptured,
     run_sweep,
 )
 from profcore.measure.telemetry import Telemetry
@@ -104,30 +106,37 @@ def _measure(
         tell(f"Loading {spec.target.model}")
         loaded, engine = shelf.get(spec.target), shelf.engine(spec.target)
         begun = begun_of(each_record(writer.path), len(sweep_settings(spec.sweep)))
-        _say_where(writer, begun, describe(spec.target, loaded, engine, spec.sweep.clock, host.cores, host.load))
+        here = describe(spec.target, loaded, engine, spec.sweep.clock, host.cores, host.load)
+        environment = _say_where(writer, begun, here)
         writer.ceilings(device_ceilings(device, loaded.model.dtype, tell))
         tell("Measuring")
         for result in run_sweep(loaded, engine, spec.sweep, Telemetry(device), stop, tell, begun, at, spec.shard):
-            write_result(writer, result)
+            if isinstance(result, Uncaptured):
+                # It is of the run, not of a setting, and could not be known when that was begun.
+                environment = {**environment, "uncaptured": result.reasons}
+                writer.write({"type": "environment", **environment})
+            else:
+                write_result(writer, result)
             if seen:
                 seen(result)
 
 
-def _say_where(writer: SpoolWriter, begun: Begun, here: Environment) -> None:
-    """Write what a run is measured on, and where it goes on in another place, that one too.
+def _say_where(writer: SpoolWriter, begun: Begun, here: Environment) -> dict[str, Any]:
+    """Write what a run is measured on, and where it goes on in another place, that one too; returns what is said now.
 
     Raises:
         UserError: It was begun on what gives other figures.
     """
     if begun.environment is None:
         writer.environment(here)
-        return
+        return here.to_dict()
     differ = differences(begun.environment, here.to_dict())
     if differ:
         raise UserError(f"It cannot go on here, since what it was measured on differs: {', '.join(differ)}.")
     extended_to = extended(begun.environment, here.to_dict(), begun.next_sample)
     if extended_to:
         writer.write({"type": "environment", **extended_to})
+    return extended_to or begun.environment
 
 
 def write_result(writer: SpoolWriter, result: Result) -> None:
@@ -151,5 +160,5 @@ def write_result(writer: SpoolWriter, result: Result) -> None:
         writer.setting_ended(result.setting, result.by)
     elif isinstance(result, QualityFailed):
         writer.quality_failed(result.setting, result.reason)
-    else:
+    elif isinstance(result, SettingFailed):
         writer.setting_failed(result.setting, result.reason)

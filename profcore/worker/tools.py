@@ -11,6 +11,8 @@ from profcore.inspectors.base import Inspection
 from profcore.measure.ceilings import device_ceilings
 from profcore.measure.environment import describe
 from profcore.measure.profile import explain
+from profcore.models.config import model_shape
+from profcore.models.families.shape import FamilyShape
 from profcore.spec.queries import DEFAULT_PROMPT, Picture
 from profcore.spec.runs import Target
 from profcore.spec.settings import Setting
@@ -83,7 +85,35 @@ def inspect(
     return {**found, "environment": environment.to_dict()}
 
 
-TOOLS: dict[str, Tool] = {"profile": profile, "inspect": inspect}
+def parameters(
+    shelf: ModelShelf,
+    target: Target,
+    arguments: dict[str, Any],
+    tell: Callable[[str], None],
+    stop: Callable[[], bool],
+) -> dict[str, Any]:
+    """How many parameters a model of a family has, by part, as `models.families.counting` counts them.
+
+    Nothing is loaded, and what the shelf holds stays.
+
+    Args:
+        shelf: Not looked at.
+        target: Which model.
+        arguments: None.
+        tell: Told what is being done.
+        stop: Not asked: it takes seconds.
+    """
+    from profcore.models.families.counting import count_shape
+
+    del shelf, arguments, stop
+    tell("Counting parameters")
+    shape = model_shape(target.model)
+    if not isinstance(shape, FamilyShape):
+        raise UserError(f"The parameters of {target.model} follow from its shape.")
+    return count_shape(shape)
+
+
+TOOLS: dict[str, Tool] = {"profile": profile, "inspect": inspect, "parameters": parameters}
 
 
 def run_tool(

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import replace
 
 import pytest
 
+from profcore import stats
 from profcore.comparisons.models_beside import (
     curves_from,
     display_pictures,
@@ -17,11 +19,13 @@ from profcore.comparisons.models_beside import (
 )
 from profcore.experiments.knobs import CATALOGUE, base_setting, build_settings
 from profcore.models.config import model_shape
+from profcore.roofline.parameters import count_parameters
 from profcore.spec.runs import Sweep
 from profcore.spec.settings import first_blocks
 from profcore.stats.digits import MISSING
 from profcore.storage.store import Store
 from tests.comparisons.stored import store_run
+from tests.families import tiny
 
 
 def sweep_of(model, values=(1, 2, 3, 4, 6), samples=8):
@@ -71,7 +75,35 @@ def test_one_picture_seen_by_each(store):
     assert table.loc["molmoe-1b", "a token uses"] == "1.58 billion"
     assert table.loc["qwen3-vl-4b", "joules"] == MISSING
     far = one_picture(curves_from(store), ["gemma-3-4b", "qwen3-vl-4b"], (4000, 4000), group.conditions)
-    assert [each.how for each in far] == ["too far from what was measured", "not measured"]
+    assert [each.how for each in far] == ["too far", "not measured"]
+
+
+def test_the_table_says_what_the_raw_samples_do(store):
+    group = find_model_groups(store, "context_scaling")[0]
+    found = one_picture(curves_from(store), list(group.runs), (336, 336), group.conditions)
+    raw = stats.add_derived(store.samples(group.runs["molmoe-1b"]))
+    raw = raw[raw["num_vision_tokens"] == 288]
+    table = display_pictures(found, {"molmoe-1b": "short"}).set_index("model")
+    row, middle = table.loc["short"], raw["ttft_ms"].median()
+    assert float(row["TTFT (ms)"]) == pytest.approx(middle, rel=5e-3)
+    low, high = map(float, row["interval (ms)"].split(" to "))
+    assert low <= float(row["TTFT (ms)"]) <= high
+    assert len(row["TTFT (ms)"].split(".")[1]) == len(row["interval (ms)"].split(".")[-1])
+    assert float(row["µs per vision token"]) == pytest.approx(1e3 * middle / 288, rel=5e-3)
+    assert (row["vision tokens"], float(row["joules"])) == ("288", 10.0)
+    parts = count_parameters(model_shape("molmoe-1b"))
+    assert row["a token uses"] == f"{sum(each.active for each in parts) / 1e9:.2f} billion"
+    assert row["parameters"] == f"{sum(each.total for each in parts) / 1e9:.2f} billion"
+
+
+def test_what_a_model_of_ones_own_uses_is_what_its_run_says(store, tmp_path):
+    file = tmp_path / "mine.json"
+    file.write_text(json.dumps(tiny("qwen3_vl_moe")))
+    said = {"parameters": 2_000_000, "active_parameters": 500_000}
+    store_run(store, sweep_of(str(file), (1, 2)), cost(1), model=str(file), **said)
+    group = find_model_groups(store, "context_scaling")[0]
+    found = one_picture(curves_from(store), [str(file)], (336, 336), group.conditions)
+    assert [(each.parameters, each.active) for each in found] == [(2_000_000, 500_000)]
 
 
 def test_stages_per_vision_token(store):

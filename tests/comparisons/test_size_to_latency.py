@@ -10,7 +10,13 @@ import pytest
 
 from profcore import stats
 from profcore.comparisons.size_to_latency import estimate_all, load_curves
-from profcore.comparisons.size_words import caveats, display_estimates, estimate_sentence, missing_sentence
+from profcore.comparisons.size_words import (
+    caveats,
+    display_estimates,
+    display_parts,
+    estimate_sentence,
+    missing_sentence,
+)
 from profcore.models.config import PRESETS
 from profcore.models.picture import picture_layout
 from profcore.storage.store import Store
@@ -127,6 +133,20 @@ def test_words(store):
     assert list(display_estimates(found)["how"]) == ["beyond"]
     assert any("twice as wide" in text for text in caveats(found))
     assert caveats([]) == []
+
+
+def test_a_figure_and_its_interval_have_equally_many_digits(store):
+    store_run(store, sweep(), cost)
+    (found,) = found_at(store, 3, 480)
+    near = replace(found, ttft_ms=41.2837, low_ms=41.2811, high_ms=41.2862)
+    wide = replace(found, ttft_ms=41.2837, low_ms=8.51234, high_ms=140.51)
+    bare = replace(found, ttft_ms=41.2837, low_ms=math.nan, high_ms=math.nan)
+    table = display_estimates([near, wide, bare])
+    assert table["TTFT (ms)"].tolist() == ["41.28", "41.3", "41.3"]
+    assert table["interval (ms)"].tolist() == ["41.28 to 41.29", "8.5 to 140.5", "—"]
+    assert estimate_sentence(near).startswith("41.28 ms (41.28 to 41.29 ms) to the first token")
+    assert near.to_dict()["ttft_ms"] == 41.2837
+    assert list(display_parts([near])) == ["engine", "TTFT", "interval", "vision encoder", "projector", "prefill"]
 
 
 def test_a_command_to_copy_holds_together(store):

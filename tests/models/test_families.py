@@ -181,7 +181,7 @@ def test_fields_that_its_class_refuses_are_a_sentence():
 @pytest.mark.parametrize(
     ("config", "says"),
     [
-        (_with("qwen3_vl", "vision_config", out_hidden_size=32), "cannot run .*: Image features and image tokens"),
+        (_with("qwen3_vl", "vision_config", out_hidden_size=32), "its projector does not fit its language"),
         ({**tiny("qwen3_vl"), "image_token_id": 100000}, "cannot run .*: index out of range"),
         ({**tiny("qwen3_vl"), "return_dict": False}, "cannot run "),
         (_with("qwen3_vl", "text_config", max_position_embeddings=1), "^The prompt takes .* context holds 1"),
@@ -371,3 +371,34 @@ def test_a_family_without_experts_may_have_a_language_model_with_some():
     for top_k in (1, 4):
         calls = routed(loaded.model, inputs, Setting((1, 1), top_k, (True,) * 3, 2))
         assert [[each.shape[1] for each in block] for block in calls] == [[top_k] * 2] * 3
+
+
+@pytest.mark.parametrize(
+    ("model_type", "part", "field"),
+    [
+        ("qwen3_vl", "vision_config", "out_hidden_size"),
+        ("qwen3_vl_moe", "vision_config", "out_hidden_size"),
+        ("qwen2_5_vl", "vision_config", "out_hidden_size"),
+        ("qwen2_vl", "vision_config", "hidden_size"),
+        ("glm4v", "vision_config", "out_hidden_size"),
+        ("glm4v_moe", "vision_config", "out_hidden_size"),
+        ("molmo2", "adapter_config", "text_hidden_size"),
+    ],
+)
+def test_a_projector_of_another_width_is_told_from_the_language_model(model_type, part, field, tmp_path):
+    says = rf"does not fit its language model. It gives vectors of (\d+) \({part}.{field}\), .* of 64 \(text_config"
+    with pytest.raises(ModelError, match=says):
+        shape_of("mine", _with(model_type, part, **{field: 96}))
+    # What a file leaves out is its class's own, known once that is made; no weights are.
+    config = tiny(model_type)
+    without = {name: value for name, value in config[part].items() if name != field}
+    with pytest.raises(ModelError, match=says):
+        loading.hf_config(shape_of("mine", {**config, part: without}))
+
+
+def test_the_part_that_fails_is_named(tmp_path):
+    # The adapter pools what the vision encoder gives, and is of another width.
+    config = _with("molmo2", "adapter_config", hidden_size=48)
+    (tmp_path / "mine.json").write_text(json.dumps(config))
+    with pytest.raises(ModelError, match=r"cannot run .*mine.json, (in|behind) its (projector|vision encoder): "):
+        load_model(str(tmp_path / "mine.json"), torch.device("cpu"), torch.float32, "eager")

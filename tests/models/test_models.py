@@ -1,5 +1,6 @@
 import json
 import shutil
+from pathlib import Path
 
 import huggingface_hub
 import pytest
@@ -12,6 +13,7 @@ from profcore.engines.eager import EagerEngine
 from profcore.errors import FormatError, ModelError, UserError
 from profcore.images.pictures import load_picture
 from profcore.inspectors.parity import compare
+from profcore.models import hub
 from profcore.models.checkpoint import load_checkpoint
 from profcore.models.config import PRESETS, read_config
 from profcore.models.inputs import grid_inputs
@@ -233,21 +235,45 @@ class TestCheckpoints:
     def test_hub_names(self, tiny_molmoe, monkeypatch):
         asked = []
 
-        def fetch(name, allow_patterns):
-            asked.append((name, allow_patterns))
+        def fetch(name, allow_patterns, local_files_only):
+            asked.append((name, allow_patterns, local_files_only))
             return str(tiny_molmoe)
 
+        monkeypatch.setattr(hub, "why_not_reached", lambda: "")
         monkeypatch.setattr(huggingface_hub, "snapshot_download", fetch)
         assert load_model("allenai/MolmoE", CPU, torch.float32, "eager").weights == "real"
         # Neither pickles nor code are fetched.
-        assert asked == [("allenai/MolmoE", ["*.safetensors", "*.json"])]
+        assert asked == [("allenai/MolmoE", ["*.safetensors", "*.json"], False)]
 
-        def offline(name, allow_patterns):
+        def offline(name, allow_patterns, local_files_only):
             raise LocalEntryNotFoundError("no network")
 
         monkeypatch.setattr(huggingface_hub, "snapshot_download", offline)
-        with pytest.raises(ModelError, match=r"could not be fetched from the hub \(no network\)"):
+        with pytest.raises(ModelError, match=r"could not be fetched from the hub \(no network\): check the name"):
             load_model("allenai/MolmoE", CPU, torch.float32, "eager")
+
+    def test_without_a_network_the_hub_is_asked_once_and_what_is_here_is_enough(self, monkeypatch):
+        asked, fetched = [], []
+
+        class Session:
+            def head(self, address, timeout):
+                asked.append(timeout)
+                raise OSError("no such host")
+
+        monkeypatch.setattr("huggingface_hub.utils.get_session", Session)
+        monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_OFFLINE", False)
+        with pytest.raises(ModelError, match=r"is not reached: no such host\): .* give its directory"):
+            hub.fetch_config("someone/their-model")
+        assert len(asked) == 1
+        assert asked[0] <= 5
+        hub.fetched("someone/their-model", lambda here: fetched.append(here) or Path("config.json"))
+        assert fetched == [True]
+
+    def test_a_hub_that_is_switched_off_is_not_asked(self, monkeypatch):
+        monkeypatch.setattr("huggingface_hub.utils.get_session", lambda: pytest.fail("it was asked"))
+        monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_OFFLINE", True)
+        with pytest.raises(ModelError, match="HF_HUB_OFFLINE is set"):
+            hub.fetch_config("someone/their-model")
 
     def test_no_such_model(self):
         with pytest.raises(ModelError, match="no model 'nowhere'"):

@@ -18,7 +18,7 @@ def test_a_first_visit_shows_the_sample_results(app):
     assert "NVIDIA H200" in texts(test.caption)
     table = test.dataframe[-1].value
     assert "1920 × 1080" in set(table["size"])
-    assert {"eager ms", "graph ms", "compiled ms"} <= set(table.columns)
+    assert {"eager (ms)", "graph (ms)", "compiled (ms)"} <= set(table.columns)
 
 
 def test_the_size_is_in_the_link(app):

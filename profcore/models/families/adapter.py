@@ -105,7 +105,7 @@ class VisionLanguageModel:
         if not self.decoder._can_set_experts_implementation():
             raise ModelError(
                 f"transformers {transformers.__version__} runs the experts of {self.config.kind.name} by other code "
-                "than is counted here: install a newer version."
+                "than is counted here: install another version."
             )
         # Not of the whole, whose class may know of no experts though its language model has some.
         self.decoder.set_experts_implementation(experts.prefill)

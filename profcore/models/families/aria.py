@@ -1,6 +1,6 @@
 """Aria: one view of 490 or 980 pixels, always of 128 or 256 queries."""
 
-from profcore.models.families.family import Family
+from profcore.models.families.family import Family, Since
 
 _DEFAULTS = {
     "image_token_index": 9,
@@ -14,4 +14,5 @@ _DEFAULTS = {
     },
     "projector_patch_to_query_dict": {"1225": 128, "4900": 256},
 }
-FAMILIES = (Family("Aria", "aria", "fixed", "masked_view", "half", _DEFAULTS, most_units=1),)
+_SINCE = Since("5.18.0", "it ran its experts by other code than is counted here")
+FAMILIES = (Family("Aria", "aria", "fixed", "masked_view", "half", _DEFAULTS, most_units=1, since=_SINCE),)

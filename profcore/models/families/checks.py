@@ -14,6 +14,25 @@ NO_ENCODER = ("apertus1p5", "chameleon", "emu3", "fuyu", "gemma4_unified")
 NO_ENCODER_RIGHT = "give a model with a vision encoder and a projector."
 
 
+def check_widths(name: str, where: tuple[str, str], gives: Any, takes: Any) -> None:
+    """Whether the projector gives vectors as wide as those that the language model takes, where both are known.
+
+    Args:
+        name: The model's.
+        where: Part and field of the configuration that say what it gives.
+        gives: Numbers of a vector that the projector gives.
+        takes: Of one that the language model takes.
+
+    Raises:
+        ModelError: They differ.
+    """
+    if isinstance(gives, int) and isinstance(takes, int) and gives != takes:
+        raise ModelError(
+            f"{name}: its projector does not fit its language model. It gives vectors of {gives} ({'.'.join(where)}), "
+            f"and the language model takes those of {takes} (text_config.hidden_size): they must be equal."
+        )
+
+
 def check_parts(name: str, config: Mapping[str, Any]) -> None:
     """Whether the parts' configurations are there, each an object, and of plain weights.
 

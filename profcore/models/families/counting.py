@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -9,7 +10,7 @@ from torch import nn
 from transformers import AutoModelForImageTextToText
 
 from profcore.models.families.family import PROJECTORS
-from profcore.models.families.loading import hf_config
+from profcore.models.families.loading import hf_config, sentences
 from profcore.models.families.parameters import FamilyParameters
 
 if TYPE_CHECKING:
@@ -28,6 +29,16 @@ def empty_model(shape: FamilyShape) -> Any:
     config = hf_config(shape)
     with torch.device("meta"):
         return AutoModelForImageTextToText.from_config(config)
+
+
+def count_shape(shape: FamilyShape) -> dict[str, Any]:
+    """The parameters of a shape by part, as `FamilyParameters.from_dict` takes them; no memory is taken for any.
+
+    Raises:
+        ModelError: This transformers cannot build it.
+    """
+    with sentences(shape):
+        return asdict(count(empty_model(shape)))
 
 
 def count(model: Any) -> FamilyParameters:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, NamedTuple
 
 from profcore.spec.settings import MAX_CROPS
 
@@ -19,6 +19,18 @@ NORMALS = {
     "bytes": ((0.0, 0.0, 0.0), (1.0, 1.0, 1.0)),
 }
 """Mean and deviation that pixels are normalised by, as image processors of transformers have them."""
+
+
+class Since(NamedTuple):
+    """The first version of transformers that can run a family's models.
+
+    Attributes:
+        version: Its number.
+        reason: What is the matter before it, to be read behind 'since before that'.
+    """
+
+    version: str
+    reason: str
 
 
 @dataclass(frozen=True)
@@ -38,6 +50,10 @@ class Family:
         row_marks: Ordinary tokens of a prompt after each row of image tokens, such as a line's end.
         defects: Versions of transformers whose own code cannot run such a model, with what is wrong.
         top_k_reason: Why a lower top-k saves no work though there are experts; empty where it does.
+        since: The first version of transformers that can run such a model, where it is newer than the oldest that is
+            required.
+        projects_to: The part of the configuration, and its field, that say how wide the projector's output is; empty
+            where that follows from the language model.
     """
 
     name: str
@@ -52,3 +68,5 @@ class Family:
     row_marks: int = 0
     defects: Mapping[str, str] = field(default_factory=dict)
     top_k_reason: str = ""
+    projects_to: tuple[str, str] = ("", "")
+    since: Since | None = None

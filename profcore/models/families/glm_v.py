@@ -1,5 +1,7 @@
 """GLM-4V and GLM-4V-MoE: patches as Qwen2-VL has them."""
 
+from typing import Any
+
 from profcore.models.families.family import Family
 
 _VISION = {"patch_size": 14, "spatial_merge_size": 2, "temporal_patch_size": 2, "in_channels": 3}
@@ -16,8 +18,8 @@ _MOE = {"num_hidden_layers": 46, "max_position_embeddings": 65536, "vocab_size":
 _EXPERTS = {"n_routed_experts": 128, "num_experts_per_tok": 8}
 _DENSE_DEFAULTS = {**_ENDS, "image_token_id": 151343, "text_config": _TEXT}
 _MOE_DEFAULTS = {**_ENDS, "image_token_id": 151363, "text_config": {**_MOE, **_EXPERTS}}
-_TYPES = ("mm_token_type_ids",)
+_OWN: dict[str, Any] = {"token_types": ("mm_token_type_ids",), "projects_to": ("vision_config", "out_hidden_size")}
 FAMILIES = (
-    Family("GLM-4V", "glm4v", "resize", "patch_grid", "clip", _DENSE_DEFAULTS, token_types=_TYPES),
-    Family("GLM-4V-MoE", "glm4v_moe", "resize", "patch_grid", "clip", _MOE_DEFAULTS, token_types=_TYPES),
+    Family("GLM-4V", "glm4v", "resize", "patch_grid", "clip", _DENSE_DEFAULTS, **_OWN),
+    Family("GLM-4V-MoE", "glm4v_moe", "resize", "patch_grid", "clip", _MOE_DEFAULTS, **_OWN),
 )

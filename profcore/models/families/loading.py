@@ -15,12 +15,14 @@ from transformers.models.auto.configuration_auto import CONFIG_MAPPING
 
 from profcore.errors import ModelError, UserError
 from profcore.models.families.adapter import VisionLanguageModel
+from profcore.models.families.checks import check_widths
+from profcore.models.families.versions import check_version
 from profcore.models.memory import free_bytes
 from profcore.models.shards import find_tensors
 from profcore.spec.text import some
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
 
     from profcore.models.families.shape import FamilyShape
 
@@ -36,10 +38,9 @@ def hf_config(shape: FamilyShape) -> Any:
         ModelError: This version of transformers has no such type, or does not take its fields.
     """
     version = transformers.__version__
+    check_version(shape)
     if shape.model_type not in CONFIG_MAPPING:
         raise ModelError(f"transformers {version} has no model type {shape.model_type!r}.")
-    if defect := shape.kind.defects.get(version):
-        raise ModelError(f"transformers {version} cannot run {shape.kind.name} ({defect}): install another version.")
     fields = {name: value for name, value in shape.config.items() if name not in (*_OURS, "model_type")}
     try:
         # Some classes of older versions take the parts' configurations as objects alone.
@@ -49,9 +50,14 @@ def hf_config(shape: FamilyShape) -> Any:
                 fields[name] = AutoConfig.for_model(part.pop("model_type"), **part)
             elif part and kind is not AutoConfig:
                 fields[name] = kind(**part)
-        return AutoConfig.for_model(shape.model_type, **fields)
+        made: Any = AutoConfig.for_model(shape.model_type, **fields)
     except Exception as error:
         raise ModelError(f"transformers {version} makes no configuration of {shape.name}: {_line(error)}") from None
+    # Of what a file leaves out the class's own widths count.
+    where, field = shape.kind.projects_to
+    takes = getattr(made.get_text_config(decoder=True), "hidden_size", None)
+    check_widths(shape.name, shape.kind.projects_to, getattr(getattr(made, where, None), field, None), takes)
+    return made
 
 
 def _line(error: Exception) -> str:
@@ -61,15 +67,22 @@ def _line(error: Exception) -> str:
 
 
 @contextmanager
-def sentences(shape: FamilyShape, what: str = "build") -> Iterator[None]:
-    """Whatever a model's own code says against a configuration, as one sentence."""
+def sentences(shape: FamilyShape, what: str = "build", where: Sequence[str] = ()) -> Iterator[None]:
+    """Whatever a model's own code says against a configuration, as one sentence.
+
+    Args:
+        shape: The model's.
+        what: What is done inside.
+        where: Filled inside; its last says how far that came.
+    """
     try:
         yield
     except (UserError, torch.cuda.OutOfMemoryError):
         raise
     except Exception as error:
         raise ModelError(
-            f"transformers {transformers.__version__} cannot {what} {shape.name}: {_line(error)}"
+            f"transformers {transformers.__version__} cannot {what} {shape.name}"
+            f"{', ' + where[-1] if where else ''}: {_line(error)}"
         ) from error
 
 

@@ -1,6 +1,6 @@
 """Molmo 2: crops that overlap and an overview, pooled two by two, a mark after each row of image tokens."""
 
-from profcore.models.families.family import Family
+from profcore.models.families.family import Family, Since
 
 _DEFAULTS = {
     "image_patch_id": 151938,
@@ -15,7 +15,18 @@ _DEFAULTS = {
         "additional_vocab_size": 128,
     },
 }
-_TYPES = ("mm_token_type_ids",)
 FAMILIES = (
-    Family("Molmo 2", "molmo2", "molmo2", "overlapping_crops", "half", _DEFAULTS, 8, token_types=_TYPES, row_marks=1),
+    Family(
+        "Molmo 2",
+        "molmo2",
+        "molmo2",
+        "overlapping_crops",
+        "half",
+        _DEFAULTS,
+        8,
+        token_types=("mm_token_type_ids",),
+        row_marks=1,
+        since=Since("5.20.0", "there was no such model type"),
+        projects_to=("adapter_config", "text_hidden_size"),
+    ),
 )
