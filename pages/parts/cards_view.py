@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import streamlit as st
 
-from pages.parts import figure_view, group_choice
+from pages.parts import figure_view, group_choice, tables
 from pages.parts.state import service
 from pages.parts.text import plain
 from profcore import charts
@@ -95,22 +95,23 @@ def of_run(result: MeasuredRun, name: str = "") -> None:
 
 
 def _shared(found: SharedCards, name: str) -> None:
-    number = counted(len(found.cards), "card")
-    some = f", {found.pooled} of them in the figures" if found.pooled < len(found.cards) else ""
-    called = f"{name}: " if name else ""
+    parts, called = len(found.parts), f"{name}: " if name else ""
+    number = counted(found.cards, "card") + (f" in {counted(parts, 'part')}" if parts > found.cards else "")
+    some = f", {found.pooled} of them in the figures" if found.pooled < parts else ""
+    what = "cards" if "cards" in found.spread else "parts"
     with st.expander(plain(f"{called}Measured on {number}{some}"), icon=":material/developer_board:"):
-        st.dataframe(found.cards, hide_index=True)
+        tables.figures(found.parts, "card", "shard", "in the figures")
         st.caption(
-            "By how much a card differs from the others that are in the figures, at the settings that both measured, "
-            "with an interval that holds for all cards and latencies together. One that differs by more than 1 % and "
+            "By how much a part differs from the others that are in the figures, at the settings that both measured, "
+            "with an interval that holds for all parts and latencies together. One that differs by more than 1 % and "
             "more than that interval is in no figure."
         )
         if found.spread.empty:
-            st.caption("How far cards differ cannot be told: two cards with 6 samples of one setting are needed.")
+            st.caption(f"How far {what} differ cannot be told: two with 6 samples of one setting are needed.")
             return
-        st.dataframe(found.spread, hide_index=True)
+        tables.figures(found.spread, "latency")
         st.caption(
-            "Standard deviations in per cent of the latency: of one card's median from another's, with its 95 % "
-            "interval, and of one sample within a card. The last column says which share of a sample's variance lies "
-            "between cards. Each card has a process of its own, so that what processes differ by is in it."
+            f"Standard deviations in per cent of the latency: between {what}, of one's median from another's, with its "
+            "95 % interval, and of one sample within. The last column says which share of a sample's variance lies "
+            f"between {what}. Each part has a process of its own, so that what processes differ by is in it."
         )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from profcore.roofline.flops import COLUMNS as FLOPS
 from profcore.spec.records import ENERGY_COLUMNS, WORK_COLUMNS
@@ -103,6 +103,27 @@ _ALIKE = f"""
     SELECT id FROM (SELECT id, environment, {CONDITIONS.strip()} FROM runs)
     WHERE device = $1 AND model = $2 AND engine = $3 AND ($4 IS NULL OR dtype = $4)
 """
+
+
+# Settings of a run that more than one environment has.
+_SEVERAL = """
+    SELECT setting FROM samples WHERE run_id = $1
+    GROUP BY setting HAVING count(DISTINCT coalesce(environment_number, 0)) > 1
+"""
+
+
+class PlaceConditions(NamedTuple):
+    """How a card was where a part of a run was measured; None where it is not known.
+
+    Attributes:
+        sm_clock_mhz: The median of what was read beside the samples.
+        temperature_c: The same.
+        started_s: When the part was last started, in seconds since 1970.
+    """
+
+    sm_clock_mhz: float | None
+    temperature_c: float | None
+    started_s: float | None
 
 
 class Reader:
@@ -264,9 +285,9 @@ class Reader:
         """The shards of a run that are here, by their numbers; none of a run that was not split.
 
         Each with `spool`, `shard`, `count` (how many there are to be), `own` and `anchors` (settings), `state`,
-        `reason` and `phase`.
+        `reason` and `phase`, and when it was last `started_at` and `ended_at`, in UTC.
         """
-        names = ("spool", "shard", "count", "own", "anchors", "state", "reason", "phase")
+        names = ("spool", "shard", "count", "own", "anchors", "state", "reason", "phase", "started_at", "ended_at")
         rows = self.connection.cursor.execute(
             f"SELECT {', '.join(names)} FROM shards WHERE run_id = ? ORDER BY shard", [run_id]
         ).fetchall()
@@ -288,10 +309,7 @@ class Reader:
         """
         return self.connection.cursor.execute(
             f"""
-            WITH several AS (
-                SELECT setting FROM samples WHERE run_id = $1
-                GROUP BY setting HAVING count(DISTINCT coalesce(environment_number, 0)) > 1
-            )
+            WITH several AS ({_SEVERAL})
             SELECT coalesce(environment_number, 0) AS environment, setting, {", ".join(columns)} FROM samples
             WHERE run_id = $1 AND setting IN (SELECT setting FROM several)
             QUALIFY row_number() OVER (PARTITION BY environment_number, setting ORDER BY sample_id) <= {_MOST_COMPARED}
@@ -299,6 +317,24 @@ class Reader:
             """,
             [run_id],
         ).df()
+
+    def conditions_of_places(self, run_id: str) -> dict[int, PlaceConditions]:
+        """How the card was in each environment of a run, by its number, as read beside the settings of `of_places`."""
+        rows = self.connection.cursor.execute(
+            f"""
+            WITH several AS ({_SEVERAL}), seen AS (
+                SELECT coalesce(environment_number, 0) AS number, median(sm_clock_mhz) AS clock,
+                    median(temperature_c) AS heat
+                FROM samples WHERE run_id = $1 AND setting IN (SELECT setting FROM several) GROUP BY ALL
+            )
+            SELECT environment_number, any_value(clock), any_value(heat), epoch(max(shards.started_at))
+            FROM environments LEFT JOIN seen ON number = environment_number
+                LEFT JOIN shards ON shards.spool = environments.spool
+            WHERE environments.run_id = $1 GROUP BY environment_number
+            """,
+            [run_id],
+        ).fetchall()
+        return {number: PlaceConditions(*known) for number, *known in rows}
 
     def fingerprint(self, run_id: str) -> tuple[Any, bool] | None:
         """What is another once anything of a run has changed, and whether it has ended; None where there is no run.
