@@ -56,10 +56,16 @@ CONDITIONS = """
 """
 
 _RUNS = """
-    SELECT {columns}, coalesce(counts.num_samples, 0) AS num_samples
+    SELECT {columns}, coalesce(counts.num_samples, 0) AS num_samples,
+        coalesce(aside.num_set_aside, 0) AS num_set_aside
     FROM runs LEFT JOIN (
         SELECT run_id, count(*) AS num_samples FROM samples {samples} GROUP BY run_id
     ) AS counts ON counts.run_id = runs.id
+    LEFT JOIN (
+        SELECT run_id, count(*) AS num_set_aside FROM samples SEMI JOIN (
+            SELECT run_id, environment_number FROM environments WHERE coalesce(refused, set_aside) IS NOT NULL
+        ) USING (run_id, environment_number) GROUP BY run_id
+    ) AS aside ON aside.run_id = runs.id
     {runs}
     ORDER BY runs.created_at DESC, runs.id DESC
 """
@@ -133,7 +139,10 @@ class Reader:
         self.connection = connection
 
     def runs(self, experiment: str | None = None) -> pd.DataFrame:
-        """All runs, or one experiment's, newest first, with `num_samples`; spec and environment are JSON text."""
+        """All runs, or one experiment's, newest first, with `num_samples`; spec and environment are JSON text.
+
+        `num_set_aside` is how many of the samples are in no figure, since their environment is left out.
+        """
         return self._list("runs.*", experiment)
 
     def run_list(self, experiment: str | None = None) -> pd.DataFrame:
@@ -234,7 +243,7 @@ class Reader:
         return [row[0] for row in rows]
 
     def run(self, run_id: str) -> dict[str, Any] | None:
-        """One run with `num_samples` and `left_out` (see `bad_lines`), or None.
+        """One run with `num_samples`, `num_set_aside` (as `runs`) and `left_out` (see `bad_lines`), or None.
 
         `spec`, `environment`, `ceilings` and `details` are dicts, empty where unknown.
 

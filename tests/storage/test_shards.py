@@ -349,6 +349,32 @@ def test_what_differs_is_named_by_its_part():
     assert third.startswith("H of b is left out")
 
 
+def test_how_many_samples_were_measured_and_how_many_are_left_out_is_counted(store):
+    from profcore.cli.runs import run_line
+    from profcore.service.key_figures import KeyFigures
+    from profcore.spec.text import samples_words
+
+    sweep = sweep_of(num_samples=30)
+    shards = shards_of(sweep, 3)
+    paths = [write_shard(store.spools, sweep, each, slower=1.04 if each.index == 2 else 1.0) for each in shards]
+    figures = KeyFigures(store)
+    for path in (paths[0], paths[2]):
+        store.take_in(path)
+    assert len(figures.add_to(store.run_list())["totals_ms"][0]) < 6
+    store.take_in(paths[1])
+    (run,) = store.run_list().to_dict("records")
+    left_out = 30 * len(shards[1].visited)
+    assert (run["num_samples"], run["num_set_aside"]) == (240, left_out)
+    assert run_line(run)["samples"] == f"240, {left_out} left out"
+    assert store.run("friday")["num_set_aside"] == left_out
+    assert samples_words(run) == f"240 samples, {left_out} of them left out of every figure"
+    assert samples_words({"num_samples": 1}) == "1 sample"
+    # Pooled after all, without a sample more: the figures are others.
+    with store.connection.transaction() as cursor:
+        cursor.execute("UPDATE environments SET set_aside = NULL")
+    assert len(figures.add_to(store.run_list())["totals_ms"][0]) == 6
+
+
 def test_cards_that_agree_are_pooled(store):
     sweep = sweep_of(num_samples=30)
     for shard in shards_of(sweep, 3):
