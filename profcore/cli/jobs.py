@@ -90,8 +90,12 @@ def cancel(options: argparse.Namespace) -> int:
     if not active:
         print(f"No shard of {campaign.id} waits or is measured.")
         return 0
-    launcher.cancel(campaign, [each.job for each in active if each.job])
-    print(f"{campaign.id}: {counted(len(active), 'shard')} cancelled; what they measured stays.")
+    jobs = [each.job for each in active if each.job]
+    launcher.cancel(campaign, jobs)
+    campaign.without(jobs).write()
+    measured = any(each.samples for each in active)
+    what = "what they measured stays" if measured else "nothing was measured yet"
+    print(f"{campaign.id}: {counted(len(active), 'shard')} cancelled; {what}.")
     return 0
 
 

@@ -27,7 +27,7 @@ from profcore.spec.text import counted
 from profcore.worker.campaigns import Campaign, new_campaign
 from profcore.worker.launchers import launcher_of
 from profcore.worker.linking import check_free, keep_spools, link_spools, unlink_spools
-from profcore.worker.shard_states import shard_states
+from profcore.worker.shard_states import CANCELLED, shard_states
 from profcore.worker.spool_progress import SpoolProgress
 
 if TYPE_CHECKING:
@@ -121,6 +121,8 @@ def finish(campaign: Campaign, states: Sequence[ShardState]) -> int:
     for each in left:
         log = f" Its log: {each.log}" if each.log else ""
         print(f"profcore: shard {each.shard} {each.word}: {each.reason or 'it says nothing'}{log}", file=sys.stderr)
+    if left and all(each.word == CANCELLED for each in left) and not any(each.samples for each in states):
+        print(f"profcore: {campaign.id} was cancelled, and nothing was measured.", file=sys.stderr)
     if left:
         print(f"profcore: `profcore resubmit {campaign.id}` goes on with what is left.", file=sys.stderr)
         return 1

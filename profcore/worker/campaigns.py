@@ -11,7 +11,7 @@ import re
 import sys
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from profcore.errors import UserError
 from profcore.paths import read_regular
@@ -20,6 +20,9 @@ from profcore.spec.runs import is_run_id
 from profcore.spec.text import parse_json
 from profcore.storage.spool import spool_path
 from profcore.storage.whole import write_whole
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
 
 FILE = "campaign.json"
 LOCAL, SLURM = "local", "slurm"
@@ -60,6 +63,7 @@ class Campaign:
         options: What the launcher was told.
         created_at: When it was submitted first, in UTC.
         attempts: Each time that shards were submitted.
+        cancelled: Jobs that a person had cancelled.
     """
 
     id: str
@@ -74,6 +78,7 @@ class Campaign:
     options: dict[str, Any]
     created_at: str
     attempts: tuple[Attempt, ...] = ()
+    cancelled: tuple[str, ...] = ()
 
     @property
     def spools(self) -> Path:
@@ -111,6 +116,10 @@ class Campaign:
     def submitted(self, jobs: dict[int, str]) -> Campaign:
         """The campaign with some shards submitted once more."""
         return replace(self, attempts=(*self.attempts, Attempt(now(), jobs)))
+
+    def without(self, jobs: Iterable[str]) -> Campaign:
+        """The campaign with some jobs cancelled."""
+        return replace(self, cancelled=tuple(dict.fromkeys((*self.cancelled, *jobs))))
 
     def write(self) -> None:
         """Write it into its folder.
@@ -154,7 +163,8 @@ def read_campaign(folder: Path) -> Campaign:
             Attempt(str(each["at"]), {int(shard): str(job) for shard, job in each["jobs"].items()})
             for each in found.pop("attempts")
         )
-        campaign = Campaign(**{**found, "folder": folder, "words": tuple(found["words"]), "attempts": attempts})
+        lists = {"words": tuple(found["words"]), "cancelled": tuple(found.get("cancelled", ()))}
+        campaign = Campaign(**{**found, **lists, "folder": folder, "attempts": attempts})
         _check(campaign)
     except (OSError, ValueError, TypeError, KeyError, AttributeError, UserError):
         raise UserError(f"{path} holds no campaign that this version reads.") from None
@@ -169,7 +179,7 @@ def _check(campaign: Campaign) -> None:
     """
     texts = (campaign.id, campaign.experiment, campaign.working_directory, campaign.python, campaign.database)
     known = (
-        all(isinstance(each, str) for each in (*texts, campaign.created_at, *campaign.words))
+        all(isinstance(each, str) for each in (*texts, campaign.created_at, *campaign.words, *campaign.cancelled))
         and campaign.id == campaign.folder.name
         and is_run_id(campaign.id)
         and campaign.launcher in (LOCAL, SLURM)

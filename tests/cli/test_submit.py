@@ -79,6 +79,25 @@ def test_what_is_cancelled_is_gone_on_with(ask, tmp_path):
     assert (run["state"], run["num_samples"]) == ("done", 15)
 
 
+def test_a_campaign_that_was_cancelled_before_it_measured_anything_says_so(ask, tmp_path, monkeypatch):
+    from profcore.worker.launch_local import LocalLauncher
+    from profcore.worker.launchers import JobState
+
+    jobs = {"1-1": JobState(True, False, "waiting"), "1-2": JobState(True, False, "waiting")}
+    monkeypatch.setattr(LocalLauncher, "submit", lambda self, campaign, shards: {1: "1-1", 2: "1-2"})
+    monkeypatch.setattr(
+        LocalLauncher, "states", lambda self, campaign, asked: {job: jobs[job] for job in asked if job in jobs}
+    )
+    monkeypatch.setattr(LocalLauncher, "cancel", lambda self, campaign, asked: jobs.clear())
+    assert ask(*ASKED, "--campaign", "friday", "--no-wait")[0] == 0
+    assert ask("cancel", "friday")[1] == "friday: 2 shards cancelled; nothing was measured yet.\n"
+    said = ask("jobs", "friday")[1]
+    assert said.startswith("friday, moe_topk by local: 2 cancelled; 0 samples\n")
+    assert "cancelled before it measured anything" in said
+    assert wait(read_campaign(tmp_path / "campaigns" / "friday")) == 1
+    monkeypatch.undo()
+
+
 def test_what_is_lacking_is_said_with_its_log(ask, tmp_path):
     (tmp_path / "what").write_text("fail")
     code, said, wrong = ask(*ASKED, "--prompt", tmp_path / "what")
