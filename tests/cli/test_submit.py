@@ -152,6 +152,10 @@ def test_what_another_scheduler_takes_is_printed_and_nothing_is_left(ask, tmp_pa
     assert "#SBATCH --account=lab\n" in said
     code, said, _ = ask(*asked, "--print", "kubernetes", "--container", "image:1", "--volume", "claim")
     assert yaml.safe_load(said)["spec"]["completions"] == 2
+    image = "registry.example:5000/team/image-1:V1.2@sha256:" + 64 * "a"
+    assert ask(*asked, "--print", "kubernetes", "--container", image, "--volume", "a.claim")[0] == 0
+    assert ask(*asked, "--print", "slurm", "--partition", "gpu,gpu-long", "--time", "1440")[0] == 0
+    assert ask(*asked, "--print", "skypilot", "--accelerator", "A100-80GB")[0] == 0
     code, said, _ = ask(*asked, "--print", "skypilot", "--accelerator", "H100")
     assert yaml.safe_load(said)["resources"]["accelerators"] == "H100:1"
     assert list(tmp_path.iterdir()) == []
@@ -172,7 +176,27 @@ def test_what_another_scheduler_takes_is_printed_and_nothing_is_left(ask, tmp_pa
         (("--time", "soon"), "no time"),
         (("--time", "0"), "no time"),
         (("--slurm", "account"), "no parameter of sbatch"),
+        (("--time", "2:99:00"), "no time"),
+        (("--time", "1-24:00"), "no time"),
         (("--partition", "a b"), "no partition's name"),
+        (("--partition=-gpu",), "no partition's name"),
+        (("--partition", "a;b"), "no partition's name"),
+        (("--partition", "gpu"), "--partition is Slurm's alone"),
+        (("--slurm", "account=lab"), "--slurm is Slurm's alone"),
+        (("--print", "kubernetes", "--container", "An Image", "--volume", "c"), "no container's image"),
+        (("--print", "kubernetes", "--container=-i", "--volume", "c"), "no container's image"),
+        (("--print", "kubernetes", "--container", "i:", "--volume", "c"), "no container's image"),
+        (("--print", "kubernetes", "--container", "Team/image", "--volume", "c"), "no container's image"),
+        (("--print", "kubernetes", "--container", f"{'a/' * 130}i", "--volume", "c"), "no container's image"),
+        (("--print", "kubernetes", "--container", "i", "--volume", "My Claim"), "no volume claim's name"),
+        (("--print", "kubernetes", "--container", "i", "--volume=-c"), "no volume claim's name"),
+        (("--print", "kubernetes", "--container", "i", "--volume", "c" * 254), "no volume claim's name"),
+        (("--print", "kubernetes", "--container", "i", "--volume", "c", "--folder", "/a:b"), "without a colon"),
+        (("--print", "skypilot", "--gpus-per-task", "0", "--accelerator", "H100:8"), "no card's name"),
+        (("--print", "skypilot", "--gpus-per-task", "0", "--accelerator", "a card"), "no card's name"),
+        (("--launcher", "slurm", "--folder", "/tmp/%j"), "has a % in its name"),
+        (("--print", "slurm", "--folder", "/tmp/a\\b"), "has a \\ in its name"),
+        (("--folder", "/tmp/a\nb"), "cannot be printed"),
         (("--campaign", "../x"), "no id of a campaign"),
         (("--print", "kubernetes", "--container", "i"), "needs --volume"),
         (("--print", "slurm", "--container", "i"), "is of --print kubernetes"),
