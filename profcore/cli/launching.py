@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import re
+import shlex
 from pathlib import Path
 from typing import Any
 
@@ -67,6 +68,16 @@ def root_of(options: argparse.Namespace) -> Path:
     return (options.folder or database_of(options).parent / "campaigns").absolute()
 
 
+def folder_words(options: argparse.Namespace) -> str:
+    """What `jobs`, `cancel` and `resubmit` are told besides to find what was submitted with these options."""
+    words = []
+    if options.folder:
+        words = ["--folder", str(root_of(options))]
+    elif options.db:
+        words = ["--db", str(options.db)]
+    return "".join(f" {shlex.quote(word)}" for word in words)
+
+
 def launching_of(options: argparse.Namespace) -> dict[str, Any]:
     """What the launcher is told."""
     found: dict[str, Any] = {
@@ -120,6 +131,8 @@ def check_launching(options: argparse.Namespace) -> None:
         raise UserError(f"Slurm gives each shard its card, so {options.device} names none: leave --device out.")
     if not 1 <= options.cpus_per_task <= 10_000:
         raise UserError(f"{options.cpus_per_task} cores a shard are not possible: give 1 or more.")
+    if options.experiment == "all" and options.form in ("slurm", "skypilot"):
+        raise UserError(f"--print {options.form} prints one job, and all are several: name one experiment.")
     _check_slurms_own(options)
     _check_printing(options)
     _check_places(options)

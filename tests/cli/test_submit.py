@@ -12,6 +12,7 @@ import yaml
 from profcore.cli.parser import main
 from profcore.cli.submit import wait
 from profcore.errors import UserError
+from profcore.experiments.knobs import CATALOGUE
 from profcore.worker import campaigns
 from profcore.worker.campaigns import list_campaigns, read_campaign
 from tests.support import ROOT, seconds, until
@@ -94,8 +95,49 @@ def test_a_campaign_that_was_cancelled_before_it_measured_anything_says_so(ask, 
     said = ask("jobs", "friday")[1]
     assert said.startswith("friday, moe_topk by local: 2 cancelled; 0 samples\n")
     assert "cancelled before it measured anything" in said
-    assert wait(read_campaign(tmp_path / "campaigns" / "friday")) == 1
+    assert wait([read_campaign(tmp_path / "campaigns" / "friday")]) == 1
     monkeypatch.undo()
+
+
+def test_all_four_are_submitted_each_as_a_run_and_named_together(ask, tmp_path):
+    asked = ("submit", "all", *ASKED[2:6], "--shards", "2", "--campaign", "friday")
+    what = tmp_path / "what"
+    what.write_text("fail")
+    code, said, wrong = ask(*asked, "--prompt", what, "--no-wait")
+    assert code == 0, wrong
+    ids = [f"friday-{name}" for name in CATALOGUE]
+    assert [line.partition(":")[0] for line in said.splitlines()[:-1]] == ids
+    assert said.splitlines()[-1] == f"`profcore jobs friday --db {tmp_path}/data.duckdb` says how far it is."
+    runs = until(lambda: ended_runs(ask), 120)
+    assert [each["id"] for each in runs] == ids
+    assert [each["experiment"] for each in runs] == list(CATALOGUE)
+    assert ask("jobs", "fri")[1].count("2 failed") == 4
+    assert ask("cancel", "friday")[1].count("No shard of friday-") == 4
+    assert "several campaigns: name one of friday-" in ask("jobs", "friday", "--log", "1")[2]
+    assert "begins several campaigns" in ask("jobs", "friday-")[2]
+    what.write_text("")
+    code, said, wrong = ask("resubmit", "friday")
+    assert code == 0, wrong
+    assert said.count("2 shards submitted again: 1, 2.") == said.count("is measured.") == 4
+    assert "nothing is left to submit" in ask("resubmit", "friday-moe_topk")[1]
+    assert {each["id"] for each in json.loads(ask("runs", "--json")[1])} == set(ids)
+
+
+def ended_runs(ask):
+    """The runs of `jobs friday`, once no shard waits or is measured."""
+    runs = json.loads(ask("jobs", "friday", "--json")[1])["runs"]
+    return None if any(shard["active"] for each in runs for shard in each["shards"]) else runs
+
+
+def test_all_four_are_printed_for_kubernetes_alone(ask, tmp_path):
+    asked = ("submit", "all", "--shards", "2", "--print")
+    code, said, wrong = ask(*asked, "kubernetes", "--container", "image", "--volume", "claim", "--campaign", "a")
+    assert code == 0, wrong
+    assert len({each["metadata"]["name"] for each in yaml.safe_load_all(said)}) == 4
+    for form, more in (("slurm", ()), ("skypilot", ("--accelerator", "H100"))):
+        code, said, wrong = ask(*asked, form, *more)
+        assert (code, said) == (2, "")
+        assert "prints one job, and all are several" in wrong
 
 
 def test_what_is_lacking_is_said_with_its_log(ask, tmp_path):
@@ -105,10 +147,10 @@ def test_what_is_lacking_is_said_with_its_log(ask, tmp_path):
     assert code == 1
     assert "is measured" not in said
     assert f"shard 1 failed: as it was told Its log: {campaign.folder}/logs/shard-001.log" in wrong
-    assert f"`profcore resubmit {campaign.id}` goes on with what is left" in wrong
+    assert f"`profcore resubmit {campaign.id} --db {tmp_path}/data.duckdb` goes on with what is left" in wrong
     # Linked still, since it is not done.
     assert any(path.is_symlink() for path in (tmp_path / "data.duckdb.spool").iterdir())
-    assert wait(read_campaign(campaign.folder)) == 1
+    assert wait([read_campaign(campaign.folder)]) == 1
 
 
 def test_nothing_of_torch_is_loaded_where_one_submits(tmp_path):
@@ -220,7 +262,7 @@ def test_bad_input_ends_with_status_2_and_leaves_nothing(ask, tmp_path, words, s
         (("cancel", "none"), "no campaign 'none'"),
         (("resubmit", ""), "no campaign ''"),
         (("jobs", "--log", "1"), "name the run"),
-        (("submit", "all"), "There is no experiment 'all'"),
+        (("submit", "everything"), "There is no experiment 'everything'"),
         (("submit", "flops_vs_latency"), "There is no experiment"),
     ],
 )
