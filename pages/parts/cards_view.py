@@ -107,11 +107,11 @@ def _shared(found: SharedCards, name: str) -> None:
             "more than that interval is in no figure."
         )
         if found.spread.empty:
-            st.caption(f"How far {what} differ cannot be told: two with 6 samples of one setting are needed.")
+            st.caption(f"How far {plain(what)} differ cannot be told: two with 6 samples of one setting are needed.")
             return
         tables.figures(found.spread, "latency")
         st.caption(
-            f"Standard deviations in per cent of the latency: between {what}, of one's median from another's, with its "
-            "95 % interval, and of one sample within. The last column says which share of a sample's variance lies "
-            f"between {what}. Each part has a process of its own, so that what processes differ by is in it."
+            f"Standard deviations in per cent of the latency: between {plain(what)}, of one's median from another's, "
+            "with its 95 % interval, and of one sample within. The last column says which share of a sample's variance "
+            f"lies between {plain(what)}. Each part has a process of its own: what processes differ by is in it."
         )

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import streamlit as st
 
-from pages.parts import address, figure_view, leads, tables
+from pages.parts import address, figure_view, leads, named_baselines, tables
 from pages.parts.state import service
 from pages.parts.text import plain
 from profcore import charts
@@ -123,20 +123,33 @@ def _history(group: list[MeasuredRun]) -> None:
     if rows.empty:
         st.info("No run knows this latency at this setting.")
         return
+    named = named_baselines.of_runs()
+    rows = rows.assign(baseline=[", ".join(named.get(run, [])) for run in rows["run"]])
     _say(rows)
     _say_since(since)
     if len(rows) > 1:
         name = f"history_{metric.removesuffix('_ms')}"
         figure_view.draw(charts.history(rows, metric, of_all), name, "history")
     experiment = group[-1].run["experiment"]
-    tables.figures(_table(rows, of_all), "run", "change", *VERSIONS)
+    tables.figures(_table(rows, of_all), "run", "change", "baseline", *VERSIONS)
+    _offer_baselines(group)
     file, query = leads.lead(experiment, group[-1].run["id"])
     st.page_link(file, label="Open the newest run", icon=":material/open_in_full:", query_params=query)
     st.caption(
         "Ratio: to the run before, there or over all that both have. All ratios' intervals hold together in 95 %. "
-        "*Slower* or *faster* where one lies on one side of 1 and not within the margin. Where it is not known how far "
+        "*Slower* or *faster* where one lies on one side of 1 and not within the margin, *same* where it lies within "
+        "the margin, *undecided* where it is too wide for either. Where it is not known how far "
         "processes differ, another process alone may show a change: `python -m profcore repeat` measures that."
     )
+
+
+def _offer_baselines(group: list[MeasuredRun]) -> None:
+    """Draw the choice of a run of the history, the newest unless another is chosen, and what makes it a baseline."""
+    newest = {run.run["id"]: run for run in reversed(group)}
+    choosing, setting = st.columns([3, 2], vertical_alignment="bottom")
+    chosen = choosing.selectbox("Run to be a baseline", list(newest), key=f"baseline-of-{group[-1].run['id']}")
+    with setting:
+        named_baselines.offer(newest[chosen or group[-1].run["id"]], "history")
 
 
 def _say(rows: pd.DataFrame) -> None:
@@ -163,9 +176,15 @@ def _say(rows: pd.DataFrame) -> None:
 
 def _say_since(since: Change | None) -> None:
     """Say where the newest run stands against the first: small steps add up."""
-    if since is not None and since.verdict in CHANGES:
-        times = f"{since.ratio:.4f} × the first, {since.low:.4f} to {since.high:.4f}"
+    if since is None:
+        return
+    times = f"{since.ratio:.4f} × the first, {since.low:.4f} to {since.high:.4f}"
+    if since.verdict in CHANGES:
         st.markdown(f"**Since the first run it is {plain(since.verdict)}**: {plain(times)}.")
+    elif since.verdict == "same":
+        st.markdown(f"Since the first run it is the same within the margin: {plain(times)}.")
+    else:
+        st.markdown("Whether it is another than in the first run is undecided: the interval is too wide to tell.")
 
 
 def _table(rows: pd.DataFrame, of_all: bool) -> pd.DataFrame:
@@ -178,6 +197,8 @@ def _table(rows: pd.DataFrame, of_all: bool) -> pd.DataFrame:
     frame["ratio"] = [written(value, _DECIMALS) for value in newest["ratio"]]
     frame["its interval"] = _intervals(newest, "ratio_low", "ratio_high", _DECIMALS)
     frame["change"] = newest["change"]
+    if (newest["baseline"] != "").any():
+        frame["baseline"] = newest["baseline"]
     return frame.join(newest[known].astype(object).where(newest[known].notna(), MISSING))
 
 

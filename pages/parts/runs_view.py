@@ -109,7 +109,7 @@ def _answered() -> None:
 
 @st.dialog("Delete this run?", on_dismiss=_answered)
 def _confirm(run: dict[Any, Any]) -> None:
-    st.markdown(f"**{plain(run['title_of_experiment'])}**: {plain(run['title'])}, {samples_words(run)}.")
+    st.markdown(f"**{plain(run['title_of_experiment'])}**: {plain(run['title'])}, {plain(samples_words(run))}.")
     back = " Sample results can be brought back below the table." if run["source"] == "shipped" else ""
     st.markdown(f"Its samples and its spool are deleted and cannot be restored.{back}" if not back else back.strip())
     keep, delete = st.columns(2)

@@ -19,7 +19,7 @@ from profcore.spec.text import counted
 from profcore.worker.campaigns import find_campaign, find_campaigns, list_campaigns
 from profcore.worker.launchers import launcher_of
 from profcore.worker.linking import link_spools
-from profcore.worker.shard_states import shard_states
+from profcore.worker.shard_states import log_tail, shard_states
 from profcore.worker.spool_progress import SpoolProgress
 
 if TYPE_CHECKING:
@@ -27,9 +27,6 @@ if TYPE_CHECKING:
 
     from profcore.worker.campaigns import Campaign
     from profcore.worker.shard_states import ShardState
-
-_LOG_LINES = 40
-_LOG_BYTES = 100_000
 
 
 def register(commands: Commands) -> None:
@@ -179,14 +176,9 @@ def _print_log(states: list[ShardState], shard: int) -> int:
     if not 1 <= shard <= len(states):
         raise UserError(f"There is no shard {shard}: the run has {len(states)}.")
     log = states[shard - 1].log
-    try:
-        if log is None:
-            raise FileNotFoundError
-        with log.open("rb") as file:
-            file.seek(max(log.stat().st_size - _LOG_BYTES, 0))
-            lines = file.read().decode(errors="replace").splitlines()
-    except OSError:
+    lines = log_tail(log) if log is not None else []
+    if not lines:
         print(f"Shard {shard} has printed nothing yet.", file=sys.stderr)
         return 0
-    print("\n".join(lines[-_LOG_LINES:]))
+    print("\n".join(lines))
     return 0

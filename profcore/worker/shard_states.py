@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, TypedDict
 
 from profcore.errors import FormatError
+from profcore.paths import open_regular
 from profcore.spec.stages import State
 from profcore.spec.text import whole_text
 from profcore.storage.spool import QUIET_S, end_abandoned, is_being_written, lock_tells, quiet_s
@@ -19,7 +20,7 @@ if TYPE_CHECKING:
     from profcore.worker.launchers import JobState, Launcher
 
 _SAYS = "profcore: "
-_LOG_BYTES = 20_000
+_LOG_BYTES, _TAIL_BYTES = 20_000, 100_000
 
 WAITING, STARTING, MEASURING, ENDED_EARLY = "waiting", "starting", "measuring", "ended early"
 CANCELLED, QUIET = "cancelled", "quiet"
@@ -148,6 +149,14 @@ def _was_cancelled(campaign: Campaign, job: str | None, known: JobState | None) 
 
 def _no_sign(quiet: float) -> str:
     return f"No sign of life for {quiet / 60:,.0f} min."
+
+
+def log_tail(log: Path, most: int = 40) -> list[str]:
+    """The last lines of what a shard printed; none where there is no such file."""
+    with suppress(OSError), open_regular(log) as file:
+        file.seek(max(log.stat().st_size - _TAIL_BYTES, 0))
+        return [whole_text(line) for line in file.read().decode(errors="replace").splitlines()[-most:]]
+    return []
 
 
 def _said_in(log: Path | None) -> str:
