@@ -14,6 +14,7 @@ from profcore import charts
 from profcore.comparisons.cards import find_card_groups, load_cards, shared_cards
 from profcore.comparisons.runs import display_comparison
 from profcore.export.captions import several_sources
+from profcore.spec.environments import set_aside_words
 from profcore.spec.text import counted
 from profcore.stats import METRIC_LABELS, METRICS
 
@@ -43,6 +44,9 @@ def show(experiment: Experiment) -> None:
         st.caption(f":material/info: Only {plain(card)} was measured like this; another card would stand beside it.")
     else:
         _side_by_side(experiment, found)
+    for result in found.results:
+        for text in set_aside_words(result.run["environments"]):
+            st.caption(f":material/warning: {plain(found.names[result.run['id']])}: {plain(text)}")
     for result in found.results:
         of_run(result, found.names[result.run["id"]])
 
@@ -74,7 +78,9 @@ def _side_by_side(experiment: Experiment, found: CardsSideBySide) -> None:
         st.caption(f":material/warning: The runs differ in more than the card. {plain(difference)}.")
     st.subheader(f"Against {plain(names[0])}")
     first = ["run"] if len(found.found.runs) > 1 else []
-    st.dataframe(display_comparison(found.found.table(), first), hide_index=True)
+    table = display_comparison(found.found.table(), first).rename(columns={"run": "card"})
+    tables.figures(table, "card", "latency", "verdict")
+    st.caption(f"Ratio: how many times the latency on {plain(names[0])}, over the settings that both have.")
     for text in found.found.processes:
         st.caption(f":material/hub: {plain(text)}")
 

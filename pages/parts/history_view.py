@@ -39,10 +39,10 @@ def show() -> None:
         return
     counts = runs["experiment"].value_counts()
     titles = dict(zip(runs["experiment"], runs["title_of_experiment"], strict=True))
-    left, right = st.columns(2)
-    names = list(counts.index)
+    left, right = st.columns([2, 3])
+    named = {name: f"{titles[name]} ({counted(int(number), 'run')})" for name, number in counts.items()}
     experiment = left.selectbox(
-        "Experiment", names, format_func=lambda name: f"{titles[name]} ({counts[name]})", key="of", bind="query-params"
+        "Experiment", list(named), format_func=lambda name: named[name], key="of", bind="query-params"
     )
     group = _choose_group(right, runs[runs["experiment"] == experiment])
     if group is None:
@@ -163,6 +163,11 @@ def _say(rows: pd.DataFrame) -> None:
         st.markdown(
             f"**Undecided**: the intervals show no change from run to run, and at {open_:d} of {len(rows) - 1} steps "
             "they are too wide to say that there is none beyond the margin. More samples narrow them."
+        )
+    elif open_:
+        st.caption(
+            f"At {open_:d} of {len(rows) - 1} steps the interval is too wide to say whether anything changed: more "
+            "samples narrow it."
         )
     elif changed.empty:
         st.markdown(f"**The same from run to run** ({counted(len(rows), 'run')}): every step lies within the margin.")

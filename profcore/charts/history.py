@@ -41,7 +41,9 @@ def history(rows: pd.DataFrame, metric: str, of_all: bool = False) -> alt.LayerC
             sort=labels,
             scale=alt.Scale(domain=labels),
             title=None if roomy else f"{len(labels):,} runs, in their order in time",
-            axis=alt.Axis(labelAngle=0, labelExpr=LINES, labelOverlap=True, labels=roomy, ticks=roomy),
+            axis=alt.Axis(
+                labelAngle=0, labelExpr=LINES, labelOverlap=True, labelFlush=False, labels=roomy, ticks=roomy
+            ),
         ),
         "tooltip": [
             alt.Tooltip("run:N", title="Run"),
