@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import streamlit as st
 
-from pages.parts import figure_view, group_choice, tables
+from pages.parts import figure_view, group_choice, leads, tables
 from pages.parts.state import service
 from pages.parts.text import plain
 from profcore import charts
@@ -41,7 +41,12 @@ def show(experiment: Experiment) -> None:
         return
     if found.found is None:
         (card,) = found.names.values()
-        st.caption(f":material/info: Only {plain(card)} was measured like this; another card would stand beside it.")
+        st.caption(
+            f":material/info: Only {plain(card)} was measured like this; another card would stand beside it. Measure "
+            "the same there, or import its files on the page **Runs**."
+        )
+        file, query = leads.lead(experiment.name, next(iter(found.names)))
+        st.page_link(file, label="Open the run", icon=":material/open_in_full:", query_params=query)
     else:
         _side_by_side(experiment, found)
     for result in found.results:

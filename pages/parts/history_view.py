@@ -14,7 +14,7 @@ from profcore.comparisons.history import CHANGES, histories, history, settings_o
 from profcore.comparisons.regression import LATENCIES
 from profcore.comparisons.runs import MARGIN
 from profcore.comparisons.versions import VERSIONS
-from profcore.spec.text import counted
+from profcore.spec.text import brief, counted
 from profcore.stats import METRIC_LABELS
 from profcore.stats.digits import MISSING, written, written_interval
 
@@ -64,8 +64,10 @@ def _choose_group(place: st.delta_generator.DeltaGenerator, runs: pd.DataFrame) 
     # A link names any run of a history.
     asked = st.query_params.get("run")
     holding = (name for name, group in newest_of.items() if any(run.run["id"] == asked for run in group))
-    first = next(iter(newest_of))
-    address.settle("run", _GROUP, next(holding, first))
+    first, known = next(iter(newest_of)), next(holding, None)
+    if asked is not None and known is None:
+        st.warning(f"There is no such run here as the link names ({plain(brief(asked))}): others are shown.")
+    address.settle("run", _GROUP, known or first)
     if st.session_state[_GROUP] not in newest_of:
         st.session_state[_GROUP] = first
     named = {name: _group_name(group) for name, group in newest_of.items()}
@@ -96,6 +98,9 @@ def _history(group: list[MeasuredRun]) -> None:
     settings = [_ALL, *settings_of(group)]
     address.settle("setting", _SETTING, st.query_params.get("setting", _ALL))
     if st.session_state[_SETTING] not in settings:
+        st.caption(
+            f":material/info: These runs have no setting {plain(brief(st.session_state[_SETTING]))}: all are shown."
+        )
         st.session_state[_SETTING] = _ALL
     setting = second.selectbox("Setting", settings, key=_SETTING)
     address.keep(setting=None if setting == _ALL else setting)
@@ -164,11 +169,6 @@ def _say(rows: pd.DataFrame) -> None:
             f"**Undecided**: the intervals show no change from run to run, and at {open_:d} of {len(rows) - 1} steps "
             "they are too wide to say that there is none beyond the margin. More samples narrow them."
         )
-    elif open_:
-        st.caption(
-            f"At {open_:d} of {len(rows) - 1} steps the interval is too wide to say whether anything changed: more "
-            "samples narrow it."
-        )
     elif changed.empty:
         st.markdown(f"**The same from run to run** ({counted(len(rows), 'run')}): every step lies within the margin.")
     for row in changed.to_dict("records")[-3:]:
@@ -177,6 +177,11 @@ def _say(rows: pd.DataFrame) -> None:
         versions = f"({', '.join(said)})" if said else "(no version that is recorded differs)"
         times = f"{row['ratio']:.4f} × the run before, {row['ratio_low']:.4f} to {row['ratio_high']:.4f}"
         st.markdown(f"**{plain(row['run'])} is {plain(row['change'])}**: {plain(times)} {plain(versions)}.")
+    if open_ and not changed.empty:
+        st.caption(
+            f"At {open_:d} of {len(rows) - 1} steps the interval is too wide to say whether anything changed: more "
+            "samples narrow it."
+        )
 
 
 def _say_since(since: Change | None) -> None:

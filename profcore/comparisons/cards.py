@@ -184,10 +184,10 @@ def shared_cards(store: Reader, run_id: str) -> SharedCards | None:
         if _out(each) and each["number"] in latencies:
             found[each["number"]] = differences({**pooled, each["number"]: latencies[each["number"]]})[each["number"]]
     own = {part["shard"]: len(part["own"]) for part in store.parts(run_id)}
-    conditions = store.conditions_of_places(run_id)
+    conditions, named = store.conditions_of_places(run_id), _short_names(environments)
     rows = [
         {
-            "card": card_words(each),
+            "card": named[_card(each)],
             "shard": str(each["shard"] or MISSING),
             "settings": own.get(each["shard"]),
             "samples": each["samples"],
@@ -215,6 +215,7 @@ def shared_cards(store: Reader, run_id: str) -> SharedCards | None:
     )
 
 
+_SHOWN_OF_CARD = len("GPU-01234567")
 _CONDITIONS = ("SM clock (MHz)", "temperature (°C)", "started (UTC)")
 
 
@@ -237,6 +238,23 @@ def _joined(parts: Sequence[Mapping[str, Mapping[int, np.ndarray]]]) -> dict[str
     }
 
 
+def _short_names(environments: Sequence[Mapping[str, Any]]) -> dict[tuple[Any, Any], str]:
+    """What each card is called where there is little room: by the beginning of its UUID where that tells it apart."""
+    cards = {_card(each): each for each in environments}
+    short = {key: {**each, "card": _beginning(each.get("card"))} for key, each in cards.items()}
+    words = {key: card_words(each) for key, each in short.items()}
+    alike = len(set(words.values())) < len(words)
+    return {key: card_words(each) for key, each in cards.items()} if alike else words
+
+
+def _beginning(card: str | None) -> str | None:
+    return f"{card[:_SHOWN_OF_CARD]}…" if card and len(card) > _SHOWN_OF_CARD + 1 else card
+
+
+def _card(environment: Mapping[str, Any]) -> tuple[Any, Any]:
+    return environment.get("host"), environment.get("card")
+
+
 def _out(environment: Mapping[str, Any]) -> bool:
     return bool(environment.get("refused") or environment.get("set_aside"))
 
@@ -246,8 +264,8 @@ def _differs(metric: str, found: list[Difference]) -> str:
     one = next((each for each in found if each.metric == metric), None)
     if one is None:
         return MISSING
-    sign = "+" if one.share > 0 else ""
-    return f"{sign}{100 * one.share:.2f} % ({written_interval(100 * one.low, 100 * one.high)})"
+    share, low, high = (f"{100 * each:+.2f}".replace("-", "−") for each in (one.share, one.low, one.high))
+    return f"{share} % ({low} to {high} %)"
 
 
 def _spread_row(groups: dict[Any, dict[str, Any]], metric: str, what: str) -> dict[str, str] | None:

@@ -164,9 +164,9 @@ def _row(
         "shard": str(number),
         "state": known.word if known else _word(part),
         "samples": MISSING if taken is None else f"{taken:,}",
+        "why": (known.reason if known else "") or _said(part),
         "host": _all_of(places, "host"),
         "card": _all_of(places, "card"),
-        "why": (known.reason if known else "") or _said(part),
         "job": (known.job or "") if known else "",
     }
 

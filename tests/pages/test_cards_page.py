@@ -90,9 +90,12 @@ def test_cards_stand_side_by_side(app, service):
         "NVIDIA H200: Measured on 2 cards",
         "NVIDIA H100: Measured on 3 cards, 2 of them in the figures",
     ]
+    # What is in no figure is said where figures stand.
+    assert "NVIDIA H100: GPU-2 of node-2 is left out of every figure" in texts(test.caption)
     for knob in ("Vision tokens", "Active blocks", "Output tokens"):
         test.button_group(key="knob").set_value(knob).run()
         assert not test.exception
+    assert "There are no such runs here" in texts(app("cards", group="gone").warning)
     alone = app("cards", knob="Vision tokens")
     assert "another card would stand beside it" in texts(alone.caption)
     assert not alone.get("vega_lite_chart")

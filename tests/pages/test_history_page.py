@@ -23,6 +23,9 @@ def test_a_change_is_said_drawn_and_listed(app, runs):
     # A link names any run of a history, and a setting.
     test = app("history", of="moe_topk", run=runs[1], setting="nonsense")
     assert not test.exception
+    assert "no setting nonsense" in texts(test.caption)
+    assert not test.warning
+    assert "There is no such run here" in texts(app("history", of="moe_topk", run="gone").warning)
     group = next(each for each in test.selectbox if each.label == "Measured alike")
     assert group.value == runs[-1]
     said = texts(test.markdown)
