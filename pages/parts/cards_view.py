@@ -7,13 +7,14 @@ from typing import TYPE_CHECKING
 
 import streamlit as st
 
-from pages.parts import figure_view, group_choice
+from pages.parts import figure_view, group_choice, leads, tables
 from pages.parts.state import service
 from pages.parts.text import plain
 from profcore import charts
 from profcore.comparisons.cards import find_card_groups, load_cards, shared_cards
 from profcore.comparisons.runs import display_comparison
 from profcore.export.captions import several_sources
+from profcore.spec.environments import set_aside_words
 from profcore.spec.text import counted
 from profcore.stats import METRIC_LABELS, METRICS
 
@@ -40,9 +41,17 @@ def show(experiment: Experiment) -> None:
         return
     if found.found is None:
         (card,) = found.names.values()
-        st.caption(f":material/info: Only {plain(card)} was measured like this; another card would stand beside it.")
+        st.caption(
+            f":material/info: Only {plain(card)} was measured like this; another card would stand beside it. Measure "
+            "the same there, or import its files on the page **Runs**."
+        )
+        file, query = leads.lead(experiment.name, next(iter(found.names)))
+        st.page_link(file, label="Open the run", icon=":material/open_in_full:", query_params=query)
     else:
         _side_by_side(experiment, found)
+    for result in found.results:
+        for text in set_aside_words(result.run["environments"]):
+            st.caption(f":material/warning: {plain(found.names[result.run['id']])}: {plain(text)}")
     for result in found.results:
         of_run(result, found.names[result.run["id"]])
 
@@ -74,7 +83,9 @@ def _side_by_side(experiment: Experiment, found: CardsSideBySide) -> None:
         st.caption(f":material/warning: The runs differ in more than the card. {plain(difference)}.")
     st.subheader(f"Against {plain(names[0])}")
     first = ["run"] if len(found.found.runs) > 1 else []
-    st.dataframe(display_comparison(found.found.table(), first), hide_index=True)
+    table = display_comparison(found.found.table(), first).rename(columns={"run": "card"})
+    tables.figures(table, "card", "latency", "verdict")
+    st.caption(f"Ratio: how many times the latency on {plain(names[0])}, over the settings that both have.")
     for text in found.found.processes:
         st.caption(f":material/hub: {plain(text)}")
 
@@ -95,22 +106,23 @@ def of_run(result: MeasuredRun, name: str = "") -> None:
 
 
 def _shared(found: SharedCards, name: str) -> None:
-    number = counted(len(found.cards), "card")
-    some = f", {found.pooled} of them in the figures" if found.pooled < len(found.cards) else ""
-    called = f"{name}: " if name else ""
+    parts, called = len(found.parts), f"{name}: " if name else ""
+    number = counted(found.cards, "card") + (f" in {counted(parts, 'part')}" if parts > found.cards else "")
+    some = f", {found.pooled} of them in the figures" if found.pooled < parts else ""
+    what = "cards" if "cards" in found.spread else "parts"
     with st.expander(plain(f"{called}Measured on {number}{some}"), icon=":material/developer_board:"):
-        st.dataframe(found.cards, hide_index=True)
+        tables.figures(found.parts, "card", "shard", "in the figures")
         st.caption(
-            "By how much a card differs from the others that are in the figures, at the settings that both measured, "
-            "with an interval that holds for all cards and latencies together. One that differs by more than 1 % and "
+            "By how much a part differs from the others that are in the figures, at the settings that both measured, "
+            "with an interval that holds for all parts and latencies together. One that differs by more than 1 % and "
             "more than that interval is in no figure."
         )
         if found.spread.empty:
-            st.caption("How far cards differ cannot be told: two cards with 6 samples of one setting are needed.")
+            st.caption(f"How far {plain(what)} differ cannot be told: two with 6 samples of one setting are needed.")
             return
-        st.dataframe(found.spread, hide_index=True)
+        tables.figures(found.spread, "latency")
         st.caption(
-            "Standard deviations in per cent of the latency: of one card's median from another's, with its 95 % "
-            "interval, and of one sample within a card. The last column says which share of a sample's variance lies "
-            "between cards. Each card has a process of its own, so that what processes differ by is in it."
+            f"Standard deviations in per cent of the latency: between {plain(what)}, of one's median from another's, "
+            "with its 95 % interval, and of one sample within. The last column says which share of a sample's variance "
+            f"lies between {plain(what)}. Each part has a process of its own: what processes differ by is in it."
         )

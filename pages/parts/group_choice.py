@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Protocol, TypeVar
 import streamlit as st
 
 from pages.parts import address
+from pages.parts.text import plain
+from profcore.spec.text import brief
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -36,7 +38,11 @@ def choose(label: str, groups: Sequence[Chosen]) -> Chosen:
     """
     key, titles = label.lower().replace(" ", "-"), [group.title for group in groups]
     # A group is known by any of its runs; its title may change as others are measured.
-    given = next((each for each in groups if st.query_params.get("group") in each.runs.values()), groups[0])
+    asked = st.query_params.get("group")
+    found = next((each for each in groups if asked in each.runs.values()), None)
+    if asked is not None and found is None:
+        st.warning(f"There are no such runs here as the link names ({plain(brief(asked))}): others are shown.")
+    given = found or groups[0]
     address.settle("group", key, given.title)
     if st.session_state[key] not in titles:
         st.session_state[key] = titles[0]

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import streamlit as st
 
-from pages.parts import address, figure_view, leads, tables
+from pages.parts import address, figure_view, leads, named_baselines, tables
 from pages.parts.state import service
 from pages.parts.text import plain
 from profcore import charts
@@ -14,7 +14,7 @@ from profcore.comparisons.history import CHANGES, histories, history, settings_o
 from profcore.comparisons.regression import LATENCIES
 from profcore.comparisons.runs import MARGIN
 from profcore.comparisons.versions import VERSIONS
-from profcore.spec.text import counted
+from profcore.spec.text import brief, counted
 from profcore.stats import METRIC_LABELS
 from profcore.stats.digits import MISSING, written, written_interval
 
@@ -39,10 +39,10 @@ def show() -> None:
         return
     counts = runs["experiment"].value_counts()
     titles = dict(zip(runs["experiment"], runs["title_of_experiment"], strict=True))
-    left, right = st.columns(2)
-    names = list(counts.index)
+    left, right = st.columns([2, 3])
+    named = {name: f"{titles[name]} ({counted(int(number), 'run')})" for name, number in counts.items()}
     experiment = left.selectbox(
-        "Experiment", names, format_func=lambda name: f"{titles[name]} ({counts[name]})", key="of", bind="query-params"
+        "Experiment", list(named), format_func=lambda name: named[name], key="of", bind="query-params"
     )
     group = _choose_group(right, runs[runs["experiment"] == experiment])
     if group is None:
@@ -64,8 +64,10 @@ def _choose_group(place: st.delta_generator.DeltaGenerator, runs: pd.DataFrame) 
     # A link names any run of a history.
     asked = st.query_params.get("run")
     holding = (name for name, group in newest_of.items() if any(run.run["id"] == asked for run in group))
-    first = next(iter(newest_of))
-    address.settle("run", _GROUP, next(holding, first))
+    first, known = next(iter(newest_of)), next(holding, None)
+    if asked is not None and known is None:
+        st.warning(f"There is no such run here as the link names ({plain(brief(asked))}): others are shown.")
+    address.settle("run", _GROUP, known or first)
     if st.session_state[_GROUP] not in newest_of:
         st.session_state[_GROUP] = first
     named = {name: _group_name(group) for name, group in newest_of.items()}
@@ -96,6 +98,9 @@ def _history(group: list[MeasuredRun]) -> None:
     settings = [_ALL, *settings_of(group)]
     address.settle("setting", _SETTING, st.query_params.get("setting", _ALL))
     if st.session_state[_SETTING] not in settings:
+        st.caption(
+            f":material/info: These runs have no setting {plain(brief(st.session_state[_SETTING]))}: all are shown."
+        )
         st.session_state[_SETTING] = _ALL
     setting = second.selectbox("Setting", settings, key=_SETTING)
     address.keep(setting=None if setting == _ALL else setting)
@@ -123,20 +128,33 @@ def _history(group: list[MeasuredRun]) -> None:
     if rows.empty:
         st.info("No run knows this latency at this setting.")
         return
+    named = named_baselines.of_runs()
+    rows = rows.assign(baseline=[", ".join(named.get(run, [])) for run in rows["run"]])
     _say(rows)
     _say_since(since)
     if len(rows) > 1:
         name = f"history_{metric.removesuffix('_ms')}"
         figure_view.draw(charts.history(rows, metric, of_all), name, "history")
     experiment = group[-1].run["experiment"]
-    tables.figures(_table(rows, of_all), "run", "change", *VERSIONS)
+    tables.figures(_table(rows, of_all), "run", "change", "baseline", *VERSIONS)
+    _offer_baselines(group)
     file, query = leads.lead(experiment, group[-1].run["id"])
     st.page_link(file, label="Open the newest run", icon=":material/open_in_full:", query_params=query)
     st.caption(
         "Ratio: to the run before, there or over all that both have. All ratios' intervals hold together in 95 %. "
-        "*Slower* or *faster* where one lies on one side of 1 and not within the margin. Where it is not known how far "
+        "*Slower* or *faster* where one lies on one side of 1 and not within the margin, *same* where it lies within "
+        "the margin, *undecided* where it is too wide for either. Where it is not known how far "
         "processes differ, another process alone may show a change: `python -m profcore repeat` measures that."
     )
+
+
+def _offer_baselines(group: list[MeasuredRun]) -> None:
+    """Draw the choice of a run of the history, the newest unless another is chosen, and what makes it a baseline."""
+    newest = {run.run["id"]: run for run in reversed(group)}
+    choosing, setting = st.columns([3, 2], vertical_alignment="bottom")
+    chosen = choosing.selectbox("Run to be a baseline", list(newest), key=f"baseline-of-{group[-1].run['id']}")
+    with setting:
+        named_baselines.offer(newest[chosen or group[-1].run["id"]], "history")
 
 
 def _say(rows: pd.DataFrame) -> None:
@@ -159,13 +177,24 @@ def _say(rows: pd.DataFrame) -> None:
         versions = f"({', '.join(said)})" if said else "(no version that is recorded differs)"
         times = f"{row['ratio']:.4f} × the run before, {row['ratio_low']:.4f} to {row['ratio_high']:.4f}"
         st.markdown(f"**{plain(row['run'])} is {plain(row['change'])}**: {plain(times)} {plain(versions)}.")
+    if open_ and not changed.empty:
+        st.caption(
+            f"At {open_:d} of {len(rows) - 1} steps the interval is too wide to say whether anything changed: more "
+            "samples narrow it."
+        )
 
 
 def _say_since(since: Change | None) -> None:
     """Say where the newest run stands against the first: small steps add up."""
-    if since is not None and since.verdict in CHANGES:
-        times = f"{since.ratio:.4f} × the first, {since.low:.4f} to {since.high:.4f}"
+    if since is None:
+        return
+    times = f"{since.ratio:.4f} × the first, {since.low:.4f} to {since.high:.4f}"
+    if since.verdict in CHANGES:
         st.markdown(f"**Since the first run it is {plain(since.verdict)}**: {plain(times)}.")
+    elif since.verdict == "same":
+        st.markdown(f"Since the first run it is the same within the margin: {plain(times)}.")
+    else:
+        st.markdown("Whether it is another than in the first run is undecided: the interval is too wide to tell.")
 
 
 def _table(rows: pd.DataFrame, of_all: bool) -> pd.DataFrame:
@@ -178,6 +207,8 @@ def _table(rows: pd.DataFrame, of_all: bool) -> pd.DataFrame:
     frame["ratio"] = [written(value, _DECIMALS) for value in newest["ratio"]]
     frame["its interval"] = _intervals(newest, "ratio_low", "ratio_high", _DECIMALS)
     frame["change"] = newest["change"]
+    if (newest["baseline"] != "").any():
+        frame["baseline"] = newest["baseline"]
     return frame.join(newest[known].astype(object).where(newest[known].notna(), MISSING))
 
 

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import streamlit as st
 
-from pages.parts import again, cards_view, figure_view, flags_view, run_parts, tables
+from pages.parts import again, cards_view, figure_view, flags_view, named_baselines, run_parts, shards_view, tables
 from pages.parts.state import fragment, service
 from pages.parts.text import plain
 from profcore import charts
@@ -51,7 +51,9 @@ def show() -> None:
         fragment(run_every=run_parts.LIVE_S)(_follow)(run_id, look)
         return
     _draw(result, look)
-    again.offer(result)
+    with st.container(horizontal=True):
+        again.offer(result)
+        named_baselines.offer(result)
     run_parts.downloads(result)
     if run_parts.is_latest():
         run_parts.watch(_NAME, run_id)
@@ -119,6 +121,7 @@ def _draw(result: JointResult, look: _Look | None) -> None:
     for note in result.notes:
         st.caption(f":material/info: {plain(note)}")
     run_parts.progress(result)
+    shards_view.show(result)
     if result.samples.empty and not result.state.ended:
         st.caption("The first cell appears with the first sample.")
     if look is None:

@@ -7,7 +7,17 @@ from typing import TYPE_CHECKING
 import pandas as pd
 import streamlit as st
 
-from pages.parts import address, cards_view, figure_view, flags_view, gallery_view, run_parts, tables
+from pages.parts import (
+    address,
+    cards_view,
+    figure_view,
+    flags_view,
+    gallery_view,
+    named_baselines,
+    run_parts,
+    shards_view,
+    tables,
+)
 from pages.parts.state import fragment, service
 from pages.parts.text import plain
 from profcore import charts
@@ -49,6 +59,7 @@ def show(experiment: Motivation) -> None:
         fragment(run_every=run_parts.LIVE_S)(_follow)(run_id)
         return
     _draw(result)
+    named_baselines.offer(result)
     run_parts.downloads(result)
     if run_parts.is_latest():
         run_parts.watch(experiment.name, run_id)
@@ -68,6 +79,7 @@ def _draw(result: PictureResult) -> None:
     for note in result.notes:
         st.caption(f":material/info: {plain(note)}")
     run_parts.progress(result)
+    shards_view.show(result)
     if not result.points.empty:
         _charts(result)
         flags_view.show(result)

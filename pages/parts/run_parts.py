@@ -170,7 +170,8 @@ def _await_first_sample(run_id: str) -> None:
 def progress(result: MeasuredRun) -> None:
     """Say how far a run is, with a button that stops it; or how it ended, if not simply done, and offer to go on."""
     state, reason = result.state, result.run["reason"]
-    done, planned = len(result.samples), result.planned
+    # Of what was measured, whether it is in the figures or not: that is what is not to be measured again.
+    done, planned = result.run["num_samples"], result.planned
     if state.ended:
         if state is State.FAILED:
             st.error(f"This run failed: {plain(reason)}")
@@ -192,7 +193,7 @@ def _how_far(result: MeasuredRun) -> str:
     """How far a run under way is, in a line."""
     run_id, phase = result.run["id"], result.run["phase"]
     most = "at most " if result.open_ended else ""
-    count = f"{len(result.samples):,} of {most}{counted(result.planned, 'sample')}"
+    count = f"{result.run['num_samples']:,} of {most}{counted(result.planned, 'sample')}"
     if service().is_stopping(run_id):
         return f"Stopping… · {count}"
     if result.state is State.QUEUED:

@@ -17,10 +17,12 @@ from pages.parts import (
     energy_view,
     figure_view,
     flags_view,
+    named_baselines,
     roofline_view,
     run_drawing,
     run_parts,
     run_tables,
+    shards_view,
     why_button,
 )
 from pages.parts.state import fragment, service
@@ -125,6 +127,7 @@ def _draw(drawing: Drawing, explain: Callable[[Result], None] | None = None, cli
     for caution in result.cautions:
         st.caption(f":material/warning: {plain(caution.text)}")
     _measured_on(result)
+    shards_view.show(result)
     if result.state.ended:
         between_view.show(result)
         cards_view.of_run(result)
@@ -144,6 +147,7 @@ def _measured_on(result: Result) -> None:
             st.caption(plain(environment_line(environment, result.state, result.run["environments"])))
         if result.state.ended:
             again.offer(result)
+            named_baselines.offer(result)
 
 
 def _floor_line(result: Result) -> str:

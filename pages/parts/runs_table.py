@@ -131,6 +131,7 @@ def _as_shown(runs: pd.DataFrame) -> pa.Table:
         "TPOT": runs["tpot_ms"],
         "Total": pa.array(runs["totals_ms"], pa.list_(pa.float32()), from_pandas=True),
         "Samples": runs["num_samples"],
+        **({"Left out": runs["num_set_aside"]} if runs["num_set_aside"].any() else {}),
         "Duration": runs["duration_s"],
         "Tags": runs["tags"],
         "Note": runs["note"],
@@ -155,6 +156,9 @@ def _columns() -> dict[str, Any]:
         "Run": st.column_config.TextColumn("Run", width=190),
         "TTFT": st.column_config.NumberColumn("TTFT (ms)", format="%.4g", help=f"Time to first token: {of}."),
         "TPOT": st.column_config.NumberColumn("TPOT (ms)", format="%.4g", help=f"Time per output token: {of}."),
+        "Left out": st.column_config.NumberColumn(
+            "Left out", help="Samples that are in no figure, since what they were measured on differs from the rest."
+        ),
         "Duration": st.column_config.NumberColumn(
             "Duration (s)", format="%.4g", help="From its start, or where it was resumed, to its end."
         ),

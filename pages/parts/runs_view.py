@@ -17,7 +17,7 @@ from profcore.errors import UserError
 from profcore.service.words import environment_line
 from profcore.spec.marks import parted
 from profcore.spec.stages import State
-from profcore.spec.text import brief, counted
+from profcore.spec.text import brief, samples_words
 
 _MOST_NAMED = 10
 _ASKED = "asked to delete"
@@ -109,9 +109,7 @@ def _answered() -> None:
 
 @st.dialog("Delete this run?", on_dismiss=_answered)
 def _confirm(run: dict[Any, Any]) -> None:
-    st.markdown(
-        f"**{plain(run['title_of_experiment'])}**: {plain(run['title'])}, {counted(run['num_samples'], 'sample')}."
-    )
+    st.markdown(f"**{plain(run['title_of_experiment'])}**: {plain(run['title'])}, {plain(samples_words(run))}.")
     back = " Sample results can be brought back below the table." if run["source"] == "shipped" else ""
     st.markdown(f"Its samples and its spool are deleted and cannot be restored.{back}" if not back else back.strip())
     keep, delete = st.columns(2)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING, Any
 
 import altair as alt
@@ -78,6 +79,36 @@ DIGITS = ",.5~r"
 """How a figure is written that has no interval: five significant digits, without zeros that say nothing."""
 
 DECADES = [factor * 10**power for power in range(-3, 6) for factor in (1, 3)]
+
+# Within a power of ten, from few to many.
+_LOG_STEPS = (
+    (1, 3),
+    (1, 2, 5),
+    (1, 1.5, 2, 3, 4, 5, 7),
+    *(tuple(step / 10 for step in range(10, 100, width)) for width in (5, 1)),
+)
+_FEWEST_MARKED = 3
+
+
+def log_axis(values: Iterable[float]) -> alt.Axis:
+    """A logarithmic axis with as many marked values as say what a point's height is, also where all are alike.
+
+    Args:
+        values: What is drawn on it; those that are not above 0, or no numbers, are left out.
+    """
+    known = [value for value in values if 0 < value < math.inf]
+    low, high = min(known, default=1.0), max(known, default=1.0)
+    # What a chart shows beyond its points is about so much.
+    low, high = low / 1.03, high * 1.03
+    powers = range(math.floor(math.log10(low)), math.ceil(math.log10(high)) + 1)
+    marked: list[float] = []
+    for steps in _LOG_STEPS:
+        places = (float(f"{step * 10.0**power:.6g}") for power in powers for step in steps)
+        marked = [place for place in places if low <= place <= high]
+        if len(marked) >= _FEWEST_MARKED:
+            break
+    return alt.Axis(values=marked, format="~r", labelOverlap=True) if marked else alt.Axis(format=DIGITS)
+
 
 # Vega breaks a label into lines where it is an array.
 LINES = "split(datum.label, '|')"

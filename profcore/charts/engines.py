@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import altair as alt
 import pandas as pd
 
-from profcore.charts.base import DASHED, DECADES, ENGINE_COLOURS, HEIGHT, number_axis, with_words
+from profcore.charts.base import DASHED, ENGINE_COLOURS, HEIGHT, log_axis, number_axis, with_words
 from profcore.stats import METRIC_LABELS
 
 if TYPE_CHECKING:
@@ -30,7 +30,7 @@ def engines(rows: pd.DataFrame, experiment: Experiment, metric: str, log: bool) 
     present = [name for name in ENGINE_COLOURS if name in set(rows["engine"])]
     unit = "ms per token" if metric == "tpot_ms" else "ms"
     scale = alt.Scale(type="log", nice=False, padding=12) if log else alt.Scale(zero=True)
-    axis = alt.Axis(values=DECADES, format="~r") if log else alt.Axis()
+    axis = log_axis(rows["median"]) if log else alt.Axis()
     x = number_axis(experiment, rows["x"])
     title = f"{METRIC_LABELS[metric]} ({unit})"
     y = alt.Y("median:Q", title=title, scale=scale, axis=axis)

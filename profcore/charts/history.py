@@ -5,12 +5,14 @@ from __future__ import annotations
 import altair as alt
 import pandas as pd
 
-from profcore.charts.base import ERROR, HEIGHT, LINES, SERIES_COLOURS
+from profcore.charts.base import ERROR, HEIGHT, INK, LINES, SERIES_COLOURS
 from profcore.stats import METRIC_LABELS
 from profcore.stats.digits import written, written_interval
 
-_COLOURS = {"slower": "#D55E00", "faster": "#009E73", "no change shown": "#0072B2"}
-_SHAPES = {"slower": "triangle-up", "faster": "triangle-down", "no change shown": "circle"}
+# Against the run before, which the first has not.
+_FIRST = "first run"
+_COLOURS = {"slower": "#D55E00", "faster": "#009E73", "same": "#0072B2", "undecided": "#E69F00", _FIRST: "#999999"}
+_SHAPES = dict(zip(_COLOURS, ("triangle-up", "triangle-down", "circle", "diamond", "square"), strict=True))
 _MOST_LABELLED = 12
 
 
@@ -18,13 +20,13 @@ def history(rows: pd.DataFrame, metric: str, of_all: bool = False) -> alt.LayerC
     """A point for each run, in their order in time, with its interval; a change against the run before is marked.
 
     Args:
-        rows: As `comparisons.history.history`.
+        rows: As `comparisons.history.history`; a column `baseline` holds the names by which a run is one.
         metric: A column of `stats.METRICS`.
         of_all: Whether the values are times the first run's, and not milliseconds.
     """
-    usual = list(_COLOURS)[-1]
     rows = rows.assign(
-        mark=rows["change"].where(rows["change"].isin(_COLOURS), usual),
+        mark=rows["change"].where(rows["change"] != "", _FIRST),
+        baseline=rows.get("baseline", ""),
         said=[written(value) for value in rows["value"]],
         said_interval=[written_interval(*ends) for ends in zip(rows["low"], rows["high"], strict=True)],
         said_ratio=[written(value, 4) for value in rows["ratio"]],
@@ -39,7 +41,9 @@ def history(rows: pd.DataFrame, metric: str, of_all: bool = False) -> alt.LayerC
             sort=labels,
             scale=alt.Scale(domain=labels),
             title=None if roomy else f"{len(labels):,} runs, in their order in time",
-            axis=alt.Axis(labelAngle=0, labelExpr=LINES, labelOverlap=True, labels=roomy, ticks=roomy),
+            axis=alt.Axis(
+                labelAngle=0, labelExpr=LINES, labelOverlap=True, labelFlush=False, labels=roomy, ticks=roomy
+            ),
         ),
         "tooltip": [
             alt.Tooltip("run:N", title="Run"),
@@ -47,14 +51,15 @@ def history(rows: pd.DataFrame, metric: str, of_all: bool = False) -> alt.LayerC
             alt.Tooltip("said_interval:N", title="95 % interval"),
             alt.Tooltip("said_ratio:N", title="Ratio to the run before"),
             alt.Tooltip("said_ends:N", title="Its interval, for all at once"),
-            alt.Tooltip("change:N", title="Change"),
+            alt.Tooltip("mark:N", title="Against the run before"),
+            alt.Tooltip("baseline:N", title="Baseline"),
             alt.Tooltip("torch:N"),
             alt.Tooltip("transformers:N"),
             alt.Tooltip("driver:N"),
         ],
     }
     present = [name for name in _COLOURS if name in set(rows["mark"])]
-    legend = alt.Legend(title=None, orient="top", symbolOpacity=1)
+    legend = alt.Legend(title="Against the run before", orient="top", symbolOpacity=1)
     colour = alt.Color(
         "mark:N", scale=alt.Scale(domain=present, range=[_COLOURS[name] for name in present]), legend=legend
     )
@@ -69,4 +74,17 @@ def history(rows: pd.DataFrame, metric: str, of_all: bool = False) -> alt.LayerC
         y=alt.Y("low:Q", title=title, scale=scale), y2="high:Q", **shared
     )
     points = base.mark_point(filled=True, size=80, opacity=1).encode(y=value, color=colour, shape=shape, **shared)
-    return alt.layer(line, bars, points).properties(height=HEIGHT)
+    return alt.layer(*_flags(rows, shared["x"]), line, bars, points).properties(height=HEIGHT)
+
+
+def _flags(rows: pd.DataFrame, x: alt.X) -> list[alt.Chart]:
+    """What marks the runs that are baselines: an upright line, and their names at its top."""
+    named = rows[rows["baseline"] != ""]
+    if named.empty:
+        return []
+    base = alt.Chart(named).encode(x=x)
+    line = base.mark_rule(strokeWidth=1, color=ERROR, strokeDash=[1, 3])
+    name = base.mark_text(align="center", baseline="bottom", dy=-4, color=INK, limit=160).encode(
+        y=alt.value(0), text="baseline:N", tooltip=alt.Tooltip("baseline:N", title="Baseline")
+    )
+    return [line, name]

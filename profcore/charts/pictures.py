@@ -10,7 +10,6 @@ import pandas as pd
 
 from profcore.charts.base import (
     COMPONENT_COLOURS,
-    DECADES,
     DIGITS,
     ERROR,
     HEIGHT,
@@ -18,6 +17,7 @@ from profcore.charts.base import (
     LINE,
     STAGE_COLOURS,
     SUM_COLOUR,
+    log_axis,
     with_words,
 )
 from profcore.charts.tokens import TokenAxes, circles, intervals, median_tooltip
@@ -275,13 +275,13 @@ def flops_points(points: pd.DataFrame) -> alt.LayerChart:
                 "flops:Q",
                 title="FLOPs (10⁹, log scale)",
                 scale=alt.Scale(type="log", nice=False, padding=14),
-                axis=alt.Axis(values=DECADES, format="~r"),
+                axis=log_axis(frame["flops"]),
             ),
             y=alt.Y(
                 "value:Q",
                 title="Latency (ms, log scale)",
                 scale=alt.Scale(type="log", nice=False, padding=14),
-                axis=alt.Axis(values=DECADES, format="~r"),
+                axis=log_axis(frame["value"]),
             ),
             color=alt.Color(
                 "stage:N",

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import altair as alt
 import pandas as pd
 
-from profcore.charts.base import DECADES, ERROR, HEIGHT, LINES, SERIES_COLOURS
+from profcore.charts.base import ERROR, HEIGHT, LINES, SERIES_COLOURS, log_axis
 from profcore.stats import METRIC_LABELS
 from profcore.stats.digits import written, written_interval
 
@@ -34,7 +34,7 @@ def medians_over(
     rows = _said(rows, "median")
     unit = "ms per token" if metric == "tpot_ms" else "ms"
     scale = alt.Scale(type="log", nice=False, padding=14) if log else alt.Scale(zero=True)
-    axis = alt.Axis(values=DECADES, format="~r") if log else alt.Axis()
+    axis = log_axis(rows[["median", "low", "high"]].to_numpy().ravel()) if log else alt.Axis()
     title = f"{METRIC_LABELS[metric]} ({unit}{', log scale' if log else ''})"
     layers = _points(rows, "median", title, scale, axis, names, knob)
     return alt.layer(*layers).properties(height=HEIGHT)

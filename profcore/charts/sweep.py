@@ -9,7 +9,6 @@ import pandas as pd
 
 from profcore.charts.base import (
     CLICKED,
-    DECADES,
     DIGITS,
     FLOOR_COLOUR,
     FLOOR_NAME,
@@ -22,6 +21,7 @@ from profcore.charts.base import (
     floor_marks,
     knob_axis,
     label_order,
+    log_axis,
     tooltip_of,
     with_words,
 )
@@ -98,7 +98,7 @@ def stage_lines(
     whole = rows[rows["metric"] == line]
     x, scale, title = labels.axis(experiment), alt.Scale(type="log", nice=False, padding=14), "Latency (ms, log scale)"
     colour = _colours(stages, line, has_floor=bool((whole["floor_ms"] > 0).any()), symbol="circle")
-    y = alt.Y("median:Q", title=title, scale=scale, axis=alt.Axis(values=DECADES, format="~r"))
+    y = alt.Y("median:Q", title=title, scale=scale, axis=log_axis(rows["median"]))
     base = alt.Chart(rows).encode(x=x, y=y, color=colour, tooltip=tooltip_of("stage:N", "Stage"))
     floors = floor_marks(whole, x, alt.Y("floor_ms:Q", title=title, scale=scale), colour, _floor_name(line), True)
     points = alt.Chart(rows, name=CLICKED).encode(x=x, y=y, color=colour, tooltip=tooltip_of("stage:N", "Stage"))

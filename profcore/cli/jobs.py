@@ -8,7 +8,7 @@ import sys
 from typing import TYPE_CHECKING
 
 from profcore.cli.command_parser import Commands, add_command
-from profcore.cli.launching import add_folder, root_of
+from profcore.cli.launching import add_folder, folder_words, root_of
 from profcore.cli.lists import print_list
 from profcore.cli.options import add_database, add_json
 from profcore.cli.submit import finish, summary_line, wait
@@ -16,32 +16,33 @@ from profcore.cli.values import whole_number
 from profcore.errors import UserError
 from profcore.spec.stages import State
 from profcore.spec.text import counted
-from profcore.worker.campaigns import find_campaign, list_campaigns
+from profcore.worker.campaigns import find_campaign, find_campaigns, list_campaigns
 from profcore.worker.launchers import launcher_of
 from profcore.worker.linking import link_spools
-from profcore.worker.shard_states import shard_states
+from profcore.worker.shard_states import log_tail, shard_states
 from profcore.worker.spool_progress import SpoolProgress
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from profcore.worker.campaigns import Campaign
     from profcore.worker.shard_states import ShardState
-
-_LOG_LINES = 40
-_LOG_BYTES = 100_000
 
 
 def register(commands: Commands) -> None:
     """Add `jobs`, `cancel` and `resubmit`."""
     looking = add_command(commands, "jobs", "submitted runs, and how far each shard is", "", "ID", "ID --log 2")
-    looking.add_argument("id", nargs="?", metavar="ID", help="of the run, or a beginning that is one's alone")
+    looking.add_argument(
+        "id", nargs="?", metavar="ID", help="of the run, or a beginning that is one's alone; of `submit all` of all"
+    )
     looking.add_argument("--log", type=whole_number, metavar="SHARD", help="the end of what a shard printed")
     add_json(looking)
     ending = add_command(commands, "cancel", "end the shards of a submitted run; what they measured stays", "ID")
-    ending.add_argument("id", metavar="ID", help="of the run")
+    ending.add_argument("id", metavar="ID", help="of the run, or of all that `submit all` submitted")
     again = add_command(
         commands, "resubmit", "go on with the shards that failed or were ended, and measure nothing twice", "ID"
     )
-    again.add_argument("id", metavar="ID", help="of the run")
+    again.add_argument("id", metavar="ID", help="of the run, or of all that `submit all` submitted")
     again.add_argument("--no-wait", action="store_true", help="return at once")
     for parser, command in ((looking, jobs), (ending, cancel), (again, resubmit)):
         add_folder(parser)
@@ -56,14 +57,31 @@ def jobs(options: argparse.Namespace) -> int:
         if options.log is not None:
             raise UserError("--log is of one run's shard: name the run, such as `jobs ID --log 1`.")
         return _list(list_campaigns(root), options.json)
-    campaign = find_campaign(root, options.id)
-    states = shard_states(campaign, launcher_of(campaign.launcher))
+    campaigns = find_campaigns(root, options.id)
     if options.log is not None:
-        return _print_log(states, options.log)
+        campaign = find_campaign(root, options.id)
+        return _print_log(shard_states(campaign, launcher_of(campaign.launcher)), options.log)
+    states = {each.id: shard_states(each, launcher_of(each.launcher)) for each in campaigns}
     if options.json:
-        plain = {"id": campaign.id, "experiment": campaign.experiment, "launcher": campaign.launcher}
-        print(json.dumps({**plain, "shards": [each.to_dict() for each in states]}, indent=2, ensure_ascii=False))
+        plain = [_plain(each, states[each.id]) for each in campaigns]
+        # Several under one id are that id's, whatever number of them there is.
+        found = {"id": campaigns[0].group, "runs": plain} if len(plain) > 1 else plain[0]
+        print(json.dumps(found, indent=2, ensure_ascii=False))
         return 0
+    for each in campaigns:
+        _print_shards(each, states[each.id])
+        if all(shard.is_done for shard in states[each.id]):
+            finish(each, states[each.id])
+    return 0
+
+
+def _plain(campaign: Campaign, states: Sequence[ShardState]) -> dict[str, object]:
+    known = {"id": campaign.id, "experiment": campaign.experiment, "launcher": campaign.launcher}
+    return {**known, "shards": [each.to_dict() for each in states]}
+
+
+def _print_shards(campaign: Campaign, states: Sequence[ShardState]) -> None:
+    """Print how far each shard of a campaign is."""
     print(f"{campaign.id}, {campaign.experiment} by {campaign.launcher}: {summary_line(states)}")
     rows = [
         {
@@ -77,27 +95,44 @@ def jobs(options: argparse.Namespace) -> int:
         for each in states
     ]
     print_list(rows, list(rows[0]), list(rows[0]))
-    if all(each.is_done for each in states):
-        finish(campaign, states)
-    return 0
 
 
 def cancel(options: argparse.Namespace) -> int:
-    """End what waits and what runs of a campaign."""
-    campaign = find_campaign(root_of(options), options.id)
+    """End what waits and what runs of campaigns; of several all are tried, whatever becomes of one."""
+    refused: list[UserError] = []
+    for campaign in find_campaigns(root_of(options), options.id):
+        try:
+            _cancel(campaign)
+        except UserError as error:
+            refused.append(error)
+    if refused:
+        raise UserError(" ".join(map(str, refused)))
+    return 0
+
+
+def _cancel(campaign: Campaign) -> None:
     launcher = launcher_of(campaign.launcher)
     active = [each for each in shard_states(campaign, launcher) if each.active and each.job]
     if not active:
         print(f"No shard of {campaign.id} waits or is measured.")
-        return 0
-    launcher.cancel(campaign, [each.job for each in active if each.job])
-    print(f"{campaign.id}: {counted(len(active), 'shard')} cancelled; what they measured stays.")
-    return 0
+        return
+    jobs = [each.job for each in active if each.job]
+    launcher.cancel(campaign, jobs)
+    campaign.without(jobs).write()
+    measured = any(each.samples for each in active)
+    what = "what they measured stays" if measured else "nothing was measured yet"
+    print(f"{campaign.id}: {counted(len(active), 'shard')} cancelled; {what}.")
 
 
 def resubmit(options: argparse.Namespace) -> int:
     """Submit the shards again that have ended before they were done."""
-    campaign = find_campaign(root_of(options), options.id)
+    found = find_campaigns(root_of(options), options.id)
+    again = [campaign for each in found if (campaign := _resubmitted(each))]
+    return 0 if options.no_wait or not again else wait(again, folder_words(options))
+
+
+def _resubmitted(campaign: Campaign) -> Campaign | None:
+    """A campaign with its shards submitted again that are left; None where there are none."""
     launcher = launcher_of(campaign.launcher)
     states = shard_states(campaign, launcher)
     left = [each.shard for each in states if not each.is_done and not each.active]
@@ -105,12 +140,12 @@ def resubmit(options: argparse.Namespace) -> int:
         active = sum(each.active for each in states)
         what = f"{counted(active, 'shard')} of {campaign.id} are still to end" if active else f"{campaign.id} is done"
         print(f"{what}: nothing is left to submit.")
-        return 0
+        return None
     campaign = campaign.submitted(launcher.submit(campaign, left))
     campaign.write()
     link_spools(campaign)
     print(f"{campaign.id}: {counted(len(left), 'shard')} submitted again: {', '.join(map(str, left))}.")
-    return 0 if options.no_wait else wait(campaign)
+    return campaign
 
 
 def _list(campaigns: list[Campaign], as_json: bool) -> int:
@@ -141,14 +176,9 @@ def _print_log(states: list[ShardState], shard: int) -> int:
     if not 1 <= shard <= len(states):
         raise UserError(f"There is no shard {shard}: the run has {len(states)}.")
     log = states[shard - 1].log
-    try:
-        if log is None:
-            raise FileNotFoundError
-        with log.open("rb") as file:
-            file.seek(max(log.stat().st_size - _LOG_BYTES, 0))
-            lines = file.read().decode(errors="replace").splitlines()
-    except OSError:
+    lines = log_tail(log) if log is not None else []
+    if not lines:
         print(f"Shard {shard} has printed nothing yet.", file=sys.stderr)
         return 0
-    print("\n".join(lines[-_LOG_LINES:]))
+    print("\n".join(lines))
     return 0

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import re
+import shlex
 from pathlib import Path
 from typing import Any
 
@@ -13,10 +14,19 @@ from profcore.cli.shard import check_campaign_id
 from profcore.cli.values import shortened, whole_number
 from profcore.errors import UserError
 from profcore.worker.campaigns import LOCAL, SLURM
+from profcore.worker.scheduler_names import (
+    check_accelerator,
+    check_claim,
+    check_image,
+    check_mounted,
+    check_place,
+    check_slurm_folder,
+    is_partition,
+)
 
 _USUAL_MINUTES = 240
 _MOST_MINUTES = 525_600
-_TIME = re.compile(r"(?:(\d{1,3})-)?(\d{1,3})(?::(\d{2}))?(?::(\d{2}))?")
+_TIME = re.compile(r"(?:([0-9]{1,3})-)?([0-9]{1,6})(?::([0-9]{2}))?(?::([0-9]{2}))?")
 _PARAMETER = re.compile(r"([a-z][a-z-]*)=(.+)", re.DOTALL)
 
 
@@ -56,6 +66,16 @@ def add_folder(parser: argparse._ActionsContainer) -> None:
 def root_of(options: argparse.Namespace) -> Path:
     """Where campaigns lie."""
     return (options.folder or database_of(options).parent / "campaigns").absolute()
+
+
+def folder_words(options: argparse.Namespace) -> str:
+    """What `jobs`, `cancel` and `resubmit` are told besides to find what was submitted with these options."""
+    words = []
+    if options.folder:
+        words = ["--folder", str(root_of(options))]
+    elif options.db:
+        words = ["--db", str(options.db)]
+    return "".join(f" {shlex.quote(word)}" for word in words)
 
 
 def launching_of(options: argparse.Namespace) -> dict[str, Any]:
@@ -111,14 +131,39 @@ def check_launching(options: argparse.Namespace) -> None:
         raise UserError(f"Slurm gives each shard its card, so {options.device} names none: leave --device out.")
     if not 1 <= options.cpus_per_task <= 10_000:
         raise UserError(f"{options.cpus_per_task} cores a shard are not possible: give 1 or more.")
+    if options.experiment == "all" and options.form in ("slurm", "skypilot"):
+        raise UserError(f"--print {options.form} prints one job, and all are several: name one experiment.")
+    _check_slurms_own(options)
     _check_printing(options)
+    _check_places(options)
+
+
+def _check_slurms_own(options: argparse.Namespace) -> None:
+    by_slurm = options.form == "slurm" or (options.launcher == SLURM and not options.form)
+    for name in ("partition", "slurm"):
+        if getattr(options, name) and not by_slurm:
+            raise UserError(f"--{name} is Slurm's alone: leave it out, or submit to Slurm.")
+
+
+def _check_places(options: argparse.Namespace) -> None:
+    """Whether folders can be named in scripts, and are what they are for whoever starts the shards."""
+    root = root_of(options)
+    check_place(root, "The folder of campaigns")
+    check_place(Path.cwd(), "The folder where this was started,")
+    if options.launcher == SLURM and not options.form:
+        check_slurm_folder(root)
+    elif options.form == "slurm":
+        # A percent sign is written twice there, and nothing stands for a backslash.
+        check_slurm_folder(Path(str(root).replace("%", "")))
+    elif options.form == "kubernetes":
+        check_mounted(root)
 
 
 def _check_printing(options: argparse.Namespace) -> None:
-    for name, form, what in (
-        ("container", "kubernetes", "the image that has profcore"),
-        ("volume", "kubernetes", "the volume claim that all shards see"),
-        ("accelerator", "skypilot", "the card, such as H100"),
+    for name, form, what, check in (
+        ("container", "kubernetes", "the image that has profcore", check_image),
+        ("volume", "kubernetes", "the volume claim that all shards see", check_claim),
+        ("accelerator", "skypilot", "the card, such as H100", check_accelerator),
     ):
         given = getattr(options, name)
         if given is not None and options.form != form:
@@ -126,6 +171,8 @@ def _check_printing(options: argparse.Namespace) -> None:
         needed = options.form == form and (name != "accelerator" or gpus_of(options))
         if needed and not (given or "").strip():
             raise UserError(f"--print {form} needs --{name}: {what}.")
+        if given is not None:
+            check(given)
 
 
 def _minutes(text: str) -> int:
@@ -140,7 +187,10 @@ def _minutes(text: str) -> int:
         seconds = (first * 60 + (second or 0)) * 60 + third
     else:
         seconds = first * 60 + (second or 0)
+    # What carries over is mistyped: after days there are hours of a day, after hours minutes of an hour.
     minutes = -(-seconds // 60)
+    if any(each is not None and each > 59 for each in (second, third)) or (days is not None and (first or 0) > 23):
+        minutes = 0
     if not 1 <= minutes <= _MOST_MINUTES:
         raise argparse.ArgumentTypeError(f"{shortened(text)!r} is no time, such as 2:00:00, 1-12:00 or 90")
     return minutes
@@ -154,6 +204,6 @@ def _parameter(text: str) -> tuple[str, str]:
 
 
 def _one_word(text: str) -> str:
-    if not text.strip() or not text.isprintable() or any(letter.isspace() for letter in text):
+    if not is_partition(text):
         raise argparse.ArgumentTypeError(f"{shortened(text)!r} is no partition's name")
     return text

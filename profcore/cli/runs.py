@@ -64,16 +64,17 @@ _FIRST = ("id", "time (UTC)", "engine", "experiment", "state", "samples", "name"
 def run_line(run: dict[Any, Any]) -> dict[str, Any]:
     """A run of `Reader.run_list` as a line of text has it."""
     row = _row(run)
+    left_out = row["num_set_aside"]
     return row | {
         "time (UTC)": f"{run['created_at']:%Y-%m-%d %H:%M}",
-        "samples": row["num_samples"],
+        "samples": f"{row['num_samples']}, {left_out} left out" if left_out else row["num_samples"],
         "device": row["device_name"],
     }
 
 
 def _row(run: dict[Any, Any]) -> dict[str, Any]:
     """A run as a list names it."""
-    row = {key: run[key] for key in ("id", "experiment", "state", "num_samples", "source")}
+    row = {key: run[key] for key in ("id", "experiment", "state", "num_samples", "num_set_aside", "source")}
     row |= {key: run[key] for key in ("note", "starred", "archived")} | {"tags": list(parted(run["tags"]))}
     row["created_at"] = run["created_at"].isoformat()
     conditions = ("reason", "name", "model", "weights", "device", "dtype", "engine", "clock")

@@ -12,7 +12,7 @@ from profcore.cli.options import add_database, add_json, add_run
 from profcore.cli.reading import load_named_run, reading
 from profcore.formats.text_files import json_text
 from profcore.spec.stages import State
-from profcore.spec.text import counted
+from profcore.spec.text import samples_words
 
 if TYPE_CHECKING:
     from profcore.export.archive import AnyResult
@@ -45,7 +45,7 @@ def show(options: argparse.Namespace) -> int:
     from profcore.service.words import environment_line
 
     run = result.run
-    print(f"{run['id']}: {run['experiment']}, {run['state']}, {counted(run['num_samples'], 'sample')}, {run['source']}")
+    print(f"{run['id']}: {run['experiment']}, {run['state']}, {samples_words(run)}, {run['source']}")
     if run["reason"] and result.state is not State.DONE:
         print(run["reason"])
     print(environment_line(run["environment"], result.state))
@@ -72,6 +72,7 @@ def _plain(result: AnyResult) -> dict[str, Any]:
         **result.metadata,
         "experiment": result.run["experiment"],
         "num_samples": result.run["num_samples"],
+        "num_set_aside": result.run["num_set_aside"],
         "cautions": [caution.text for caution in result.cautions],
         "summary" if isinstance(result, Result) else "points": json.loads(rows.to_json(orient="records")),
     }

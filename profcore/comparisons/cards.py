@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 import pandas as pd
 
 from profcore.comparisons.conditions import (
@@ -37,7 +38,7 @@ if TYPE_CHECKING:
     from profcore.comparisons.between import Spreads
     from profcore.results.sweep import Result
     from profcore.spec.stages import Knob
-    from profcore.storage.read import Reader
+    from profcore.storage.read import PlaceConditions, Reader
 
 _ALIKE = (
     *(MACHINE[name] for name in ("model", "weights", "dtype", "engine", "clock")),
@@ -150,47 +151,108 @@ def load_cards(store: Reader, group: CardGroup, spreads: Spreads | None = None) 
 
 @dataclass(frozen=True)
 class SharedCards:
-    """The cards that share one run.
+    """The cards that share one run, and each part of it that one of them measured at a time.
 
     Attributes:
-        cards: A row for each, in words: what it is, what it measured and how it differs from the others.
-        spread: A row for each latency: how far cards differ, and which share of a sample's variance that is.
-        pooled: How many of the cards are in the run's figures.
+        parts: A row for each part, in words: which card, what it measured and how it differs from the others.
+        spread: A row for each latency: how far cards differ, and which share of a sample's variance that is; of a run
+            that one card measured in several parts, how far these do.
+        cards: How many cards there are.
+        pooled: How many of the parts are in the run's figures.
     """
 
-    cards: pd.DataFrame
+    parts: pd.DataFrame
     spread: pd.DataFrame
+    cards: int
     pooled: int
 
 
 def shared_cards(store: Reader, run_id: str) -> SharedCards | None:
-    """The cards of a run that several share; None of any other."""
+    """The cards of a run that several share, or that one measured in parts; None of any other."""
     environments = store.environments(run_id)
     if not environments:
         return None
-    cards = cards_of(environments)
-    samples = store.of_places(run_id, COMPARED)
-    parts = {part["shard"]: part for part in store.parts(run_id)}
-    latencies = {card: latencies_of(places, samples) for card, places in cards.items()}
-    kept = [card for card, places in cards.items() if not any(_out(each) for each in places)]
-    rows = []
-    for card, places in cards.items():
-        # A card is compared with those that are pooled, itself left out.
-        others = {other: latencies[other] for other in kept if other != card}
-        found = differences({**others, card: latencies[card]})[card] if others else []
-        shards = [each["shard"] for each in places if each["shard"]]
-        rows.append(
-            {
-                "card": card_words(places[0]),
-                "shards": ", ".join(str(each) for each in dict.fromkeys(shards)) or MISSING,
-                "settings": sum(len(parts[each]["own"]) for each in set(shards) if each in parts) or None,
-                "samples": sum(each["samples"] for each in places),
-                "in the figures": "yes" if card in kept else "no",
-                **{METRIC_LABELS[metric]: _differs(metric, found) for metric in reversed(COMPARED)},
-            }
-        )
-    spread = [_spread_row({card: latencies[card] for card in kept}, metric) for metric in COMPARED]
-    return SharedCards(pd.DataFrame(rows), pd.DataFrame([row for row in spread if row]), len(kept))
+    latencies = latencies_of(store.of_places(run_id, COMPARED))
+    pooled = {
+        each["number"]: latencies[each["number"]]
+        for each in environments
+        if not _out(each) and each["number"] in latencies
+    }
+    # Each of those that are pooled against the others, and each that is not against all of them.
+    found = differences(pooled)
+    for each in environments:
+        if _out(each) and each["number"] in latencies:
+            found[each["number"]] = differences({**pooled, each["number"]: latencies[each["number"]]})[each["number"]]
+    own = {part["shard"]: len(part["own"]) for part in store.parts(run_id)}
+    conditions, named = store.conditions_of_places(run_id), _short_names(environments)
+    rows = [
+        {
+            "card": named[_card(each)],
+            "shard": str(each["shard"] or MISSING),
+            "settings": own.get(each["shard"]),
+            "samples": each["samples"],
+            "in the figures": "no" if _out(each) else "yes",
+            **{METRIC_LABELS[metric]: _differs(metric, found.get(each["number"], [])) for metric in reversed(COMPARED)},
+            **_conditions_row(conditions[each["number"]]),
+        }
+        for each in environments
+    ]
+    cards = cards_of([each for each in environments if each["number"] in pooled])
+    # Samples of one card stand together; of a run on one card alone, those of each part do.
+    groups = [[each["number"] for each in places] for places in cards.values()]
+    what = "cards" if len(groups) > 1 else "parts"
+    joined = {
+        tuple(group): _joined([pooled[each] for each in group])
+        for group in (groups if len(groups) > 1 else [[number] for number in pooled])
+    }
+    spread = [_spread_row(joined, metric, what) for metric in COMPARED]
+    table = pd.DataFrame(rows)
+    return SharedCards(
+        table.drop(columns=[name for name in _CONDITIONS if (table[name] == MISSING).all()]),
+        pd.DataFrame([row for row in spread if row]),
+        len(cards_of(environments)),
+        sum(not _out(each) for each in environments),
+    )
+
+
+_SHOWN_OF_CARD = len("GPU-01234567")
+_CONDITIONS = ("SM clock (MHz)", "temperature (°C)", "started (UTC)")
+
+
+def _conditions_row(known: PlaceConditions) -> dict[str, str]:
+    """How the card was in one environment, in words."""
+    started = "" if known.started_s is None else f"{pd.Timestamp(known.started_s, unit='s'):%Y-%m-%d %H:%M}"
+    readings = [written(value) if value is not None else MISSING for value in (known.sm_clock_mhz, known.temperature_c)]
+    return dict(zip(_CONDITIONS, [*readings, started or MISSING], strict=True))
+
+
+def _joined(parts: Sequence[Mapping[str, Mapping[int, np.ndarray]]]) -> dict[str, dict[int, np.ndarray]]:
+    """The samples of several parts that one card measured, one part after another."""
+    settings = sorted({setting for part in parts for setting in part[COMPARED[0]]})
+    return {
+        metric: {
+            setting: np.concatenate([part[metric][setting] for part in parts if setting in part[metric]])
+            for setting in settings
+        }
+        for metric in COMPARED
+    }
+
+
+def _short_names(environments: Sequence[Mapping[str, Any]]) -> dict[tuple[Any, Any], str]:
+    """What each card is called where there is little room: by the beginning of its UUID where that tells it apart."""
+    cards = {_card(each): each for each in environments}
+    short = {key: {**each, "card": _beginning(each.get("card"))} for key, each in cards.items()}
+    words = {key: card_words(each) for key, each in short.items()}
+    alike = len(set(words.values())) < len(words)
+    return {key: card_words(each) for key, each in cards.items()} if alike else words
+
+
+def _beginning(card: str | None) -> str | None:
+    return f"{card[:_SHOWN_OF_CARD]}…" if card and len(card) > _SHOWN_OF_CARD + 1 else card
+
+
+def _card(environment: Mapping[str, Any]) -> tuple[Any, Any]:
+    return environment.get("host"), environment.get("card")
 
 
 def _out(environment: Mapping[str, Any]) -> bool:
@@ -198,21 +260,21 @@ def _out(environment: Mapping[str, Any]) -> bool:
 
 
 def _differs(metric: str, found: list[Difference]) -> str:
-    """How a card differs in a latency, in per cent with its interval."""
+    """How a part differs in a latency, in per cent with its interval."""
     one = next((each for each in found if each.metric == metric), None)
     if one is None:
         return MISSING
-    sign = "+" if one.share > 0 else ""
-    return f"{sign}{100 * one.share:.2f} % ({written_interval(100 * one.low, 100 * one.high)})"
+    share, low, high = (f"{100 * each:+.2f}".replace("-", "−") for each in (one.share, one.low, one.high))
+    return f"{share} % ({low} to {high} %)"
 
 
-def _spread_row(cards: dict[Any, dict[str, Any]], metric: str) -> dict[str, str] | None:
-    found = spread_of_cards(cards, metric)
+def _spread_row(groups: dict[Any, dict[str, Any]], metric: str, what: str) -> dict[str, str] | None:
+    found = spread_of_cards(groups, metric)
     if found is None:
         return None
     return {
         "latency": METRIC_LABELS[metric],
-        "cards": str(found.processes),
+        what: str(found.processes),
         "between (%)": written(100 * found.between),
         "95 % interval": written_interval(100 * found.low, 100 * found.high),
         "one sample within (%)": written(100 * found.within),

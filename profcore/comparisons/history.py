@@ -75,7 +75,8 @@ def history(
 
     Returns:
         `run`, `created_at`, `label` (as axes write it), the versions; `value`, `low` and `high`: of a setting its
-        median in milliseconds with its 95 % interval, of all settings how many times the first run's; `ratio`,
+        median in milliseconds with its 95 % interval, of all settings how many times the first run's, which has no
+        interval itself; `ratio`,
         `ratio_low`, `ratio_high` to the run before, and `change`: 'slower', 'faster', 'same', 'undecided', or '' of the
         first.
     """
@@ -189,8 +190,8 @@ def _shown(values: dict[int, np.ndarray], title: str) -> tuple[float, float, flo
 
 
 def _times(first: Known, run: Known) -> tuple[float, float, float]:
-    """How many times the first run's latency over all settings, with its 95 % interval; 1 of itself."""
+    """How many times the first run's latency over all settings, with its 95 % interval; 1 of itself, by definition."""
     if first[0] is run[0]:
-        return 1.0, 1.0, 1.0
+        return 1.0, np.nan, np.nan
     found = stats.pooled_ratio(_pairs(first, run))
     return found.value, found.low, found.high

@@ -25,6 +25,7 @@ from profcore.paths import ANYWHERE, Roots
 from profcore.results.base import run_titles
 from profcore.roofline.cache_memory import check_cache
 from profcore.service.busy import Busy
+from profcore.service.campaigns import Campaigns
 from profcore.service.downloads import Downloads
 from profcore.service.durations import Durations
 from profcore.service.intake import Intake
@@ -82,6 +83,7 @@ class Service:
         sql: Answers queries in SQL over what is kept.
         shared: What follows from what is kept, worked out once for all sessions.
         results: Runs as pages show them, and what follows from them.
+        campaigns: How far the shards of submitted runs are.
     """
 
     def __init__(self, database: Path, roots: Roots = ANYWHERE, worker: Sequence[str] = WORKER) -> None:
@@ -114,6 +116,7 @@ class Service:
         self._durations = Durations(self.store, self.shared, self.results)
         self._figures = KeyFigures(self.store)
         self._busy = Busy(self.jobs)
+        self.campaigns = Campaigns(self.store)
         self._stopping: set[str] = set()
         self._closed = False
         self.intake.look(everything=True)
@@ -129,6 +132,7 @@ class Service:
         self.jobs.close()
         self._keeper.close()
         self.intake.close()
+        self.campaigns.close()
         self.downloads.close()
         self.shared.close()
         self.results.close()
@@ -390,6 +394,25 @@ class Service:
             run = self.store.run(run_id)
             if run:
                 self.store.mark(run_id, tags=[*parted(run["tags"]), *tags])
+
+    def baselines(self) -> pd.DataFrame:
+        """As `Reader.baselines`."""
+        return self.shared.get(("baselines",), self.store.baselines)
+
+    def set_baseline(self, name: str, run_id: str) -> None:
+        """As `Store.set_baseline`, of a run that has ended and has samples.
+
+        Raises:
+            UserError: It has not, there is no such run, or the name is none.
+        """
+        run = self.store.run(run_id)
+        if run and not (State(run["state"]).ended and run["num_samples"]):
+            raise UserError("This run has no samples yet, or has not ended: choose another to hold to.")
+        self.store.set_baseline(name, run_id)
+
+    def remove_baseline(self, name: str) -> None:
+        """As `Store.remove_baseline`."""
+        self.store.remove_baseline(name)
 
     def remove(self, run_id: str) -> None:
         """Delete a run and its samples.

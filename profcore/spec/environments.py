@@ -102,23 +102,37 @@ def cards_of(environments: Sequence[Mapping[str, Any]]) -> dict[tuple[Any, Any],
     """The environments of each card, by its host and UUID, in their order."""
     found: dict[tuple[Any, Any], list[Mapping[str, Any]]] = {}
     for each in environments:
-        found.setdefault((each.get("host"), each.get("card")), []).append(each)
+        found.setdefault(_card(each), []).append(each)
     return found
 
 
 def set_aside_words(environments: Sequence[Mapping[str, Any]]) -> list[str]:
-    """A sentence for each card or shard of a run whose samples are in no figure, and why."""
+    """A sentence for each environment of a run whose samples are in no figure, and why."""
     found = []
     for each in environments:
         if each.get("refused"):
-            shard = f"Shard {each['shard']}" if each.get("shard") else "A part"
             found.append(
-                f"{shard}, measured on {card_words(each)}, is left out of every figure, since what it was measured on "
-                f"differs: {each['refused']}."
+                f"{_part_words(each)}, measured on {card_words(each)}, is left out of every figure, since what it was "
+                f"measured on differs: {each['refused']}."
             )
-    for places in cards_of([one for one in environments if one.get("set_aside")]).values():
+    cards = cards_of(environments)
+    for each in (one for one in environments if one.get("set_aside")):
+        alone = len(cards[_card(each)]) == 1
+        called = card_words(each) if alone else f"{_part_words(each)}, measured on {card_words(each)},"
         found.append(
-            f"{card_words(places[0])} is left out of every figure: at the settings that several cards measured it "
-            f"differs from the others by more than 1 % and more than chance: {places[0]['set_aside']}."
+            f"{called} is left out of every figure: at the settings that others measured as well it differs from them "
+            f"by more than 1 % and more than chance: {each['set_aside']}."
         )
     return list(dict.fromkeys(found))
+
+
+def _part_words(environment: Mapping[str, Any]) -> str:
+    """Which part of a run was measured in an environment."""
+    if environment.get("shard"):
+        later = f" from its sample {environment['from_sample']:,} on" if environment.get("from_sample") else ""
+        return f"Shard {environment['shard']}{later}"
+    return f"What follows sample {environment['from_sample']:,}" if environment.get("from_sample") else "A part"
+
+
+def _card(environment: Mapping[str, Any]) -> tuple[Any, Any]:
+    return environment.get("host"), environment.get("card")

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 _DEEPEST = 100
@@ -34,6 +34,13 @@ def counted(number: int, noun: str, plural: str = "") -> str:
         plural: Several of them, where that is not the noun with an s.
     """
     return f"{number:,} {noun if number == 1 else plural or noun + 's'}"
+
+
+def samples_words(run: Mapping[str, Any]) -> str:
+    """How many samples a run of `Reader.runs` has, and of those how many are in no figure."""
+    aside = run.get("num_set_aside") or 0
+    left_out = f", {aside:,} of them left out of every figure" if aside else ""
+    return counted(run["num_samples"], "sample") + left_out
 
 
 def are(number: int) -> str:

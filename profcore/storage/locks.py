@@ -1,16 +1,19 @@
 """Locks on single bytes of a file, which their holder's death frees and which looking at never takes.
 
 They belong to the opened file, so that another opening of it in the same process neither shares nor drops them, and lie
-beyond what any file holds. Standard library only.
+beyond what any file holds. A network file system may have none, or some that other machines do not see: there a lock
+says nothing (see `are_told`). Standard library only.
 
 Source: fcntl(2), "Open file description locks".
 """
 
 from __future__ import annotations
 
+import errno
 import fcntl
 import struct
 import sys
+import tempfile
 from typing import IO, TYPE_CHECKING, Any
 
 from profcore.paths import open_regular
@@ -28,10 +31,12 @@ OWNER = _FAR + 1
 _SET = getattr(fcntl, "F_OFD_SETLK", 90)
 _GET = getattr(fcntl, "F_OFD_GETLK", 92)
 _IS_LINUX = sys.platform == "linux"
+# What file systems without locks answer.
+_NO_LOCKS = (errno.ENOSYS, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOLCK)
 
 
 def take(file: IO[Any], place: int) -> bool:
-    """Take a byte's lock for as long as the file stays open; returns whether nobody else had it.
+    """Take a byte's lock for as long as the file stays open; returns whether nobody else had it, as far as is told.
 
     Args:
         file: Opened for writing.
@@ -41,13 +46,35 @@ def take(file: IO[Any], place: int) -> bool:
         fcntl.fcntl(file, _SET, _pack(fcntl.F_WRLCK, place))
     except (BlockingIOError, PermissionError):
         return False
+    except OSError as error:
+        if error.errno not in _NO_LOCKS:
+            raise
     return True
 
 
 def is_held(path: Path, *places: int) -> bool:
     """Whether somebody holds the lock of any of these bytes; takes none of them."""
     with open_regular(path) as file:
-        return any(_kind(fcntl.fcntl(file, _GET, _pack(fcntl.F_WRLCK, place))) != fcntl.F_UNLCK for place in places)
+        return any(_asked(file, place) for place in places)
+
+
+def _asked(file: IO[Any], place: int) -> bool:
+    try:
+        return _kind(fcntl.fcntl(file, _GET, _pack(fcntl.F_WRLCK, place))) != fcntl.F_UNLCK
+    except OSError as error:
+        if error.errno not in _NO_LOCKS:
+            raise
+        return False
+
+
+def are_told(folder: Path) -> bool:
+    """Whether the file system of a folder that can be written has locks, at least between processes of one machine."""
+    try:
+        with tempfile.TemporaryFile(dir=folder) as file:
+            fcntl.fcntl(file, _SET, _pack(fcntl.F_WRLCK, WRITER))
+    except OSError as error:
+        return error.errno not in _NO_LOCKS
+    return True
 
 
 def _pack(kind: int, place: int) -> bytes:

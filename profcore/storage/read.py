@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from profcore.roofline.flops import COLUMNS as FLOPS
 from profcore.spec.records import ENERGY_COLUMNS, WORK_COLUMNS
@@ -56,10 +56,16 @@ CONDITIONS = """
 """
 
 _RUNS = """
-    SELECT {columns}, coalesce(counts.num_samples, 0) AS num_samples
+    SELECT {columns}, coalesce(counts.num_samples, 0) AS num_samples,
+        coalesce(aside.num_set_aside, 0) AS num_set_aside
     FROM runs LEFT JOIN (
         SELECT run_id, count(*) AS num_samples FROM samples {samples} GROUP BY run_id
     ) AS counts ON counts.run_id = runs.id
+    LEFT JOIN (
+        SELECT run_id, count(*) AS num_set_aside FROM samples SEMI JOIN (
+            SELECT run_id, environment_number FROM environments WHERE coalesce(refused, set_aside) IS NOT NULL
+        ) USING (run_id, environment_number) GROUP BY run_id
+    ) AS aside ON aside.run_id = runs.id
     {runs}
     ORDER BY runs.created_at DESC, runs.id DESC
 """
@@ -105,6 +111,27 @@ _ALIKE = f"""
 """
 
 
+# Settings of a run that more than one environment has.
+_SEVERAL = """
+    SELECT setting FROM samples WHERE run_id = $1
+    GROUP BY setting HAVING count(DISTINCT coalesce(environment_number, 0)) > 1
+"""
+
+
+class PlaceConditions(NamedTuple):
+    """How a card was where a part of a run was measured; None where it is not known.
+
+    Attributes:
+        sm_clock_mhz: The median of what was read beside the samples.
+        temperature_c: The same.
+        started_s: When the part was last started, in seconds since 1970.
+    """
+
+    sm_clock_mhz: float | None
+    temperature_c: float | None
+    started_s: float | None
+
+
 class Reader:
     """Asks a database; times are UTC, latencies milliseconds."""
 
@@ -112,7 +139,10 @@ class Reader:
         self.connection = connection
 
     def runs(self, experiment: str | None = None) -> pd.DataFrame:
-        """All runs, or one experiment's, newest first, with `num_samples`; spec and environment are JSON text."""
+        """All runs, or one experiment's, newest first, with `num_samples`; spec and environment are JSON text.
+
+        `num_set_aside` is how many of the samples are in no figure, since their environment is left out.
+        """
         return self._list("runs.*", experiment)
 
     def run_list(self, experiment: str | None = None) -> pd.DataFrame:
@@ -213,7 +243,7 @@ class Reader:
         return [row[0] for row in rows]
 
     def run(self, run_id: str) -> dict[str, Any] | None:
-        """One run with `num_samples` and `left_out` (see `bad_lines`), or None.
+        """One run with `num_samples`, `num_set_aside` (as `runs`) and `left_out` (see `bad_lines`), or None.
 
         `spec`, `environment`, `ceilings` and `details` are dicts, empty where unknown.
 
@@ -264,9 +294,9 @@ class Reader:
         """The shards of a run that are here, by their numbers; none of a run that was not split.
 
         Each with `spool`, `shard`, `count` (how many there are to be), `own` and `anchors` (settings), `state`,
-        `reason` and `phase`.
+        `reason` and `phase`, and when it was last `started_at` and `ended_at`, in UTC.
         """
-        names = ("spool", "shard", "count", "own", "anchors", "state", "reason", "phase")
+        names = ("spool", "shard", "count", "own", "anchors", "state", "reason", "phase", "started_at", "ended_at")
         rows = self.connection.cursor.execute(
             f"SELECT {', '.join(names)} FROM shards WHERE run_id = ? ORDER BY shard", [run_id]
         ).fetchall()
@@ -288,10 +318,7 @@ class Reader:
         """
         return self.connection.cursor.execute(
             f"""
-            WITH several AS (
-                SELECT setting FROM samples WHERE run_id = $1
-                GROUP BY setting HAVING count(DISTINCT coalesce(environment_number, 0)) > 1
-            )
+            WITH several AS ({_SEVERAL})
             SELECT coalesce(environment_number, 0) AS environment, setting, {", ".join(columns)} FROM samples
             WHERE run_id = $1 AND setting IN (SELECT setting FROM several)
             QUALIFY row_number() OVER (PARTITION BY environment_number, setting ORDER BY sample_id) <= {_MOST_COMPARED}
@@ -299,6 +326,24 @@ class Reader:
             """,
             [run_id],
         ).df()
+
+    def conditions_of_places(self, run_id: str) -> dict[int, PlaceConditions]:
+        """How the card was in each environment of a run, by its number, as read beside the settings of `of_places`."""
+        rows = self.connection.cursor.execute(
+            f"""
+            WITH several AS ({_SEVERAL}), seen AS (
+                SELECT coalesce(environment_number, 0) AS number, median(sm_clock_mhz) AS clock,
+                    median(temperature_c) AS heat
+                FROM samples WHERE run_id = $1 AND setting IN (SELECT setting FROM several) GROUP BY ALL
+            )
+            SELECT environment_number, any_value(clock), any_value(heat), epoch(max(shards.started_at))
+            FROM environments LEFT JOIN seen ON number = environment_number
+                LEFT JOIN shards ON shards.spool = environments.spool
+            WHERE environments.run_id = $1 GROUP BY environment_number
+            """,
+            [run_id],
+        ).fetchall()
+        return {number: PlaceConditions(*known) for number, *known in rows}
 
     def fingerprint(self, run_id: str) -> tuple[Any, bool] | None:
         """What is another once anything of a run has changed, and whether it has ended; None where there is no run.

@@ -15,6 +15,7 @@ import json
 import os
 import platform
 import tempfile
+import time
 import uuid
 from collections.abc import Iterable
 from contextlib import suppress
@@ -26,11 +27,13 @@ from profcore.spec.records import Ceilings, Energy, Environment, Sample, StageWo
 from profcore.spec.runs import RunSpec
 from profcore.spec.stages import State
 from profcore.storage.lines import Record, read_lines, records_of_kinds
-from profcore.storage.locks import OWNER, WRITER, is_held, take
+from profcore.storage.locks import OWNER, WRITER, are_told, is_held, take
 from profcore.storage.space import no_space_left, no_space_said
 
 _STEP = 65536
 _RESERVE_BYTES = 16384
+QUIET_S = 600.0
+"""How long a spool may stand still before that is said of it: a model may be loaded and compiled for minutes."""
 
 
 def spool_path(directory: Path, run_id: str) -> Path:
@@ -287,6 +290,31 @@ def is_being_written(path: Path) -> bool:
     return is_held(path, WRITER, OWNER)
 
 
+def lock_tells(path: Path) -> bool:
+    """Whether it is seen from here whether somebody writes a spool.
+
+    Not where its file system has no locks, nor of one that another machine was to see to its end: many file systems
+    that machines share keep locks to each of them.
+    """
+    host = _owner(records_of_kinds(path, "owner")).get("host")
+    return host in (None, platform.node()) and are_told(path.parent)
+
+
+def quiet_s(path: Path) -> float:
+    """Seconds since a spool last grew, by the clock of its own file system.
+
+    Raises:
+        OSError: There is none.
+    """
+    written = path.stat().st_mtime
+    try:
+        with tempfile.TemporaryFile(dir=path.resolve().parent) as file:
+            moment = os.fstat(file.fileno()).st_mtime
+    except OSError:
+        moment = time.time()
+    return max(moment - written, 0.0)
+
+
 def last_state(path: Path) -> State | None:
     """What a spool's last record of state says; None where none does."""
     return _state(records_of_kinds(path, "state"))
@@ -307,6 +335,8 @@ def _state(records: list[Record]) -> State | None:
 def end_abandoned(path: Path, reason: str | None = None) -> bool:
     """Mark a spool failed that nobody writes or has waiting any more; returns whether it was such a one.
 
+    Where there are no locks, one that grew a moment ago is taken to be written.
+
     Args:
         path: The spool.
         reason: Why; who had it and is gone, unless told otherwise. Then a run that somebody measures in another place
@@ -317,7 +347,7 @@ def end_abandoned(path: Path, reason: str | None = None) -> bool:
         OSError: It cannot be read or written.
     """
     read_spec(path)
-    if is_being_written(path):
+    if is_being_written(path) or (not are_told(path.parent) and quiet_s(path) < QUIET_S):
         return False
     records = records_of_kinds(path, "state", "owner")
     state = _state(records)

@@ -11,7 +11,7 @@ import re
 import sys
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from profcore.errors import UserError
 from profcore.paths import read_regular
@@ -20,6 +20,9 @@ from profcore.spec.runs import is_run_id
 from profcore.spec.text import parse_json
 from profcore.storage.spool import spool_path
 from profcore.storage.whole import write_whole
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
 
 FILE = "campaign.json"
 LOCAL, SLURM = "local", "slurm"
@@ -60,6 +63,8 @@ class Campaign:
         options: What the launcher was told.
         created_at: When it was submitted first, in UTC.
         attempts: Each time that shards were submitted.
+        cancelled: Jobs that a person had cancelled.
+        group: Under which id several experiments were submitted together; empty for one alone.
     """
 
     id: str
@@ -74,6 +79,8 @@ class Campaign:
     options: dict[str, Any]
     created_at: str
     attempts: tuple[Attempt, ...] = ()
+    cancelled: tuple[str, ...] = ()
+    group: str = ""
 
     @property
     def spools(self) -> Path:
@@ -111,6 +118,10 @@ class Campaign:
     def submitted(self, jobs: dict[int, str]) -> Campaign:
         """The campaign with some shards submitted once more."""
         return replace(self, attempts=(*self.attempts, Attempt(now(), jobs)))
+
+    def without(self, jobs: Iterable[str]) -> Campaign:
+        """The campaign with some jobs cancelled."""
+        return replace(self, cancelled=tuple(dict.fromkeys((*self.cancelled, *jobs))))
 
     def write(self) -> None:
         """Write it into its folder.
@@ -154,7 +165,8 @@ def read_campaign(folder: Path) -> Campaign:
             Attempt(str(each["at"]), {int(shard): str(job) for shard, job in each["jobs"].items()})
             for each in found.pop("attempts")
         )
-        campaign = Campaign(**{**found, "folder": folder, "words": tuple(found["words"]), "attempts": attempts})
+        lists = {"words": tuple(found["words"]), "cancelled": tuple(found.get("cancelled", ()))}
+        campaign = Campaign(**{**found, **lists, "folder": folder, "attempts": attempts})
         _check(campaign)
     except (OSError, ValueError, TypeError, KeyError, AttributeError, UserError):
         raise UserError(f"{path} holds no campaign that this version reads.") from None
@@ -167,9 +179,10 @@ def _check(campaign: Campaign) -> None:
     Raises:
         ValueError: It is none.
     """
-    texts = (campaign.id, campaign.experiment, campaign.working_directory, campaign.python, campaign.database)
+    about = (campaign.id, campaign.group, campaign.experiment, campaign.created_at)
+    texts = (*about, campaign.working_directory, campaign.python, campaign.database)
     known = (
-        all(isinstance(each, str) for each in (*texts, campaign.created_at, *campaign.words))
+        all(isinstance(each, str) for each in (*texts, *campaign.words, *campaign.cancelled))
         and campaign.id == campaign.folder.name
         and is_run_id(campaign.id)
         and campaign.launcher in (LOCAL, SLURM)
@@ -193,19 +206,39 @@ def list_campaigns(root: Path) -> list[Campaign]:
     return sorted(found, key=lambda each: (each.created_at, each.id), reverse=True)
 
 
-def find_campaign(root: Path, text: str) -> Campaign:
-    """The campaign of an id, or of a beginning that is one's alone.
+def find_campaigns(root: Path, text: str) -> list[Campaign]:
+    """The campaign of an id, or those that were submitted together under one; of a beginning too that means one alone.
 
     Raises:
         UserError: There is none, or several begin so.
     """
-    ids = [path.parent.name for path in sorted(root.glob(f"*/{FILE}"))]
-    found = [text] if text in ids else [each for each in ids if text and each.startswith(text)]
+    if is_run_id(text) and (root / text / FILE).is_file():
+        return [read_campaign(root / text)]
+    known = list_campaigns(root)[::-1]
+    found = [each for each in known if each.group == text != ""]
+    found = found or [each for each in known if text and each.id.startswith(text)]
     shown = text if len(text) <= _LONGEST_SHOWN else f"{text[:_LONGEST_SHOWN]}…"
-    if len(found) > 1:
-        raise UserError(f"{shown!r} begins several campaigns: {', '.join(found[:_MOST_NAMED])}. Give more of it.")
+    if len({each.group or each.id for each in found}) > 1 or (len(found) > 1 and not found[0].group.startswith(text)):
+        listed = ", ".join(each.id for each in found[:_MOST_NAMED])
+        raise UserError(f"{shown!r} begins several campaigns: {listed}. Give more of it.")
     if not found:
+        # One that cannot be read says so where it is the one that was meant.
+        unread = [path.parent for path in sorted(root.glob(f"*/{FILE}")) if text and path.parent.name.startswith(text)]
+        if len(unread) == 1:
+            return [read_campaign(unread[0])]
         raise UserError(
             f"There is no campaign {shown!r} in {root}: `profcore jobs` lists them; --folder names another."
         )
-    return read_campaign(root / found[0])
+    return found
+
+
+def find_campaign(root: Path, text: str) -> Campaign:
+    """As `find_campaigns`, of one alone.
+
+    Raises:
+        UserError: There is none, or there are several.
+    """
+    found = find_campaigns(root, text)
+    if len(found) > 1:
+        raise UserError(f"{text} is several campaigns: name one of {', '.join(each.id for each in found)}.")
+    return found[0]

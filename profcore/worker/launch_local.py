@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import platform
 import signal
 import subprocess
 import time
@@ -11,7 +12,8 @@ from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 from profcore.errors import UserError
-from profcore.storage.locks import WRITER, is_held
+from profcore.storage.locks import WRITER, are_told, is_held
+from profcore.storage.spool import quiet_s
 from profcore.worker.launchers import JobState
 
 if TYPE_CHECKING:
@@ -21,6 +23,9 @@ if TYPE_CHECKING:
     from profcore.worker.campaigns import Campaign
 
 WAITING, RUNNING, ENDED = "waiting", "running", "ended"
+BEAT_S, BEATS = 30.0, 4
+"""How often the process of an attempt writes its status, and after how many of these it counts as gone."""
+
 _STARTED_WITHIN_S = 60.0
 _ENDED_WITHIN_S = 60.0
 _POLL_S = 0.05
@@ -60,7 +65,7 @@ class LocalLauncher:
             attempt, _, shard = job.partition("-")
             status = _read(status_file(campaign.folder, int(attempt)))
             state = status.get("shards", {}).get(shard, ENDED)
-            alive = _is_alive(campaign.folder, int(attempt))
+            alive = _is_alive(campaign.folder, int(attempt), status)
             code = status.get("codes", {}).get(shard)
             if alive and state != ENDED:
                 found[job] = JobState(True, state == RUNNING, state)
@@ -73,6 +78,8 @@ class LocalLauncher:
         """Ask the processes to stop, and wait until they have."""
         attempts = {int(job.partition("-")[0]) for job in jobs}
         alive = [attempt for attempt in attempts if _is_alive(campaign.folder, attempt)]
+        if elsewhere := {host for each in alive if (host := _host(campaign.folder, each)) != platform.node()}:
+            raise UserError(f"Campaign {campaign.id} is measured on {', '.join(sorted(elsewhere))}: cancel it there.")
         for attempt in alive:
             with suppress(ProcessLookupError, KeyError, ValueError):
                 # The lock says that it is this process, and not another that got its number.
@@ -103,10 +110,21 @@ def lock_file(folder: Path, attempt: int) -> Path:
     return folder / f"local-{attempt}.lock"
 
 
-def _is_alive(folder: Path, attempt: int) -> bool:
+def _is_alive(folder: Path, attempt: int, status: dict[str, Any] | None = None) -> bool:
+    """Whether the process of an attempt lives: by its lock, and where that is not seen from here by what it writes."""
     with suppress(OSError):
-        return is_held(lock_file(folder, attempt), WRITER)
+        if is_held(lock_file(folder, attempt), WRITER):
+            return True
+    with suppress(OSError):
+        place = status_file(folder, attempt)
+        said = _read(place) if status is None else status
+        seen = said.get("host") in (None, platform.node()) and are_told(folder)
+        return not seen and not said.get("over") and quiet_s(place) < BEATS * BEAT_S
     return False
+
+
+def _host(folder: Path, attempt: int) -> str:
+    return str(_read(status_file(folder, attempt)).get("host", platform.node()))
 
 
 def _read(path: Path) -> dict[str, Any]:

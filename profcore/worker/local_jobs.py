@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import os
+import platform
 import queue
 import signal
 import subprocess
@@ -20,7 +21,7 @@ from typing import TYPE_CHECKING
 from profcore.storage.locks import WRITER, take
 from profcore.storage.whole import write_whole
 from profcore.worker.campaigns import read_campaign
-from profcore.worker.launch_local import ENDED, RUNNING, WAITING, lock_file, shard_log, status_file
+from profcore.worker.launch_local import BEAT_S, ENDED, RUNNING, WAITING, lock_file, shard_log, status_file
 from profcore.worker.parent import die_with
 
 if TYPE_CHECKING:
@@ -50,11 +51,13 @@ class Jobs:
             if process.poll() is None:
                 process.send_signal(signal.SIGINT)
 
-    def write(self) -> None:
-        """Write how far the shards are."""
+    def write(self, over: bool = False) -> None:
+        """Write how far the shards are, and in the end that no other is started."""
         with self._changing:
             plain = {
                 "pid": os.getpid(),
+                "host": platform.node(),
+                "over": over,
                 "shards": {str(shard): state for shard, state in self._states.items()},
                 "codes": {str(shard): code for shard, code in self._codes.items()},
             }
@@ -111,8 +114,11 @@ def main(words: Sequence[str]) -> int:
         for thread in threads:
             thread.start()
         for thread in threads:
-            thread.join()
-        jobs.write()
+            while thread.is_alive():
+                thread.join(BEAT_S)
+                # Another machine may see no lock, but sees this.
+                jobs.write()
+        jobs.write(over=True)
     return 0
 
 

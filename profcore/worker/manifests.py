@@ -5,6 +5,7 @@ Each shard is one command, and goes on with its spool where it is started again.
 
 from __future__ import annotations
 
+import hashlib
 import json
 import re
 import shlex
@@ -33,7 +34,8 @@ def slurm_script(campaign: Campaign) -> str:
         "ntasks": 1,
         "cpus-per-task": given["cpus_per_task"],
         "time": given["minutes"],
-        "output": f"{campaign.logs}/%a.log",
+        # Slurm's own patterns begin with a percent sign, of which two are one.
+        "output": f"{str(campaign.logs).replace('%', '%%')}/%a.log",
         "open-mode": "append",
         "chdir": campaign.working_directory,
     }
@@ -72,19 +74,21 @@ def kubernetes_manifest(campaign: Campaign, image: str, claim: str) -> dict[str,
     }
     pod = {
         "restartPolicy": "Never",
+        # Of each shard by itself, from when a node has it: one that waits for a card uses none of it up.
+        "activeDeadlineSeconds": 60 * given["minutes"],
         "containers": [container],
         "volumes": [{"name": "campaigns", "persistentVolumeClaim": {"claimName": claim}}],
     }
     return {
         "apiVersion": "batch/v1",
         "kind": "Job",
-        "metadata": {"name": _dns_name(campaign.id)},
+        # A pod of it is called after it and its index.
+        "metadata": {"name": _dns_name(campaign.id, _LONGEST_NAME - len(f"-{campaign.shards - 1}"))},
         "spec": {
             "completionMode": "Indexed",
             "completions": campaign.shards,
             "parallelism": campaign.shards,
             "backoffLimitPerIndex": _RETRIES,
-            "activeDeadlineSeconds": 60 * given["minutes"],
             "template": {"spec": pod},
         },
     }
@@ -125,10 +129,13 @@ def _shell(campaign: Campaign, shard: str, python: str = "") -> str:
     return shlex.join(words).replace(_SHARD, shard)
 
 
-def _dns_name(text: str) -> str:
-    """A name that Kubernetes takes: small letters, digits and hyphens."""
-    name = re.sub(r"[^a-z0-9-]+", "-", f"profcore-{text}".lower())
-    return name[:_LONGEST_NAME].rstrip("-")
+def _dns_name(text: str, longest: int = _LONGEST_NAME) -> str:
+    """A name that Kubernetes takes, another one for each text: small letters, digits and hyphens."""
+    name = re.sub(r"[^a-z0-9-]+", "-", f"profcore-{text}".lower()).rstrip("-")
+    if name == f"profcore-{text}" and len(name) <= longest:
+        return name
+    told = hashlib.sha256(text.encode()).hexdigest()[:6]
+    return f"{name[: longest - len(told) - 1].rstrip('-')}-{told}"
 
 
 def as_yaml(value: Mapping[str, Any]) -> str:

@@ -194,3 +194,20 @@ def test_blocks_are_counted_from_0_as_in_files():
     (rows,) = spec["datasets"].values()
     assert spec["layer"][0]["encoding"]["x"]["scale"]["domain"] == [0, 1, 2, 3]
     assert [(row["block"], row["score"]) for row in rows] == [(0, 0.25), (3, 0.5)]
+
+
+@pytest.mark.parametrize("values", [(5.2, 5.9), (0.9, 1.1), (4.0, 21.0), (0.02, 3000.0), (7.0, 7.0), (995.0, 1004.0)])
+def test_a_logarithmic_axis_marks_enough_to_read_a_height(values):
+    from profcore.charts.base import log_axis
+
+    marked = log_axis(values).to_dict()["values"]
+    low, high = min(values) / 1.04, max(values) * 1.04
+    assert all(low <= each <= high for each in marked)
+    assert len(marked) >= (3 if max(values) / min(values) > 1.1 else 1)
+    assert len(marked) <= 12
+
+
+def test_a_logarithmic_axis_of_nothing_is_an_axis():
+    from profcore.charts.base import log_axis
+
+    assert log_axis([]).to_dict() == log_axis([float("nan"), -1.0, 0.0]).to_dict() == log_axis([1.0]).to_dict()

@@ -12,6 +12,7 @@ import yaml
 from profcore.cli.parser import main
 from profcore.cli.submit import wait
 from profcore.errors import UserError
+from profcore.experiments.knobs import CATALOGUE
 from profcore.worker import campaigns
 from profcore.worker.campaigns import list_campaigns, read_campaign
 from tests.support import ROOT, seconds, until
@@ -79,6 +80,66 @@ def test_what_is_cancelled_is_gone_on_with(ask, tmp_path):
     assert (run["state"], run["num_samples"]) == ("done", 15)
 
 
+def test_a_campaign_that_was_cancelled_before_it_measured_anything_says_so(ask, tmp_path, monkeypatch):
+    from profcore.worker.launch_local import LocalLauncher
+    from profcore.worker.launchers import JobState
+
+    jobs = {"1-1": JobState(True, False, "waiting"), "1-2": JobState(True, False, "waiting")}
+    monkeypatch.setattr(LocalLauncher, "submit", lambda self, campaign, shards: {1: "1-1", 2: "1-2"})
+    monkeypatch.setattr(
+        LocalLauncher, "states", lambda self, campaign, asked: {job: jobs[job] for job in asked if job in jobs}
+    )
+    monkeypatch.setattr(LocalLauncher, "cancel", lambda self, campaign, asked: jobs.clear())
+    assert ask(*ASKED, "--campaign", "friday", "--no-wait")[0] == 0
+    assert ask("cancel", "friday")[1] == "friday: 2 shards cancelled; nothing was measured yet.\n"
+    said = ask("jobs", "friday")[1]
+    assert said.startswith("friday, moe_topk by local: 2 cancelled; 0 samples\n")
+    assert "cancelled before it measured anything" in said
+    assert wait([read_campaign(tmp_path / "campaigns" / "friday")]) == 1
+    monkeypatch.undo()
+
+
+def test_all_four_are_submitted_each_as_a_run_and_named_together(ask, tmp_path):
+    asked = ("submit", "all", *ASKED[2:6], "--shards", "2", "--campaign", "friday")
+    what = tmp_path / "what"
+    what.write_text("fail")
+    code, said, wrong = ask(*asked, "--prompt", what, "--no-wait")
+    assert code == 0, wrong
+    ids = [f"friday-{name}" for name in CATALOGUE]
+    assert [line.partition(":")[0] for line in said.splitlines()[:-1]] == ids
+    assert said.splitlines()[-1] == f"`profcore jobs friday --db {tmp_path}/data.duckdb` says how far it is."
+    runs = until(lambda: ended_runs(ask), 120)
+    assert [each["id"] for each in runs] == ids
+    assert [each["experiment"] for each in runs] == list(CATALOGUE)
+    assert ask("jobs", "fri")[1].count("2 failed") == 4
+    assert ask("cancel", "friday")[1].count("No shard of friday-") == 4
+    assert "several campaigns: name one of friday-" in ask("jobs", "friday", "--log", "1")[2]
+    assert "begins several campaigns" in ask("jobs", "friday-")[2]
+    what.write_text("")
+    code, said, wrong = ask("resubmit", "friday")
+    assert code == 0, wrong
+    assert said.count("2 shards submitted again: 1, 2.") == said.count("is measured.") == 4
+    assert "nothing is left to submit" in ask("resubmit", "friday-moe_topk")[1]
+    assert {each["id"] for each in json.loads(ask("runs", "--json")[1])} == set(ids)
+
+
+def ended_runs(ask):
+    """The runs of `jobs friday`, once no shard waits or is measured."""
+    runs = json.loads(ask("jobs", "friday", "--json")[1])["runs"]
+    return None if any(shard["active"] for each in runs for shard in each["shards"]) else runs
+
+
+def test_all_four_are_printed_for_kubernetes_alone(ask, tmp_path):
+    asked = ("submit", "all", "--shards", "2", "--print")
+    code, said, wrong = ask(*asked, "kubernetes", "--container", "image", "--volume", "claim", "--campaign", "a")
+    assert code == 0, wrong
+    assert len({each["metadata"]["name"] for each in yaml.safe_load_all(said)}) == 4
+    for form, more in (("slurm", ()), ("skypilot", ("--accelerator", "H100"))):
+        code, said, wrong = ask(*asked, form, *more)
+        assert (code, said) == (2, "")
+        assert "prints one job, and all are several" in wrong
+
+
 def test_what_is_lacking_is_said_with_its_log(ask, tmp_path):
     (tmp_path / "what").write_text("fail")
     code, said, wrong = ask(*ASKED, "--prompt", tmp_path / "what")
@@ -86,10 +147,10 @@ def test_what_is_lacking_is_said_with_its_log(ask, tmp_path):
     assert code == 1
     assert "is measured" not in said
     assert f"shard 1 failed: as it was told Its log: {campaign.folder}/logs/shard-001.log" in wrong
-    assert f"`profcore resubmit {campaign.id}` goes on with what is left" in wrong
+    assert f"`profcore resubmit {campaign.id} --db {tmp_path}/data.duckdb` goes on with what is left" in wrong
     # Linked still, since it is not done.
     assert any(path.is_symlink() for path in (tmp_path / "data.duckdb.spool").iterdir())
-    assert wait(read_campaign(campaign.folder)) == 1
+    assert wait([read_campaign(campaign.folder)]) == 1
 
 
 def test_nothing_of_torch_is_loaded_where_one_submits(tmp_path):
@@ -133,6 +194,10 @@ def test_what_another_scheduler_takes_is_printed_and_nothing_is_left(ask, tmp_pa
     assert "#SBATCH --account=lab\n" in said
     code, said, _ = ask(*asked, "--print", "kubernetes", "--container", "image:1", "--volume", "claim")
     assert yaml.safe_load(said)["spec"]["completions"] == 2
+    image = "registry.example:5000/team/image-1:V1.2@sha256:" + 64 * "a"
+    assert ask(*asked, "--print", "kubernetes", "--container", image, "--volume", "a.claim")[0] == 0
+    assert ask(*asked, "--print", "slurm", "--partition", "gpu,gpu-long", "--time", "1440")[0] == 0
+    assert ask(*asked, "--print", "skypilot", "--accelerator", "A100-80GB")[0] == 0
     code, said, _ = ask(*asked, "--print", "skypilot", "--accelerator", "H100")
     assert yaml.safe_load(said)["resources"]["accelerators"] == "H100:1"
     assert list(tmp_path.iterdir()) == []
@@ -153,7 +218,27 @@ def test_what_another_scheduler_takes_is_printed_and_nothing_is_left(ask, tmp_pa
         (("--time", "soon"), "no time"),
         (("--time", "0"), "no time"),
         (("--slurm", "account"), "no parameter of sbatch"),
+        (("--time", "2:99:00"), "no time"),
+        (("--time", "1-24:00"), "no time"),
         (("--partition", "a b"), "no partition's name"),
+        (("--partition=-gpu",), "no partition's name"),
+        (("--partition", "a;b"), "no partition's name"),
+        (("--partition", "gpu"), "--partition is Slurm's alone"),
+        (("--slurm", "account=lab"), "--slurm is Slurm's alone"),
+        (("--print", "kubernetes", "--container", "An Image", "--volume", "c"), "no container's image"),
+        (("--print", "kubernetes", "--container=-i", "--volume", "c"), "no container's image"),
+        (("--print", "kubernetes", "--container", "i:", "--volume", "c"), "no container's image"),
+        (("--print", "kubernetes", "--container", "Team/image", "--volume", "c"), "no container's image"),
+        (("--print", "kubernetes", "--container", f"{'a/' * 130}i", "--volume", "c"), "no container's image"),
+        (("--print", "kubernetes", "--container", "i", "--volume", "My Claim"), "no volume claim's name"),
+        (("--print", "kubernetes", "--container", "i", "--volume=-c"), "no volume claim's name"),
+        (("--print", "kubernetes", "--container", "i", "--volume", "c" * 254), "no volume claim's name"),
+        (("--print", "kubernetes", "--container", "i", "--volume", "c", "--folder", "/a:b"), "without a colon"),
+        (("--print", "skypilot", "--gpus-per-task", "0", "--accelerator", "H100:8"), "no card's name"),
+        (("--print", "skypilot", "--gpus-per-task", "0", "--accelerator", "a card"), "no card's name"),
+        (("--launcher", "slurm", "--folder", "/tmp/%j"), "has a % in its name"),
+        (("--print", "slurm", "--folder", "/tmp/a\\b"), "has a \\ in its name"),
+        (("--folder", "/tmp/a\nb"), "cannot be printed"),
         (("--campaign", "../x"), "no id of a campaign"),
         (("--print", "kubernetes", "--container", "i"), "needs --volume"),
         (("--print", "slurm", "--container", "i"), "is of --print kubernetes"),
@@ -177,7 +262,7 @@ def test_bad_input_ends_with_status_2_and_leaves_nothing(ask, tmp_path, words, s
         (("cancel", "none"), "no campaign 'none'"),
         (("resubmit", ""), "no campaign ''"),
         (("jobs", "--log", "1"), "name the run"),
-        (("submit", "all"), "There is no experiment 'all'"),
+        (("submit", "everything"), "There is no experiment 'everything'"),
         (("submit", "flops_vs_latency"), "There is no experiment"),
     ],
 )

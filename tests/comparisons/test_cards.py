@@ -87,12 +87,12 @@ def test_the_cards_of_a_shared_run_say_how_they_differ(store):
     for shard in shards_of(sweep, 3):
         store.take_in(write_shard(store.spools, sweep, shard, slower=1.03 if shard.index == 3 else 1.0))
     found = shared_cards(store, "friday")
-    assert found.cards["in the figures"].tolist() == ["yes", "yes", "no"]
-    assert found.cards["shards"].tolist() == ["1", "2", "3"]
-    assert found.cards["settings"].sum() == 6
-    assert found.cards["samples"].sum() == 40 * 8
-    assert found.cards["LLM prefill"].iloc[2].startswith(("+2.9", "+3.0", "+3.1"))
-    assert found.pooled == 2
+    assert found.parts["in the figures"].tolist() == ["yes", "yes", "no"]
+    assert found.parts["shard"].tolist() == ["1", "2", "3"]
+    assert found.parts["settings"].sum() == 6
+    assert found.parts["samples"].sum() == 40 * 8
+    assert found.parts["LLM prefill"].iloc[2].startswith(("+2.9", "+3.0", "+3.1"))
+    assert (found.cards, found.pooled) == (3, 2)
     spread = found.spread.set_index("latency")
     assert (spread["cards"] == "2").all()
     # Those that are pooled were drawn alike.
@@ -116,3 +116,25 @@ def test_the_share_between_cards_follows_from_the_anchors(store):
 def test_a_run_on_one_card_is_shared_by_none(store):
     run_id = write_run(store, sweep_of(num_samples=2))
     assert shared_cards(store, run_id) is None
+
+
+def test_shards_of_one_card_are_compared_with_each_other(store):
+    sweep = sweep_of(num_samples=40)
+    for shard in shards_of(sweep, 3):
+        own = {"slower": 1.03, "clock": (1500.0, 81.0)} if shard.index == 3 else {"clock": (1980.0, 62.0)}
+        store.take_in(write_shard(store.spools, sweep, shard, host="node-1", card="GPU-1", **own))
+    found = shared_cards(store, "friday")
+    assert (found.cards, found.pooled) == (1, 2)
+    assert found.parts["in the figures"].tolist() == ["yes", "yes", "no"]
+    assert found.parts["SM clock (MHz)"].tolist() == ["1,980", "1,980", "1,500"]
+    assert found.parts["temperature (°C)"].tolist() == ["62.0", "62.0", "81.0"]
+    assert (found.spread["parts"] == "2").all()
+
+
+def test_what_one_card_measured_in_several_parts_is_joined_where_cards_are_compared(store):
+    sweep = sweep_of(num_samples=40)
+    for shard in shards_of(sweep, 3):
+        store.take_in(write_shard(store.spools, sweep, shard, card="GPU-1", host="a" if shard.index < 3 else "b"))
+    found = shared_cards(store, "friday")
+    assert (found.cards, found.pooled, len(found.parts)) == (2, 3, 3)
+    assert (found.spread["cards"] == "2").all()

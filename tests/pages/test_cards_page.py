@@ -90,9 +90,12 @@ def test_cards_stand_side_by_side(app, service):
         "NVIDIA H200: Measured on 2 cards",
         "NVIDIA H100: Measured on 3 cards, 2 of them in the figures",
     ]
+    # What is in no figure is said where figures stand.
+    assert "NVIDIA H100: GPU-2 of node-2 is left out of every figure" in texts(test.caption)
     for knob in ("Vision tokens", "Active blocks", "Output tokens"):
         test.button_group(key="knob").set_value(knob).run()
         assert not test.exception
+    assert "There are no such runs here" in texts(app("cards", group="gone").warning)
     alone = app("cards", knob="Vision tokens")
     assert "another card would stand beside it" in texts(alone.caption)
     assert not alone.get("vega_lite_chart")
@@ -103,3 +106,41 @@ def test_the_runs_page_lists_one_run(app, service):
     assert not test.exception
     shown = " ".join(map(str, test.dataframe[0].value.to_numpy().ravel()))
     assert "-s00" not in shown
+
+
+def test_a_submitted_runs_shards_their_logs_and_commands_stand_on_its_page(app, service):
+    from profcore.worker.campaigns import LOCAL, new_campaign
+    from profcore.worker.linking import link_spools
+
+    root = service.store.path.parent / "there"
+    made = new_campaign(
+        *(root, "sunday"),
+        **{"experiment": "moe_topk", "launcher": LOCAL, "shards": 2, "words": (), "options": {}},
+        database=str(service.store.path),
+    ).submitted({1: "1-1", 2: "1-2"})
+    made.write()
+    link_spools(made)
+    sweep = sweep_of(num_samples=8)
+    first, second = shards_of(sweep, 2, "sunday")
+    write_shard(made.spools, sweep, first)
+    write_shard(made.spools, sweep, second, rounds=3, end=State.STOPPED)
+    (made.logs / "shard-002.log").write_text("# no heading\n")
+    service.intake.look(everything=True)
+    until(lambda: service.campaigns.of("sunday"))
+    test = app("moe_topk", run="sunday")
+    assert not test.exception
+    table = next(each.value for each in test.dataframe if "why" in each.value)
+    assert table["state"].tolist() == ["done", "stopped"]
+    said = [each.value for each in test.code]
+    assert "# no heading" in said
+    assert f"python -m profcore resubmit sunday --folder {root}" in said
+    assert not [each for each in said if " cancel " in each]
+    test.selectbox(key="log-of-sunday").set_value(1).run()
+    assert "It has printed nothing yet." in texts(test.caption)
+
+
+def test_shards_that_nobody_submitted_are_listed_without_logs(app, service):
+    test = app("moe_topk", run="friday")
+    table = next(each.value for each in test.dataframe if "why" in each.value)
+    assert table["state"].tolist() == ["done"] * 3
+    assert "no folder of a campaign was found" in texts(test.caption)

@@ -23,6 +23,9 @@ def test_a_change_is_said_drawn_and_listed(app, runs):
     # A link names any run of a history, and a setting.
     test = app("history", of="moe_topk", run=runs[1], setting="nonsense")
     assert not test.exception
+    assert "no setting nonsense" in texts(test.caption)
+    assert not test.warning
+    assert "There is no such run here" in texts(app("history", of="moe_topk", run="gone").warning)
     group = next(each for each in test.selectbox if each.label == "Measured alike")
     assert group.value == runs[-1]
     said = texts(test.markdown)
@@ -74,3 +77,65 @@ def test_what_is_too_wide_to_tell_is_not_called_the_same(app, service):
     assert "Undecided" in said
     assert "at 2 of 2 steps" in said
     assert "same from run to run" not in said
+
+
+def marks_of(test):
+    """What the points of a history stand for, as its legend has them."""
+    spec = json.loads(test.get("vega_lite_chart")[0].proto.spec)
+    domains = [layer["encoding"]["color"]["scale"]["domain"] for layer in spec["layer"] if "color" in layer["encoding"]]
+    return domains[0]
+
+
+def shown_alone(service, app, costs, samples):
+    """The page of runs on a card of their own, one after another."""
+    card = f"card {costs} {samples}"
+    for hour, cost in enumerate(costs):
+        sweep = small_sweep(num_samples=samples)
+        store_run(service.store, sweep, lambda setting, cost=cost: cost, hour=hour, device_name=card)
+    test = app("history", of="moe_topk")
+    group = next(each for each in test.selectbox if each.label == "Measured alike")
+    return group.select(next(each for each in group.options if card in each)).run()
+
+
+def test_the_legend_says_of_each_point_what_is_known(app, service):
+    assert marks_of(shown_alone(service, app, [10.0, 10.0, 12.0], 12)) == ["slower", "same", "first run"]
+    wide = shown_alone(service, app, [10.0, 10.0, 10.0], 3)
+    assert marks_of(wide) == ["undecided", "first run"]
+    assert "Whether it is another than in the first run is undecided" in texts(wide.markdown)
+    same = shown_alone(service, app, [10.0, 10.0, 10.0], 13)
+    assert "Since the first run it is the same within the margin" in texts(same.markdown)
+
+
+def test_a_baseline_is_set_moved_marked_and_removed_where_runs_are_shown(app, service, runs):
+    test = app("moe_topk", run=runs[0])
+    test.text_input(key=f"baseline-name--{runs[0]}").set_value("ma*n").run()
+    test.button(key=f"set-baseline--{runs[0]}").click().run()
+    assert not test.exception
+    assert service.baselines()[["name", "run_id"]].to_numpy().tolist() == [["ma*n", runs[0]]]
+    test = app("history", of="moe_topk", run=runs[0])
+    assert test.dataframe[0].value["baseline"].tolist() == ["", "", "ma*n"]
+    layers = json.loads(test.get("vega_lite_chart")[0].proto.spec)["layer"]
+    assert [each["encoding"]["text"]["field"] for each in layers if "text" in each["encoding"]] == ["baseline"]
+    # Moved to the newest, which the page offers first.
+    test.text_input(key=f"baseline-name-history-{runs[2]}").set_value("ma*n").run()
+    assert f"It is run {runs[0]} so far" in texts(test.caption).replace("\\", "")
+    test.button(key=f"set-baseline-history-{runs[2]}").click().run()
+    assert test.dataframe[0].value["baseline"].tolist() == ["ma*n", "", ""]
+    test.text_input(key=f"baseline-name-history-{runs[2]}").set_value("-x").run()
+    test.button(key=f"set-baseline-history-{runs[2]}").click().run()
+    assert "begins with no hyphen" in texts(test.error)
+    test.button(key=f"remove-baseline-history-{runs[2]}-ma*n").click().run()
+    assert service.baselines().empty
+    assert "baseline" not in test.dataframe[0].value
+
+
+def test_a_run_that_has_not_ended_is_no_baseline(service):
+    from profcore.errors import UserError
+
+    run_id = store_run(service.store, small_sweep(num_samples=2), lambda setting: 1.0)
+    with service.store.connection.transaction() as cursor:
+        cursor.execute("UPDATE runs SET state = 'running' WHERE id = ?", [run_id])
+    with pytest.raises(UserError, match="has not ended"):
+        service.set_baseline("main", run_id)
+    with service.store.connection.transaction() as cursor:
+        cursor.execute("UPDATE runs SET state = 'done' WHERE id = ?", [run_id])

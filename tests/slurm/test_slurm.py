@@ -12,7 +12,9 @@ import sys
 
 import pytest
 
+from profcore.spec.stages import State
 from profcore.storage.lines import records_of_kinds
+from profcore.storage.spool import last_state
 from profcore.storage.store import Store
 from profcore.worker.campaigns import list_campaigns
 from tests.support import ROOT, seconds, until
@@ -182,3 +184,19 @@ def test_a_node_that_has_no_card_but_is_said_to_measures_nothing(start, ask, sta
     assert {(each["word"], each["samples"]) for each in found} == {("ended early", 0)}
     assert all(each["log"] in wrong and "cuda" in each["reason"].lower() for each in found)
     assert "cuda" in ask("jobs", said.partition(":")[0], "--log", "1")[1].lower()
+
+
+@pytest.mark.parametrize("name", ['it\'s a "folder" #1', "100%j %A-%a"])
+def test_a_printed_script_runs_in_a_folder_of_any_name(start, ask, tmp_path, name):
+    node, folder = start(), tmp_path / name
+    code, script, wrong = ask(
+        "submit", *ASKED, "--num-samples", "2", "--print", "slurm", "--folder", folder, "--campaign", "friday"
+    )
+    assert code == 0, wrong
+    logs, spools = folder / "friday" / "logs", folder / "friday" / "spools"
+    logs.mkdir(parents=True)
+    (tmp_path / "job.sh").write_text(script)
+    node.ask("sbatch", str(tmp_path / "job.sh"))
+    paths = [spools / f"friday-s00{shard}.jsonl" for shard in (1, 2)]
+    until(lambda: all(path.is_file() and last_state(path) is State.DONE for path in paths), 240)
+    assert sorted(path.name for path in logs.iterdir()) == ["1.log", "2.log"]

@@ -50,11 +50,12 @@ def write_shard(
     rounds: int | None = None,
     seed: int = 0,
     target: Target = TARGET,
+    clock: tuple[float, float] | None = None,
     **environment,
 ) -> Path:
     """Write a shard's spool, measured on a card of its own unless told otherwise; how much slower that is than others.
 
-    A setting's stages grow with its place, and noise is 0.2 %.
+    A setting's stages grow with its place, and noise is 0.2 %. `clock` is the card's clock in MHz, and its temperature.
     """
     spec = shard_spec(target, sweep, shard)
     path = spool_path(folder, spec.id)
@@ -69,7 +70,10 @@ def write_shard(
         number = 0
         for visit in range(sweep.num_samples if rounds is None else rounds):
             for setting in shard.visited:
-                writer.sample(made_sample(number, setting, visit, slower, noise))
+                sample = made_sample(number, setting, visit, slower, noise)
+                if clock:
+                    sample = replace(sample, telemetry={"sm_clock_mhz": clock[0], "temperature_c": clock[1]})
+                writer.sample(sample)
                 number += 1
         for setting in shard.own:
             writer.routing(setting, (setting, 7))

@@ -20,6 +20,8 @@ from profcore.spec.shards import state_of_run
 from profcore.spec.stages import State
 from profcore.storage.lines import records_of_kinds
 from profcore.storage.migrations import MIGRATIONS
+from profcore.storage.pooling import differing_conditions
+from profcore.storage.read import PlaceConditions
 from profcore.storage.rebuild import rebuild
 from profcore.storage.spool import SpoolWriter
 from profcore.storage.store import Store
@@ -312,6 +314,65 @@ def test_a_card_whose_anchors_differ_is_out_of_every_figure_and_named(store):
         == len(result.samples)
         == store.sample_table("friday").num_rows
     )
+
+
+def test_a_card_that_drifted_between_two_of_its_shards_is_named_with_what_differs(store):
+    sweep = sweep_of(num_samples=30)
+    shards = shards_of(sweep, 3)
+    for shard in shards:
+        drifted = {"slower": 1.04, "clock": (1500.0, 81.0)} if shard.index == 2 else {"clock": (1980.0, 62.0)}
+        store.take_in(write_shard(store.spools, sweep, shard, host="node-1", card="GPU-1", **drifted))
+    (text,) = set_aside_words(store.run("friday")["environments"])
+    assert text.startswith("Shard 2, measured on GPU-1 of node-1, is left out of every figure")
+    assert "+4.0" in text or "+3.9" in text
+    assert text.endswith("; SM clock 1,500 MHz there, 1,980 MHz elsewhere; 81 °C there, 62 °C elsewhere.")
+    assert set(held(store)["environment_number"]) == {0, 2}
+
+
+def test_a_day_between_two_shards_is_said_where_they_differ():
+    first, later = PlaceConditions(1980.0, None, 0.0), PlaceConditions(1981.0, 70.0, 26 * 3600.0)
+    assert differing_conditions(later, [first, first]) == ["started 26 h later than the others"]
+    assert differing_conditions(first, [later]) == ["started 26 h earlier than the others"]
+    assert differing_conditions(PlaceConditions(None, None, None), [first]) == []
+    assert differing_conditions(first, []) == []
+
+
+def test_what_differs_is_named_by_its_part():
+    places = [
+        {"host": "a", "card": "G", "shard": 2, "from_sample": 40, "set_aside": "x"},
+        {"host": "a", "card": "G", "from_sample": 8, "set_aside": "y"},
+        {"host": "b", "card": "H", "shard": 1, "from_sample": 0, "set_aside": "z"},
+    ]
+    first, second, third = set_aside_words(places)
+    assert first.startswith("Shard 2 from its sample 40 on, measured on G of a, is left out")
+    assert second.startswith("What follows sample 8, measured on G of a, is left out")
+    assert third.startswith("H of b is left out")
+
+
+def test_how_many_samples_were_measured_and_how_many_are_left_out_is_counted(store):
+    from profcore.cli.runs import run_line
+    from profcore.service.key_figures import KeyFigures
+    from profcore.spec.text import samples_words
+
+    sweep = sweep_of(num_samples=30)
+    shards = shards_of(sweep, 3)
+    paths = [write_shard(store.spools, sweep, each, slower=1.04 if each.index == 2 else 1.0) for each in shards]
+    figures = KeyFigures(store)
+    for path in (paths[0], paths[2]):
+        store.take_in(path)
+    assert len(figures.add_to(store.run_list())["totals_ms"][0]) < 6
+    store.take_in(paths[1])
+    (run,) = store.run_list().to_dict("records")
+    left_out = 30 * len(shards[1].visited)
+    assert (run["num_samples"], run["num_set_aside"]) == (240, left_out)
+    assert run_line(run)["samples"] == f"240, {left_out} left out"
+    assert store.run("friday")["num_set_aside"] == left_out
+    assert samples_words(run) == f"240 samples, {left_out} of them left out of every figure"
+    assert samples_words({"num_samples": 1}) == "1 sample"
+    # Pooled after all, without a sample more: the figures are others.
+    with store.connection.transaction() as cursor:
+        cursor.execute("UPDATE environments SET set_aside = NULL")
+    assert len(figures.add_to(store.run_list())["totals_ms"][0]) == 6
 
 
 def test_cards_that_agree_are_pooled(store):

@@ -1,7 +1,9 @@
 """Campaigns: what is kept of one, how far its shards are, and starting, ending and going on with them as processes."""
 
+import errno
 import json
 import os
+import platform
 import sys
 from dataclasses import replace
 from pathlib import Path
@@ -11,8 +13,9 @@ import pytest
 from profcore.errors import UserError
 from profcore.service.intake import Intake
 from profcore.spec.stages import State
+from profcore.storage import locks
 from profcore.storage.lines import records_of_kinds
-from profcore.storage.spool import SpoolWriter
+from profcore.storage.spool import SpoolWriter, end_abandoned
 from profcore.storage.store import Store
 from profcore.worker.campaigns import (
     FILE,
@@ -248,6 +251,97 @@ def test_a_spool_whose_job_is_over_says_so_once_nobody_writes_it(campaign, tmp_p
     found = shard_states(launched, Said(a=JobState(False, False, "PREEMPTED")))[0]
     assert (found.word, found.reason) == ("failed", "Its job is over: preempted.")
     assert records_of_kinds(path, "state")[-1]["reason"] == "Its job is over: preempted."
+
+
+def begun_spool(campaign, tmp_path, host="elsewhere", ago_s=0.0):
+    """The first shard's spool as another machine writes it, which last grew some seconds ago."""
+    (tmp_path / "what").write_text("fail")
+    ended(submit(campaign, 1))
+    path = campaign.spool(1)
+    with SpoolWriter(path) as writer:
+        writer.write({"type": "owner", "by": "command", "host": host, "folder": "/there", "pid": 1})
+        writer.state(State.RUNNING)
+    written = path.stat().st_mtime - ago_s
+    os.utime(path, (written, written))
+    return path
+
+
+@pytest.mark.parametrize(
+    ("known", "ago_s", "word", "active", "said"),
+    [
+        # A lock of another machine's is not seen from here: that the spool grows says that it is measured.
+        (JobState(True, True, "RUNNING"), 5.0, "measuring", True, ""),
+        (JobState(True, True, "RUNNING"), 1500.0, "measuring", True, "No sign of life for 25 min."),
+        (None, 5.0, "measuring", True, "Its job is not known, but its spool grew"),
+        (None, 1500.0, "quiet", False, "No sign of life for 25 min. Whether it is over is not seen from here."),
+        # Whoever knows says that it is over.
+        (JobState(False, False, "OUT_OF_MEMORY"), 5.0, "failed", False, "Its job is over: out of memory."),
+    ],
+)
+def test_a_shard_whose_lock_is_not_seen_is_as_alive_as_its_spool(campaign, tmp_path, known, ago_s, word, active, said):
+    path = begun_spool(campaign, tmp_path, ago_s=ago_s)
+    before, launched = path.read_bytes(), replace(campaign.submitted({1: "a"}), created_at="")
+    launched = replace(launched, attempts=(replace(launched.attempts[-1], at="2000-01-01"),))
+    found = shard_states(launched, Said(**({"a": known} if known else {})))[0]
+    assert (found.word, found.active) == (word, active)
+    assert found.reason.startswith(said) if said else not found.reason
+    # Nothing is written into what may be measured still.
+    assert (path.read_bytes() == before) == (word != "failed")
+
+
+def test_a_shard_of_this_machine_that_nobody_writes_is_over_at_once(campaign, tmp_path):
+    begun_spool(campaign, tmp_path, host=platform.node())
+    assert shard_states(campaign.submitted({1: "a"}), Said())[0].word in ("failed", "ended early")
+
+
+def no_locks(*asked):
+    raise OSError(errno.ENOSYS, "no locks")
+
+
+def test_where_a_file_system_has_no_locks_what_grew_a_moment_ago_is_not_over(campaign, tmp_path, monkeypatch):
+    path = begun_spool(campaign, tmp_path, host=platform.node())
+    monkeypatch.setattr(locks.fcntl, "fcntl", no_locks)
+    assert not locks.are_told(tmp_path)
+    assert not end_abandoned(path)
+    with SpoolWriter(path) as writer:
+        writer.state(State.RUNNING)
+        assert shard_states(campaign.submitted({1: "a"}), Said())[0].word == "measuring"
+    os.utime(path, (1.0, 1.0))
+    assert shard_states(campaign.submitted({1: "a"}), Said())[0].word == "quiet"
+
+
+def test_the_process_of_another_machine_lives_as_long_as_it_writes(campaign):
+    launched = campaign.submitted({1: "1-1", 2: "1-2"})
+    status = {"pid": 1, "host": "elsewhere", "shards": {"1": "running", "2": "waiting"}, "codes": {}}
+    place = campaign.folder / "local-1.json"
+    place.write_text(json.dumps(status))
+    assert [each.word for each in states(launched)] == ["starting", "waiting"]
+    with pytest.raises(UserError, match="is measured on elsewhere: cancel it there"):
+        LocalLauncher().cancel(launched, ["1-1"])
+    place.write_text(json.dumps({**status, "over": True}))
+    assert [each.word for each in states(launched)] == ["ended early"] * 2
+    place.write_text(json.dumps(status))
+    os.utime(place, (1.0, 1.0))
+    assert [each.word for each in states(launched)] == ["ended early"] * 2
+
+
+def test_a_job_that_was_cancelled_says_so_and_whether_anything_was_measured(campaign, tmp_path):
+    launched = campaign.submitted({1: "5_0", 2: "5_1"}).without(["5_0"])
+    launched.write()
+    assert read_campaign(campaign.folder) == launched
+    found = shard_states(launched, Said(**{"5_1": JobState(False, False, "CANCELLED by 0")}))
+    said = ("cancelled", "It was cancelled before it measured anything.")
+    assert [(each.word, each.reason) for each in found] == [said, said]
+    # Submitted again it is no longer.
+    assert shard_states(launched.submitted({1: "c"}), Said(c=JobState(True, False, "PENDING")))[0].word == "waiting"
+    path = begun_spool(campaign, tmp_path)
+    found = shard_states(launched, Said(**{"5_0": JobState(False, False, "COMPLETED")}))[0]
+    assert (found.word, found.reason, found.samples) == (
+        "cancelled",
+        "It was cancelled: what it had measured stays.",
+        2,
+    )
+    assert records_of_kinds(path, "state")[-1]["reason"] == found.reason
 
 
 def test_spools_are_linked_beside_the_database_and_kept_in_the_end(campaign):

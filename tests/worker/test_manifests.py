@@ -1,8 +1,11 @@
 """A campaign as other schedulers take it: read back by their own clients where installed, and run by a shell."""
 
 import json
+import re
+import shlex
 import subprocess
 import sys
+from dataclasses import replace
 
 import pytest
 import yaml
@@ -53,6 +56,46 @@ def check_words(words, tmp_path, device="cuda:0"):
     assert (options.shard, options.campaign, options.prompt) == ((3, 4), "A_run-1", HOSTILE)
     assert (options.device, options.top_k_values) == (device, ["1", "2"])
     assert options.spool_only == tmp_path / "with space/A_run-1/spools"
+
+
+def directives_of(script):
+    """What `sbatch` reads of a script, by its names."""
+    lines = [line for line in script.splitlines() if line.startswith("#SBATCH ")]
+    return dict(shlex.split(line)[1].removeprefix("--").split("=", 1) for line in lines)
+
+
+@pytest.mark.parametrize("folder", ["with space", "it's", 'a "b"', "%j-%A_%a 100%", "-x", "#1 $HOME `id` ; ls", "é"])
+def test_folders_of_any_name_are_named_whole(tmp_path, folder):
+    made = new_campaign(
+        tmp_path / folder,
+        "run",
+        experiment="moe_topk",
+        launcher="slurm",
+        shards=2,
+        database="",
+        words=(),
+        options={"partition": "", "gpus_per_task": 0, "cpus_per_task": 4, "minutes": 90, "slurm": {}},
+    )
+    script = slurm_script(made)
+    # Of two percent signs Slurm makes one; what stands for a task's number stands alone.
+    assert directives_of(script)["output"].replace("%%", "\0").replace("%a", "7").replace("\0", "%") == (
+        f"{tmp_path}/{folder}/run/logs/7.log"
+    )
+    told_words = told(script.replace(made.python, "python"), tmp_path, SLURM_ARRAY_TASK_ID="2")
+    assert told_words[told_words.index("--spool-only") + 1] == f"{tmp_path}/{folder}/run/spools"
+    made_folders = next(line for line in script.splitlines() if "mkdir" in line).partition("mkdir -p ")[2]
+    assert shlex.split(made_folders) == [f"{tmp_path}/{folder}/run/logs"]
+
+
+def test_names_of_jobs_are_short_enough_for_their_pods_and_tell_campaigns_apart(tmp_path):
+    names = set()
+    for name in ("a" * 60, f"{'a' * 59}b", "A_b", "a-b", "a_b", "a_b_"):
+        made = replace(campaign(tmp_path), id=name, shards=1000)
+        found = kubernetes_manifest(made, "i", "c")["metadata"]["name"]
+        assert re.fullmatch(r"[a-z0-9]([-a-z0-9]*[a-z0-9])?", found)
+        assert len(f"{found}-999") <= 63
+        names.add(found)
+    assert len(names) == 6
 
 
 def test_a_script_for_sbatch_measures_the_shard_of_its_task(tmp_path):
