@@ -154,16 +154,19 @@ def followed(
 def begin_to_follow(result: MeasuredRun) -> None:
     """Have the next look at a run under way wait for nothing, since the whole page is drawn with it.
 
-    A run that has just begun is given a moment for its first sample, once: with a worker that has the model it comes
-    within that, and the page is drawn once with it, instead of without it and half a second later again.
+    A run that has just begun, behind no other, is given a moment for its first sample, once: with a worker that has
+    the model it comes within that, and the page is drawn once with it, instead of without it and half a second later
+    again.
     """
     st.session_state.pop(_EMPTY, None)
     head_start.waive()
     run_id = result.run["id"]
     if result.samples.empty and st.session_state.get(_AWAITED) != run_id:
         st.session_state[_AWAITED] = run_id
+        if service().position(run_id):
+            return
         place = st.empty()
-        place.progress(0.0, plain(_how_far(result)))
+        place.caption(plain(_how_far(result)))
         _await_first_sample(run_id, _MOMENT_S)
         place.empty()
 

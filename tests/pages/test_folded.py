@@ -58,10 +58,11 @@ def test_a_link_says_what_is_within_an_expander_that_nobody_opened(app):
     assert "energy" not in keys(test)
 
 
-@pytest.mark.parametrize(("samples", "waited"), [([], ["one"]), ([1.0], [])])
-def test_a_run_that_has_just_begun_is_given_a_moment_once(samples, waited, monkeypatch):
+@pytest.mark.parametrize(("samples", "before", "waited"), [([], 0, ["one"]), ([1.0], 0, []), ([], 1, [])])
+def test_a_run_that_has_just_begun_is_given_a_moment_once(samples, before, waited, monkeypatch):
     given = []
     monkeypatch.setattr(run_parts.st, "session_state", {})
+    monkeypatch.setattr(run_parts, "service", lambda: SimpleNamespace(position=lambda run_id: before))
     monkeypatch.setattr(run_parts, "_how_far", lambda result: "Queued")
     monkeypatch.setattr(run_parts, "_await_first_sample", lambda run_id, most_s: given.append(run_id))
     result = SimpleNamespace(run={"id": "one"}, samples=pd.DataFrame({"total_ms": samples}))
