@@ -1,6 +1,6 @@
 """The dashboard's entry: the door, navigation, and the bar that every page shares."""
 
-from pages.parts import address, bar, door, navigation, replaced_files, several
+from pages.parts import address, bar, door, head_start, navigation, replaced_files, several
 from pages.parts.state import database_said
 
 page = navigation.navigate()
@@ -10,5 +10,5 @@ with database_said():
     bar.show(page.title)
     several.offer_all_knobs()
     navigation.bar_is_drawn()
-    with address.link_drawn():
+    with address.link_drawn(), head_start.of_first_chart(page.url_path):
         page.run()

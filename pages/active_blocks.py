@@ -2,7 +2,7 @@
 
 import streamlit as st
 
-from pages.parts import block_controls, controls, quality_view, run_view
+from pages.parts import block_controls, controls, head_start, quality_view, run_view
 from profcore.charts.views import QUALITY
 from profcore.experiments.knobs import CATALOGUE
 
@@ -14,8 +14,7 @@ st.markdown(
     "What does each transformer block cost? Blocks are skipped by a mask on the loaded model: a skipped block runs "
     "nothing and keeps no cache."
 )
-left, right = st.columns([1, 2.6], gap="large")
-with left:
-    controls.choose_sweep(EXPERIMENT, config, lambda: block_controls.choose(config))
-with right:
-    run_view.show(EXPERIMENT, explained={QUALITY: quality_view.explain})
+head_start.beside(
+    lambda: controls.choose_sweep(EXPERIMENT, config, lambda: block_controls.choose(config)),
+    lambda: run_view.show(EXPERIMENT, explained={QUALITY: quality_view.explain}),
+)

@@ -2,7 +2,7 @@
 
 import streamlit as st
 
-from pages.parts import controls, engines_view
+from pages.parts import controls, engines_view, head_start
 from profcore.experiments.knobs import CATALOGUE
 
 config = controls.shape()
@@ -15,8 +15,4 @@ st.markdown(
 titles = {experiment.title: experiment for experiment in CATALOGUE.values()}
 chosen = st.segmented_control("Knob", list(titles), default="MoE top-k", required=True, key="knob", bind="query-params")
 experiment = titles[chosen or "MoE top-k"]
-left, right = st.columns([1, 2.6], gap="large")
-with left:
-    engines_view.measure(experiment, config)
-with right:
-    engines_view.show(experiment)
+head_start.beside(lambda: engines_view.measure(experiment, config), lambda: engines_view.show(experiment))

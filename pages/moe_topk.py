@@ -2,7 +2,7 @@
 
 import streamlit as st
 
-from pages.parts import clone, controls, quality_view, run_view, scaling_view
+from pages.parts import clone, controls, head_start, quality_view, run_view, scaling_view
 from profcore.charts.views import QUALITY, SCALING
 from profcore.experiments.knobs import CATALOGUE
 
@@ -23,9 +23,7 @@ st.markdown(
     "What does routing each token to more experts cost? Top-k is set in the router of every block; "
     "nothing else changes."
 )
-left, right = st.columns([1, 2.6], gap="large")
-with left:
-    controls.choose_sweep(EXPERIMENT, config, values)
-with right:
-    explained = {SCALING: scaling_view.explain, QUALITY: quality_view.explain}
-    run_view.show(EXPERIMENT, explained)
+head_start.beside(
+    lambda: controls.choose_sweep(EXPERIMENT, config, values),
+    lambda: run_view.show(EXPERIMENT, {SCALING: scaling_view.explain, QUALITY: quality_view.explain}),
+)

@@ -2,7 +2,7 @@
 
 import streamlit as st
 
-from pages.parts import controls, motivation_controls, motivation_view, tiling_view
+from pages.parts import controls, head_start, motivation_controls, motivation_view, tiling_view
 from profcore.experiments.motivation import MOTIVATION
 
 config = controls.shape()
@@ -23,8 +23,4 @@ if chosen == TILING:
 else:
     experiment = titles[chosen or first]
     st.caption(experiment.text)
-    left, right = st.columns([1, 2.6], gap="large")
-    with left:
-        motivation_controls.choose(experiment, config)
-    with right:
-        motivation_view.show(experiment)
+    head_start.beside(lambda: motivation_controls.choose(experiment, config), lambda: motivation_view.show(experiment))

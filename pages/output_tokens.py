@@ -2,7 +2,7 @@
 
 import streamlit as st
 
-from pages.parts import answer_length_view, beside_view, clone, controls, run_view
+from pages.parts import answer_length_view, beside_view, clone, controls, head_start, run_view
 from profcore.experiments.knobs import CATALOGUE
 from profcore.results.sweep import Result
 
@@ -28,8 +28,6 @@ st.markdown(
     "What does a longer answer cost? Exactly as many tokens are generated as asked for: "
     "the end-of-text token does not stop a run."
 )
-left, right = st.columns([1, 2.6], gap="large")
-with left:
-    controls.choose_sweep(EXPERIMENT, config, lengths)
-with right:
-    run_view.show(EXPERIMENT, below=_below)
+head_start.beside(
+    lambda: controls.choose_sweep(EXPERIMENT, config, lengths), lambda: run_view.show(EXPERIMENT, below=_below)
+)

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 import streamlit as st
 
-from pages.parts import beside_view, controls, run_view
+from pages.parts import beside_view, controls, head_start, run_view
 from profcore.experiments.knobs import CATALOGUE
 from profcore.models.picture import grids_of
 
@@ -24,13 +24,7 @@ def grids() -> Sequence[int]:
     return range(first, last + 1)
 
 
-st.title("Vision tokens")
-st.markdown(
-    "What does a larger picture cost until the first token? Each setting cuts the picture into a wider grid of crops, "
-    "so that the vision encoder, the projector and the prefill have more to do."
-)
-left, right = st.columns([1, 2.6], gap="large")
-with left:
+def _controls() -> None:
     # However many the controls are, the link below them stays where it is.
     with st.container():
         controls.choose_sweep(EXPERIMENT, config, grids)
@@ -42,5 +36,11 @@ with left:
             help="A solid-colour picture routes unlike a real one.",
             query_params={"tool": "Top-k"},
         )
-with right:
-    run_view.show(EXPERIMENT, below=beside_view.section)
+
+
+st.title("Vision tokens")
+st.markdown(
+    "What does a larger picture cost until the first token? Each setting cuts the picture into a wider grid of crops, "
+    "so that the vision encoder, the projector and the prefill have more to do."
+)
+head_start.beside(_controls, lambda: run_view.show(EXPERIMENT, below=beside_view.section))

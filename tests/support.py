@@ -19,6 +19,8 @@ from profcore.storage.shipped import shipped_spools, unpacked
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from streamlit.testing.v1 import AppTest
+
 Value = TypeVar("Value")
 ROOT = Path(__file__).parents[1]
 SHARED = ROOT.parent / "shared"
@@ -65,6 +67,15 @@ def small_sweep(name: str = "moe_topk", values=(1, 2), num_samples: int = 2, **c
         base = replace(base, output_tokens=min(base.output_tokens, 3))
     changes = {"warmup": 0, **changes}
     return Sweep(name, build_settings(experiment, values, base), num_samples, **changes)
+
+
+def unfolded(test: AppTest, *expanders: str) -> AppTest:
+    """A page once expanders of these keys were opened, whose controls are made then."""
+    for key in expanders:
+        test.session_state[key] = True
+    test.run()
+    assert not test.exception
+    return test
 
 
 def texts(elements) -> str:

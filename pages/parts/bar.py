@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import streamlit as st
 
 from pages.parts import under_way
+from pages.parts.folded import folded
 from pages.parts.pressed import pressed
 from pages.parts.state import fragment, service
 from pages.parts.text import plain, say_error
@@ -53,6 +54,8 @@ _SHARED = (
     "cards are compared before they are pooled. Each card has a queue of its own."
 )
 _LOOK_S = 0.5
+_EXECUTION = {"dtype": "auto", "experts": "auto", "clock": str(next(iter(Clock)))}
+"""How a model is run where nobody has chosen, by the key of what is chosen: what each choice offers first."""
 # By family, MolmoE's first.
 _MODELS = ("molmoe-1b", "tiny", _OTHER_MODEL, *(size.name for size in _SIZES if size.name not in PRESETS))
 
@@ -86,8 +89,7 @@ def show(page: str) -> None:
         else:
             st.session_state[_SHAPE], st.session_state[_PROBLEM] = PRESETS["molmoe-1b"], _NO_DEVICES
         st.session_state[_HAS_DEVICES] = bool(devices)
-        with st.expander("Precision, experts and clock"):
-            _choose_execution()
+        folded("Precision, experts and clock", "execution", _EXECUTION, _choose_execution, None)
     if devices and not gpu and first:
         above.info(_NO_GPU, icon=":material/memory:")
 
@@ -189,7 +191,7 @@ def _look_at_model(memory: int | None) -> None:
 
 def _say_size(model: str, config: Shape, memory: int | None) -> str:
     """Say how large a model is beside the device's memory; gives why it does not fit, or nothing."""
-    dtype = stored_dtype(st.session_state.get("dtype", "auto"), st.session_state["device"])
+    dtype = stored_dtype(_execution("dtype"), st.session_state["device"])
     size, problem = size_of(model, config), ""
     if size is None and isinstance(config, FamilyShape):
         size, problem = _own_size(model, config)
@@ -295,6 +297,11 @@ def _choose_execution() -> None:
     )
 
 
+def _execution(name: str) -> str:
+    """What is chosen of how a model is run, by its key; folded away, it is what would be offered first."""
+    return st.session_state.get(name, _EXECUTION[name])
+
+
 def _engine_help() -> str:
     return "\n\n".join(f"**{name}**: {text}" for name, text in ENGINES.items())
 
@@ -307,8 +314,8 @@ def target() -> Target:
     """
     if not has_devices():
         raise UserError(_NO_DEVICES)
-    state = st.session_state
-    return Target(_model(), device(), state["dtype"], state["engine"], state["experts"])
+    engine = st.session_state["engine"]
+    return Target(_model(), device(), _execution("dtype"), engine, _execution("experts"))
 
 
 def device() -> str:
@@ -367,4 +374,4 @@ def check(sweep: Sweep, config: Shape) -> None:
 
 def clock() -> Clock:
     """The clock that the bar says."""
-    return Clock(st.session_state["clock"])
+    return Clock(_execution("clock"))

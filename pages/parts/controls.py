@@ -20,6 +20,7 @@ from pages.parts import (
     several,
     thumbnails,
 )
+from pages.parts.folded import folded
 from pages.parts.pressed import pressed
 from pages.parts.state import service
 from pages.parts.text import plain, say_error
@@ -40,6 +41,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from profcore.models.shape import Shape
+
+_WARMUP = 2
 
 
 def shape() -> Shape:
@@ -131,21 +134,26 @@ def _values(
 
 def _choose_held(experiment: Experiment, config: Shape) -> _Held:
     """Draw what is seldom changed, folded away."""
-    with st.expander("Other knobs"):
-        base = _base(experiment, config)
-    with st.expander("Picture and prompt"):
-        picture = choose_picture()
-        prompt = st.text_input("Prompt", DEFAULT_PROMPT, key="prompt", bind="query-params")
-    with st.expander("Warm-up and order"):
-        warmup = st.slider("Warm-up inferences per setting", 0, clone.MOST_WARMUP, 2, key="warmup", bind="query-params")
-        seed = st.number_input("Seed of the visiting order", 0, 2**31, 0, key="seed", bind="query-params")
+    base = folded(
+        "Other knobs",
+        "other-knobs",
+        ("grid", "grid-of", "topk", "blocks", clone.tokens_key(experiment.knob)),
+        lambda: _base(experiment, config),
+        base_setting(experiment, config),
+    )
+    picture, prompt = choose_question()
+    warmup, seed = folded("Warm-up and order", "warm-up-and-order", ("warmup", "seed"), _warmup_and_seed, (_WARMUP, 0))
     quality = None
     if experiment.knob in (Knob.TOP_K, Knob.ACTIVE_BLOCKS):
-        with st.expander("Quality"):
-            quality = choose_quality()
-    with st.expander("Energy"):
-        energy = choose_energy()
-    return _Held(base, picture, prompt, warmup, int(seed), quality, energy)
+        quality = fold_quality()
+    return _Held(base, picture, prompt, warmup, seed, quality, fold_energy())
+
+
+def _warmup_and_seed() -> tuple[int, int]:
+    warmup = st.slider(
+        "Warm-up inferences per setting", 0, clone.MOST_WARMUP, _WARMUP, key="warmup", bind="query-params"
+    )
+    return warmup, int(st.number_input("Seed of the visiting order", 0, 2**31, 0, key="seed", bind="query-params"))
 
 
 def _plan(
@@ -250,7 +258,12 @@ def _base(experiment: Experiment, config: Shape) -> Setting:
     return Setting((1, grid), top_k, first_blocks(blocks, config.n_layers), tokens)
 
 
-def choose_quality(key: str = "quality", more: str = "") -> DataSet | None:
+def fold_quality(key: str = "quality", more: str = "") -> DataSet | None:
+    """Draw, folded away, whether quality is recorded, and on what; takes what `_choose_quality` takes."""
+    return folded("Quality", f"folded-{key}", (key,), lambda: _choose_quality(key, more), None)
+
+
+def _choose_quality(key: str = "quality", more: str = "") -> DataSet | None:
     """Draw whether quality is recorded, and on what; None where it is not.
 
     Args:
@@ -266,7 +279,12 @@ def choose_quality(key: str = "quality", more: str = "") -> DataSet | None:
     return data_set_controls.choose(f"{key}-", 8) if asked else None
 
 
-def choose_energy(key: str = "energy") -> bool:
+def fold_energy(key: str = "energy") -> bool:
+    """Draw, folded away, whether joules are measured; the switch's key is its name in the link."""
+    return folded("Energy", f"folded-{key}", (key,), lambda: _choose_energy(key), untouched=False)
+
+
+def _choose_energy(key: str = "energy") -> bool:
     """Draw whether joules are measured; the switch's key is its name in the link."""
     on_cpu = bar.device() == "cpu"
     asked = st.toggle(
@@ -280,6 +298,22 @@ def choose_energy(key: str = "energy") -> bool:
     if on_cpu:
         st.caption("Energy is measured on NVIDIA GPUs alone.")
     return asked and not on_cpu
+
+
+def choose_question(prefix: str = "") -> tuple[Picture | None, str]:
+    """Draw, folded away, the choice of a picture and of the question put to the model.
+
+    Args:
+        prefix: As in `choose_picture`.
+    """
+    bind: Any = {} if prefix else {"bind": "query-params"}
+
+    def draw() -> tuple[Picture | None, str]:
+        return choose_picture(prefix), st.text_input("Prompt", DEFAULT_PROMPT, key=f"{prefix}prompt", **bind)
+
+    names = [f"{prefix}{name}" for name in ("picture", "photo", "colour", "upload", "prompt")]
+    first: tuple[Picture | None, str] = (Picture("photo", PHOTOS[0]), DEFAULT_PROMPT)
+    return folded("Picture and prompt", f"{prefix}picture-and-prompt", names, draw, first)
 
 
 def choose_picture(prefix: str = "") -> Picture | None:

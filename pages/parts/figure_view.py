@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import streamlit as st
 
+from pages.parts import head_start
 from pages.parts.state import service
 from profcore.charts import chart_words, vega_lite
 from profcore.export.figure_files import DPI, KINDS, figure
@@ -53,6 +54,7 @@ def draw_stack(
     drawn = [vega_lite(chart) for chart in stack] if specs is None else specs
     for place, spec in enumerate(drawn[:-1]):
         st.vega_lite_chart(spec, key=f"{key}-{place}", alt=chart_words(spec) or name.replace("_", " "), width="stretch")
+        head_start.chart_sent()
     if stack:
         draw(stack[-1], name, f"{key}-last", saved=stack, source=source, spec=drawn[-1])
 
@@ -88,6 +90,7 @@ def draw(
     else:
         event = st.vega_lite_chart(drawn, key=key, alt=words, width=width, on_select="rerun", selection_mode=selection)
         selected = dict(event.selection)
+    head_start.chart_sent()
     with st.popover("Save figure", icon=":material/download:", type="tertiary", key=f"save-{key}"):
         for kind, media in KINDS.items():
             label = f"PNG, {DPI} DPI" if kind == "png" else kind.upper()

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import streamlit as st
 
 from pages.parts import bar, block_controls, clone, controls, data_set_controls, how_often, lacking, several
+from pages.parts.folded import folded
 from pages.parts.pressed import pressed
 from pages.parts.state import service
 from pages.parts.text import plain, say_error
@@ -87,9 +88,8 @@ def choose(config: Shape) -> None:
     run = st.container()
     seed = _seed()
     pictures, quality, judged = _choose_pictures(tiered)
-    picture, prompt = (Picture(), DEFAULT_PROMPT) if tiered else _choose_shown()
-    with st.expander("Energy"):
-        energy = controls.choose_energy("joint-energy")
+    picture, prompt = (Picture(), DEFAULT_PROMPT) if tiered else controls.choose_question("joint-")
+    energy = controls.fold_energy("joint-energy")
     try:
         scores = block_controls.choose_scores(config) if way == "importance" else None
         masks = chosen_masks(_numbers(config, "blocks", texts), way, config.n_layers, scores=scores, seed=seed)
@@ -173,8 +173,10 @@ def _values(config: Shape, texts: dict[str, str], masks: Sequence[tuple[bool, ..
 
 
 def _seed() -> int:
-    with st.expander("Seed"):
+    def draw() -> int:
         return int(st.number_input("Of what is drawn, and of the visiting order", 0, 2**31, 0, key="joint-seed"))
+
+    return folded("Seed", "folded-joint-seed", ("joint-seed",), draw, 0)
 
 
 def _choose_pictures(tiered: bool) -> tuple[DataSet | None, DataSet | None, bool]:
@@ -184,14 +186,8 @@ def _choose_pictures(tiered: bool) -> tuple[DataSet | None, DataSet | None, bool
             pictures = data_set_controls.choose("tiers-", 8)
             judged = st.toggle("Record whether each answer is right", key="tiers-quality")
         return pictures, None, judged
-    with st.expander("Quality"):
-        quality = controls.choose_quality("joint-quality", "Each picture is put into the setting's own grid of crops.")
+    quality = controls.fold_quality("joint-quality", "Each picture is put into the setting's own grid of crops.")
     return None, quality, quality is not None
-
-
-def _choose_shown() -> tuple[Picture | None, str]:
-    with st.expander("Picture and prompt"):
-        return controls.choose_picture("joint-"), st.text_input("Prompt", DEFAULT_PROMPT, key="joint-prompt")
 
 
 def _sweep(asked: _Asked, queries: QuerySet | None, fixed: dict, often: how_often.HowOften, config: Shape) -> Sweep:

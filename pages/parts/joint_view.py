@@ -47,7 +47,7 @@ def show() -> None:
     look = _choose(result)
     again.lead(result)
     if not result.state.ended:
-        run_parts.begin_to_follow()
+        run_parts.begin_to_follow(result)
         fragment(run_every=run_parts.LIVE_S)(_follow)(run_id, look)
         return
     _draw(result, look)

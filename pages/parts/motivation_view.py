@@ -55,7 +55,7 @@ def show(experiment: Motivation) -> None:
     if result is None or run_id is None:
         return
     if not result.state.ended:
-        run_parts.begin_to_follow()
+        run_parts.begin_to_follow(result)
         fragment(run_every=run_parts.LIVE_S)(_follow)(run_id)
         return
     _draw(result)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, TypeVar
 import pandas as pd
 import streamlit as st
 
-from pages.parts import address, hand_over
+from pages.parts import address, hand_over, head_start
 from pages.parts.state import fragment, service
 from pages.parts.text import plain, say_error
 from profcore.errors import UserError
@@ -30,9 +30,12 @@ Value = TypeVar("Value")
 LIVE_S = 0.5
 # A look that has waited so long for news shows what the last one did; the next is half a second away.
 _WAITS_S = 0.1
+# What a warm worker needs for a first sample, with room for a machine that has other work.
+_MOMENT_S = 0.8
 _IDLE_S = 2.0
 _LOOK_S = 0.02
 _EMPTY = "followed without samples"
+_AWAITED = "first sample awaited"
 _PROBLEM = "resume-problem"
 LATEST = "latest"
 
@@ -138,7 +141,8 @@ def followed(
     key = (run_id, *what)
     # What everybody waits for is the first sample: it is shown as soon as it is there.
     if st.session_state.get(_EMPTY) == key:
-        _await_first_sample(run_id)
+        # Until the next look.
+        _await_first_sample(run_id, LIVE_S - _LOOK_S)
         shown = service().shared.follow(key, make, 0.0, LIVE_S)
     else:
         shown = service().shared.follow(key, make, LIVE_S, _WAITS_S)
@@ -147,18 +151,33 @@ def followed(
     return shown
 
 
-def begin_to_follow() -> None:
-    """Have the next look at a run under way wait for nothing, since the whole page is drawn with it."""
+def begin_to_follow(result: MeasuredRun) -> None:
+    """Have the next look at a run under way wait for nothing, since the whole page is drawn with it.
+
+    A run that has just begun, behind no other, is given a moment for its first sample, once: with a worker that has
+    the model it comes within that, and the page is drawn once with it, instead of without it and half a second later
+    again.
+    """
     st.session_state.pop(_EMPTY, None)
+    head_start.waive()
+    run_id = result.run["id"]
+    if result.samples.empty and st.session_state.get(_AWAITED) != run_id:
+        st.session_state[_AWAITED] = run_id
+        if service().position(run_id):
+            return
+        place = st.empty()
+        place.caption(plain(_how_far(result)))
+        _await_first_sample(run_id, _MOMENT_S)
+        place.empty()
 
 
-def _await_first_sample(run_id: str) -> None:
-    """Wait until a run has a sample, or will have none, for as long as until the next look.
+def _await_first_sample(run_id: str, most_s: float) -> None:
+    """Wait until a run has a sample, or will have none, for at most so many seconds.
 
     What else changes meanwhile, such as what is being warmed up, is shown by the next look: drawing it takes time in
     which no sample is seen.
     """
-    store, known, end = service().store, None, time.monotonic() + LIVE_S - _LOOK_S
+    store, known, end = service().store, None, time.monotonic() + most_s
     while time.monotonic() < end:
         if (changes := store.connection.changes) != known:
             known, run = changes, store.run(run_id)

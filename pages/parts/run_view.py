@@ -85,7 +85,7 @@ def show(
     again.lead(result)
     key = baseline.key(name, experiment.name)
     if not result.state.ended:
-        run_parts.begin_to_follow()
+        run_parts.begin_to_follow(result)
         fragment(run_every=run_parts.LIVE_S)(_follow)(run_id, key, drawn, explain)
         return
     # What has ended is drawn once: looking again and again would take time from a run that is being measured.

@@ -2,7 +2,7 @@
 
 `python -m tests.browser.first_paint [TIMES]` starts a dashboard of its own on a database that it fills. Two figures of
 each page: until its first paint, and until its heading and its chart or table stand there. Needs the tests'
-requirements and Chromium.
+requirements and Chromium, which notes both by its own clock.
 """
 
 from __future__ import annotations
@@ -10,15 +10,15 @@ from __future__ import annotations
 import statistics
 import sys
 import tempfile
-import time
 from pathlib import Path
 
-from playwright.sync_api import Page, expect, sync_playwright
+from playwright.sync_api import Page, sync_playwright
 
 from profcore.bench.synthetic import fill
 from profcore.storage.store import Store
 
-from .conftest import ARGUMENTS, chromium_path, serving
+from .conftest import ARGUMENTS, LIMIT_MS, chromium_path, serving
+from .noted import noting
 
 PAGES = {
     "": '[data-testid="stDataFrame"]',
@@ -55,14 +55,13 @@ def main(times: int = 5) -> None:
 
 def _open(page: Page, url: str, element: str) -> tuple[float, float]:
     """Seconds until the first paint, and until the page stands there."""
-    begin = time.perf_counter()
+    page.add_init_script(noting(("heading", "h1", ""), ("drawn", element, "")))
     page.goto(url, wait_until="commit")
-    expect(page.locator("h1")).to_be_visible()
-    expect(page.locator(element).first).to_be_visible()
-    drawn = time.perf_counter() - begin
+    page.wait_for_function("window.noted?.drawn", timeout=LIMIT_MS)
+    drawn = page.evaluate("noted.drawn")
     paint = page.evaluate("performance.getEntriesByName('first-contentful-paint')[0].startTime")
     page.close()
-    return paint / 1e3, drawn
+    return paint / 1e3, drawn / 1e3
 
 
 if __name__ == "__main__":

@@ -145,6 +145,8 @@ def test_a_runs_settings_are_used_again_and_it_is_repeated_and_compared(url, pag
     settled(page, "MoE top-k")
     page.get_by_role("button", name="Run", exact=True).click()
     expect(page.get_by_role("combobox", name="Run", exact=True)).to_have_value(re.compile("tiny, eager"))
+    # Another test's run may be called alike.
+    expect(page).to_have_url(re.compile("run="))
     # What the page showed before stays for a moment, marked as stale, beside the choice of the new run.
     until(lambda: [page.locator(each).count() for each in ('[data-stale="true"]', ".st-key-stop button")] == [0, 0])
     expect(page.get_by_role("button", name="Result JSON")).to_be_visible()

@@ -17,7 +17,7 @@ from profcore.worker.tools import run_tool
 from tests.comparisons.stored import store_run
 from tests.families import tiny
 from tests.models.test_context import sweep_of
-from tests.support import small_sweep, texts
+from tests.support import small_sweep, texts, unfolded
 
 
 def side(test):
@@ -60,7 +60,7 @@ def test_top_k_of_a_model_without_experts_is_greyed_out_with_the_reason(app):
     assert test.slider(key="greyed-moe_topk").disabled
     assert "has no experts to choose from" in texts(test.caption)
     assert test.button(key="run-sweep").disabled
-    other = app("output_tokens", model="qwen3-vl-4b")
+    other = unfolded(app("output_tokens", model="qwen3-vl-4b"), "other-knobs")
     assert other.slider(key="greyed-topk").disabled
     assert not other.button(key="run-sweep").disabled
 

@@ -17,7 +17,7 @@ from profcore.storage import spool
 from profcore.storage.store import Store
 from profcore.worker.profiles import ProfileKey
 from tests.storage.test_store import a_sample
-from tests.support import ROOT, seconds, small_sweep, texts, until
+from tests.support import ROOT, seconds, small_sweep, texts, unfolded, until
 
 FIGURES = ["PNG, 300 DPI", "SVG", "PDF"]
 CAPTIONS = ["Caption", "Caption, LaTeX"]
@@ -129,7 +129,7 @@ def test_sliders_tell_tokens_and_inferences(app):
 
 
 def test_run_measures_and_every_session_sees_it(app, service):
-    test = app("moe_topk")
+    test = unfolded(app("moe_topk"), "other-knobs", "warm-up-and-order")
     test.text_input(key="values").set_value("1 2").run()
     test.slider(key="samples").set_value(1).run()
     test.slider(key="tokens").set_value(2).run()
@@ -225,7 +225,7 @@ def test_uploads_that_are_none(app, service, shared):
 
 
 def test_an_uploaded_picture_is_kept_and_a_bad_one_refused(app, service):
-    test = app("vision_tokens")
+    test = unfolded(app("vision_tokens"), "picture-and-prompt")
     test.selectbox(key="picture").set_value("your own").run()
     assert "Upload a picture" in texts(test.error)
     test.file_uploader[0].upload("bad.png", b"no picture", "image/png").run()
@@ -622,6 +622,7 @@ def test_importance_is_measured_and_its_mask_is_stored_with_the_run(app, service
     assert "these scores mean nothing" in texts(test.warning)
     (answer,) = answers.glob("importance-*.json")
     scores = {int(block): score for block, score in json.loads(answer.read_text())["result"]["scores"].items()}
+    unfolded(test, "other-knobs", "warm-up-and-order", "folded-quality")
     test.slider(key="important").set_value((2, 2)).run()
     test.slider(key="samples").set_value(1).run()
     test.slider(key="tokens").set_value(2).run()

@@ -1,0 +1,59 @@
+"""The first chart of a page that is opened is given a head start before what stands below it is sent.
+
+A browser draws all that has arrived before it begins with a chart, whose code it loads first. What is sent while it is
+at that makes the chart wait for tables and charts that nobody has scrolled to yet.
+"""
+
+from __future__ import annotations
+
+import time
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+import streamlit as st
+from streamlit import runtime
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+HEAD_START_S = 0.5
+"""About as long as a browser takes for what stands above a chart, and for the chart."""
+
+_DRAWN, _AWAITED = "page drawn last", "first chart awaited"
+
+
+@contextmanager
+def of_first_chart(page: str) -> Iterator[None]:
+    """Within it a page is drawn; its first chart is given the start if another page, or none, was drawn before.
+
+    Args:
+        page: What tells it from other pages.
+    """
+    st.session_state[_AWAITED] = st.session_state.get(_DRAWN) != page
+    st.session_state[_DRAWN] = page
+    yield
+    st.session_state[_AWAITED] = False
+
+
+def chart_sent() -> None:
+    """Say that a chart has been sent; waits where it is the first of a page that is opened in a browser."""
+    if st.session_state.get(_AWAITED) and runtime.exists():
+        time.sleep(HEAD_START_S)
+    st.session_state[_AWAITED] = False
+
+
+def waive() -> None:
+    """Have no chart of this page waited for: what is under way is drawn anew soon, by one session after the other."""
+    st.session_state[_AWAITED] = False
+
+
+def beside(controls: Callable[[], None], shown: Callable[[], None]) -> None:
+    """Draw a page's controls on the left, and on the right what it shows; on opening the page the latter first.
+
+    Once somebody works with the page its controls come first: what they hold, and a press on Run, says what is shown.
+    """
+    left, right = st.columns([1, 2.6], gap="large")
+    parts = [(left, controls), (right, shown)]
+    for place, draw in reversed(parts) if st.session_state.get(_AWAITED) else parts:
+        with place:
+            draw()

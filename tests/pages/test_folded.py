@@ -1,0 +1,106 @@
+"""Controls that are folded away, and the order in which a page is drawn."""
+
+from types import SimpleNamespace
+
+import pandas as pd
+import pytest
+from streamlit import runtime
+
+from pages.parts import head_start, run_parts
+from tests.support import texts, unfolded
+
+FOLDED = ("other-knobs", "picture-and-prompt", "warm-up-and-order", "folded-energy", "execution")
+WITHIN = {"warmup", "seed", "picture", "photo", "prompt", "energy", "dtype", "experts", "clock"}
+PAGES = ("vision_tokens", "moe_topk", "active_blocks", "output_tokens")
+
+
+def keys(test):
+    """The keys of all widgets of a page."""
+    widgets = (test.slider, test.select_slider, test.selectbox, test.text_input, test.toggle, test.number_input)
+    return {widget.key for kind in widgets for widget in kind}
+
+
+def test_controls_within_a_closed_expander_are_made_once_it_is_opened(app):
+    test = app("vision_tokens")
+    assert not WITHIN & keys(test)
+    unfolded(test, *FOLDED)
+    assert keys(test) >= WITHIN
+    # Closed again they stay, with what they hold.
+    test.slider(key="warmup").set_value(5).run()
+    for key in FOLDED:
+        test.session_state[key] = False
+    test.run()
+    assert test.slider(key="warmup").value == 5
+    assert "after 60 to warm up" in texts(test.markdown)
+
+
+@pytest.mark.parametrize("page", PAGES)
+@pytest.mark.parametrize("model", ["tiny", "gemma-3-4b"])
+def test_what_is_folded_away_counts_as_what_is_drawn_there(app, service, page, model, monkeypatch):
+    started = []
+    monkeypatch.setattr(service, "start", lambda target, sweep, devices: started.append((target, sweep)))
+    test = app(page, model=model)
+    if test.button(key="run-sweep").disabled:
+        pytest.skip(f"{model} has not that knob")
+    test.button(key="run-sweep").click().run()
+    unfolded(test, *FOLDED)
+    test.button(key="run-sweep").click().run()
+    folded, opened = started
+    assert folded == opened
+
+
+def test_a_link_says_what_is_within_an_expander_that_nobody_opened(app):
+    test = app("moe_topk", warmup="7", prompt="Why?", dtype="float32", tokens="3")
+    assert test.slider(key="warmup").value == 7
+    assert test.text_input(key="prompt").value == "Why?"
+    assert test.selectbox(key="dtype").value == "float32"
+    assert test.slider(key="tokens").value == 3
+    assert "energy" not in keys(test)
+
+
+@pytest.mark.parametrize(("samples", "before", "waited"), [([], 0, ["one"]), ([1.0], 0, []), ([], 1, [])])
+def test_a_run_that_has_just_begun_is_given_a_moment_once(samples, before, waited, monkeypatch):
+    given = []
+    monkeypatch.setattr(run_parts.st, "session_state", {})
+    monkeypatch.setattr(run_parts, "service", lambda: SimpleNamespace(position=lambda run_id: before))
+    monkeypatch.setattr(run_parts, "_how_far", lambda result: "Queued")
+    monkeypatch.setattr(run_parts, "_await_first_sample", lambda run_id, most_s: given.append(run_id))
+    result = SimpleNamespace(run={"id": "one"}, samples=pd.DataFrame({"total_ms": samples}))
+    run_parts.begin_to_follow(result)
+    run_parts.begin_to_follow(result)
+    assert given == waited
+
+
+class TestHeadStart:
+    @pytest.fixture
+    def waits(self, monkeypatch):
+        """How long was waited each time, as if in a browser."""
+        waited = []
+        monkeypatch.setattr(runtime, "exists", lambda: True)
+        monkeypatch.setattr(head_start.time, "sleep", waited.append)
+        monkeypatch.setattr(head_start.st, "session_state", {})
+        return waited
+
+    def test_the_first_chart_of_a_page_that_is_opened_has_one(self, waits):
+        with head_start.of_first_chart("moe_topk"):
+            head_start.chart_sent()
+            head_start.chart_sent()
+        assert waits == [head_start.HEAD_START_S]
+
+    def test_a_page_that_is_drawn_again_has_none(self, waits):
+        for page in ("moe_topk", "moe_topk", "runs", "moe_topk"):
+            with head_start.of_first_chart(page):
+                head_start.chart_sent()
+        assert len(waits) == 3
+
+    def test_what_is_under_way_has_none(self, waits):
+        with head_start.of_first_chart("moe_topk"):
+            head_start.waive()
+            head_start.chart_sent()
+        assert not waits
+
+    def test_a_part_that_is_drawn_later_has_none(self, waits):
+        with head_start.of_first_chart("moe_topk"):
+            pass
+        head_start.chart_sent()
+        assert not waits
