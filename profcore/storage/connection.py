@@ -137,7 +137,7 @@ class Connection:
         self._connection = _open(path)
         self._file = _identity(self.path)
         self._local = threading.local()
-        self._writing = threading.Lock()
+        self._writing, self._within = threading.RLock(), False
         self._schemas: dict[str, pa.Schema] = {}
         try:
             self._migrate()
@@ -169,17 +169,32 @@ class Connection:
 
     @contextmanager
     def transaction(self) -> Iterator[Cursor]:
-        """One writer at a time: two transactions that touch a row would conflict."""
+        """One writer at a time: two transactions that touch a row would conflict.
+
+        One within another is part of it.
+        """
         with self._writing:
-            cursor = self.cursor
-            cursor.begin()
+            if self._within:
+                yield self.cursor
+                return
+            self._within = True
             try:
-                yield cursor
-            except BaseException:
-                cursor.rollback()
-                raise
-            cursor.commit()
-            self.changes += 1
+                with self._own_transaction() as cursor:
+                    yield cursor
+            finally:
+                self._within = False
+
+    @contextmanager
+    def _own_transaction(self) -> Iterator[Cursor]:
+        cursor = self.cursor
+        cursor.begin()
+        try:
+            yield cursor
+        except BaseException:
+            cursor.rollback()
+            raise
+        cursor.commit()
+        self.changes += 1
 
     def schema(self, table: str) -> pa.Schema:
         """The columns of a table and their types, as the database has them."""

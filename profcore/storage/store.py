@@ -316,9 +316,22 @@ class Store(Reader):
     def take_in_shipped(self, directory: Path | None = None) -> None:
         """Take in the sample results that come with the project, unless told others."""
         removed = self.removed()
-        for run_id, path in shipped_spools(directory or SHIPPED).items():
-            # They never grow: one that is known to its end is not unpacked again.
-            if run_id not in removed and self._offset(self.connection.cursor, run_id) != unpacked_size(path):
+        # They never grow: one that is known to its end is not unpacked again.
+        new = [
+            (run_id, path)
+            for run_id, path in shipped_spools(directory or SHIPPED).items()
+            if run_id not in removed and self._offset(self.connection.cursor, run_id) != unpacked_size(path)
+        ]
+        try:
+            # In one go, of which the disk is waited for once.
+            with self.connection.transaction():
+                for run_id, path in new:
+                    with unpacked(run_id, path) as spool:
+                        self._take_in(spool, "shipped")
+        except StoreError:
+            raise
+        except Exception:  # whatever one of them holds, it keeps no other out
+            for run_id, path in new:
                 with unpacked(run_id, path) as spool:
                     self.try_take_in(spool, source="shipped")
 

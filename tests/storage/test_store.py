@@ -1,3 +1,4 @@
+import gzip
 import json
 import math
 import signal
@@ -23,6 +24,7 @@ from profcore.storage import spool
 from profcore.storage.frames import spool_samples
 from profcore.storage.lines import Chunk, read_from
 from profcore.storage.migrations import MIGRATIONS
+from profcore.storage.shipped import shipped_spools
 from profcore.storage.store import Store
 from tests.support import ROOT, seconds, small_sweep
 
@@ -282,9 +284,33 @@ def test_an_abandoned_spool_is_marked_and_a_live_one_is_not(run):
     assert not spool.end_abandoned(path, "gone")
 
 
+def of_model(store, own):
+    """The sample results of MolmoE-1B, or those of other models."""
+    runs = store.runs()
+    models = runs["id"].map(lambda run_id: store.run(run_id)["environment"]["model"])
+    return runs[(models == "molmoe-1b") == own]
+
+
+def test_samples_of_other_models_are_of_the_two_engines_that_they_have(store):
+    store.take_in_shipped()
+    runs = of_model(store, own=False)
+    assert set(runs["source"]) == {"shipped"}
+    found = set()
+    for run_id in runs["id"]:
+        result = load_result(store, run_id)
+        environment = result.run["environment"]
+        found.add((environment["model"], environment["engine"]))
+        assert (environment["weights"], environment["device_name"]) == ("random", "NVIDIA H200")
+        assert len(result.samples) == result.planned
+        assert not result.settings["vision_encoder_flops"].isna().any()
+    assert found == {(model, engine) for model in ("smolvlm-2b", "internvl3-8b") for engine in ("eager", "graph")} - {
+        ("internvl3-8b", "eager")
+    }
+
+
 def test_shipped_samples_are_full_shape_runs_of_all_experiments(store):
     store.take_in_shipped()
-    runs = store.runs()
+    runs = of_model(store, own=True)
     pictures = {"latency_distribution": 1, "vision_tokens_vs_latency": 2}
     pictures |= {"component_profiling": 1, "language_tokens_vs_latency": 1}
     others = pictures | {"joint": 1}
@@ -317,6 +343,33 @@ def test_nothing_that_was_measured_lies_below_its_floor(store):
         assert expected <= set(work["metric"])
         assert (work["min"] > work["floor_ms"]).all(), work[work["min"] <= work["floor_ms"]]
         assert not [caution for caution in result.cautions if caution.kind == "floor"]
+
+
+def test_transactions_within_another_are_kept_or_dropped_with_it(store):
+    def rename(name):
+        with store.connection.transaction() as cursor:
+            cursor.execute("INSERT INTO removed VALUES (?)", [name])
+
+    with store.connection.transaction():
+        rename("one")
+        rename("two")
+    assert store.removed() == {"one", "two"}
+    with pytest.raises(RuntimeError, match="too bad"), store.connection.transaction():
+        rename("three")
+        raise RuntimeError("too bad")
+    assert store.removed() == {"one", "two"}
+    rename("four")
+    assert "four" in store.removed()
+
+
+def test_a_sample_result_that_cannot_be_read_keeps_no_other_out(store, tmp_path):
+    first, *_ = shipped_spools().values()
+    (tmp_path / first.name).write_bytes(first.read_bytes())
+    (tmp_path / "20990101-000000-00000000.jsonl").write_text("oops\n")
+    (tmp_path / "20990101-000000-00000001.jsonl.gz").write_bytes(gzip.compress(b"[]\n"))
+    store.take_in_shipped(tmp_path)
+    assert len(store.runs()) == 1
+    assert len(store.unread) == 2
 
 
 def test_floors_of_a_shipped_run_by_hand(store):
