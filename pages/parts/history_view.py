@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 _MOST = 40
 _ALL = "over all settings"
 _DECIMALS = 4
-_GROUP, _SETTING = "alike", "history-setting"
+_EXPERIMENT, _GROUP, _SETTING = "history-of", "alike", "history-setting"
 
 
 def show() -> None:
@@ -41,14 +41,25 @@ def show() -> None:
     titles = dict(zip(runs["experiment"], runs["title_of_experiment"], strict=True))
     left, right = st.columns([2, 3])
     named = {name: f"{titles[name]} ({counted(int(number), 'run')})" for name, number in counts.items()}
-    experiment = left.selectbox(
-        "Experiment", list(named), format_func=lambda name: named[name], key="of", bind="query-params"
-    )
+    experiment = _choose_experiment(left, named)
     group = _choose_group(right, runs[runs["experiment"] == experiment])
     if group is None:
         st.info("None of these runs says what it was measured on, so that none can be told from another's.")
         return
     _history(group)
+
+
+def _choose_experiment(place: st.delta_generator.DeltaGenerator, named: dict[str, str]) -> str:
+    """Draw the choice of an experiment, which the address knows by its own name: how many runs it has changes."""
+    asked, first = st.query_params.get("of"), next(iter(named))
+    if asked is not None and asked not in named:
+        st.warning(f"There is nothing here of what the link names ({plain(brief(asked))}): another is shown.")
+    address.settle("of", _EXPERIMENT, asked if asked in named else first)
+    if st.session_state[_EXPERIMENT] not in named:
+        st.session_state[_EXPERIMENT] = first
+    chosen = place.selectbox("Experiment", list(named), format_func=lambda name: named[name], key=_EXPERIMENT)
+    address.keep(of=None if chosen == first else chosen)
+    return chosen
 
 
 def _choose_group(place: st.delta_generator.DeltaGenerator, runs: pd.DataFrame) -> list[MeasuredRun] | None:

@@ -12,10 +12,12 @@ from PIL import Image
 from playwright.sync_api import expect
 
 from profcore.paths import SHIPPED
+from profcore.storage.shipped import shipped_spools
 
 from .conftest import serving
 from .test_dashboard import errors, settled
 
+RUNS = len(shipped_spools())
 CHARTS = {
     "1 Latency distribution": 2,
     "2 Component profiling": 2,
@@ -132,7 +134,7 @@ def test_real_pictures_are_measured_watched_and_broken_ones_named(own, page, tmp
 def test_runs_are_compared_renamed_deleted_and_brought_back(own, page):
     page.goto(f"{own}/runs")
     settled(page, "Runs")
-    expect(page.get_by_text("18 of 18 runs")).to_be_visible()
+    expect(page.get_by_text(f"{RUNS} of {RUNS} runs")).to_be_visible()
     # Vision tokens of real pictures, under eager and under compiled: the same pictures and questions.
     eager, compiled = row_of("20261129-203518-0c8688f5"), row_of("20261129-203431-45c03511")
     chosen(page, eager)
@@ -149,12 +151,12 @@ def test_runs_are_compared_renamed_deleted_and_brought_back(own, page):
     dialog = page.get_by_role("dialog")
     expect(dialog).to_contain_text("the baseline")
     dialog.get_by_role("button", name="Keep it").click()
-    expect(page.get_by_text("18 of 18 runs")).to_be_visible()
+    expect(page.get_by_text(f"{RUNS} of {RUNS} runs")).to_be_visible()
     page.get_by_role("button", name="Delete…").click()
     dialog.get_by_role("button", name="Delete", exact=True).click()
     expect(page.get_by_text("17 of 17 runs")).to_be_visible()
     page.get_by_role("button", name="Bring sample results back").click()
-    expect(page.get_by_text("18 of 18 runs")).to_be_visible()
+    expect(page.get_by_text(f"{RUNS} of {RUNS} runs")).to_be_visible()
     assert errors(page) == 0
 
 
@@ -172,19 +174,19 @@ def test_one_run_all_runs_and_the_database_are_downloaded(own, page, tmp_path):
         page.get_by_role("button", name="DuckDB snapshot").click()
     waiting.value.save_as(tmp_path / "copy.duckdb")
     with duckdb.connect(str(tmp_path / "copy.duckdb"), read_only=True) as copy:
-        assert copy.execute("SELECT count(*) FROM runs").fetchall() == [(18,)]
+        assert copy.execute("SELECT count(*) FROM runs").fetchall() == [(RUNS,)]
     with page.expect_download() as waiting:
-        page.get_by_role("button", name="Data of all 18 runs").click()
+        page.get_by_role("button", name=f"Data of all {RUNS} runs").click()
     with zipfile.ZipFile(waiting.value.path()) as archive:
-        assert len({name.split("/")[0] for name in archive.namelist()}) == 18
+        assert len({name.split("/")[0] for name in archive.namelist()}) == RUNS
         assert {name.rsplit(".", 1)[1] for name in archive.namelist()} == {"json", "csv", "parquet"}
     page.get_by_role("button", name="Draw all figures").click()
     # The page goes on meanwhile.
-    expect(page.get_by_text(re.compile("Figures of [0-9]+ of 18 runs"))).to_be_visible()
+    expect(page.get_by_text(re.compile(f"Figures of [0-9]+ of {RUNS} runs"))).to_be_visible()
     with page.expect_download() as waiting:
         page.get_by_role("button", name="Data and figures of all").click()
     with zipfile.ZipFile(waiting.value.path()) as archive:
-        assert len({name.split("/")[0] for name in archive.namelist() if name.endswith(".pdf")}) == 18
+        assert len({name.split("/")[0] for name in archive.namelist() if name.endswith(".pdf")}) == RUNS
     assert errors(page) == 0
 
 

@@ -26,6 +26,7 @@ def test_a_change_is_said_drawn_and_listed(app, runs):
     assert "no setting nonsense" in texts(test.caption)
     assert not test.warning
     assert "There is no such run here" in texts(app("history", of="moe_topk", run="gone").warning)
+    assert "nothing here of what the link names" in texts(app("history", of="moe").warning)
     group = next(each for each in test.selectbox if each.label == "Measured alike")
     assert group.value == runs[-1]
     said = texts(test.markdown)

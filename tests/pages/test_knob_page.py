@@ -201,7 +201,7 @@ class TestCard:
 
     def test_samples_in_their_order(self, app, flagged):
         test = app("moe_topk", run=flagged, view="Samples in order")
-        assert "below it what the card said right after each" in texts(test.caption)
+        assert "below it what card and host were like right after each" in texts(test.caption)
 
     def test_a_cpu_measures_no_energy(self, app):
         test = app("moe_topk", energy="true")

@@ -225,7 +225,7 @@ def test_a_version_that_is_too_old_is_told_by_commands_and_before_a_run_is_queue
 
 
 def test_an_answer_that_does_not_fit_is_refused_on_the_page(app):
-    test = app("output_tokens", model="tiny")
+    test = unfolded(app("output_tokens", model="tiny"), "picture-and-prompt")
     test.text_input(key="prompt").set_value("word " * 2000).run()
     assert "tiny's context of 4096: ask a shorter question" in texts([*test.error, *test.warning, *test.caption])
     assert test.button(key="run-sweep").disabled
