@@ -60,7 +60,7 @@ def _sample(record: dict[str, Any]) -> None:
     if telemetry is not None:
         if not isinstance(telemetry, dict):
             raise BadRecordError("telemetry is no object")
-        _check_columns({name: telemetry.get(name) for name in TELEMETRY}, "telemetry ")
+        _check_columns({name: telemetry[name] for name in TELEMETRY if name in telemetry}, "telemetry ")
     for name, value in record.items():
         # Only what the stages leave of the total may, by the clock's resolution, lie below 0.
         if isinstance(value, int | float) and value < 0 and name not in ("other_ms", "setting"):
@@ -69,9 +69,8 @@ def _sample(record: dict[str, Any]) -> None:
 
 def _check_columns(values: dict[str, Any], where: str) -> None:
     """Whether the table of samples can hold these; what is no column of it is not looked at."""
-    for name, kind in SAMPLE_COLUMNS.items():
-        value = values.get(name)
-        if value is not None:
+    for name, value in values.items():
+        if value is not None and (kind := SAMPLE_COLUMNS.get(name)):
             _check_value(value, kind, f"{where}{name}")
     for name, before in CALLED_BEFORE.items():
         if values.get(before) is not None:
