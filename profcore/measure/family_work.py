@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, Any
 
 from profcore.engines.family_stages import FamilyStages
 from profcore.measure.work import count_stages, whole_work
-from profcore.models.experts import Experts
 
 if TYPE_CHECKING:
     from collections.abc import Hashable
@@ -42,10 +41,6 @@ class FamilyWorks:
         return tuple(whole_work(self._known[alike], pixels, inputs.num_input_tokens, setting.output_tokens))
 
     def _counted(self, inputs: FamilyInputs, setting: Setting) -> Any:
-        """What the stages come to with one decode step; experts one by one, so that each product is seen."""
-        model, before = self._model, self._model.experts
-        model.use_experts(Experts.of("eager"))
-        try:
-            return count_stages(model.hf, FamilyStages(model, inputs, setting).works(), model.projector)
-        finally:
-            model.use_experts(before)
+        """What the stages come to with one decode step."""
+        model = self._model
+        return count_stages(model.hf, FamilyStages(model, inputs, setting).works(), model.projector)

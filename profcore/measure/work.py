@@ -108,6 +108,7 @@ def count_stages(root: nn.Module, works: dict[Stage, Callable[[], None]], projec
             stack.enter_context(torch.no_grad())
             counter = stack.enter_context(_counter())
             stack.enter_context(_touching(root, counted))
+            stack.enter_context(_routing(root, counted, counter))
             stack.enter_context(_caching(counted))
             if stage is Stage.PROJECTOR:
                 stack.enter_context(_handing(projector, counted))
@@ -149,11 +150,49 @@ def _own_bytes(module: nn.Module, arguments: tuple[Any, ...]) -> float:
     size = float(sum(each.numel() * each.element_size() for each in own))
     if isinstance(module, nn.Embedding) and arguments and isinstance(arguments[0], Tensor):
         return arguments[0].numel() * module.embedding_dim * module.weight.element_size()
-    stacked = next((each for each in own if each.dim() == 3), None)
-    chosen = arguments[1] if len(arguments) > 1 else None
-    if stacked is not None and isinstance(chosen, Tensor) and not chosen.is_floating_point():
-        return size * int(chosen.unique().numel()) / stacked.shape[0]
+    stacked, chosen = _stacked(module), _chosen(arguments)
+    if stacked and chosen is not None:
+        return size * int(chosen.unique().numel()) / stacked[0].shape[0]
     return size
+
+
+@contextmanager
+def _routing(root: nn.Module, counted: _Counted, counter: FlopCounterMode) -> Iterator[None]:
+    """Inside, routed experts count by the tokens that each is given, whatever kernels run them.
+
+    So none has to be run by itself to be seen, which of a hundred experts a block takes seconds.
+    """
+    begun: list[int] = []
+
+    def begin(module: nn.Module, arguments: tuple[Any, ...]) -> None:
+        begun.append(counter.get_total_flops())
+
+    def end(module: nn.Module, arguments: tuple[Any, ...], output: Any) -> None:
+        seen = counter.get_total_flops() - begun.pop()
+        chosen = _chosen(arguments)
+        if chosen is not None:
+            counted.flops += 2.0 * chosen.numel() * sum(each[0].numel() for each in _stacked(module)) - seen
+
+    hooks = []
+    for module in root.modules():
+        if _stacked(module):
+            hooks += [module.register_forward_pre_hook(begin), module.register_forward_hook(end)]
+    try:
+        yield
+    finally:
+        for hook in hooks:
+            hook.remove()
+
+
+def _stacked(module: nn.Module) -> list[nn.Parameter]:
+    """The matrices of routed experts, one behind another, that a module itself holds."""
+    return [each for each in module.parameters(recurse=False) if each.dim() == 3]
+
+
+def _chosen(arguments: tuple[Any, ...]) -> Tensor | None:
+    """Which experts each token goes to, (tokens, top-k), where a module is told."""
+    chosen = arguments[1] if len(arguments) > 1 else None
+    return chosen if isinstance(chosen, Tensor) and not chosen.is_floating_point() else None
 
 
 @contextmanager

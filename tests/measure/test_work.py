@@ -18,6 +18,7 @@ from profcore.measure.loop import run_sweep
 from profcore.measure.telemetry import Telemetry
 from profcore.measure.work import count_stages, whole_work
 from profcore.models.config import PRESETS
+from profcore.models.experts import Experts
 from profcore.models.inputs import grid_inputs
 from profcore.models.load import load_model
 from profcore.roofline import cost
@@ -129,6 +130,21 @@ def test_prefill_is_the_products_of_its_matrices_and_the_pairs_of_its_mask(famil
     # Windows let fewer pairs through, and pictures that look both ways more.
     slack = attention if model_type == "gemma3" else 0.02 * expected
     assert found[Stage.LLM_PREFILL].flops == pytest.approx(expected, abs=slack)
+
+
+@pytest.mark.parametrize("model_type", ["qwen3_vl_moe", "glm4v_moe"])
+@pytest.mark.parametrize("experts", ["grouped_mm", "batched_mm"])
+def test_experts_count_alike_whatever_runs_them(families, model_type, experts):
+    loaded = families(model_type)
+    setting = replace(family_setting(loaded), top_k=1)
+    expected, _ = family_work(loaded, setting)
+    loaded.model.use_experts(Experts.of(experts))
+    try:
+        found, _ = family_work(loaded, setting)
+    finally:
+        loaded.model.use_experts(Experts.of("eager"))
+    assert found == expected
+    assert expected[Stage.LLM_PREFILL].flops < family_work(loaded, family_setting(loaded))[0][Stage.LLM_PREFILL].flops
 
 
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="this machine has no GPU")
