@@ -87,7 +87,8 @@ class Captured:
                 self._work.forget()
         torch.cuda.current_stream().wait_stream(aside)
         graph = torch.cuda.CUDAGraph()
-        with torch.cuda.graph(graph, pool=self._pool):
+        # Of this thread alone: another takes pinned memory for the next batch meanwhile.
+        with torch.cuda.graph(graph, pool=self._pool, capture_error_mode="thread_local"):
             found = self._work.learn(batch, knobs)
             self._work.finish()
         self._pool = self._pool or graph.pool()
