@@ -70,8 +70,8 @@ def test_back_leads_to_the_run_before_and_from_a_run_to_the_list(fresh, page):
     expect(page).to_have_url(re.compile("/runs.*compare="))
     listed = page.url
     page.get_by_role("link", name="Open this run").click()
-    settled(page, "Real pictures")
-    expect(page).to_have_url(re.compile("/motivation.*run="))
+    settled(page, "Output tokens")
+    expect(page).to_have_url(re.compile("/output_tokens.*run="))
     # Once, and to the list with the same run chosen.
     page.go_back()
     settled(page, "Runs")
@@ -82,12 +82,9 @@ def test_back_leads_to_the_run_before_and_from_a_run_to_the_list(fresh, page):
 
 @pytest.mark.long
 def test_runs_compared_are_in_the_address_and_handed_over_in_one_file(fresh, page, new_page, tmp_path):
-    page.goto(f"{fresh}/runs")
-    settled(page, "Runs")
     # The same pictures under `eager` and `compiled`.
-    chosen(page, 4)
-    expect(page.get_by_role("link", name="Open this run")).to_be_visible()
-    chosen(page, 6)
+    page.goto(f"{fresh}/runs?compare=20261129-203518-0c8688f5,20261129-203431-45c03511")
+    settled(page, "Runs")
     expect(page.get_by_role("heading", name="Side by side")).to_be_visible()
     expect(page.get_by_role("heading", name="A, the reference")).to_be_visible()
     expect(page).to_have_url(re.compile("compare=.*(,|%2C)"))

@@ -11,7 +11,6 @@ import pytest
 from PIL import Image
 from playwright.sync_api import expect
 
-from profcore.paths import SHIPPED
 from profcore.storage.shipped import shipped_spools
 
 from .conftest import serving
@@ -48,11 +47,6 @@ def chosen(page, row):
     expect(table).to_be_visible()
     box = table.bounding_box()
     page.mouse.click(box["x"] + 16, box["y"] + 35 * (row + 1) + 17)
-
-
-def row_of(run_id):
-    """Where a sample result stands in the table of runs: the newest first, as their ids begin with their time."""
-    return sorted((path.name.split(".")[0] for path in SHIPPED.glob("*.jsonl.gz")), reverse=True).index(run_id)
 
 
 @pytest.mark.long
@@ -132,21 +126,21 @@ def test_real_pictures_are_measured_watched_and_broken_ones_named(own, page, tmp
 
 @pytest.mark.long
 def test_runs_are_compared_renamed_deleted_and_brought_back(own, page):
-    page.goto(f"{own}/runs")
+    # Vision tokens of real pictures, under eager and under compiled: the same pictures and questions.
+    eager, compiled = "20261129-203518-0c8688f5", "20261129-203431-45c03511"
+    page.goto(f"{own}/runs?compare={eager}")
     settled(page, "Runs")
     expect(page.get_by_text(f"{RUNS} of {RUNS} runs")).to_be_visible()
-    # Vision tokens of real pictures, under eager and under compiled: the same pictures and questions.
-    eager, compiled = row_of("20261129-203518-0c8688f5"), row_of("20261129-203431-45c03511")
-    chosen(page, eager)
     expect(page.get_by_label("Name", exact=True)).to_be_visible()
     page.get_by_label("Name", exact=True).fill("the baseline")
     page.get_by_label("Name", exact=True).press("Enter")
     expect(page.get_by_role("heading", name="the baseline")).to_be_visible()
-    chosen(page, compiled)
+    page.goto(f"{own}/runs?compare={eager},{compiled}")
     expect(page.get_by_role("heading", name="Side by side")).to_be_visible()
     expect(page.get_by_text("engine: ").first).to_be_visible()
     expect(page.get_by_text("Verdict:").first).to_be_visible()
-    chosen(page, compiled)
+    page.goto(f"{own}/runs?compare={eager}")
+    settled(page, "Runs")
     page.get_by_role("button", name="Delete…").click()
     dialog = page.get_by_role("dialog")
     expect(dialog).to_contain_text("the baseline")
@@ -154,7 +148,7 @@ def test_runs_are_compared_renamed_deleted_and_brought_back(own, page):
     expect(page.get_by_text(f"{RUNS} of {RUNS} runs")).to_be_visible()
     page.get_by_role("button", name="Delete…").click()
     dialog.get_by_role("button", name="Delete", exact=True).click()
-    expect(page.get_by_text("17 of 17 runs")).to_be_visible()
+    expect(page.get_by_text(f"{RUNS - 1} of {RUNS - 1} runs")).to_be_visible()
     page.get_by_role("button", name="Bring sample results back").click()
     expect(page.get_by_text(f"{RUNS} of {RUNS} runs")).to_be_visible()
     assert errors(page) == 0
@@ -198,7 +192,7 @@ def test_published_motivation_files_are_uploaded_and_bad_ones_refused(own, page,
     upload = page.locator('input[type="file"]')
     upload.set_input_files(str(shared / "motivation/exp3_vision_tokens_vs_latency.json"))
     expect(page.get_by_text("2 latencies of exactly 0 in this file")).to_be_visible()
-    expect(page.get_by_text("19 of 19 runs")).to_be_visible()
+    expect(page.get_by_text(f"{RUNS + 1} of {RUNS + 1} runs")).to_be_visible()
     (tmp_path / "bad.json").write_text('{"results": [{"T_total": 1}, {"T_total": -1}]}')
     upload.set_input_files(str(tmp_path / "bad.json"))
     expect(page.get_by_text("rows 2 of results: T_total -1 is no number of 0 or more")).to_be_visible()
