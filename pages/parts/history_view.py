@@ -40,7 +40,7 @@ def show() -> None:
     counts = runs["experiment"].value_counts()
     titles = dict(zip(runs["experiment"], runs["title_of_experiment"], strict=True))
     left, right = st.columns([2, 3])
-    named = {name: f"{titles[name]} ({counted(int(number), 'run')})" for name, number in counts.items()}
+    named = {str(name): f"{titles[name]} ({counted(int(number), 'run')})" for name, number in counts.items()}
     experiment = _choose_experiment(left, named)
     group = _choose_group(right, runs[runs["experiment"] == experiment])
     if group is None:
