@@ -26,7 +26,7 @@ from profcore.comparisons.runs import Comparison, compare_all
 from profcore.experiments.knobs import get_experiment
 from profcore.results.base import tell_apart
 from profcore.results.sweep import load_result
-from profcore.spec.environments import card_words, cards_of
+from profcore.spec.environments import card_of, card_words, cards_of
 from profcore.stats import METRIC_LABELS
 from profcore.stats.cards import Difference, differences, share_between, spread_of_cards
 from profcore.stats.digits import MISSING, written, written_interval
@@ -187,7 +187,7 @@ def shared_cards(store: Reader, run_id: str) -> SharedCards | None:
     conditions, named = store.conditions_of_places(run_id), _short_names(environments)
     rows = [
         {
-            "card": named[_card(each)],
+            "card": named[card_of(each)],
             "shard": str(each["shard"] or MISSING),
             "settings": own.get(each["shard"]),
             "samples": each["samples"],
@@ -240,7 +240,7 @@ def _joined(parts: Sequence[Mapping[str, Mapping[int, np.ndarray]]]) -> dict[str
 
 def _short_names(environments: Sequence[Mapping[str, Any]]) -> dict[tuple[Any, Any], str]:
     """What each card is called where there is little room: by the beginning of its UUID where that tells it apart."""
-    cards = {_card(each): each for each in environments}
+    cards = {card_of(each): each for each in environments}
     short = {key: {**each, "card": _beginning(each.get("card"))} for key, each in cards.items()}
     words = {key: card_words(each) for key, each in short.items()}
     alike = len(set(words.values())) < len(words)
@@ -249,10 +249,6 @@ def _short_names(environments: Sequence[Mapping[str, Any]]) -> dict[tuple[Any, A
 
 def _beginning(card: str | None) -> str | None:
     return f"{card[:_SHOWN_OF_CARD]}…" if card and len(card) > _SHOWN_OF_CARD + 1 else card
-
-
-def _card(environment: Mapping[str, Any]) -> tuple[Any, Any]:
-    return environment.get("host"), environment.get("card")
 
 
 def _out(environment: Mapping[str, Any]) -> bool:

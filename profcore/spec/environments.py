@@ -102,7 +102,7 @@ def cards_of(environments: Sequence[Mapping[str, Any]]) -> dict[tuple[Any, Any],
     """The environments of each card, by its host and UUID, in their order."""
     found: dict[tuple[Any, Any], list[Mapping[str, Any]]] = {}
     for each in environments:
-        found.setdefault(_card(each), []).append(each)
+        found.setdefault(card_of(each), []).append(each)
     return found
 
 
@@ -117,7 +117,7 @@ def set_aside_words(environments: Sequence[Mapping[str, Any]]) -> list[str]:
             )
     cards = cards_of(environments)
     for each in (one for one in environments if one.get("set_aside")):
-        alone = len(cards[_card(each)]) == 1
+        alone = len(cards[card_of(each)]) == 1
         called = card_words(each) if alone else f"{_part_words(each)}, measured on {card_words(each)},"
         found.append(
             f"{called} is left out of every figure: at the settings that others measured as well it differs from them "
@@ -134,5 +134,6 @@ def _part_words(environment: Mapping[str, Any]) -> str:
     return f"What follows sample {environment['from_sample']:,}" if environment.get("from_sample") else "A part"
 
 
-def _card(environment: Mapping[str, Any]) -> tuple[Any, Any]:
+def card_of(environment: Mapping[str, Any]) -> tuple[Any, Any]:
+    """What tells the card of an environment from others: its host and its own id."""
     return environment.get("host"), environment.get("card")
