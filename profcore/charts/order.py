@@ -29,7 +29,7 @@ _KINDS = {
     OUTLIER: SERIES_COLOURS[1],
     FLAGS["throttled"].capitalize(): SERIES_COLOURS[4],
     FLAGS["shared"].capitalize(): SERIES_COLOURS[3],
-    FLAGS["slowed"].capitalize(): SERIES_COLOURS[0],
+    FLAGS["slowed"].capitalize(): SERIES_COLOURS[2],
 }
 _BESIDE = {
     "sm_clock_mhz": ("Clock (MHz)", SERIES_COLOURS[0]),
