@@ -99,6 +99,7 @@ def test_a_campaign_that_was_cancelled_before_it_measured_anything_says_so(ask, 
     monkeypatch.undo()
 
 
+@pytest.mark.long
 def test_all_four_are_submitted_each_as_a_run_and_named_together(ask, tmp_path):
     asked = ("submit", "all", *ASKED[2:6], "--shards", "2", "--campaign", "friday")
     what = tmp_path / "what"

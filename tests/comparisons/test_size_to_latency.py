@@ -162,6 +162,7 @@ def test_nothing_is_said_of_intervals_where_there_are_none(store):
     assert caveats([bare]) == caveats([found])[1:]
 
 
+@pytest.mark.long
 def test_real_pictures_among_the_sample_results_are_met():
     """Real pictures of many sizes, measured in another process, beside what the sweep of one picture says of them."""
     model, shape = "molmoe-1b", PRESETS["molmoe-1b"]

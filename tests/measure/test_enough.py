@@ -98,14 +98,16 @@ def test_each_setting_gets_what_it_takes_and_the_rounds_go_on_without_it(measure
     assert len({tuple(each) for each in rounds}) > 1
 
 
-def test_a_run_that_goes_on_ends_with_what_it_would_have_ended_with(measure):
+@pytest.mark.parametrize(
+    "pieces", [[7, 9, 30], *(pytest.param(each, marks=pytest.mark.long) for each in ([1], [20], [-1]))], ids=str
+)
+def test_a_run_that_goes_on_ends_with_what_it_would_have_ended_with(measure, pieces):
+    """Measured in pieces of so many samples and then to its end; -1 are all but the last."""
     whole = told(measure(SWEEP, "whole"))
     samples = sum(kind == "sample" for kind, *_ in whole)
-    for pieces in ([1], [20], [samples - 1], [7, 9, 30]):
-        name = f"pieces {pieces}"
-        for most in pieces:
-            measure(SWEEP, name, most)
-        assert sorted(told(measure(SWEEP, name)), key=str) == sorted(whole, key=str)
+    for most in pieces:
+        measure(SWEEP, "pieces", most % samples)
+    assert sorted(told(measure(SWEEP, "pieces")), key=str) == sorted(whole, key=str)
 
 
 def test_a_record_that_was_lost_is_written_anew(measure, tmp_path):

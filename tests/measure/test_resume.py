@@ -87,13 +87,14 @@ def sweep():
     return replace(made, quality=QuerySet("one", (query,)))
 
 
-def test_whenever_it_is_stopped_it_ends_with_the_same_samples_in_the_same_order(tiny, sweep, tmp_path):
+@pytest.mark.parametrize("attempts", [1, pytest.param(4, marks=pytest.mark.long)])
+def test_whenever_it_is_stopped_it_ends_with_the_same_samples_in_the_same_order(tiny, sweep, tmp_path, attempts):
     whole = tmp_path / "whole.jsonl"
     assert measured(tiny, sweep, whole, Begun())
     expected = told(whole)
     assert len([each for each in expected if each[0] == "sample"]) == 3 * 4 + 2
     drawn = random.Random(5)
-    for attempt in range(4):
+    for attempt in range(attempts):
         path = tmp_path / f"{attempt}.jsonl"
         for _ in range(40):
             asked, limit = itertools.count(), drawn.randrange(4, 30)

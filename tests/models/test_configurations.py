@@ -196,7 +196,7 @@ JSON = st.recursive(
 NAMES = st.sampled_from([*CONFIG, *OTHERS])
 
 
-@settings(max_examples=150, deadline=None, derandomize=True)
+@settings(max_examples=60, deadline=None, derandomize=True)
 @given(
     changed=st.dictionaries(NAMES, JSON, max_size=3),
     seen=st.dictionaries(st.sampled_from(sorted({*VISION, *VISION_OTHERS})), JSON, max_size=2),

@@ -119,7 +119,7 @@ def test_where_processes_differ_by_more_than_the_margin_no_number_of_samples_dec
     assert (answer.low, answer.high) == pytest.approx((both.low, both.high), rel=1e-6)
 
 
-@pytest.mark.parametrize("draw", ["normal", "skewed"])
+@pytest.mark.parametrize("draw", ["normal", pytest.param("skewed", marks=pytest.mark.long)])
 def test_a_run_is_rarely_called_slower_or_passed_by_chance(draw):
     """Simulated at the margin itself, where chance errs most: 20 latencies at once, 40 samples each."""
     random, rounds, asked = np.random.default_rng(11), 300, 20

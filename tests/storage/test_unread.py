@@ -320,7 +320,7 @@ def look_at_mutations(store, numbers):
 
 
 def test_damaged_spools_stop_nothing(store):
-    look_at_mutations(store, range(80))
+    look_at_mutations(store, range(30))
 
 
 @pytest.mark.long
