@@ -12,6 +12,7 @@ from profcore.spec.until import StoppedBy
 _LONGEST_SHOWN = 40
 _LEAST, _MOST = -1e300, 1e300
 """Between which a number that can be lies."""
+_NUMBERS = {int, float, bool}
 
 SAMPLE_COLUMNS: dict[str, str] = {
     **dict.fromkeys(("sample_id", "setting", "round", "environment_number"), "int32"),
@@ -63,15 +64,18 @@ def _sample(record: dict[str, Any]) -> None:
         _check_columns({name: telemetry[name] for name in TELEMETRY if name in telemetry}, "telemetry ")
     for name, value in record.items():
         # Only what the stages leave of the total may, by the clock's resolution, lie below 0.
-        if isinstance(value, int | float) and value < 0 and name not in ("other_ms", "setting"):
+        if type(value) in _NUMBERS and value < 0 and name not in ("other_ms", "setting"):
             raise BadRecordError(f"{name} is below 0")
 
 
 def _check_columns(values: dict[str, Any], where: str) -> None:
     """Whether the table of samples can hold these; what is no column of it is not looked at."""
     for name, value in values.items():
-        if value is not None and (kind := SAMPLE_COLUMNS.get(name)):
-            _check_value(value, kind, f"{where}{name}")
+        kind = SAMPLE_COLUMNS.get(name)
+        # What nearly every value is, is told at a glance: a first start looks at hundreds of thousands.
+        if kind is None or value is None or (kind == "number" and type(value) is float and _LEAST < value < _MOST):
+            continue
+        _check_value(value, kind, f"{where}{name}")
     for name, before in CALLED_BEFORE.items():
         if values.get(before) is not None:
             _check_value(values[before], SAMPLE_COLUMNS[name], f"{where}{before}")
