@@ -169,6 +169,15 @@ class TestForward:
             assert torch.equal(learnt.to(torch.bfloat16), computes)
             assert learnt.grad is computes.grad is None
 
+    def test_mixed_precision_turns_by_the_angles_that_a_loaded_model_turns_by(self, loaded):
+        computing = Computing(Trained(COURSE, CPU), torch.bfloat16).module.model
+        assert {each.dtype for each in computing.parameters()} == {torch.bfloat16}
+        # As far apart as a question and the first of twelve crops.
+        places, states = torch.tensor([[0, 1, 2000]]), torch.zeros(1)
+        angles = [model.llm.model.rotary_emb(states, places) for model in (computing, loaded.model)]
+        for trained_by, measured_by in zip(*angles, strict=True):
+            assert torch.equal(trained_by, measured_by)
+
     @pytest.mark.skipif(not torch.cuda.is_available(), reason="this machine has no GPU")
     def test_captured_steps_learn_what_plain_steps_learn(self):
         device = torch.device("cuda", 0)
