@@ -100,7 +100,7 @@ def zip_members(file: IO[bytes], name: str, largest: int = LARGEST_UNPACKED) -> 
         raise FormatError(f"{name} holds more than {MOST_MEMBERS:,} files: pack fewer.")
     if sum(entry.file_size for entry in entries) > largest:
         raise FormatError(f"{name} unpacks to more than {largest / 1e9:,.3g} GB: pack fewer files.")
-    files = [entry for entry in entries if not entry.is_dir()]
+    files = [entry for entry in entries if not entry.filename.endswith("/")]
     for entry in files:
         _check_entry(entry, name)
     chosen = sorted((entry for entry in files if entry.filename.lower().endswith(ENDINGS)), key=lambda e: e.filename)
@@ -113,6 +113,8 @@ def _check_entry(entry: zipfile.ZipInfo, name: str) -> None:
     """Whether a file of a zip is one to be read: no path out of it, no link, no secret, no bomb."""
     called = whole_text(entry.filename)[:60]
     path = PurePosixPath(entry.filename)
+    if not path.parts:
+        raise FormatError(f"{name} holds {called!r}, which is no name of a file: pack it again.")
     if (
         path.is_absolute()
         or ".." in path.parts

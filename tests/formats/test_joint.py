@@ -167,9 +167,17 @@ def link(name):
     return entry
 
 
+def called(name):
+    entry = zipfile.ZipInfo("a.json")
+    entry.filename = name
+    return entry
+
+
 @pytest.mark.parametrize(
     ("data", "said"),
     [
+        (zipped({called("."): "{}", "a.json": "{}"}), "holds '.', which is no name of a file"),
+        (zipped({called(""): "{}", "a.json": "{}"}), "holds '', which is no name of a file"),
         (zipped({"../out.json": "{}"}), "whose path leads out of it"),
         (zipped({"/etc/out.json": "{}"}), "whose path leads out of it"),
         (zipped({link("a.json"): "/etc/passwd"}), "which is a link"),
@@ -182,7 +190,7 @@ def link(name):
         (zipped({"a.json": "{}" * 100})[:60], "cannot be read"),
     ],
     # A zip holds the time at which it was made: by itself it names a test anew in each process that collects it.
-    ids=["up", "root", "link", "bomb", "text", "empty", "no rows", "no result", "no zip", "cut off"],
+    ids=["dot", "nameless", "up", "root", "link", "bomb", "text", "empty", "no rows", "no result", "no zip", "cut off"],
 )
 def test_zips_that_are_not_to_be_unpacked(tmp_path, data, said):
     with pytest.raises(FormatError, match=said), reading_data(data, "a.zip", tmp_path):
