@@ -66,6 +66,7 @@ class LatencyModel:
             `metric`, `point`, `measured`, `predicted` and the knobs.
         reaches: How far the 95 % of a prediction reach to either side, as a share of it, by metric.
         points: The settings, as `JointResult.points`.
+        drawn: Whether its coefficients were drawn towards another model's (see `recalibrated`).
     """
 
     stages: dict[str, Stage]
@@ -76,6 +77,7 @@ class LatencyModel:
     left_out: pd.DataFrame
     reaches: dict[str, float]
     points: pd.DataFrame = field(repr=False)
+    drawn: bool = False
 
     def predict(self, points: pd.DataFrame) -> pd.DataFrame:
         """The metrics of `PREDICTED` for some settings, in milliseconds; [settings], NaN where a knob is not known.
@@ -196,7 +198,7 @@ def recalibrated(model: LatencyModel, points: JointPoints, seed: int = 0) -> Lat
     left_out = _left_out(table, measured, predicted)
     reaches = _reaches(left_out)
     environment = dict(points.environment)
-    return LatencyModel(stages, around, environment, len(table), model.held, left_out, reaches, table)
+    return LatencyModel(stages, around, environment, len(table), model.held, left_out, reaches, table, drawn=True)
 
 
 def _with_lengths(points: JointPoints) -> pd.DataFrame:
@@ -231,7 +233,12 @@ def combined(stages: Mapping[str, np.ndarray], output_tokens: np.ndarray) -> pd.
 
 
 def extrapolation_errors(model: LatencyModel) -> dict[tuple[str, str], Errors]:
-    """The errors on a knob's largest value of fits to all others, by metric and knob."""
+    """The errors on a knob's largest value of fits to all others, by metric and knob.
+
+    None of a model that was recalibrated: fits to its few settings alone are not how it was made.
+    """
+    if model.drawn:
+        return {}
     found = setting_quantities(model.points, model.around)
     measured = model.left_out.pivot(index="point", columns="metric", values="measured")
     errors = {}
