@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 
 from profcore.errors import UserError
+from profcore.spec.text import counted
 from profcore.stats.digits import written
 from profcore.tradeoff.candidates import not_measured
 from profcore.tradeoff.frontier import check_percentile, fixed
@@ -44,6 +45,7 @@ class Choice:
         allowed: How many of the settings meet the budget.
         settings: Of how many, predicted ones included.
         whole: As `JointPoints.whole`.
+        unknown: How many better settings have not all of these latencies.
         established: Whether the best was measured, and its samples bound what exceeds each limit by what the percentile
             leaves open.
     """
@@ -58,6 +60,7 @@ class Choice:
     allowed: int
     settings: int
     whole: str
+    unknown: int
     established: bool
 
 
@@ -94,7 +97,8 @@ def choose_setting(
     order = np.lexsort((over, ~rows["measured"].to_numpy(), -value)).tolist()
     first = next(place for place in order if meets[place])
     # What has not this latency, as answers of one token have no decode step, is no neighbour.
-    better = (value > value[first]) & np.isfinite(over)
+    better, known = value > value[first], np.isfinite(over)
+    unknown, better = int((better & ~known).sum()), better & known
     dearer = int(np.nanargmin(np.where(better, over, np.inf))) if better.any() else None
     # Of as good a quality only the fastest is of interest, and that is the best itself.
     below = (value < value[first]) & (over < over[first])
@@ -110,6 +114,7 @@ def choose_setting(
         int(meets.sum()),
         len(rows),
         points.whole,
+        unknown,
         _established(points, rows.iloc[first], limits, percentile),
     )
 
@@ -200,7 +205,8 @@ def choice_sentences(choice: Choice) -> list[str]:
         said.append(f"Next below it: {_neighbour(choice, choice.cheaper)}.")
     if choice.dearer is None or choice.more_ms is None:
         named = " and ".join(METRICS[metric] for metric in choice.limits)
-        said.append(f"More milliseconds buy nothing: no setting with a {named} is better.")
+        better = f"what is better ({counted(choice.unknown, 'setting')}) has no {named}"
+        said.append(f"More milliseconds buy nothing: {better if choice.unknown else 'no setting is better'}.")
     elif choice.more_ms <= 1:
         said.append(f"The next millisecond buys {_neighbour(choice, choice.dearer)}.")
     else:

@@ -88,7 +88,7 @@ def test_what_has_no_such_latency_is_no_neighbour():
     choice = choose_setting(points, {"tpot_ms": 10.0})
     assert choice.best["label"] == "setting 1"
     assert choice.dearer is None
-    assert choice_sentences(choice)[-1] == "More milliseconds buy nothing: no setting with a TPOT is better."
+    assert choice_sentences(choice)[-1] == ("More milliseconds buy nothing: what is better (1 setting) has no TPOT.")
 
 
 def test_a_budget_below_every_setting_says_the_least_possible():

@@ -209,6 +209,17 @@ def test_settings_on_the_grid_that_were_not_measured_are_predicted(model):
     )
 
 
+def test_a_predicted_setting_is_called_as_a_measured_one_is(model):
+    rows = [{"grid": "1×1", "num_crops": 2.0, "top_k": k, "active_blocks": 2, "output_tokens": t} for k, t in KNOBS]
+    points = made_points([row | {"block_mask": "0101"} for row in rows], [around(10)] * 3)
+    assert not_measured(points, model)["label"].tolist() == ["1×1 · top-2 · 2 blocks 0101 · 1 token"]
+    points = made_points([row | {"block_mask": "1100"} for row in rows], [around(10)] * 3)
+    assert not_measured(points, model)["label"].tolist() == ["1×1 · top-2 · 2 blocks · 1 token"]
+
+
+KNOBS = ((1, 1), (1, 4), (2, 4))
+
+
 def test_what_cannot_be_fitted_is_refused_in_a_sentence():
     with pytest.raises(UserError, match="7 settings with samples: measure at least 8"):
         fit_latency_model(measured(grid(7)))
