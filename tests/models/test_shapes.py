@@ -13,6 +13,7 @@ import torch
 from safetensors.torch import load_file
 
 import profcore.models.config
+import profcore.models.load
 import profcore.models.shapes.training
 from profcore.data_sets.shapes import PICTURES, held_out
 from profcore.engines import make_engine
@@ -26,6 +27,7 @@ from profcore.models.load import load_model
 from profcore.models.molmoe import MolmoE
 from profcore.models.pixels import picture_pixels
 from profcore.models.prompt import load_tokenizer
+from profcore.models.shapes import train
 from profcore.models.shapes.accuracy import accuracy, held_out_batches
 from profcore.models.shapes.batches import NO_LABEL, Pictures, Stage, batches, make_batch
 from profcore.models.shapes.files import REPORT, STATE, write_checkpoint
@@ -284,6 +286,9 @@ class TestTraining:
         assert [name for name in one if not torch.equal(one[name], other[name])] == []
         with pytest.raises(UserError, match="begun with --seed 0"):
             Training(replace(course, pictures=replace(course.pictures, seed=1)), tmp_path / "parted", CPU, resume=True)
+        with pytest.raises(UserError, match=r"begun with --crops 4 --peak 0\.0015: give the same to go on"):
+            other = replace(course, peak=0.002, pictures=replace(course.pictures, crops=8))
+            Training(other, tmp_path / "parted", CPU, resume=True)
 
     def test_it_ends_with_a_checkpoint_and_what_it_is(self, tmp_path):
         training = Training(COURSE, tmp_path, CPU)
@@ -295,6 +300,8 @@ class TestTraining:
         assert (report["steps"], report["seed"], report["held_out_accuracy"]["questions"]) == (1, 0, 2)
         assert list(report["held_out_accuracy"]["max_crops"]) == [1, 2, 3, 4, 6, 9, 12]
         assert "not MolmoE-1B's" in report["what"]
+        assert report["course"] == COURSE.told()
+        assert (report["course"]["peak"], report["course"]["crops"]) == (1.5e-3, 4)
         assert not (tmp_path / STATE).exists()
         assert any(line.strip().startswith("active_blocks: 1: ") for line in report_lines(report))
 
@@ -310,9 +317,38 @@ class TestTraining:
         refused("there are 500 held-out pictures", tmp_path, "--held-out", 501)
         refused("no device 'tpu'", tmp_path, "--device", "tpu")
         refused("holds no training to go on with", tmp_path, "--resume")
-        refused("holds a training already: give --resume", checkpoint)
+        refused("holds a training that is done: give another folder", checkpoint)
+        refused("holds a training that is done: give another folder", checkpoint, "--resume")
         (tmp_path / STATE).write_bytes(b"none")
+        refused("holds a training already: give --resume", tmp_path)
         refused("is no state of this training", tmp_path, "--resume")
+        refused("cannot be made a folder", tmp_path / STATE)
+        refused("cannot be made a folder", tmp_path / STATE / "deep")
+        refused("-1 processes cannot draw", tmp_path / "new", "--workers", -1)
+
+    def test_an_interrupt_says_whether_anything_is_kept(self, tmp_path, capsys, monkeypatch):
+        def interrupted(options):
+            raise KeyboardInterrupt
+
+        monkeypatch.setattr(train, "_train", interrupted)
+        assert main(["--output", str(tmp_path)]) == 130
+        assert "nothing is kept" in capsys.readouterr().err
+        (tmp_path / STATE).touch()
+        assert main(["--output", str(tmp_path)]) == 130
+        assert "--resume goes on" in capsys.readouterr().err
+
+    def test_a_step_is_captured_on_the_card_that_it_runs_on(self, tmp_path, monkeypatch):
+        current = []
+        monkeypatch.setattr(torch.cuda, "set_device", current.append)
+        monkeypatch.setattr(profcore.models.load, "resolve_device", torch.device)
+
+        def begun(course, directory, device, resume):
+            assert current == [device]
+            raise UserError("Begun.")
+
+        monkeypatch.setattr(profcore.models.shapes.training, "Training", begun)
+        assert main(["--output", str(tmp_path), "--device", "cuda:1"]) == 2
+        assert current == [torch.device("cuda", 1)]
 
     def test_steps_turn_knobs_once_the_first_stage_is_over(self):
         course = Course()

@@ -14,7 +14,7 @@ from typing import Any
 from profcore.errors import UserError
 
 USUAL_SECONDS = 240.0
-_MOST_WORKERS = 14
+_MOST_WORKERS, _MOST_PROCESSES = 14, 256
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -26,7 +26,12 @@ def main(arguments: list[str] | None = None) -> int:
         print(f"{error}", file=sys.stderr)
         return 2
     except KeyboardInterrupt:
-        print("Interrupted: the same command with --resume goes on.", file=sys.stderr)
+        from profcore.models.shapes.files import STATE
+
+        kept = (options.output / STATE).is_file()
+        print(
+            f"Interrupted: {'the same command with --resume goes on' if kept else 'nothing is kept'}.", file=sys.stderr
+        )
         return 130
     return 0
 
@@ -71,6 +76,8 @@ def _train(options: argparse.Namespace) -> None:
     if options.questions < 1 or not options.sharpness > 0:
         raise UserError("A picture is asked 1 question or more, and attention's norms begin above 0.")
     workers = options.workers
+    if workers is not None and not 0 <= workers <= _MOST_PROCESSES:
+        raise UserError(f"{workers} processes cannot draw: give --workers 0 to {_MOST_PROCESSES}.")
     if workers is None:
         workers = min(_MOST_WORKERS, max(0, (os.cpu_count() or 1) - 2))
     course = Course(
@@ -80,7 +87,13 @@ def _train(options: argparse.Namespace) -> None:
         fewer_experts=options.fewer_experts,
         fewer_blocks=options.fewer_blocks,
     )
-    training = Training(course, options.output, resolve_device(options.device), options.resume)
+    device = resolve_device(options.device)
+    if device.type == "cuda":
+        # Streams and graphs are of the current card: a step would be captured on another than it runs on.
+        import torch
+
+        torch.cuda.set_device(device)
+    training = Training(course, options.output, device, options.resume)
     training.run(options.seconds, options.steps, workers, lambda line: print(line, flush=True))
     training.save()
     print("\n".join(report_lines(training.finish(options.held_out or PICTURES))), flush=True)
