@@ -18,6 +18,8 @@ import profcore.models.shapes.training
 from profcore.data_sets.shapes import PICTURES, held_out
 from profcore.engines import make_engine
 from profcore.errors import ModelError, UserError
+from profcore.images.geometry import CROP_TOKENS
+from profcore.images.processing import select_tiling
 from profcore.images.shapes import COLOURS, SHAPES, draw
 from profcore.measure.quality import QualityMeter
 from profcore.models.config import check_model_path, find_config, model_shape, read_config
@@ -241,6 +243,26 @@ class TestBatches:
             assert len(one.things[0]) == len(one.digits[0]) > 144
         assert not np.array_equal(pictures.batch(0).texts, replace(pictures, seed=4).batch(0).texts)
         assert Counter(pictures.batch(step).tiling == (1, 1) for step in range(800, 860))[True] > 5
+
+    def test_some_pictures_are_cut_into_fewer_or_more_crops_than_they_fill(self):
+        def crops_of(tiling):
+            return tiling[0] * tiling[1]
+
+        every = [Pictures(crops=2).batch(step) for step in range(800, 960)]
+        for batch in every:
+            height, width = batch.places.shape[1:]
+            # Whatever a picture is enlarged to, each of its digits is labelled.
+            if crops_of(batch.tiling) > crops_of(select_tiling(height, width, 12)):
+                digits = batch.digits[0, CROP_TOKENS**2 :]
+                assert 2 <= (digits > 0).sum() <= 5
+        own = [crops_of(select_tiling(*batch.places.shape[1:], 12)) for batch in every]
+        cut = [crops_of(batch.tiling) for batch in every]
+        assert sum(a < b for a, b in zip(cut, own, strict=True)) > 20
+        assert 5 < sum(a > b for a, b in zip(cut, own, strict=True)) < 30
+        plain = replace(Pictures(crops=2), finer=0.0)
+        assert all(
+            crops_of(plain.batch(step).tiling) <= number for step, number in zip(range(800, 830), own, strict=False)
+        )
 
     @pytest.mark.long
     def test_processes_draw_what_one_would_draw_itself(self):

@@ -53,6 +53,7 @@ def _parser() -> argparse.ArgumentParser:
     group.add_argument("--sharpness", type=float, default=1.0, help="what attention's norms begin with (1)")
     for option, usual, text in (
         ("--coarse", 0.25, "pictures cut into fewer crops than they fill"),
+        ("--finer", 0.1, "pictures put into more crops than they fill"),
         ("--fewer-experts", 0.2, "a lower top-k"),
         ("--fewer-blocks", 0.3, "some blocks left out"),
     ):
@@ -70,7 +71,7 @@ def _train(options: argparse.Namespace) -> None:
         raise UserError("Nothing is learnt in no time: give --seconds above 0, and --steps of 1 or more.")
     if options.held_out is not None and not 1 <= options.held_out <= PICTURES:
         raise UserError(f"--held-out {options.held_out} is out of range: there are {PICTURES} held-out pictures.")
-    shares = (options.coarse, options.fewer_experts, options.fewer_blocks)
+    shares = (options.coarse, options.finer, options.fewer_experts, options.fewer_blocks)
     if not all(0 <= share <= 1 for share in shares) or options.crops < 2 or not 0 < options.peak < 1:
         raise UserError("Shares of steps and the learning rate lie between 0 and 1, and a step has 2 crops or more.")
     if options.questions < 1 or not options.sharpness > 0:
@@ -80,8 +81,9 @@ def _train(options: argparse.Namespace) -> None:
         raise UserError(f"{workers} processes cannot draw: give --workers 0 to {_MOST_PROCESSES}.")
     if workers is None:
         workers = min(_MOST_WORKERS, max(0, (os.cpu_count() or 1) - 2))
+    kinds = {"coarse": options.coarse, "finer": options.finer}
     course = Course(
-        pictures=Pictures(seed=options.seed, crops=options.crops, coarse=options.coarse, questions=options.questions),
+        pictures=Pictures(options.seed, crops=options.crops, questions=options.questions, **kinds),
         peak=options.peak,
         sharpness=options.sharpness,
         fewer_experts=options.fewer_experts,

@@ -106,7 +106,7 @@ class Course:
 
     def told(self) -> dict[str, float]:
         """What a person may choose of it, by the names of the command's options."""
-        pictures = {name: getattr(self.pictures, name) for name in ("seed", "crops", "questions", "coarse")}
+        pictures = {name: getattr(self.pictures, name) for name in ("seed", "crops", "questions", "coarse", "finer")}
         own = ("peak", "sharpness", "fewer_experts", "fewer_blocks")
         return {**pictures, **{name: getattr(self, name) for name in own}}
 
