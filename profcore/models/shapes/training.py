@@ -41,7 +41,7 @@ from profcore.models.shapes.files import (
 )
 from profcore.models.shapes.forward import Knobs, OnHost, Tensors, forward, on_host, to_device
 from profcore.models.shapes.precision import Computing
-from profcore.models.shapes.shape import SHAPES_CONFIG
+from profcore.models.shapes.shape import SHAPES_CONFIG, WHAT
 from profcore.models.shapes.steps import Captured, PlainSteps, Work
 
 if TYPE_CHECKING:
@@ -50,9 +50,6 @@ if TYPE_CHECKING:
 
     from profcore.models.shapes.batches import Batch
 
-WHAT = (
-    "A small MolmoE trained on drawn pictures, for showing quality beside latency; its latencies are not MolmoE-1B's."
-)
 _SAVED_EVERY_S, _TOLD_EVERY, _AHEAD = 60.0, 50, 2
 # Beside patch embeddings about 1 wide.
 _PLACED = 0.5
