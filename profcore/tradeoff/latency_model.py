@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 
 from profcore.errors import UserError
+from profcore.roofline.floors import run_shape
 from profcore.spec.text import counted
 from profcore.tradeoff.fitting import coefficient_draws, least_squares, nearest
 from profcore.tradeoff.latencies import METRICS, VISION
@@ -169,8 +170,14 @@ def recalibrated(model: LatencyModel, points: JointPoints, seed: int = 0) -> Lat
         seed: Of the draws.
 
     Raises:
-        UserError: There are fewer than five settings.
+        UserError: There are fewer than five settings, or they are of a model of another shape.
     """
+    shapes = [run_shape(dict(each)) for each in (model.environment, points.environment)]
+    if None not in shapes and shapes[0] != shapes[1]:
+        raise UserError(
+            f"{points.run_id} measured a model of another shape, whose stages cost other work: recalibrate with a run "
+            "of the same one on another card or engine."
+        )
     measured, table = measured_medians(points), _with_lengths(points)
     if len(table) < FEWEST_TO_RECALIBRATE:
         raise UserError(

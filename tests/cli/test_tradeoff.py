@@ -65,7 +65,7 @@ def test_a_frontier_and_its_overlap(ask, runs):
     assert len(rows) == 36
     assert {row["on_frontier"] for row in rows} == {True, False}
     assert len(json.loads(ask("frontier", runs[1], "--hold", "top-k=8", "--json")[1])) == 9
-    assert "never was 3.0: choose from 1, 2, 4, 8" in ask("frontier", runs[1], "--hold", "top-k=3")[2]
+    assert "never was 3: choose from 1, 2, 4, 8" in ask("frontier", runs[1], "--hold", "top-k=3")[2]
     assert "names no knob and value" in ask("frontier", runs[1], "--hold", "heads=3")[2]
     code, said, _ = ask("frontier", runs[1], "--with", runs[2], "--quality", "work-kept")
     assert "share 100% of their settings" in said

@@ -91,6 +91,12 @@ def test_what_has_no_such_latency_is_no_neighbour():
     assert choice_sentences(choice)[-1] == ("More milliseconds buy nothing: what is better (1 setting) has no TPOT.")
 
 
+def test_what_no_setting_has_cannot_be_looked_up():
+    points = made_points([{"output_tokens": 1}], [around(10)])
+    with pytest.raises(UserError, match="No setting of this run has a TPOT: look up another latency"):
+        budgets_over(points, "tpot_ms")
+
+
 def test_a_budget_below_every_setting_says_the_least_possible():
     with pytest.raises(
         UserError, match=r"No setting meets 5 ms of Total at P50: the least possible is 10\.0 ms, with setting 0"

@@ -171,6 +171,8 @@ def test_ten_settings_recalibrate_a_model_for_another_engine(model):
     assert extrapolation_errors(anew) == {}
     with pytest.raises(UserError, match="4 settings cannot recalibrate"):
         recalibrated(model, measured(other[:4]))
+    with pytest.raises(UserError, match="a-run measured a model of another shape"):
+        recalibrated(model, measured(other[:10], model="tiny"))
 
 
 def test_known_coefficients_help_where_few_settings_say_little():
