@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import json
+import multiprocessing
+import os
+import signal
 from collections import Counter
 from dataclasses import replace
 from itertools import islice
@@ -270,6 +273,9 @@ class TestBatches:
         drawn = batches(pictures, 5, workers=2)
         for step in (5, 6, 7):
             assert np.array_equal(next(drawn).places, pictures.batch(step).places)
+            # As Ctrl-C in a terminal does; what becomes of it is for the process that trains to say.
+            for process in multiprocessing.active_children():
+                os.kill(process.pid, signal.SIGINT)
         drawn.close()
 
     def test_image_tokens_are_labelled_with_what_they_show(self):
@@ -358,6 +364,13 @@ class TestTraining:
         (tmp_path / STATE).touch()
         assert main(["--output", str(tmp_path)]) == 130
         assert "--resume goes on" in capsys.readouterr().err
+
+    def test_ended_by_a_scheduler_it_is_interrupted(self, tmp_path, capsys, monkeypatch):
+        monkeypatch.setattr(train, "_train", lambda options: signal.raise_signal(signal.SIGTERM))
+        before = signal.getsignal(signal.SIGTERM)
+        assert main(["--output", str(tmp_path)]) == 130
+        assert "Interrupted" in capsys.readouterr().err
+        assert signal.getsignal(signal.SIGTERM) == before
 
     def test_a_step_is_captured_on_the_card_that_it_runs_on(self, tmp_path, monkeypatch):
         current = []

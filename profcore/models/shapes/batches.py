@@ -6,6 +6,7 @@ travels as one byte a pixel and its palette, compressed: few colours in large ar
 
 from __future__ import annotations
 
+import signal
 import zlib
 from collections import deque
 from concurrent.futures import Future, ProcessPoolExecutor
@@ -233,8 +234,9 @@ def batches(pictures: Pictures, first: int, workers: int) -> Iterator[Batch]:
     if not workers:
         yield from map(pictures.batch, count(first))
         return
-    # Not forked: a process that holds a card cannot be.
-    with ProcessPoolExecutor(workers, mp_context=get_context("spawn")) as pool:
+    # Not forked: a process that holds a card cannot be. Ctrl-C reaches them too, but is their parent's to answer.
+    ignoring = (signal.SIGINT, signal.SIG_IGN)
+    with ProcessPoolExecutor(workers, get_context("spawn"), signal.signal, ignoring) as pool:
         ahead: deque[Future[_Packed]] = deque()
         try:
             for step in count(first):

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import argparse
 import os
+import signal
 import sys
 from pathlib import Path
 from typing import Any
@@ -20,6 +21,8 @@ _MOST_WORKERS, _MOST_PROCESSES = 14, 256
 def main(arguments: list[str] | None = None) -> int:
     """Train as the command line says; 0 once done, 2 for what a person can put right, 130 if interrupted."""
     options = _parser().parse_args(arguments)
+    # A scheduler's or a time limit's end is one like Ctrl-C: what is done is kept, and drawing processes end too.
+    before = signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
         _train(options)
     except UserError as error:
@@ -33,6 +36,8 @@ def main(arguments: list[str] | None = None) -> int:
             f"Interrupted: {'the same command with --resume goes on' if kept else 'nothing is kept'}.", file=sys.stderr
         )
         return 130
+    finally:
+        signal.signal(signal.SIGTERM, before)
     return 0
 
 
