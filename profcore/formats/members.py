@@ -45,6 +45,11 @@ class Member:
     read: Callable[[], bytes]
 
 
+def _is_result(name: str) -> bool:
+    """Whether a file is to be read as results: not what macOS puts beside each file of a zip or of a foreign disk."""
+    return name.lower().endswith(ENDINGS) and not PurePosixPath(name).name.startswith("._")
+
+
 def is_zip(head: bytes) -> bool:
     """Whether a file that begins so is a zip."""
     return head[:4] in (_ZIP, _EMPTY_ZIP)
@@ -61,7 +66,7 @@ def folder_members(folder: Path) -> list[Member]:
         folders.sort()
         if number > MOST_MEMBERS:
             raise FormatError(f"{folder} holds more than {MOST_MEMBERS:,} folders: give the one with the results.")
-        paths += [Path(place) / name for name in sorted(names) if name.lower().endswith(ENDINGS)]
+        paths += [Path(place) / name for name in sorted(names) if _is_result(name)]
         if len(paths) > MOST_MEMBERS:
             raise FormatError(f"{folder} holds more than {MOST_MEMBERS:,} files: give a folder of fewer.")
     files = [path for path in paths if path.is_file()]
@@ -103,7 +108,7 @@ def zip_members(file: IO[bytes], name: str, largest: int = LARGEST_UNPACKED) -> 
     files = [entry for entry in entries if not entry.filename.endswith("/")]
     for entry in files:
         _check_entry(entry, name)
-    chosen = sorted((entry for entry in files if entry.filename.lower().endswith(ENDINGS)), key=lambda e: e.filename)
+    chosen = sorted((entry for entry in files if _is_result(entry.filename)), key=lambda e: e.filename)
     if not chosen:
         raise FormatError(f"{name} holds no result file: it needs files that end in {' or '.join(ENDINGS)}.")
     return [Member(whole_text(entry.filename), _unpacker(archive, entry, name)) for entry in chosen]

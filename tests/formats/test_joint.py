@@ -198,6 +198,20 @@ def test_zips_that_are_not_to_be_unpacked(tmp_path, data, said):
     assert not list(tmp_path.iterdir())
 
 
+def test_what_macos_puts_beside_files_is_no_result(store, tmp_path):
+    files = run_result_files(store, load_joint(store, store_joint(store)))
+    beside = {f"__MACOSX/{name.replace('joint/', 'joint/._')}": b"\0\5\x16\7\xff" for name in files}
+    for given in (files, files | beside):
+        with reading_data(zipped(given), "a.zip", tmp_path) as found:
+            assert len(found) == 1
+    folder = tmp_path / "copied"
+    for name, content in (files | beside).items():
+        path = folder / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(content if isinstance(content, bytes) else content.encode())
+    assert len(members.folder_members(folder)) == len(files)
+
+
 def test_a_zip_of_too_many_or_too_large_files(tmp_path, monkeypatch):
     monkeypatch.setattr(members, "MOST_MEMBERS", 2)
     with (
