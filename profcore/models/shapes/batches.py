@@ -37,6 +37,8 @@ _TOKEN = PATCH * POOL
 # Of a thing this share of its size is within every shape.
 _INNER = 0.3
 _READABLE = 0.7
+# Crops that the medium and the high tier begin with (`profcore.experiments.joint`).
+_TIERS = (4, 9)
 # A batch travels, and is resized, whole.
 _MOST_PIXELS = 40_000_000
 
@@ -98,9 +100,13 @@ class Pictures:
 
 
 def _finer(draws: Draws, size: tuple[int, int], fills: int) -> tuple[int, int]:
-    """More crops than a picture of a height and width fills: half of them as a tier would have it, half any grid."""
-    if draws.below(2):
-        return select_tiling(*size, MAX_CROPS, draws.among(fills + 1, MAX_CROPS))
+    """More crops than a picture of a height and width fills: half of them as a tier would have it, half any grid.
+
+    Of few grids, since a card captures a step of each, which takes as long as many steps.
+    """
+    tiers = [least for least in _TIERS if least > fills]
+    if tiers and draws.below(2):
+        return select_tiling(*size, MAX_CROPS, draws.one_of(tiers))
     return draws.one_of([grid for grid in GRIDS if grid[0] * grid[1] > fills])
 
 
