@@ -8,8 +8,8 @@ import streamlit as st
 
 from pages.parts import run_parts, tables
 from pages.parts.text import plain
-from profcore.results.tables import STATISTICS, enough_line
-from profcore.stats import FLAGS, SMALLEST_FOR_MEDIAN, SMALLEST_FOR_P95, SMALLEST_FOR_P99
+from profcore.results.tables import STATISTICS, summary_words
+from profcore.stats import FLAGS
 
 if TYPE_CHECKING:
     from pages.parts.run_drawing import Drawing
@@ -40,11 +40,7 @@ def _summary(drawing: Drawing) -> None:
     """A row for each setting, with a switch for what is said of each latency."""
     statistic = st.selectbox("Statistic", list(STATISTICS), key="statistic", width=240, bind="query-params")
     tables.figures(drawing.summary(statistic), "setting")
-    st.caption(
-        f"Milliseconds, but for ×, GFLOP and GB. The interval is the median's at 95 % confidence and needs "
-        f"{SMALLEST_FOR_MEDIAN} samples; P95 needs {SMALLEST_FOR_P95} and P99 needs {SMALLEST_FOR_P99}."
-        + plain(enough_line(drawing.result))
-    )
+    st.caption(plain(summary_words(drawing.result.run["spec"])))
 
 
 def _samples(drawing: Drawing) -> None:

@@ -11,7 +11,7 @@ from profcore.errors import UserError
 from profcore.experiments.knobs import JOINT
 from profcore.service.words import environment_line
 from profcore.spec.stages import State
-from profcore.tradeoff.points import NO_QUALITY, QUALITIES, WORK_KEPT
+from profcore.tradeoff.points import NO_QUALITY, QUALITIES, RANDOM_QUALITY, WORK_KEPT, quality_note
 
 _LOOKS = {
     "Frontier": frontier_view.show,
@@ -40,8 +40,9 @@ def show() -> None:
     quality = _quality(points.qualities)
     if points.qualities == [WORK_KEPT]:
         st.caption(f":material/info: {plain(NO_QUALITY)}")
-    elif run["environment"].get("weights") == "random":
-        st.warning("The weights are random, so quality means nothing here: it shows how the tool works.")
+    elif note := quality_note(points, quality):
+        show_note = st.warning if note == RANDOM_QUALITY else st.caption
+        show_note(plain(note))
     look = st.segmented_control(
         "Look", list(_LOOKS), default=next(iter(_LOOKS)), required=True, key="look", bind="query-params", wrap=True
     )

@@ -25,7 +25,7 @@ from profcore.cli.report import FLOPS_VS_LATENCY, report_flops, report_run
 from profcore.cli.resume import check_machine, resume
 from profcore.cli.several import check_several, measure_on_several, names_several, workers
 from profcore.cli.shard import add_shard, check_shard_options, is_begun, is_done, report_shard, specs_of
-from profcore.cli.sweeps import check_joint_options, plan_sweeps
+from profcore.cli.sweeps import check_joint_options, check_quality_option, plan_sweeps
 from profcore.cli.values import grid_text, make_output_directory, whole_number
 from profcore.comparisons import flops_scaling
 from profcore.data_sets import read_data_set
@@ -174,6 +174,7 @@ def run(options: argparse.Namespace) -> int:
             f"Name what to measure: one of {', '.join([*CATALOGUE, JOINT.name])} or all, or a run with --resume RUN."
         )
     check_joint_options(options)
+    check_quality_option(options)
     check_shard_options(options)
     if names_several(options.device):
         check_several(options)
@@ -294,12 +295,14 @@ def _say_what_is_lacking(sweeps: list[Sweep], queries: QuerySet | None) -> None:
 
 
 def _say_what_is_left_out(options: argparse.Namespace, config: Shape) -> None:
-    """Say which knobs a model has not, where all were asked for."""
+    """Say which knobs a model has not, and of which quality is not recorded, where all were asked for."""
     if options.experiment != "all":
         return
     for experiment in CATALOGUE.values():
         if reason := why_not(experiment, config):
             print(f"Left out, {experiment.title}: {reason}", file=sys.stderr)
+    if options.quality:
+        print("Quality is recorded of top-k and active blocks, which alone it follows here.", file=sys.stderr)
 
 
 def _say_of_device(target: Target, host: HostLoad, energy: bool) -> None:

@@ -16,7 +16,7 @@ from profcore.cli.options import add_database, until_of
 from profcore.cli.run import add_measuring, check_asked, check_energy, queries_of
 from profcore.cli.several import names_several
 from profcore.cli.shard import DERIVED, check_shard_options
-from profcore.cli.sweeps import check_joint_options, plan_sweeps
+from profcore.cli.sweeps import check_joint_options, check_quality_option, plan_sweeps
 from profcore.cli.values import make_output_directory
 from profcore.cli.words import words_of
 from profcore.errors import UserError
@@ -240,6 +240,7 @@ def _check(options: argparse.Namespace, run_id: str) -> list[str]:
     """
     check_launching(options)
     check_joint_options(options)
+    check_quality_option(options)
     shard = {"shard": (1, options.shards), "campaign": run_id, "series": None, "output_dir": None, "spool_only": None}
     asked = argparse.Namespace(**{**vars(options), **shard})
     check_shard_options(asked)

@@ -109,7 +109,8 @@ def plan_sweeps(options: argparse.Namespace, queries: QuerySet | None, config: S
     elif options.experiment == JOINT.name:
         sweeps = [planned_joint(options, queries, config)]
     else:
-        sweeps = [replace(sweep, quality=queries) for sweep in profiling_sweeps(options, config)]
+        planned = profiling_sweeps(options, config)
+        sweeps = [replace(sweep, quality=queries) if is_judged(sweep.experiment) else sweep for sweep in planned]
     return [sampled_until(sweep, *enough) for sweep in sweeps] if enough else sweeps
 
 
@@ -156,6 +157,30 @@ def check_joint_options(options: argparse.Namespace) -> None:
             raise UserError(f"--{name} is of joint sweeps alone: run joint, or leave it out.")
     if options.experiment == JOINT.name and options.tiers and options.grids:
         raise UserError("--tiers stands in place of --grids: within a tier each picture takes its own tiling.")
+
+
+def is_judged(name: str) -> bool:
+    """Whether the knob of an experiment is one that quality follows, as a sweep of one knob records it.
+
+    Pictures are tiled there by the model's own rule, and answers are as long as questions need: grids and lengths would
+    all be said to cost no quality.
+    """
+    return get_experiment(name).knob in (Knob.TOP_K, Knob.ACTIVE_BLOCKS)
+
+
+def check_quality_option(options: argparse.Namespace) -> None:
+    """Whether quality is asked for where it can be recorded.
+
+    Raises:
+        UserError: It is not.
+    """
+    name = "moe_topk" if options.experiment == flops_scaling.EXPERIMENT else options.experiment
+    if not options.quality or name in ("all", JOINT.name) or (name in CATALOGUE and is_judged(name)):
+        return
+    raise UserError(
+        f"{options.experiment} records no quality, which follows top-k and blocks there alone: run joint with "
+        "--quality for grids, tiers and lengths of answers, or leave it out."
+    )
 
 
 def planned_joint(options: argparse.Namespace, queries: QuerySet | None, config: Shape) -> Sweep:

@@ -101,6 +101,7 @@ def frontier(options: argparse.Namespace) -> int:
     """Print a frontier, or how far those of two runs overlap."""
     from profcore.tradeoff.frontier import find_frontier, frontier_sentences
     from profcore.tradeoff.overlap import frontier_overlap, overlap_sentences
+    from profcore.tradeoff.points import quality_note
     from profcore.tradeoff.tables import display_frontier
 
     metric, quality = _METRICS[options.latency], _QUALITIES.get(options.quality)
@@ -120,7 +121,8 @@ def frontier(options: argparse.Namespace) -> int:
         print(json_text(_plain(found.table.drop(columns=["scores", "prefill_experts"])), indent=2))
         return 0
     print_table(table)
-    print("\n".join([*frontier_sentences(found), *filter(None, [points.missing])]))
+    note = quality_note(points, found.quality)
+    print("\n".join([*frontier_sentences(found), *filter(None, [note, points.missing])]))
     return 0
 
 
@@ -129,6 +131,7 @@ def budget(options: argparse.Namespace) -> int:
     from profcore.tradeoff.budget import at_length, choice_dict, choice_sentences, choose_setting
     from profcore.tradeoff.latency_model import fit_latency_model
     from profcore.tradeoff.lookup import budgets_over, lookup_json, lookup_table
+    from profcore.tradeoff.points import quality_note
 
     given = {"ttft_ms": options.ttft_ms, "total_ms": options.total_ms, "tpot_ms": options.tpot_ms}
     limits = {metric: value for metric, value in given.items() if value is not None}
@@ -153,7 +156,8 @@ def budget(options: argparse.Namespace) -> int:
     if options.json:
         print(json.dumps(choice_dict(choice), indent=2, ensure_ascii=False))
         return 0
-    print("\n".join([*choice_sentences(choice), *filter(None, [points.missing])]))
+    note = quality_note(points, choice.quality)
+    print("\n".join([*choice_sentences(choice), *filter(None, [note, points.missing])]))
     return 0
 
 

@@ -10,6 +10,7 @@ from profcore.charts import views
 from profcore.export.run_figures import ENERGY, HEAT_MAP, ORDER, ROOFLINE, SCALING_ANALYSIS
 from profcore.results.pictures import PictureResult
 from profcore.results.sweep import Result
+from profcore.roofline.floors import is_small_trained
 from profcore.spec.text import counted
 
 if TYPE_CHECKING:
@@ -191,6 +192,8 @@ def _conditions(run: Mapping[str, Any]) -> list[str]:
     """What a run was measured on, part by part."""
     environment = run["environment"]
     weights = f"{environment['weights']} weights" if environment.get("weights") else None
+    if is_small_trained(environment):
+        weights = "small and trained on drawn pictures"
     engine = f"{environment['engine']} engine" if environment.get("engine") else None
     parts = [environment.get("device_name"), environment.get("model"), weights, engine, environment.get("dtype")]
     return [str(part) for part in parts if part] or ["a machine that the file does not name"]

@@ -45,6 +45,11 @@ class Member:
     read: Callable[[], bytes]
 
 
+def _is_result(name: str) -> bool:
+    """Whether a file is to be read as results: not what macOS puts beside each file of a zip or of a foreign disk."""
+    return name.lower().endswith(ENDINGS) and not PurePosixPath(name).name.startswith("._")
+
+
 def is_zip(head: bytes) -> bool:
     """Whether a file that begins so is a zip."""
     return head[:4] in (_ZIP, _EMPTY_ZIP)
@@ -61,7 +66,7 @@ def folder_members(folder: Path) -> list[Member]:
         folders.sort()
         if number > MOST_MEMBERS:
             raise FormatError(f"{folder} holds more than {MOST_MEMBERS:,} folders: give the one with the results.")
-        paths += [Path(place) / name for name in sorted(names) if name.lower().endswith(ENDINGS)]
+        paths += [Path(place) / name for name in sorted(names) if _is_result(name)]
         if len(paths) > MOST_MEMBERS:
             raise FormatError(f"{folder} holds more than {MOST_MEMBERS:,} files: give a folder of fewer.")
     files = [path for path in paths if path.is_file()]
@@ -100,10 +105,10 @@ def zip_members(file: IO[bytes], name: str, largest: int = LARGEST_UNPACKED) -> 
         raise FormatError(f"{name} holds more than {MOST_MEMBERS:,} files: pack fewer.")
     if sum(entry.file_size for entry in entries) > largest:
         raise FormatError(f"{name} unpacks to more than {largest / 1e9:,.3g} GB: pack fewer files.")
-    files = [entry for entry in entries if not entry.is_dir()]
+    files = [entry for entry in entries if not entry.filename.endswith("/")]
     for entry in files:
         _check_entry(entry, name)
-    chosen = sorted((entry for entry in files if entry.filename.lower().endswith(ENDINGS)), key=lambda e: e.filename)
+    chosen = sorted((entry for entry in files if _is_result(entry.filename)), key=lambda e: e.filename)
     if not chosen:
         raise FormatError(f"{name} holds no result file: it needs files that end in {' or '.join(ENDINGS)}.")
     return [Member(whole_text(entry.filename), _unpacker(archive, entry, name)) for entry in chosen]
@@ -113,6 +118,8 @@ def _check_entry(entry: zipfile.ZipInfo, name: str) -> None:
     """Whether a file of a zip is one to be read: no path out of it, no link, no secret, no bomb."""
     called = whole_text(entry.filename)[:60]
     path = PurePosixPath(entry.filename)
+    if not path.parts:
+        raise FormatError(f"{name} holds {called!r}, which is no name of a file: pack it again.")
     if (
         path.is_absolute()
         or ".." in path.parts

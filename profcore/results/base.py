@@ -11,6 +11,8 @@ import pandas as pd
 
 from profcore import stats
 from profcore.formats.metadata import written_environments, written_settings
+from profcore.models.shapes.shape import WHAT
+from profcore.roofline.floors import is_small_trained
 from profcore.spec.environments import set_aside_words, uncaptured_note
 from profcore.spec.stages import State
 from profcore.spec.text import counted
@@ -84,11 +86,14 @@ class MeasuredRun:
 def run_cautions(run: dict[str, Any]) -> list[stats.Caution]:
     """What to know of a run, as of `Reader.run`, as a whole.
 
-    It may not be all there, by lines of its spool or cards that differ, and stages of it may follow the host.
+    It may not be all there, by lines of its spool or cards that differ, stages of it may follow the host, and its model
+    may be one for showing quality alone.
     """
     found = [stats.Caution("set aside", text) for text in set_aside_words(run.get("environments") or [])]
     if note := uncaptured_note(run.get("environment") or {}):
         found.append(stats.Caution("uncaptured", note))
+    if is_small_trained(run.get("environment") or {}):
+        found.append(stats.Caution("small model", WHAT))
     lines = run.get("left_out", 0)
     if not lines:
         return found

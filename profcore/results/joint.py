@@ -146,11 +146,16 @@ def _label(row: dict[Any, Any], crops: float | None) -> str:
     if row["top_k"] is not None:
         parts.append(f"top-{int(row['top_k'])}")
     if row["active_blocks"] is not None:
-        blocks = counted(int(row["active_blocks"]), "block")
-        parts.append(f"{blocks} {row['block_mask']}" if row["block_mask"] and "01" in row["block_mask"] else blocks)
+        parts.append(blocks_label(int(row["active_blocks"]), row["block_mask"]))
     if row["output_tokens"] is not None:
         parts.append(counted(int(row["output_tokens"]), "token"))
     return " · ".join(part for part in parts if part) or f"setting {row['setting']}"
+
+
+def blocks_label(number: int, mask: object) -> str:
+    """What the blocks that run are called: by their number, and where they are not the first, by their mask."""
+    named = counted(number, "block")
+    return f"{named} {mask}" if isinstance(mask, str) and "01" in mask else named
 
 
 def _crops_label(row: dict[Any, Any], crops: float | None) -> str:

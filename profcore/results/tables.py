@@ -11,7 +11,14 @@ from profcore.results.pictures import PictureResult
 from profcore.results.sweep import Result
 from profcore.spec.stages import MODEL_STAGES, Knob, Stage
 from profcore.spec.until import STOPPED_WORDS, StoppedBy, Until
-from profcore.stats import FLAGS, METRIC_LABELS, METRICS
+from profcore.stats import (
+    FLAGS,
+    METRIC_LABELS,
+    METRICS,
+    SMALLEST_FOR_MEDIAN,
+    SMALLEST_FOR_P95,
+    SMALLEST_FOR_P99,
+)
 from profcore.stats.digits import MISSING, common_decimals, decimals, written, written_interval
 
 STATISTICS = {
@@ -83,14 +90,23 @@ def stopped_words(by: object) -> str:
     return STOPPED_WORDS[StoppedBy(by)] if isinstance(by, str) and by in set(StoppedBy) else MISSING
 
 
-def enough_line(result: Result) -> str:
-    """What a table says of settings that were sampled until they were precise; empty of others."""
-    until = (result.run["spec"].get("sweep") or {}).get("until")
+def summary_words(spec: dict[str, Any]) -> str:
+    """What is said below a table of `display_summary`: units, what intervals need, and when sampling stopped.
+
+    Args:
+        spec: As `RunSpec.to_dict`; empty where it is not known.
+    """
+    said = (
+        "Milliseconds, but for ×, GFLOP and GB. The interval is the median's at 95 % confidence and needs "
+        f"{SMALLEST_FOR_MEDIAN} samples; P95 needs {SMALLEST_FOR_P95} and P99 needs {SMALLEST_FOR_P99}."
+    )
+    until = (spec.get("sweep") or {}).get("until")
     if not until:
-        return ""
+        return said
     return (
-        f" Each setting was sampled until the interval of its median total lay within {Until.from_dict(until).words} "
-        "of it; intervals are corrected for the look after every sample, and so wider than those of a fixed number."
+        f"{said} Each setting was sampled until the interval of its median total lay within "
+        f"{Until.from_dict(until).words} of it; intervals are corrected for the look after every sample, and so wider "
+        "than those of a fixed number."
     )
 
 

@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 
 from profcore.models.config import PRESETS, MolmoConfig
+from profcore.models.shapes.shape import SHAPES_CONFIG
 from profcore.roofline import cost
 from profcore.spec.records import WORK_COLUMNS, Ceilings
 from profcore.spec.stages import MODEL_STAGES, TTFT_STAGES, Stage
@@ -30,6 +31,11 @@ def run_shape(environment: dict[str, Any]) -> MolmoConfig | None:
     except (TypeError, KeyError):
         return None
     return found if _can_be(found) else None
+
+
+def is_small_trained(environment: dict[str, Any]) -> bool:
+    """Whether a run measured the small model that is trained on drawn pictures, by whatever name."""
+    return environment.get("weights") == "real" and run_shape(environment) == SHAPES_CONFIG
 
 
 def family_of_run(environment: dict[str, Any]) -> str | None:

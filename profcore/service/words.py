@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from profcore.roofline.floors import is_small_trained
 from profcore.spec.environments import card_words, cards_of, uncaptured_words
 from profcore.spec.stages import State
 from profcore.spec.text import brief, counted
@@ -24,7 +25,8 @@ def environment_line(environment: dict[str, Any], state: State, places: Sequence
     """
     if not environment:
         return "Measured elsewhere; the file does not say on what." if state is State.DONE else "Not begun yet."
-    weights = "random weights" if environment.get("weights") == "random" else "real weights"
+    drawn = is_small_trained(environment)
+    weights = "small, trained on drawn pictures" if drawn else f"{environment.get('weights') or 'unknown'} weights"
     parts = [
         environment.get("device_name"),
         f"{environment.get('model')} ({weights})",

@@ -55,7 +55,9 @@ def repeated_interval(values: np.ndarray, most: int) -> Median:
         return Median(middle, math.nan, math.nan, int(known.size))
     wider = math.sqrt(_wider(known - middle))
     below, above = middle - ordered[rank], ordered[-1 - rank] - middle
-    return Median(middle, float(middle - wider * below), float(middle + wider * above), int(known.size))
+    low, high = float(middle - wider * below), float(middle + wider * above)
+    # Widened it is not to reach below what a latency can be.
+    return Median(middle, max(low, 0.0) if ordered[0] >= 0 else low, high, int(known.size))
 
 
 def interval_for(most: int | None) -> Callable[[np.ndarray], Median]:

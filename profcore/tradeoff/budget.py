@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 
 from profcore.errors import UserError
+from profcore.spec.text import counted
 from profcore.stats.digits import written
 from profcore.tradeoff.candidates import not_measured
 from profcore.tradeoff.frontier import check_percentile, fixed
@@ -39,11 +40,12 @@ class Choice:
             `exceeds`, the share of its inferences that break the budget, with `exceeds_low` and `exceeds_high` (95 %);
             of a predicted setting these are not known.
         cheaper: The setting on the frontier next below it; None where it is the cheapest.
-        dearer: The setting that is next to be had for more; None where nothing is better.
+        dearer: The setting that is next to be had for more; None where nothing is better that has these latencies.
         more_ms: How many milliseconds more of the tightest limit that takes.
         allowed: How many of the settings meet the budget.
         settings: Of how many, predicted ones included.
         whole: As `JointPoints.whole`.
+        unknown: How many better settings have not all of these latencies.
         established: Whether the best was measured, and its samples bound what exceeds each limit by what the percentile
             leaves open.
     """
@@ -58,6 +60,7 @@ class Choice:
     allowed: int
     settings: int
     whole: str
+    unknown: int
     established: bool
 
 
@@ -93,7 +96,9 @@ def choose_setting(
     # The best first; of equals those measured, then those farthest within the budget.
     order = np.lexsort((over, ~rows["measured"].to_numpy(), -value)).tolist()
     first = next(place for place in order if meets[place])
-    better = value > value[first]
+    # What has not this latency, as answers of one token have no decode step, is no neighbour.
+    better, known = value > value[first], np.isfinite(over)
+    unknown, better = int((better & ~known).sum()), better & known
     dearer = int(np.nanargmin(np.where(better, over, np.inf))) if better.any() else None
     # Of as good a quality only the fastest is of interest, and that is the best itself.
     below = (value < value[first]) & (over < over[first])
@@ -109,6 +114,7 @@ def choose_setting(
         int(meets.sum()),
         len(rows),
         points.whole,
+        unknown,
         _established(points, rows.iloc[first], limits, percentile),
     )
 
@@ -198,7 +204,9 @@ def choice_sentences(choice: Choice) -> list[str]:
     if choice.cheaper:
         said.append(f"Next below it: {_neighbour(choice, choice.cheaper)}.")
     if choice.dearer is None or choice.more_ms is None:
-        said.append("More milliseconds buy nothing: no setting is better.")
+        named = " and ".join(METRICS[metric] for metric in choice.limits)
+        better = f"what is better ({counted(choice.unknown, 'setting')}) has no {named}"
+        said.append(f"More milliseconds buy nothing: {better if choice.unknown else 'no setting is better'}.")
     elif choice.more_ms <= 1:
         said.append(f"The next millisecond buys {_neighbour(choice, choice.dearer)}.")
     else:

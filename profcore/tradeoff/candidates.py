@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pandas as pd
 
+from profcore.results.joint import blocks_label
+from profcore.spec.text import counted
 from profcore.tradeoff.points import WORK_KEPT, work_kept
 
 if TYPE_CHECKING:
@@ -78,5 +80,7 @@ def counted_experts(found: pd.DataFrame, table: pd.DataFrame) -> list[list[float
 
 
 def _label(row: dict) -> str:
+    """As a measured setting of it is called."""
     picture = row["grid"] if isinstance(row["grid"], str) else f"{row['num_crops']:g} crops"
-    return f"{picture} · top-{row['top_k']:g} · {row['active_blocks']:g} blocks · {row['output_tokens']:g} tokens"
+    blocks = blocks_label(int(row["active_blocks"]), row["block_mask"])
+    return f"{picture} · top-{row['top_k']:g} · {blocks} · {counted(int(row['output_tokens']), 'token')}"

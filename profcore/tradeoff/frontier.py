@@ -144,9 +144,13 @@ def fixed(points: JointPoints, knob: str, value: object) -> JointPoints:
         raise UserError(f"There is no knob {knob!r}: choose from {', '.join(KNOBS)}.")
     chosen = (points.table[knob] == value).to_numpy()
     if not chosen.any():
-        known = ", ".join(str(each) for each in sorted(points.table[knob].dropna().unique()))
-        raise UserError(f"{KNOBS[knob]} never was {value}: choose from {known or 'none'}.")
+        known = ", ".join(map(_value_words, sorted(points.table[knob].dropna().unique())))
+        raise UserError(f"{KNOBS[knob]} never was {_value_words(value)}: choose from {known or 'none'}.")
     return points.where(chosen)
+
+
+def _value_words(value: object) -> str:
+    return str(value) if isinstance(value, str) else f"{value:g}"
 
 
 def _latency(

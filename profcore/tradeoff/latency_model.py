@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 
 from profcore.errors import UserError
+from profcore.roofline.floors import run_shape
 from profcore.spec.text import counted
 from profcore.tradeoff.fitting import coefficient_draws, least_squares, nearest
 from profcore.tradeoff.latencies import METRICS, VISION
@@ -66,6 +67,7 @@ class LatencyModel:
             `metric`, `point`, `measured`, `predicted` and the knobs.
         reaches: How far the 95 % of a prediction reach to either side, as a share of it, by metric.
         points: The settings, as `JointResult.points`.
+        drawn: Whether its coefficients were drawn towards another model's (see `recalibrated`).
     """
 
     stages: dict[str, Stage]
@@ -76,6 +78,7 @@ class LatencyModel:
     left_out: pd.DataFrame
     reaches: dict[str, float]
     points: pd.DataFrame = field(repr=False)
+    drawn: bool = False
 
     def predict(self, points: pd.DataFrame) -> pd.DataFrame:
         """The metrics of `PREDICTED` for some settings, in milliseconds; [settings], NaN where a knob is not known.
@@ -167,8 +170,14 @@ def recalibrated(model: LatencyModel, points: JointPoints, seed: int = 0) -> Lat
         seed: Of the draws.
 
     Raises:
-        UserError: There are fewer than five settings.
+        UserError: There are fewer than five settings, or they are of a model of another shape.
     """
+    shapes = [run_shape(dict(each)) for each in (model.environment, points.environment)]
+    if None not in shapes and shapes[0] != shapes[1]:
+        raise UserError(
+            f"{points.run_id} measured a model of another shape, whose stages cost other work: recalibrate with a run "
+            "of the same one on another card or engine."
+        )
     measured, table = measured_medians(points), _with_lengths(points)
     if len(table) < FEWEST_TO_RECALIBRATE:
         raise UserError(
@@ -196,7 +205,7 @@ def recalibrated(model: LatencyModel, points: JointPoints, seed: int = 0) -> Lat
     left_out = _left_out(table, measured, predicted)
     reaches = _reaches(left_out)
     environment = dict(points.environment)
-    return LatencyModel(stages, around, environment, len(table), model.held, left_out, reaches, table)
+    return LatencyModel(stages, around, environment, len(table), model.held, left_out, reaches, table, drawn=True)
 
 
 def _with_lengths(points: JointPoints) -> pd.DataFrame:
@@ -231,7 +240,12 @@ def combined(stages: Mapping[str, np.ndarray], output_tokens: np.ndarray) -> pd.
 
 
 def extrapolation_errors(model: LatencyModel) -> dict[tuple[str, str], Errors]:
-    """The errors on a knob's largest value of fits to all others, by metric and knob."""
+    """The errors on a knob's largest value of fits to all others, by metric and knob.
+
+    None of a model that was recalibrated: fits to its few settings alone are not how it was made.
+    """
+    if model.drawn:
+        return {}
     found = setting_quantities(model.points, model.around)
     measured = model.left_out.pivot(index="point", columns="metric", values="measured")
     errors = {}

@@ -86,7 +86,7 @@ def reach(predicted: np.ndarray, measured: np.ndarray, confidence: float = 0.95)
     The error on a setting to come lies among those of the settings left out as any of these does among the others
     (conformal prediction: Vovk et al. 2005), so that nothing is assumed of how errors are distributed.
     """
-    known = np.isfinite(predicted) & (predicted > 0)
+    known = np.isfinite(predicted) & np.isfinite(measured) & (predicted > 0)
     off = np.sort(np.abs(measured[known] / predicted[known] - 1))
     rank = int(np.ceil(confidence * (off.size + 1)))
     return float(off[rank - 1]) if rank <= off.size else np.inf

@@ -7,8 +7,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
+from profcore.errors import UserError
 from profcore.formats.text_files import json_text
 from profcore.tradeoff.budget import LIMITED, competing
+from profcore.tradeoff.latencies import METRICS
 from profcore.tradeoff.points import check_quality
 
 if TYPE_CHECKING:
@@ -22,8 +24,14 @@ TOLERANCE = 0.05
 
 
 def budgets_over(points: JointPoints, metric: str = "total_ms", percentile: float = 50) -> list[float]:
-    """Eight budgets in equal steps from the fastest setting to the slowest, in milliseconds."""
+    """Eight budgets in equal steps from the fastest setting to the slowest, in milliseconds.
+
+    Raises:
+        UserError: No setting has that latency.
+    """
     latencies = points.latencies.percentiles(metric, percentile)
+    if np.isnan(latencies).all():
+        raise UserError(f"No setting of this run has a {METRICS[metric]}: look up another latency.")
     return np.linspace(np.nanmin(latencies), np.nanmax(latencies), STEPS).tolist()
 
 

@@ -10,7 +10,9 @@ import pandas as pd
 
 from profcore.errors import UserError
 from profcore.experiments.knobs import JOINT
+from profcore.models.shapes.shape import WHAT
 from profcore.results.joint import load_points
+from profcore.roofline.floors import is_small_trained
 from profcore.spec.text import counted
 from profcore.tradeoff.latencies import NEEDED, Latencies
 
@@ -53,6 +55,9 @@ NO_QUALITY = (
     "This run recorded no quality: measure it again with a trained checkpoint and quality asked for (--quality), or "
     "weigh latency against work kept, which is no quality."
 )
+
+
+RANDOM_QUALITY = "The weights are random, so quality means nothing here: it shows how the tool works."
 
 
 @dataclass(frozen=True)
@@ -244,6 +249,18 @@ def check_quality(points: JointPoints, quality: str) -> str:
     if quality not in points.qualities:
         raise UserError(NO_QUALITY if points.qualities == [WORK_KEPT] else f"This run recorded no {quality}.")
     return quality
+
+
+def quality_note(points: JointPoints, quality: str) -> str:
+    """What to know of a quality before it is believed, a sentence; empty where there is nothing.
+
+    Args:
+        points: As `joint_points`.
+        quality: Of `QUALITIES`.
+    """
+    if quality != WORK_KEPT and points.environment.get("weights") == "random":
+        return RANDOM_QUALITY
+    return WHAT if is_small_trained(dict(points.environment)) else ""
 
 
 def matched(first: JointPoints, second: JointPoints) -> Iterator[tuple[int, int]]:

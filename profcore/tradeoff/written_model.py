@@ -12,7 +12,7 @@ from profcore.formats.text_files import json_text
 from profcore.stats.digits import written, written_interval
 from profcore.tradeoff import quantities as quantities_file
 from profcore.tradeoff.latency_model import extrapolation_errors
-from profcore.tradeoff.points import CONDITIONS
+from profcore.tradeoff.points import CONDITIONS, KNOBS
 from profcore.tradeoff.terms import STAGE_NAMES, TERMS, term_name
 
 if TYPE_CHECKING:
@@ -91,7 +91,7 @@ def model_json(model: LatencyModel) -> str:
 _PYTHON = '''"""Latencies of {model} under {engine} on {device}, in milliseconds.
 
 Fitted by profcore to {settings} settings; off by {error} in the median of settings left out (total).
-It needs nothing but Python. Example: predict(crops=7, tokens=835, top_k=8, blocks=16, output_tokens=20)
+{held}It needs nothing but Python. Example: predict(crops=7, tokens=835, top_k=8, blocks=16, output_tokens=20)
 """
 
 import math
@@ -104,7 +104,7 @@ AROUND = {around}
 {source}
 
 def predict(crops, tokens, top_k, blocks, output_tokens, distinct=None):
-    """Milliseconds of each stage, of the time to the first token, and of the whole.
+    """Milliseconds of each stage, of the time to the first token, and of the whole; NaN for what was not measured.
 
     Args:
         crops: That the vision encoder sees, the global view included.
@@ -117,11 +117,16 @@ def predict(crops, tokens, top_k, blocks, output_tokens, distinct=None):
     known = quantities(crops, tokens, top_k, blocks, output_tokens, distinct, **AROUND)
     found = {{
         stage: sum(value * math.prod(known[name] for name in term) for term, value in terms.items())
+        if terms
+        else math.nan
         for stage, terms in COEFFICIENTS_MS.items()
     }}
+    steps = max(output_tokens - 1, 0)
+    found["llm_decode_ms"] = steps * found["tpot_ms"] if steps else 0.0
+    found["tpot_ms"] = found["tpot_ms"] if steps else math.nan
     found["ttft_ms"] = found["vision_ms"] + found["llm_prefill_ms"]
-    found["llm_decode_ms"] = found["tpot_ms"] * (output_tokens - 1)
-    found["total_ms"] = found["ttft_ms"] + found["llm_decode_ms"] + found["other_ms"]
+    other = 0.0 if math.isnan(found["other_ms"]) else found["other_ms"]
+    found["total_ms"] = found["ttft_ms"] + found["llm_decode_ms"] + other
     return found
 '''
 
@@ -147,6 +152,10 @@ def model_python(model: LatencyModel) -> str:
         device=said["device_name"],
         settings=model.settings,
         error=f"{total.median:.1%}" if total and total.n else "an unknown share",
+        held="".join(
+            f"{KNOBS[knob]} was {value:g} in all of them: of another value it says nothing.\n"
+            for knob, value in model.held.items()
+        ),
         coefficients=pformat(coefficients, sort_dicts=False, width=110),
         around=pformat(model.around.to_dict(), sort_dicts=False),
         source=inspect.getsource(quantities_file.quantities),

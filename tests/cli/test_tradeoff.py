@@ -42,6 +42,7 @@ def test_a_budget_is_answered_in_words_and_as_json(ask, runs):
     code, said, _ = ask("budget", runs[1], "--ttft-ms", 12, "--percentile", "P95")
     assert code == 0
     assert "Within 12 ms of TTFT at P95" in said
+    assert "The weights are random, so quality means nothing here" in said
     code, said, _ = ask("budget", runs[2], "--ttft-ms", 12, "--json")
     assert (code, json.loads(said)["quality"]) == (0, None)
     code, said, _ = ask("budget", runs[1], "--total-ms", 1, "--lookup")
@@ -61,11 +62,12 @@ def test_a_frontier_and_its_overlap(ask, runs):
     code, said, _ = ask("frontier", runs[1], "--latency", "ttft")
     assert code == 0
     assert "are on the frontier" in said
+    assert "The weights are random, so quality means nothing here" in said
     rows = json.loads(ask("frontier", runs[1], "--json")[1])
     assert len(rows) == 36
     assert {row["on_frontier"] for row in rows} == {True, False}
     assert len(json.loads(ask("frontier", runs[1], "--hold", "top-k=8", "--json")[1])) == 9
-    assert "never was 3.0: choose from 1, 2, 4, 8" in ask("frontier", runs[1], "--hold", "top-k=3")[2]
+    assert "never was 3: choose from 1, 2, 4, 8" in ask("frontier", runs[1], "--hold", "top-k=3")[2]
     assert "names no knob and value" in ask("frontier", runs[1], "--hold", "heads=3")[2]
     code, said, _ = ask("frontier", runs[1], "--with", runs[2], "--quality", "work-kept")
     assert "share 100% of their settings" in said

@@ -167,9 +167,17 @@ def link(name):
     return entry
 
 
+def called(name):
+    entry = zipfile.ZipInfo("a.json")
+    entry.filename = name
+    return entry
+
+
 @pytest.mark.parametrize(
     ("data", "said"),
     [
+        (zipped({called("."): "{}", "a.json": "{}"}), "holds '.', which is no name of a file"),
+        (zipped({called(""): "{}", "a.json": "{}"}), "holds '', which is no name of a file"),
         (zipped({"../out.json": "{}"}), "whose path leads out of it"),
         (zipped({"/etc/out.json": "{}"}), "whose path leads out of it"),
         (zipped({link("a.json"): "/etc/passwd"}), "which is a link"),
@@ -182,12 +190,26 @@ def link(name):
         (zipped({"a.json": "{}" * 100})[:60], "cannot be read"),
     ],
     # A zip holds the time at which it was made: by itself it names a test anew in each process that collects it.
-    ids=["up", "root", "link", "bomb", "text", "empty", "no rows", "no result", "no zip", "cut off"],
+    ids=["dot", "nameless", "up", "root", "link", "bomb", "text", "empty", "no rows", "no result", "no zip", "cut off"],
 )
 def test_zips_that_are_not_to_be_unpacked(tmp_path, data, said):
     with pytest.raises(FormatError, match=said), reading_data(data, "a.zip", tmp_path):
         pass
     assert not list(tmp_path.iterdir())
+
+
+def test_what_macos_puts_beside_files_is_no_result(store, tmp_path):
+    files = run_result_files(store, load_joint(store, store_joint(store)))
+    beside = {f"__MACOSX/{name.replace('joint/', 'joint/._')}": b"\0\5\x16\7\xff" for name in files}
+    for given in (files, files | beside):
+        with reading_data(zipped(given), "a.zip", tmp_path) as found:
+            assert len(found) == 1
+    folder = tmp_path / "copied"
+    for name, content in (files | beside).items():
+        path = folder / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(content if isinstance(content, bytes) else content.encode())
+    assert len(members.folder_members(folder)) == len(files)
 
 
 def test_a_zip_of_too_many_or_too_large_files(tmp_path, monkeypatch):

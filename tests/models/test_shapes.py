@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import json
+import multiprocessing
+import os
+import signal
 from collections import Counter
 from dataclasses import replace
 from itertools import islice
@@ -13,10 +16,13 @@ import torch
 from safetensors.torch import load_file
 
 import profcore.models.config
+import profcore.models.load
 import profcore.models.shapes.training
 from profcore.data_sets.shapes import PICTURES, held_out
 from profcore.engines import make_engine
 from profcore.errors import ModelError, UserError
+from profcore.images.geometry import CROP_TOKENS
+from profcore.images.processing import select_tiling
 from profcore.images.shapes import COLOURS, SHAPES, draw
 from profcore.measure.quality import QualityMeter
 from profcore.models.config import check_model_path, find_config, model_shape, read_config
@@ -26,6 +32,7 @@ from profcore.models.load import load_model
 from profcore.models.molmoe import MolmoE
 from profcore.models.pixels import picture_pixels
 from profcore.models.prompt import load_tokenizer
+from profcore.models.shapes import train
 from profcore.models.shapes.accuracy import accuracy, held_out_batches
 from profcore.models.shapes.batches import NO_LABEL, Pictures, Stage, batches, make_batch
 from profcore.models.shapes.files import REPORT, STATE, write_checkpoint
@@ -169,6 +176,15 @@ class TestForward:
             assert torch.equal(learnt.to(torch.bfloat16), computes)
             assert learnt.grad is computes.grad is None
 
+    def test_mixed_precision_turns_by_the_angles_that_a_loaded_model_turns_by(self, loaded):
+        computing = Computing(Trained(COURSE, CPU), torch.bfloat16).module.model
+        assert {each.dtype for each in computing.parameters()} == {torch.bfloat16}
+        # As far apart as a question and the first of twelve crops.
+        places, states = torch.tensor([[0, 1, 2000]]), torch.zeros(1)
+        angles = [model.llm.model.rotary_emb(states, places) for model in (computing, loaded.model)]
+        for trained_by, measured_by in zip(*angles, strict=True):
+            assert torch.equal(trained_by, measured_by)
+
     @pytest.mark.skipif(not torch.cuda.is_available(), reason="this machine has no GPU")
     def test_captured_steps_learn_what_plain_steps_learn(self):
         device = torch.device("cuda", 0)
@@ -231,12 +247,35 @@ class TestBatches:
         assert not np.array_equal(pictures.batch(0).texts, replace(pictures, seed=4).batch(0).texts)
         assert Counter(pictures.batch(step).tiling == (1, 1) for step in range(800, 860))[True] > 5
 
+    def test_some_pictures_are_cut_into_fewer_or_more_crops_than_they_fill(self):
+        def crops_of(tiling):
+            return tiling[0] * tiling[1]
+
+        every = [Pictures(crops=2).batch(step) for step in range(800, 960)]
+        for batch in every:
+            height, width = batch.places.shape[1:]
+            # Whatever a picture is enlarged to, each of its digits is labelled.
+            if crops_of(batch.tiling) > crops_of(select_tiling(height, width, 12)):
+                digits = batch.digits[0, CROP_TOKENS**2 :]
+                assert 2 <= (digits > 0).sum() <= 5
+        own = [crops_of(select_tiling(*batch.places.shape[1:], 12)) for batch in every]
+        cut = [crops_of(batch.tiling) for batch in every]
+        assert sum(a < b for a, b in zip(cut, own, strict=True)) > 20
+        assert 5 < sum(a > b for a, b in zip(cut, own, strict=True)) < 30
+        plain = replace(Pictures(crops=2), finer=0.0)
+        assert all(
+            crops_of(plain.batch(step).tiling) <= number for step, number in zip(range(800, 830), own, strict=False)
+        )
+
     @pytest.mark.long
     def test_processes_draw_what_one_would_draw_itself(self):
         pictures = replace(COURSE.pictures, crops=2)
         drawn = batches(pictures, 5, workers=2)
         for step in (5, 6, 7):
             assert np.array_equal(next(drawn).places, pictures.batch(step).places)
+            # As Ctrl-C in a terminal does; what becomes of it is for the process that trains to say.
+            for process in multiprocessing.active_children():
+                os.kill(process.pid, signal.SIGINT)
         drawn.close()
 
     def test_image_tokens_are_labelled_with_what_they_show(self):
@@ -275,6 +314,9 @@ class TestTraining:
         assert [name for name in one if not torch.equal(one[name], other[name])] == []
         with pytest.raises(UserError, match="begun with --seed 0"):
             Training(replace(course, pictures=replace(course.pictures, seed=1)), tmp_path / "parted", CPU, resume=True)
+        with pytest.raises(UserError, match=r"begun with --crops 4 --peak 0\.0015: give the same to go on"):
+            other = replace(course, peak=0.002, pictures=replace(course.pictures, crops=8))
+            Training(other, tmp_path / "parted", CPU, resume=True)
 
     def test_it_ends_with_a_checkpoint_and_what_it_is(self, tmp_path):
         training = Training(COURSE, tmp_path, CPU)
@@ -286,6 +328,8 @@ class TestTraining:
         assert (report["steps"], report["seed"], report["held_out_accuracy"]["questions"]) == (1, 0, 2)
         assert list(report["held_out_accuracy"]["max_crops"]) == [1, 2, 3, 4, 6, 9, 12]
         assert "not MolmoE-1B's" in report["what"]
+        assert report["course"] == COURSE.told()
+        assert (report["course"]["peak"], report["course"]["crops"]) == (1.5e-3, 4)
         assert not (tmp_path / STATE).exists()
         assert any(line.strip().startswith("active_blocks: 1: ") for line in report_lines(report))
 
@@ -301,9 +345,45 @@ class TestTraining:
         refused("there are 500 held-out pictures", tmp_path, "--held-out", 501)
         refused("no device 'tpu'", tmp_path, "--device", "tpu")
         refused("holds no training to go on with", tmp_path, "--resume")
-        refused("holds a training already: give --resume", checkpoint)
+        refused("holds a training that is done: give another folder", checkpoint)
+        refused("holds a training that is done: give another folder", checkpoint, "--resume")
         (tmp_path / STATE).write_bytes(b"none")
+        refused("holds a training already: give --resume", tmp_path)
         refused("is no state of this training", tmp_path, "--resume")
+        refused("cannot be made a folder", tmp_path / STATE)
+        refused("cannot be made a folder", tmp_path / STATE / "deep")
+        refused("-1 processes cannot draw", tmp_path / "new", "--workers", -1)
+
+    def test_an_interrupt_says_whether_anything_is_kept(self, tmp_path, capsys, monkeypatch):
+        def interrupted(options):
+            raise KeyboardInterrupt
+
+        monkeypatch.setattr(train, "_train", interrupted)
+        assert main(["--output", str(tmp_path)]) == 130
+        assert "nothing is kept" in capsys.readouterr().err
+        (tmp_path / STATE).touch()
+        assert main(["--output", str(tmp_path)]) == 130
+        assert "--resume goes on" in capsys.readouterr().err
+
+    def test_ended_by_a_scheduler_it_is_interrupted(self, tmp_path, capsys, monkeypatch):
+        monkeypatch.setattr(train, "_train", lambda options: signal.raise_signal(signal.SIGTERM))
+        before = signal.getsignal(signal.SIGTERM)
+        assert main(["--output", str(tmp_path)]) == 130
+        assert "Interrupted" in capsys.readouterr().err
+        assert signal.getsignal(signal.SIGTERM) == before
+
+    def test_a_step_is_captured_on_the_card_that_it_runs_on(self, tmp_path, monkeypatch):
+        current = []
+        monkeypatch.setattr(torch.cuda, "set_device", current.append)
+        monkeypatch.setattr(profcore.models.load, "resolve_device", torch.device)
+
+        def begun(course, directory, device, resume):
+            assert current == [device]
+            raise UserError("Begun.")
+
+        monkeypatch.setattr(profcore.models.shapes.training, "Training", begun)
+        assert main(["--output", str(tmp_path), "--device", "cuda:1"]) == 2
+        assert current == [torch.device("cuda", 1)]
 
     def test_steps_turn_knobs_once_the_first_stage_is_over(self):
         course = Course()

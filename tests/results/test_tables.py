@@ -12,6 +12,7 @@ from profcore.results.tables import (
     display_short_summary,
     display_summary,
     padded,
+    summary_words,
 )
 from profcore.storage.store import Store
 from tests.support import sample_spool
@@ -22,6 +23,13 @@ def result(tmp_path_factory):
     with Store(tmp_path_factory.mktemp("tables") / "data.duckdb") as store:
         store.take_in(sample_spool("20261129-203616-5b199827", store.path.parent), source="shipped")
         return load_result(store, "20261129-203616-5b199827")
+
+
+def test_below_a_table_stands_what_its_figures_need_and_when_sampling_stopped():
+    said = summary_words({})
+    assert said.endswith("needs 6 samples; P95 needs 20 and P99 needs 100.")
+    until = summary_words({"sweep": {"until": {"precision": 0.01, "max_seconds": 60.0}}})
+    assert until.startswith(f"{said} Each setting was sampled until the interval of its median total lay within ±1 %")
 
 
 @pytest.mark.parametrize("statistic", STATISTICS)

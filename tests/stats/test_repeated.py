@@ -63,6 +63,14 @@ def test_neighbours_that_go_together_widen_it():
     assert wide.high - wide.low > 2 * (narrow.high - narrow.low)
 
 
+def test_widened_it_says_no_latency_below_zero():
+    values = np.repeat([20.0, 100.0, 20.0, 100.0], 8) + np.arange(32)
+    found = stats.repeated_interval(values, MOST)
+    assert found.low == 0 < found.value < found.high
+    # What is left of a total may lie below, since clocks differ.
+    assert stats.repeated_interval(values - 50, MOST).low < -50
+
+
 def test_about_as_many_samples_are_expected_as_it_takes():
     draw, most = np.random.default_rng(1), 300
     for sigma in (0.01, 0.03):

@@ -80,6 +80,23 @@ def test_where_all_are_met_more_buys_nothing():
     assert "More milliseconds buy nothing" in " ".join(choice_sentences(choice))
 
 
+def test_what_has_no_such_latency_is_no_neighbour():
+    # An answer of one token has no decode step.
+    rows = [{"top_k": 8, "output_tokens": 1}, {"top_k": 4, "output_tokens": 5}]
+    step = {"total_ms": around(30), "llm_prefill_ms": around(10), "llm_decode_ms": around(20)}
+    points = made_points(rows, [{"total_ms": around(10), "llm_prefill_ms": around(10)}, step])
+    choice = choose_setting(points, {"tpot_ms": 10.0})
+    assert choice.best["label"] == "setting 1"
+    assert choice.dearer is None
+    assert choice_sentences(choice)[-1] == ("More milliseconds buy nothing: what is better (1 setting) has no TPOT.")
+
+
+def test_what_no_setting_has_cannot_be_looked_up():
+    points = made_points([{"output_tokens": 1}], [around(10)])
+    with pytest.raises(UserError, match="No setting of this run has a TPOT: look up another latency"):
+        budgets_over(points, "tpot_ms")
+
+
 def test_a_budget_below_every_setting_says_the_least_possible():
     with pytest.raises(
         UserError, match=r"No setting meets 5 ms of Total at P50: the least possible is 10\.0 ms, with setting 0"

@@ -132,6 +132,20 @@ def test_the_function_to_take_away_says_the_same_and_needs_nothing_else(model):
     assert {row["stage"] for row in coefficient_rows(model)} == {"Vision", "LLM prefill", "Decode per step", "Other"}
 
 
+def test_the_function_to_take_away_does_not_say_what_was_not_measured():
+    answered_in_a_token = [row | {"output_tokens": 1} for row in grid(30)]
+    model, row = fit_latency_model(measured(answered_in_a_token)), grid(1)[0]
+    text, space = model_python(model), {}
+    assert "Output tokens was 1 in all of them: of another value it says nothing." in text
+    exec(compile(text, "model.py", "exec"), space)
+    for length in (1, 20):
+        expected = model.predict(measured([row | {"output_tokens": length}]).table).iloc[0]
+        knobs = (row[name] for name in ("num_crops", "num_input_tokens", "top_k", "active_blocks"))
+        found = space["predict"](*knobs, length)
+        assert {name: found[name] for name in expected.index} == pytest.approx(expected.to_dict(), nan_ok=True)
+        assert np.isnan(found["total_ms"]) == (length > 1)
+
+
 def test_what_lies_beyond_is_judged_by_leaving_the_largest_out(model):
     errors = extrapolation_errors(model)
     assert errors["llm_prefill_ms", "top_k"].n == sum(row["top_k"] == 32 for row in grid(60))
@@ -153,8 +167,12 @@ def test_ten_settings_recalibrate_a_model_for_another_engine(model):
     truth = measured(other[10:], scale=3.0).latencies.percentiles("total_ms", 50)
     assert Errors.of(predicted, truth).median < 0.05
     assert anew.environment["engine"] == "graph"
+    # Fits to ten settings alone are another model.
+    assert extrapolation_errors(anew) == {}
     with pytest.raises(UserError, match="4 settings cannot recalibrate"):
         recalibrated(model, measured(other[:4]))
+    with pytest.raises(UserError, match="a-run measured a model of another shape"):
+        recalibrated(model, measured(other[:10], model="tiny"))
 
 
 def test_known_coefficients_help_where_few_settings_say_little():
@@ -177,6 +195,8 @@ def test_predictions_hold_as_often_as_they_say():
     assert 0.91 < held / asked < 0.985
     assert not np.isfinite(reach(np.ones(18), np.ones(18)))
     assert np.isfinite(reach(np.ones(19), np.ones(19)))
+    # What was not measured is none of them.
+    assert reach(np.ones(20), np.array([*np.ones(19), np.nan])) == 0
 
 
 def test_settings_on_the_grid_that_were_not_measured_are_predicted(model):
@@ -189,6 +209,17 @@ def test_settings_on_the_grid_that_were_not_measured_are_predicted(model):
     assert found["total_ms"][0] == pytest.approx(
         sum(true_latencies(rows[-1])[:2]) + 9 * true_latencies(rows[-1])[2] + 0.04, rel=0.03
     )
+
+
+def test_a_predicted_setting_is_called_as_a_measured_one_is(model):
+    rows = [{"grid": "1×1", "num_crops": 2.0, "top_k": k, "active_blocks": 2, "output_tokens": t} for k, t in KNOBS]
+    points = made_points([row | {"block_mask": "0101"} for row in rows], [around(10)] * 3)
+    assert not_measured(points, model)["label"].tolist() == ["1×1 · top-2 · 2 blocks 0101 · 1 token"]
+    points = made_points([row | {"block_mask": "1100"} for row in rows], [around(10)] * 3)
+    assert not_measured(points, model)["label"].tolist() == ["1×1 · top-2 · 2 blocks · 1 token"]
+
+
+KNOBS = ((1, 1), (1, 4), (2, 4))
 
 
 def test_what_cannot_be_fitted_is_refused_in_a_sentence():

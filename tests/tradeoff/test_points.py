@@ -1,12 +1,14 @@
 """The points of a stored joint run, and those of two runs that are the same."""
 
 import json
+from dataclasses import asdict
 
 import numpy as np
 import pytest
 
 from profcore.errors import UserError
 from profcore.formats.imports import reading_path, write_imports
+from profcore.models.shapes.shape import SHAPES_CONFIG, WHAT
 from profcore.results.joint import load_joint
 from profcore.spec.stages import State
 from profcore.storage.store import Store
@@ -15,7 +17,7 @@ from profcore.tradeoff.budget import choose_setting
 from profcore.tradeoff.frontier import find_frontier
 from profcore.tradeoff.latency_model import fit_latency_model
 from profcore.tradeoff.lookup import budgets_over, lookup_json, lookup_table
-from profcore.tradeoff.points import load_joint_points, matched
+from profcore.tradeoff.points import RANDOM_QUALITY, load_joint_points, matched, quality_note
 from tests.comparisons.stored import store_run
 from tests.formats.joint_made import campaign, write
 from tests.results.stored_joint import store_joint
@@ -105,3 +107,13 @@ def test_points_of_two_runs_are_matched_by_their_knobs():
     )
     # Two grids of as many crops could each be the other's one.
     assert list(matched(first, second)) == [(1, 1)]
+
+
+def test_a_quality_of_random_weights_means_nothing_and_that_of_the_small_model_is_named():
+    points = made_points([{}], [around(10)])
+    assert quality_note(points, "accuracy") == RANDOM_QUALITY
+    # Work is counted, whatever the weights.
+    assert quality_note(points, "work_kept") == ""
+    small = made_points([{}], [around(10)], weights="real", shape=asdict(SHAPES_CONFIG))
+    assert quality_note(small, "kl") == quality_note(small, "work_kept") == WHAT
+    assert quality_note(made_points([{}], [around(10)], weights="real"), "kl") == ""

@@ -6,6 +6,7 @@ travels as one byte a pixel and its palette, compressed: few colours in large ar
 
 from __future__ import annotations
 
+import signal
 import zlib
 from collections import deque
 from concurrent.futures import Future, ProcessPoolExecutor
@@ -22,6 +23,7 @@ from profcore.images.geometry import CROP, CROP_TOKENS, PATCH, POOL, grid_size
 from profcore.images.processing import placement, select_tiling
 from profcore.images.shapes import COLOURS, GRIDS, SHAPES, Draws, Scene, draw_places, palette, scene_of
 from profcore.models.shapes.vocabulary import END, make_tokenizer
+from profcore.spec.settings import MAX_CROPS
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -35,6 +37,8 @@ _TOKEN = PATCH * POOL
 # Of a thing this share of its size is within every shape.
 _INNER = 0.3
 _READABLE = 0.7
+# Crops that the medium and the high tier begin with (`profcore.experiments.joint`).
+_TIERS = (4, 9)
 # A batch travels, and is resized, whole.
 _MOST_PIXELS = 40_000_000
 
@@ -63,6 +67,8 @@ class Pictures:
         most: The most pictures of a step.
         questions: Questions put to each.
         coarse: The share of steps whose pictures are cut into fewer crops than they fill, once past the first stage.
+        finer: The share of others whose pictures are put into more crops than they fill, enlarged or with margins, as a
+            joint sweep puts small pictures into the grid or tier of large ones.
     """
 
     seed: int = 0
@@ -71,6 +77,7 @@ class Pictures:
     most: int = 48
     questions: int = 8
     coarse: float = 0.25
+    finer: float = 0.1
 
     def batch(self, step: int) -> Batch:
         """What a step sees, from its number alone."""
@@ -78,15 +85,29 @@ class Pictures:
         stage = next(stage for stage in self.stages if step < stage.until_step)
         grid = draws.by_weight(dict(stage.grids))
         width, height = grid_size(*grid)
-        bound = grid[0] * grid[1]
-        if stage is not self.stages[0] and bound > 1 and draws.below(1000) < 1000 * self.coarse:
-            bound = draws.among(1, bound - 1)
-        tiling = select_tiling(height, width, bound)
+        bound, turned = grid[0] * grid[1], stage is not self.stages[0]
+        if turned and bound > 1 and draws.below(1000) < 1000 * self.coarse:
+            tiling = select_tiling(height, width, draws.among(1, bound - 1))
+        elif turned and bound < MAX_CROPS and draws.below(1000) < 1000 * self.finer:
+            tiling = _finer(draws, (height, width), bound)
+        else:
+            tiling = select_tiling(height, width, bound)
         number = min(self.crops // (1 + tiling[0] * tiling[1]), self.most, _MOST_PIXELS // (width * height))
         seeds = [f"training/{self.seed}/{step}/{place}" for place in range(max(1, number))]
         scenes = [scene_of(seed, grid, stage.things) for seed in seeds]
         asked = [questions_of(scene, seed, self.questions) for scene, seed in zip(scenes, seeds, strict=True)]
         return make_batch(scenes, asked, tiling, self.questions)
+
+
+def _finer(draws: Draws, size: tuple[int, int], fills: int) -> tuple[int, int]:
+    """More crops than a picture of a height and width fills: half of them as a tier would have it, half any grid.
+
+    Of few grids, since a card captures a step of each, which takes as long as many steps.
+    """
+    tiers = [least for least in _TIERS if least > fills]
+    if tiers and draws.below(2):
+        return select_tiling(*size, MAX_CROPS, draws.one_of(tiers))
+    return draws.one_of([grid for grid in GRIDS if grid[0] * grid[1] > fills])
 
 
 @dataclass(frozen=True)
@@ -219,8 +240,9 @@ def batches(pictures: Pictures, first: int, workers: int) -> Iterator[Batch]:
     if not workers:
         yield from map(pictures.batch, count(first))
         return
-    # Not forked: a process that holds a card cannot be.
-    with ProcessPoolExecutor(workers, mp_context=get_context("spawn")) as pool:
+    # Not forked: a process that holds a card cannot be. Ctrl-C reaches them too, but is their parent's to answer.
+    ignoring = (signal.SIGINT, signal.SIG_IGN)
+    with ProcessPoolExecutor(workers, get_context("spawn"), signal.signal, ignoring) as pool:
         ahead: deque[Future[_Packed]] = deque()
         try:
             for step in count(first):

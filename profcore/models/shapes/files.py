@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 
 STATE = "training-state.safetensors"
 """What a training goes on from; gone once it is done."""
+WEIGHTS = "model.safetensors"
 REPORT = "training.json"
 """How a checkpoint was trained, and what it answers rightly."""
 _MOMENTS = ("step", "exp_avg", "exp_avg_sq")
@@ -31,16 +32,17 @@ _MOMENTS = ("step", "exp_avg", "exp_avg_sq")
 
 @dataclass(frozen=True)
 class Progress:
-    """How far a training is: steps made, seconds taken, and the seed it began with."""
+    """How far a training is: steps made, seconds taken, and the seed and the course it began with, this as JSON."""
 
     step: int = 0
     seconds: float = 0.0
     seed: int = 0
+    course: str = ""
 
 
 def write_checkpoint(model: MolmoE, directory: Path) -> int:
     """A checkpoint in the published layout, bfloat16; the bytes of its weights."""
-    weights = directory / "model.safetensors"
+    weights = directory / WEIGHTS
     _replace(weights, lambda path: save_file(published_tensors(model, torch.bfloat16), path))
     write_json(directory / "config.json", config_fields(model.config))
     _replace(directory / "tokenizer.json", lambda path: make_tokenizer().save(str(path)))
@@ -79,7 +81,7 @@ def read_state(directory: Path, trained: nn.Module, optimiser: torch.optim.Optim
     try:
         with safe_open(path, framework="pt") as file, torch.no_grad():
             told, names = file.metadata(), set(file.keys())
-            progress = Progress(int(told["step"]), float(told["seconds"]), int(told["seed"]))
+            progress = Progress(int(told["step"]), float(told["seconds"]), int(told["seed"]), told.get("course", ""))
             for name, parameter in trained.named_parameters():
                 parameter.copy_(file.get_tensor(name))
                 held = {each: f"{each}/{name}" for each in _MOMENTS if f"{each}/{name}" in names}

@@ -30,6 +30,10 @@ SHAPES_CONFIG = MolmoConfig(
 )
 """4.9 million parameters: under 10 MB in bfloat16."""
 
+WHAT = (
+    "A small MolmoE trained on drawn pictures, for showing quality beside latency; its latencies are not MolmoE-1B's."
+)
+
 
 def config_fields(config: MolmoConfig) -> dict[str, Any]:
     """The fields of a published `config.json` that says a shape (see `profcore.models.config.read_config`)."""

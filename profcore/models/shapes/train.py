@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import argparse
 import os
+import signal
 import sys
 from pathlib import Path
 from typing import Any
@@ -14,20 +15,29 @@ from typing import Any
 from profcore.errors import UserError
 
 USUAL_SECONDS = 240.0
-_MOST_WORKERS = 14
+_MOST_WORKERS, _MOST_PROCESSES = 14, 256
 
 
 def main(arguments: list[str] | None = None) -> int:
     """Train as the command line says; 0 once done, 2 for what a person can put right, 130 if interrupted."""
     options = _parser().parse_args(arguments)
+    # A scheduler's or a time limit's end is one like Ctrl-C: what is done is kept, and drawing processes end too.
+    before = signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
         _train(options)
     except UserError as error:
         print(f"{error}", file=sys.stderr)
         return 2
     except KeyboardInterrupt:
-        print("Interrupted: the same command with --resume goes on.", file=sys.stderr)
+        from profcore.models.shapes.files import STATE
+
+        kept = (options.output / STATE).is_file()
+        print(
+            f"Interrupted: {'the same command with --resume goes on' if kept else 'nothing is kept'}.", file=sys.stderr
+        )
         return 130
+    finally:
+        signal.signal(signal.SIGTERM, before)
     return 0
 
 
@@ -48,6 +58,7 @@ def _parser() -> argparse.ArgumentParser:
     group.add_argument("--sharpness", type=float, default=1.0, help="what attention's norms begin with (1)")
     for option, usual, text in (
         ("--coarse", 0.25, "pictures cut into fewer crops than they fill"),
+        ("--finer", 0.1, "pictures put into more crops than they fill"),
         ("--fewer-experts", 0.2, "a lower top-k"),
         ("--fewer-blocks", 0.3, "some blocks left out"),
     ):
@@ -65,22 +76,31 @@ def _train(options: argparse.Namespace) -> None:
         raise UserError("Nothing is learnt in no time: give --seconds above 0, and --steps of 1 or more.")
     if options.held_out is not None and not 1 <= options.held_out <= PICTURES:
         raise UserError(f"--held-out {options.held_out} is out of range: there are {PICTURES} held-out pictures.")
-    shares = (options.coarse, options.fewer_experts, options.fewer_blocks)
+    shares = (options.coarse, options.finer, options.fewer_experts, options.fewer_blocks)
     if not all(0 <= share <= 1 for share in shares) or options.crops < 2 or not 0 < options.peak < 1:
         raise UserError("Shares of steps and the learning rate lie between 0 and 1, and a step has 2 crops or more.")
     if options.questions < 1 or not options.sharpness > 0:
         raise UserError("A picture is asked 1 question or more, and attention's norms begin above 0.")
     workers = options.workers
+    if workers is not None and not 0 <= workers <= _MOST_PROCESSES:
+        raise UserError(f"{workers} processes cannot draw: give --workers 0 to {_MOST_PROCESSES}.")
     if workers is None:
         workers = min(_MOST_WORKERS, max(0, (os.cpu_count() or 1) - 2))
+    kinds = {"coarse": options.coarse, "finer": options.finer}
     course = Course(
-        pictures=Pictures(seed=options.seed, crops=options.crops, coarse=options.coarse, questions=options.questions),
+        pictures=Pictures(options.seed, crops=options.crops, questions=options.questions, **kinds),
         peak=options.peak,
         sharpness=options.sharpness,
         fewer_experts=options.fewer_experts,
         fewer_blocks=options.fewer_blocks,
     )
-    training = Training(course, options.output, resolve_device(options.device), options.resume)
+    device = resolve_device(options.device)
+    if device.type == "cuda":
+        # Streams and graphs are of the current card: a step would be captured on another than it runs on.
+        import torch
+
+        torch.cuda.set_device(device)
+    training = Training(course, options.output, device, options.resume)
     training.run(options.seconds, options.steps, workers, lambda line: print(line, flush=True))
     training.save()
     print("\n".join(report_lines(training.finish(options.held_out or PICTURES))), flush=True)

@@ -7,12 +7,13 @@ blocks or crops, so that accuracy falls step by step where those are turned down
 
 from __future__ import annotations
 
+import json
 import math
 import platform
 import time
 from collections import deque
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -31,6 +32,7 @@ from profcore.models.shapes.batches import DIGIT_LABELS, NO_LABEL, THING_LABELS,
 from profcore.models.shapes.files import (
     REPORT,
     STATE,
+    WEIGHTS,
     Progress,
     read_state,
     write_checkpoint,
@@ -39,7 +41,7 @@ from profcore.models.shapes.files import (
 )
 from profcore.models.shapes.forward import Knobs, OnHost, Tensors, forward, on_host, to_device
 from profcore.models.shapes.precision import Computing
-from profcore.models.shapes.shape import SHAPES_CONFIG
+from profcore.models.shapes.shape import SHAPES_CONFIG, WHAT
 from profcore.models.shapes.steps import Captured, PlainSteps, Work
 
 if TYPE_CHECKING:
@@ -48,9 +50,6 @@ if TYPE_CHECKING:
 
     from profcore.models.shapes.batches import Batch
 
-WHAT = (
-    "A small MolmoE trained on drawn pictures, for showing quality beside latency; its latencies are not MolmoE-1B's."
-)
 _SAVED_EVERY_S, _TOLD_EVERY, _AHEAD = 60.0, 50, 2
 # Beside patch embeddings about 1 wide.
 _PLACED = 0.5
@@ -101,6 +100,12 @@ class Course:
             number = draws.among((config.n_layers + 1) // 2, config.n_layers)
             blocks = every[:number] if draws.below(2) else tuple(sorted(draws.some_of(every, number)))
         return top_k, blocks
+
+    def told(self) -> dict[str, float]:
+        """What a person may choose of it, by the names of the command's options."""
+        pictures = {name: getattr(self.pictures, name) for name in ("seed", "crops", "questions", "coarse", "finer")}
+        own = ("peak", "sharpness", "fewer_experts", "fewer_blocks")
+        return {**pictures, **{name: getattr(self, name) for name in own}}
 
     def rate(self, step: int, done: float) -> float:
         """The learning rate of a step, with this share of the training done."""
@@ -215,9 +220,7 @@ class Training:
             UserError: The directory holds what would be lost, or nothing to go on with.
         """
         self.course, self.directory, self.device = course, directory, device
-        if not resume and any((directory / name).exists() for name in (STATE, "model.safetensors")):
-            raise UserError(f"{directory} holds a training already: give --resume to go on with it, or another folder.")
-        directory.mkdir(parents=True, exist_ok=True)
+        _check_folder(directory, resume)
         self.trained = Trained(course, device)
         self.computing = Computing(self.trained)
         on_card = device.type == "cuda"
@@ -233,12 +236,12 @@ class Training:
         )
         work = Work(self._learn, self._finish, self.computing.forget)
         self._one_step = Captured(work) if on_card else PlainSteps(work)
-        self.progress = Progress(seed=course.pictures.seed)
+        self.progress = Progress(seed=course.pictures.seed, course=json.dumps(course.told()))
         if resume:
+            begun = self.progress
             self.progress = read_state(directory, self.trained, self.optimiser)
             self.computing.follow()
-            if self.progress.seed != course.pictures.seed:
-                raise UserError(f"{directory} was begun with --seed {self.progress.seed}: give that one to go on.")
+            _check_same(directory, self.progress, begun)
 
     def run(self, seconds: float, steps: int | None, workers: int, tell: Callable[[str], None]) -> None:
         """Train until so many seconds are taken or steps made in all; on an interrupt what is done is kept."""
@@ -253,7 +256,7 @@ class Training:
                 found = self._step(batch, step, done)
                 if step % _TOLD_EVERY == 0:
                     tell(_line(step, taken, found))
-                self.progress = Progress(step + 1, time.monotonic() - begin, self.progress.seed)
+                self.progress = replace(self.progress, step=step + 1, seconds=time.monotonic() - begin)
                 if time.monotonic() - saved > _SAVED_EVERY_S:
                     self.save()
                     saved = time.monotonic()
@@ -312,6 +315,7 @@ class Training:
         report = {
             "what": WHAT,
             "seed": self.progress.seed,
+            "course": self.course.told(),
             "steps": self.progress.step,
             "seconds": round(self.progress.seconds, 1),
             "device": _device_name(self.device),
@@ -327,6 +331,37 @@ class Training:
         write_json(self.directory / REPORT, report)
         (self.directory / STATE).unlink(missing_ok=True)
         return report
+
+
+def _check_folder(directory: Path, resume: bool) -> None:
+    """Make a training's folder, or have it hold what is to be gone on with.
+
+    Raises:
+        UserError: It holds what would be lost, a training that is done, or cannot be made.
+    """
+    begun, done = ((directory / name).exists() for name in (STATE, WEIGHTS))
+    if done and not begun:
+        raise UserError(f"{directory} holds a training that is done: give another folder to train anew.")
+    if begun and not resume:
+        raise UserError(f"{directory} holds a training already: give --resume to go on with it, or another folder.")
+    try:
+        directory.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise UserError(f"{directory} cannot be made a folder ({error.strerror}): give another --output.") from None
+
+
+def _check_same(directory: Path, found: Progress, begun: Progress) -> None:
+    """Whether a training goes on as it was begun, since its report says one course alone.
+
+    Raises:
+        UserError: It was begun with another seed or course.
+    """
+    if found.seed != begun.seed:
+        raise UserError(f"{directory} was begun with --seed {found.seed}: give that one to go on.")
+    before, now = (json.loads(each.course or "{}") for each in (found, begun))
+    other = [f"--{name.replace('_', '-')} {value:g}" for name, value in before.items() if now.get(name) != value]
+    if other:
+        raise UserError(f"{directory} was begun with {' '.join(other)}: give the same to go on.")
 
 
 def _groups(trained: nn.Module, weight_decay: float) -> list[dict[str, Any]]:
