@@ -6,6 +6,7 @@ import itertools
 import json
 import shutil
 from dataclasses import replace
+from datetime import UTC, datetime, timedelta
 
 import duckdb
 import numpy as np
@@ -327,6 +328,42 @@ def test_a_card_that_drifted_between_two_of_its_shards_is_named_with_what_differ
     assert "+4.0" in text or "+3.9" in text
     assert text.endswith("; SM clock 1,500 MHz there, 1,980 MHz elsewhere; 81 °C there, 62 °C elsewhere.")
     assert set(held(store)["environment_number"]) == {0, 2}
+
+
+@pytest.mark.parametrize(("before", "later"), [(20, True), (10, False)])
+def test_a_card_that_drifted_before_a_shard_went_on_is_named_and_the_longer_part_stays(store, before, later):
+    sweep = sweep_of(num_samples=30)
+    (shard,) = shards_of(sweep, 1)
+    path = write_shard(store.spools, sweep, shard, rounds=before, end=State.STOPPED, clock=(1980.0, 62.0))
+    store.take_in(path)
+    began = store.conditions_of_places("friday")[0].started_s
+    assert store.environments("friday") == []
+    number, noise = before * len(shard.visited), np.random.default_rng(3)
+    there = {"host": "node-1", "card": "GPU-1"}
+    with SpoolWriter(path) as writer:
+        writer.write({"type": "state", "state": "running", "at": f"{datetime.now(UTC) + timedelta(hours=20)}"})
+        also = [{**there, "device": "cuda:0", "from_sample": number}]
+        writer.write({"type": "environment", **replace(HERE, **there).to_dict(), "also": also})
+        for place, (visit, setting) in enumerate(itertools.product(range(before, 30), shard.visited)):
+            sample = made_sample(number + place, setting, visit, 1.04, noise)
+            writer.sample(replace(sample, telemetry={"sm_clock_mhz": 1500.0, "temperature_c": 81.0}))
+        writer.state(State.DONE)
+    store.take_in(path)
+    (text,) = set_aside_words(store.run("friday")["environments"])
+    called = f"Shard 1 from its sample {number} on" if later else "Shard 1"
+    assert text.startswith(f"{called}, measured on GPU-1 of node-1, is left out of every figure")
+    assert ("+4." if later else "−3.") in text or "+3.9" in text
+    assert text.endswith(f"started 20 h {'later' if later else 'earlier'} than the others.")
+    assert len(held(store)) == len(shard.visited) * max(before, 30 - before)
+    starts = [each.started_s for each in store.conditions_of_places("friday").values()]
+    assert starts[0] == began
+    assert round((starts[1] - began) / 3600) == 20
+    # Taken in anew at once it is the same.
+    before_it = held(store)
+    rebuild(store.path)
+    with Store(store.path) as again:
+        pd.testing.assert_frame_equal(held(again), before_it)
+        assert [each.started_s for each in again.conditions_of_places("friday").values()] == starts
 
 
 def test_a_day_between_two_shards_is_said_where_they_differ():
