@@ -16,6 +16,7 @@ from profcore.comparisons.conditions import (
     ORIGIN,
     PICTURE,
     PROMPT,
+    SHAPE,
     Conditions,
     conditions_of,
     find_differences,
@@ -42,7 +43,7 @@ if TYPE_CHECKING:
 
 _ALIKE = (
     *(MACHINE[name] for name in ("model", "weights", "dtype", "engine", "clock")),
-    *(PICTURE, PROMPT, END_OF_TEXT),
+    *(SHAPE, PICTURE, PROMPT, END_OF_TEXT),
 )
 """What runs must have alike, besides the knobs that are held, to differ by their card."""
 
