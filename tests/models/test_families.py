@@ -97,6 +97,16 @@ def test_a_picture_goes_in_as_its_processor_would_order_it():
     assert torch.allclose(ours, theirs, atol=2e-2)
 
 
+@pytest.mark.parametrize("model_type", TINY)
+def test_a_picture_may_be_told_other_units_than_its_size_comes_to(model_type):
+    shape = shape_of("here", tiny(model_type))
+    loaded = LoadedModel(random_family(shape, CPU, torch.float32, "eager"), ByteTokenizer(shape), "random")
+    for columns in shape.row_grids()[:2]:
+        inputs = family_inputs(loaded, PICTURE, "What?", (1, columns))
+        with torch.inference_mode():
+            loaded.model.hf(**inputs.tensors)
+
+
 def test_a_question_cannot_pass_for_a_picture():
     shape = shape_of("mistral", tiny("mistral3"))
     cut = grid_layout(shape, (1, 1))
