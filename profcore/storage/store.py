@@ -349,6 +349,11 @@ class Store(Reader):
                 return following
             run_id = spec.shard.campaign
         else:
+            if cursor.execute("SELECT id FROM runs WHERE id = ?", [run_id]).fetchall():
+                raise FormatError(
+                    f"{run_id}.jsonl is a whole run, and another is here by that id already, such as one of shards: it "
+                    "is not taken in. Measure it anew under another id."
+                )
             insert_run(cursor, run_id, first, source, schema)
         if run_id in self.given.names:
             cursor.execute("UPDATE runs SET name = ? WHERE id = ?", [self.given.names[run_id], run_id])

@@ -374,6 +374,43 @@ def test_a_day_between_two_shards_is_said_where_they_differ():
     assert differing_conditions(first, []) == []
 
 
+@pytest.mark.parametrize(("anchors", "samples"), [(0, 10), (1, 5)])
+def test_parts_that_nothing_compares_are_pooled_and_said(store, anchors, samples):
+    sweep = sweep_of(num_samples=samples)
+    for shard in shards_of(sweep, 3, anchors=anchors):
+        store.take_in(write_shard(store.spools, sweep, shard, slower=1.0 + shard.index))
+        said = [each.text for each in load_result(store, "friday").cautions if each.kind == "not compared"]
+    assert store.run("friday")["state"] == "done"
+    assert said == [
+        "Shard 1, Shard 2, Shard 3 were pooled with the rest without being compared, since no setting has 6 samples or "
+        "more there and elsewhere: whether their cards differ is not known."
+    ]
+
+
+def test_parts_that_are_compared_are_not_said_to_be_none(sweep, store):
+    for shard in shards_of(sweep, 3):
+        store.take_in(write_shard(store.spools, sweep, shard))
+    assert "not compared" not in [each.kind for each in load_result(store, "friday").cautions]
+
+
+def test_a_place_from_a_sample_that_no_run_has_is_none(sweep, store):
+    (shard,) = shards_of(sweep, 1)
+    path = write_shard(store.spools, sweep, shard)
+    also = '"also":[{"host":"b","card":"c","from_sample":1000000000000000000000000000000}]'
+    path.write_text(path.read_text().replace('{"type":"environment",', f'{{"type":"environment",{also},'))
+    assert store.take_in(path) == 60
+    assert store.environments("friday") == []
+
+
+def test_a_whole_run_by_the_id_of_a_run_of_shards_is_refused(sweep, store):
+    store.take_in(write_shard(store.spools, sweep, shards_of(sweep)[0]))
+    path = store.spools / "friday.jsonl"
+    with SpoolWriter(path) as writer:
+        writer.run(replace(RunSpec.new(Target(), sweep), id="friday"))
+    with pytest.raises(FormatError, match=r"^friday.jsonl is a whole run, and another is here by that id already"):
+        store.take_in(path)
+
+
 def test_what_differs_is_named_by_its_part():
     places = [
         {"host": "a", "card": "G", "shard": 2, "from_sample": 40, "set_aside": "x"},
