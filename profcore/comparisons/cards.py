@@ -189,7 +189,7 @@ def shared_cards(store: Reader, run_id: str) -> SharedCards | None:
     rows = [
         {
             "card": named[card_of(each)],
-            "shard": str(each["shard"] or MISSING),
+            "shard": _part(each),
             "settings": own.get(each["shard"]),
             "samples": each["samples"],
             "in the figures": "no" if _out(each) else "yes",
@@ -225,6 +225,14 @@ def _conditions_row(known: PlaceConditions) -> dict[str, str]:
     started = "" if known.started_s is None else f"{pd.Timestamp(known.started_s, unit='s'):%Y-%m-%d %H:%M}"
     readings = [written(value) if value is not None else MISSING for value in (known.sm_clock_mhz, known.temperature_c)]
     return dict(zip(_CONDITIONS, [*readings, started or MISSING], strict=True))
+
+
+def _part(environment: Mapping[str, Any]) -> str:
+    """Which shard was measured in an environment, and from which sample on where it went on there."""
+    if not environment.get("shard"):
+        return MISSING
+    begins = environment.get("from_sample")
+    return f"{environment['shard']}, from sample {begins:,}" if begins else str(environment["shard"])
 
 
 def _joined(parts: Sequence[Mapping[str, Mapping[int, np.ndarray]]]) -> dict[str, dict[int, np.ndarray]]:

@@ -344,6 +344,17 @@ def test_tensors_that_do_not_fit(checkpoint, tmp_path):
             load_family(folder, shape, CPU, torch.float32, "eager")
 
 
+def test_a_file_that_safetensors_itself_refuses_is_one_that_cannot_be_loaded(checkpoint, tmp_path):
+    shape = copy_of(checkpoint, tmp_path, lambda tensors: None)
+    file = tmp_path / "model.safetensors"
+    data = file.read_bytes()
+    length = int.from_bytes(data[:8], "little")
+    header = json.dumps({**json.loads(data[8 : 8 + length]), "__metadata__": {"format": 3}}).encode()
+    file.write_bytes(len(header).to_bytes(8, "little") + header + data[8 + length :])
+    with pytest.raises(ModelError, match=r"transformers [\d.]+ cannot load .*: Error while deserializing header"):
+        load_family(tmp_path, shape, CPU, torch.float32, "eager")
+
+
 def test_pickles_are_never_opened(checkpoint, tmp_path):
     directory, _ = checkpoint
     (tmp_path / "config.json").write_bytes((directory / "config.json").read_bytes())

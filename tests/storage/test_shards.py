@@ -13,6 +13,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from profcore.comparisons.cards import shared_cards
 from profcore.errors import FormatError
 from profcore.results.sweep import load_result
 from profcore.spec.environments import set_aside_words, unlike
@@ -358,6 +359,7 @@ def test_a_card_that_drifted_before_a_shard_went_on_is_named_and_the_longer_part
     starts = [each.started_s for each in store.conditions_of_places("friday").values()]
     assert starts[0] == began
     assert round((starts[1] - began) / 3600) == 20
+    assert shared_cards(store, "friday").parts["shard"].tolist() == ["1", f"1, from sample {number}"]
     # Taken in anew at once it is the same.
     before_it = held(store)
     rebuild(store.path)

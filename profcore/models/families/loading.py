@@ -168,7 +168,7 @@ def load_family(
     check_fits(shape, needed, device, dtype)
     # What is being done is said by whoever asked, and warnings end up in a sentence.
     transformers.utils.logging.disable_progress_bar()
-    with sentences(shape), _quiet():
+    with sentences(shape, "load"), _quiet():
         hf, found = AutoModelForImageTextToText.from_pretrained(
             directory,
             config=config,
