@@ -69,7 +69,7 @@ def _set(name: str, run_id: str) -> None:
     try:
         service().set_baseline(name, run_id)
     except UserError as error:
-        st.session_state[_PROBLEM] = str(error).replace(": give --name NAME.", ".")
+        st.session_state[_PROBLEM] = str(error)
     # Drawn anew, since what stands above names it as well.
     st.rerun()
 

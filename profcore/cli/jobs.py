@@ -141,9 +141,10 @@ def _resubmitted(campaign: Campaign) -> Campaign | None:
         what = f"{counted(active, 'shard')} of {campaign.id} are still to end" if active else f"{campaign.id} is done"
         print(f"{what}: nothing is left to submit.")
         return None
+    # First what may fail before any shard is started.
+    link_spools(campaign)
     campaign = campaign.submitted(launcher.submit(campaign, left))
     campaign.write()
-    link_spools(campaign)
     print(f"{campaign.id}: {counted(len(left), 'shard')} submitted again: {', '.join(map(str, left))}.")
     return campaign
 

@@ -135,8 +135,8 @@ def against(store: Store, text: str) -> str:
     except UserError as error:
         if "begins several" in str(error):
             raise
-        known = ", ".join(baselines["name"]) or "none yet"
-        raise UserError(f"There is no baseline or run {shortened(text)!r}: the baselines are {known}.") from None
+        known = f"the baselines are {', '.join(baselines['name'])}" if len(baselines) else "no baseline is set yet"
+        raise UserError(f"There is no baseline or run {shortened(text)!r}: {known}.") from None
 
 
 def _print(found: Regression, form: str) -> None:

@@ -16,6 +16,7 @@ from profcore.comparisons.conditions import (
     ORIGIN,
     PICTURE,
     PROMPT,
+    SHAPE,
     Conditions,
     conditions_of,
     find_differences,
@@ -42,7 +43,7 @@ if TYPE_CHECKING:
 
 _ALIKE = (
     *(MACHINE[name] for name in ("model", "weights", "dtype", "engine", "clock")),
-    *(PICTURE, PROMPT, END_OF_TEXT),
+    *(SHAPE, PICTURE, PROMPT, END_OF_TEXT),
 )
 """What runs must have alike, besides the knobs that are held, to differ by their card."""
 
@@ -188,7 +189,7 @@ def shared_cards(store: Reader, run_id: str) -> SharedCards | None:
     rows = [
         {
             "card": named[card_of(each)],
-            "shard": str(each["shard"] or MISSING),
+            "shard": _part(each),
             "settings": own.get(each["shard"]),
             "samples": each["samples"],
             "in the figures": "no" if _out(each) else "yes",
@@ -224,6 +225,14 @@ def _conditions_row(known: PlaceConditions) -> dict[str, str]:
     started = "" if known.started_s is None else f"{pd.Timestamp(known.started_s, unit='s'):%Y-%m-%d %H:%M}"
     readings = [written(value) if value is not None else MISSING for value in (known.sm_clock_mhz, known.temperature_c)]
     return dict(zip(_CONDITIONS, [*readings, started or MISSING], strict=True))
+
+
+def _part(environment: Mapping[str, Any]) -> str:
+    """Which shard was measured in an environment, and from which sample on where it went on there."""
+    if not environment.get("shard"):
+        return MISSING
+    begins = environment.get("from_sample")
+    return f"{environment['shard']}, from sample {begins:,}" if begins else str(environment["shard"])
 
 
 def _joined(parts: Sequence[Mapping[str, Mapping[int, np.ndarray]]]) -> dict[str, dict[int, np.ndarray]]:

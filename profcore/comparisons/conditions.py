@@ -7,11 +7,13 @@ machines. What a run does not say is never taken for the same.
 from __future__ import annotations
 
 import hashlib
+import json
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
+from profcore.models.names import NAMED
 from profcore.results.base import tell_apart
 from profcore.spec.environments import cards_of
 from profcore.spec.stages import Knob
@@ -42,6 +44,9 @@ MACHINE = {
 
 _HOST = {"cpu": "processor"}
 """As `MACHINE`, but of later versions' runs alone: one that does not say it is not asked for it."""
+
+SHAPE = "shape"
+"""Which shape a model has that is no name's: a file of one name may hold another by now."""
 
 PICTURE, PROMPT, WARM_UP, END_OF_TEXT, ORIGIN = "picture", "prompt", "warm-up", "end of text", "origin"
 ASKED = (PICTURE, PROMPT, WARM_UP, END_OF_TEXT)
@@ -127,7 +132,7 @@ def conditions_of(run: dict[str, Any], settings: pd.DataFrame, name: str = "") -
     # A field that is there and empty is said: a processor has no driver.
     facts = {called: str(environment[field] or "none") for field, called in MACHINE.items() if field in environment}
     facts |= {called: str(environment[field]) for field, called in _HOST.items() if environment.get(field)}
-    facts |= _cards(run) | _asked(sweep, run["details"])
+    facts |= _shape(environment) | _cards(run) | _asked(sweep, run["details"])
     if run.get("source") in _ORIGINS:
         facts[ORIGIN] = _ORIGINS[run["source"]]
     knobs = {knob: frozenset(setting_values(settings, knob).dropna()) for knob in KNOBS}
@@ -174,6 +179,15 @@ def _value(row: dict[Any, Any]) -> Value | None:
     if any(pd.isna(number) for number in row.values()):
         return None
     return Value(tuple(int(number) for number in row.values()), mask if isinstance(mask, str) else "")
+
+
+def _shape(environment: dict[str, Any]) -> dict[str, str]:
+    """Which shape a model of one's own has; nothing of one that has a name, which is its shape's."""
+    shape = environment.get("shape")
+    if not isinstance(shape, dict) or environment.get("model") in NAMED:
+        return {}
+    number, told = environment.get("parameters"), _hash(json.dumps(shape, sort_keys=True))
+    return {SHAPE: f"{number:,} parameters, configuration {told}" if isinstance(number, int) else told}
 
 
 def _cards(run: dict[str, Any]) -> dict[str, str]:
@@ -243,7 +257,7 @@ def find_differences(given: Sequence[Conditions], leave_out: Collection[str] = (
     if len(named) < 2:
         return []
     found, runs = [], _by_what_all_say(named)
-    for called in (*MACHINE.values(), *_HOST.values(), CARDS, *ASKED, ORIGIN, *KNOBS.values()):
+    for called in (*MACHINE.values(), SHAPE, *_HOST.values(), CARDS, *ASKED, ORIGIN, *KNOBS.values()):
         if called in leave_out:
             continue
         said: dict[str, list[str]] = {}
@@ -300,5 +314,7 @@ def _unsaid(conditions: Conditions, leave_out: Collection[str]) -> str:
 
 
 def known_alike(one: Conditions, other: Conditions, called: Iterable[str]) -> bool:
-    """Whether two runs both say each of some facts, and the same."""
-    return all(name in one.facts and one.facts[name] == other.facts.get(name) for name in called)
+    """Whether two runs both say each of some facts, and the same, of models of one shape."""
+    return one.facts.get(SHAPE) == other.facts.get(SHAPE) and all(
+        name in one.facts and one.facts[name] == other.facts.get(name) for name in called
+    )

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import pandas as pd
 
 from profcore.comparisons import engines
-from profcore.comparisons.conditions import KNOBS, MACHINE, Conditions, conditions_of, find_differences
+from profcore.comparisons.conditions import KNOBS, MACHINE, SHAPE, Conditions, conditions_of, find_differences
 from profcore.comparisons.size_to_latency import Curve, Estimate, load_curves
 from profcore.errors import UserError
 from profcore.experiments.knobs import get_experiment
@@ -37,7 +37,7 @@ SHARED = ("device_name", "engine", "dtype", "clock")
 """What the runs of a group have alike."""
 
 # What a model brings with it.
-_MODELS_OWN = (MACHINE["model"], MACHINE["weights"], MACHINE["experts"], MACHINE["attention"])
+_MODELS_OWN = (MACHINE["model"], MACHINE["weights"], MACHINE["experts"], MACHINE["attention"], SHAPE)
 _MICROSECONDS = 1e3
 
 

@@ -17,6 +17,7 @@ from profcore.comparisons.conditions import (
     ORIGIN,
     PICTURE,
     PROMPT,
+    SHAPE,
     Conditions,
     conditions_of,
     find_differences,
@@ -37,7 +38,7 @@ if TYPE_CHECKING:
 _NOT_SAID = "not said"
 # Runs that differ in one of these are another comparison; `_TITLED` of them stand in every title.
 _TITLED = ("model", "weights", "dtype", "device_name")
-_SPLIT_BY = (*(MACHINE[name] for name in (*_TITLED, "clock")), PICTURE, PROMPT, END_OF_TEXT)
+_SPLIT_BY = (*(MACHINE[name] for name in (*_TITLED, "clock")), SHAPE, PICTURE, PROMPT, END_OF_TEXT)
 # What an engine brings with it, and what the comparison is about.
 _ENGINES_OWN = (MACHINE["engine"], MACHINE["experts"], MACHINE["attention"])
 

@@ -16,6 +16,8 @@ import pandas as pd
 
 from profcore import stats
 from profcore.experiments.knobs import JOINT
+from profcore.models.names import NAMED
+from profcore.models.recorded import is_of_shape
 from profcore.results.base import most_looks
 from profcore.spec.stages import TTFT_STAGES
 
@@ -117,10 +119,15 @@ def load_curves(store: Reader, model: str, shape: Shape) -> list[Curve]:
     for experiment in EXPERIMENTS:
         for run_id in store.ranked_apart(experiment):
             run = store.run(run_id)
-            if run is not None and run["environment"].get("model") == model:
+            if run is not None and run["environment"].get("model") == model and _is_the_same(run, model, shape):
                 curve = load_curve(store, run, shape)
                 found += [] if curve is None else [curve]
     return found
+
+
+def _is_the_same(run: dict[str, Any], model: str, shape: Shape) -> bool:
+    """Whether a run measured the model of that name as it is now: a file of one's own may have changed since."""
+    return model in NAMED or is_of_shape(run["environment"], shape)
 
 
 @dataclass(frozen=True)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import platform
 import subprocess
 from contextlib import suppress
@@ -15,6 +14,7 @@ import transformers
 
 import profcore
 from profcore.models.config import MolmoConfig
+from profcore.models.recorded import shape_record
 from profcore.spec.records import Environment
 from profcore.spec.runs import Target
 from profcore.spec.stages import Clock
@@ -22,7 +22,6 @@ from profcore.spec.text import counted
 
 if TYPE_CHECKING:
     from profcore.engines.base import Engine
-    from profcore.models.families.shape import FamilyShape
     from profcore.models.load import LoadedModel
 
 
@@ -72,16 +71,6 @@ def active_parameters(model: Any) -> int | None:
     from profcore.models.families.counting import count
 
     return count(model.hf).active(model.config.top_k)
-
-
-def shape_record(shape: MolmoConfig | FamilyShape) -> dict[str, Any]:
-    """A model's shape as an environment holds it: of a family's model its names, the knobs' bounds and the whole
-    configuration.
-    """  # noqa: D205
-    if isinstance(shape, MolmoConfig):
-        return dataclasses.asdict(shape)
-    names = ("family", "model_type", "n_layers", "num_experts", "top_k", "max_positions")
-    return {**{name: getattr(shape, name) for name in names}, "config": dict(shape.config)}
 
 
 def machine_of(device: torch.device) -> dict[str, Any]:

@@ -9,6 +9,7 @@ read; and of what a stage is given and hands on. Norms, activations and the soft
 
 from __future__ import annotations
 
+import math
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
@@ -43,16 +44,22 @@ class _Counted:
     Attributes:
         flops: Without attention's.
         attention: Of each attention FLOPs per pair of positions, and its pairs.
+        windows: Of each attention how many positions the cache before it keeps, as of `cache_read`.
         touched: Bytes of parameters, by module.
-        cache_written, cache_read: Bytes of the cache; what is read is without what was just written.
+        cache_written: Bytes of the cache.
+        cache_read: Of each block's cache the bytes that are read, without what was just written, the positions that
+            they are of, and how many its window keeps; infinitely many of one without.
+        kept: The last of these.
         given, gave: Bytes that the projector was given and gave, of its own stage.
     """
 
     flops: float = 0.0
     attention: list[tuple[float, float]] = field(default_factory=list)
+    windows: list[float] = field(default_factory=list)
+    kept: float = math.inf
     touched: dict[int, float] = field(default_factory=dict)
     cache_written: float = 0.0
-    cache_read: float = 0.0
+    cache_read: list[tuple[float, int, float]] = field(default_factory=list)
     given: float = 0.0
     gave: float = 0.0
 
@@ -77,6 +84,7 @@ class _Attention(TorchFunctionMode):
         pairs = _pairs(query, key, mask, bool(is_causal))
         # Each head multiplies queries with keys, and the weights with values.
         self._counted.attention.append((2.0 * query.shape[1] * (query.shape[-1] + value.shape[-1]), pairs))
+        self._counted.windows.append(self._counted.kept)
         return found
 
 
@@ -85,8 +93,8 @@ def _pairs(query: Tensor, key: Tensor, mask: Tensor | None, is_causal: bool) -> 
     batch, rows, columns = query.shape[0], query.shape[-2], key.shape[-2]
     if mask is not None:
         seen = mask if mask.dtype is torch.bool else mask == 0
-        shown = float(seen.sum())
-        # A mask of one head or picture stands for all of them.
+        # A mask of one row, head or picture stands for all of them: heads that share keys may lie as rows of one.
+        shown = float(seen.sum()) * rows / seen.shape[-2]
         return shown / seen.shape[-3] * batch / seen.shape[0] if seen.dim() == 4 else shown * batch
     if is_causal and rows > 1:
         return batch * (rows * (rows + 1) / 2 + rows * (columns - rows))
@@ -204,7 +212,10 @@ def _caching(counted: _Counted) -> Iterator[None]:
         keys, values = update(cache, key_states, value_states, *arguments, **keywords)
         written = _bytes(key_states) + _bytes(value_states)
         counted.cache_written += written
-        counted.cache_read += max(_bytes(keys) + _bytes(values) - written, 0.0)
+        counted.kept = _kept(cache, *arguments, **keywords)
+        read, positions = _bytes(keys) + _bytes(values) - written, keys.shape[-2] - key_states.shape[-2]
+        if positions > 0:
+            counted.cache_read.append((read, positions, counted.kept))
         return keys, values
 
     Cache.update = noted
@@ -212,6 +223,25 @@ def _caching(counted: _Counted) -> Iterator[None]:
         yield
     finally:
         Cache.update = update
+
+
+def _kept(cache: Cache, layer_idx: int, *_: Any, **__: Any) -> float:
+    """How many positions before a step's own a block's cache keeps: of a sliding window all but its last."""
+    window = getattr(cache.layers[layer_idx], "sliding_window", None)
+    return window - 1 if isinstance(window, int) else math.inf
+
+
+def _positions_read(kept: float, context: int, steps: int) -> float:
+    """Positions that all steps of an answer read, each one more than the step before until a window is full.
+
+    Args:
+        kept: How many there are at most.
+        context: Tokens of the prompt, which the first step reads.
+        steps: How many.
+    """
+    growing = int(min(max(kept - context, 0), steps))
+    full = steps - growing
+    return growing * context + growing * (growing - 1) / 2 + (full * kept if full else 0.0)
 
 
 @contextmanager
@@ -267,10 +297,13 @@ def whole_work(counted: dict[Stage, Any], given_bytes: float, context: int, outp
             found.append(StageWork(stage, flops, touched + each.cache_written + handed))
             continue
         # The step that feeds the i-th token sees the prompt and i tokens; a window that is full sees no more.
-        more = steps * (steps - 1) / 2
-        attention = sum(per * (steps * pairs + (more if pairs > context else 0.0)) for per, pairs in each.attention)
-        grown = each.cache_read / context if context else 0.0
-        read = steps * each.cache_read + more * grown
+        attention = sum(
+            per * (_positions_read(kept, context, steps) + steps if pairs > context else steps * pairs)
+            for (per, pairs), kept in zip(each.attention, each.windows, strict=True)
+        )
+        read = sum(
+            size / positions * _positions_read(kept, context, steps) for size, positions, kept in each.cache_read
+        )
         flops = steps * each.flops + attention
         found.append(StageWork(stage, flops, steps * (touched + each.cache_written) + read))
     return found

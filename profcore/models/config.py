@@ -16,7 +16,7 @@ from profcore.models.hub import cached_config
 from profcore.models.shards import INDEX, find_tensors, shard_names
 from profcore.paths import REPOSITORY, Roots, data_directory
 from profcore.spec.settings import MAX_CROPS
-from profcore.spec.text import some
+from profcore.spec.text import brief, some
 
 # Far beyond any model there is, and little enough that a page can offer each value and draw each block.
 _MOST_LAYERS, _MOST_EXPERTS, _MOST_HEADS = 256, 1024, 1024
@@ -294,8 +294,8 @@ def find_config(model: str) -> MolmoConfig | FamilyShape | None:
         return read_shape(directory, model)
     if (directory and directory.exists()) or not _HUB_NAME.fullmatch(model):
         raise ModelError(
-            f"There is no model {model!r}: give {', '.join(PRESETS)}, a checkpoint directory, a configuration file "
-            "of transformers or a hub name."
+            f"There is no model {brief(model)!r}: give {', '.join(PRESETS)}, a checkpoint directory, a configuration "
+            "file of transformers or a hub name."
         )
     return None
 

@@ -13,10 +13,11 @@ from profcore import stats
 from profcore.formats.metadata import written_environments, written_settings
 from profcore.models.shapes.shape import WHAT
 from profcore.roofline.floors import is_small_trained
-from profcore.spec.environments import set_aside_words, uncaptured_note
+from profcore.spec.environments import not_compared_words, set_aside_words, uncaptured_note
 from profcore.spec.stages import State
 from profcore.spec.text import counted
 from profcore.spec.until import FEWEST
+from profcore.stats.summary import SMALLEST_FOR_MEDIAN
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -83,13 +84,20 @@ class MeasuredRun:
         }
 
 
-def run_cautions(run: dict[str, Any]) -> list[stats.Caution]:
-    """What to know of a run, as of `Reader.run`, as a whole.
+def run_cautions(run: dict[str, Any], samples: pd.DataFrame) -> list[stats.Caution]:
+    """What to know of a run as a whole.
 
     It may not be all there, by lines of its spool or cards that differ, stages of it may follow the host, and its model
     may be one for showing quality alone.
+
+    Args:
+        run: As `Reader.run`.
+        samples: As `Reader.samples`.
     """
-    found = [stats.Caution("set aside", text) for text in set_aside_words(run.get("environments") or [])]
+    environments = run.get("environments") or []
+    found = [stats.Caution("set aside", text) for text in set_aside_words(environments)]
+    if text := not_compared_words(environments, _not_compared(run, samples), SMALLEST_FOR_MEDIAN):
+        found.append(stats.Caution("not compared", text))
     if note := uncaptured_note(run.get("environment") or {}):
         found.append(stats.Caution("uncaptured", note))
     if is_small_trained(run.get("environment") or {}):
@@ -100,6 +108,17 @@ def run_cautions(run: dict[str, Any]) -> list[stats.Caution]:
     were = "was" if lines == 1 else "were"
     text = f"{counted(lines, 'line')} of this run's spool could not be read and {were} left out."
     return [stats.Caution("left out", text), *found]
+
+
+def _not_compared(run: dict[str, Any], samples: pd.DataFrame) -> set[int]:
+    """The environments in a run's figures, by number, that share no setting with another by which to be compared."""
+    if len(run.get("environments") or []) < 2 or not State(run["state"]).ended or "environment_number" not in samples:
+        return set()
+    taken = samples.groupby([samples["environment_number"].fillna(0).astype(int), "setting"]).size()
+    known = taken[taken >= SMALLEST_FOR_MEDIAN].reset_index()
+    compared = known[known["setting"].duplicated(keep=False)]["environment_number"]
+    every = set(taken.index.get_level_values(0))
+    return every - set(compared) if len(every) > 1 else set()
 
 
 def tell_apart(names: Mapping[str, str], moments: Mapping[str, Any] | None = None) -> dict[str, str]:

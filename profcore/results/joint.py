@@ -97,7 +97,7 @@ def load_joint(store: Reader | SpoolReader, run_id: str, steps: bool = False) ->
         run=run,
         settings=settings,
         samples=samples,
-        cautions=[*run_cautions(run), *(stats.cautions(samples, pd.DataFrame()) if len(samples) else [])],
+        cautions=[*run_cautions(run, samples), *(stats.cautions(samples, pd.DataFrame()) if len(samples) else [])],
         points=_points(settings, samples),
         ceilings=run["ceilings"] or store.ceilings(environment.get("device_name"), environment.get("dtype")),
     )

@@ -77,7 +77,7 @@ def load_picture_result(store: Reader | SpoolReader, run_id: str) -> PictureResu
         run=run,
         settings=settings,
         samples=samples,
-        cautions=[*run_cautions(run), *_cautions(samples, sweep)],
+        cautions=[*run_cautions(run, samples), *_cautions(samples, sweep)],
         experiment=MOTIVATION[run["experiment"]],
         points=points,
         skipped=pd.DataFrame(skipped, columns=["name", "reason"]),

@@ -65,7 +65,7 @@ def load_result(store: Reader | SpoolReader, run_id: str) -> Result | None:
         samples = stats.with_flags(samples.assign(outlier=stats.label_outliers(samples)))
     summary = floors.add_floors(summary, settings, samples, store.issue(run_id), environment, ceilings)
     summary = summary.merge(settings[["setting", "x", "label", "title"]], on="setting")
-    cautions = [*run_cautions(run), *stats.cautions(samples, summary), *_of_this_host(summary, environment)]
+    cautions = [*run_cautions(run, samples), *stats.cautions(samples, summary), *_of_this_host(summary, environment)]
     return Result(run, settings, samples, cautions, experiment, summary, ceilings)
 
 

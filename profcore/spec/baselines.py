@@ -37,7 +37,7 @@ def checked_name(text: str) -> str:
     """
     name = " ".join(text.split())
     if not name:
-        raise UserError("A baseline needs a name, such as main: give --name NAME.")
+        raise UserError("A baseline needs a name: give one, such as main.")
     if len(name) > LONGEST_NAME:
         raise UserError(f"A baseline's name of {len(name)} letters is too long: at most {LONGEST_NAME}.")
     if name.startswith("-") or not name.isprintable():

@@ -157,17 +157,22 @@ def differences(
     return found
 
 
-def extended(there: dict[str, Any], here: Mapping[str, Any], next_sample: int) -> dict[str, Any] | None:
+def extended(
+    there: dict[str, Any], here: Mapping[str, Any], next_sample: int, apart: bool = False
+) -> dict[str, Any] | None:
     """The environment of a run that goes on elsewhere, which names that too; None where it goes on where it was.
 
     Args:
         there: What the run was measured on so far.
         here: What it is measured on now.
         next_sample: The first sample that is.
+        apart: Whether going on later on the same card is told apart as well, as in another process and another heat.
     """
     also = [each for each in there.get("also") or [] if isinstance(each, dict)]
     last = also[-1] if also else there
-    if all(last.get(name) == here.get(name) for name in ("host", "card")):
+    same = all(last.get(name) == here.get(name) for name in ("host", "card"))
+    # Where nothing was measured since, it has only begun anew.
+    if same and (not apart or last.get("from_sample", 0) == next_sample):
         return None
     place = {name: here.get(name) for name in ("host", "card", "device")}
     return {**there, "also": [*also, {**place, "from_sample": next_sample}]}

@@ -12,15 +12,19 @@ from typing import TYPE_CHECKING, Any
 
 from profcore.spec.begun import differences
 from profcore.spec.stages import Stage
+from profcore.spec.text import some
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Collection, Mapping, Sequence
 
 PLACE = ("host", "card", "device", "cores", "load")
 """Fields of an environment that may be others in another of the same run."""
 
 MOST = 100_000
 """More environments than a run can have."""
+
+_MOST = 2**31
+"""More samples than a run can have."""
 
 
 def places_of(environment: Mapping[str, Any]) -> list[dict[str, Any]]:
@@ -30,7 +34,12 @@ def places_of(environment: Mapping[str, Any]) -> list[dict[str, Any]]:
     begun = {name: environment.get(name) for name in PLACE} | {"from_sample": 0}
     rest = [{name: each.get(name) for name in (*PLACE, "from_sample")} for each in places]
     # What no sample can be told to be of is no place of one.
-    return [begun, *(each for each in rest if type(each["from_sample"]) is int and each["from_sample"] >= 0)]
+    return [begun, *(each for each in rest if _is_number(each["from_sample"]))]
+
+
+def _is_number(value: Any) -> bool:
+    """Whether a sample can have a number."""
+    return type(value) is int and 0 <= value < _MOST
 
 
 def place_of(places: Sequence[Mapping[str, Any]], sample: int) -> int:
@@ -124,6 +133,24 @@ def set_aside_words(environments: Sequence[Mapping[str, Any]]) -> list[str]:
             f"by more than 1 % and more than chance: {each['set_aside']}."
         )
     return list(dict.fromkeys(found))
+
+
+def not_compared_words(environments: Sequence[Mapping[str, Any]], alone: Collection[int], least: int) -> str:
+    """What to know of parts of a run that are in its figures though none could be compared with them; empty of none.
+
+    Args:
+        environments: As `Reader.environments`.
+        alone: The numbers of those that share no setting with another.
+        least: Samples that a setting needs on either side.
+    """
+    parts = [_part_words(each) for each in environments if each["number"] in alone]
+    if not parts:
+        return ""
+    was, whose = ("was", "its card differs") if len(parts) == 1 else ("were", "their cards differ")
+    return (
+        f"{some(parts)} {was} pooled with the rest without being compared, since no setting has {least} samples or "
+        f"more there and elsewhere: whether {whose} is not known."
+    )
 
 
 def _part_words(environment: Mapping[str, Any]) -> str:

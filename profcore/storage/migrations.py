@@ -213,4 +213,12 @@ MIGRATIONS = (
             SELECT run_id, environment_number FROM environments WHERE coalesce(refused, set_aside) IS NOT NULL
         ) AS aside USING (run_id, environment_number);
     """,
+    """
+    DROP VIEW pooled;
+    ALTER TABLE environments ADD COLUMN started_at TIMESTAMP;
+    CREATE VIEW pooled AS SELECT samples.* FROM samples
+        ANTI JOIN (
+            SELECT run_id, environment_number FROM environments WHERE coalesce(refused, set_aside) IS NOT NULL
+        ) AS aside USING (run_id, environment_number);
+    """,
 )

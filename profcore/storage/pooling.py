@@ -102,10 +102,19 @@ def odd_environments(
 
     Args:
         environments: As `Reader.environments`.
-        own: How many settings each shard has of its own: of two that differ the one with more is kept.
+        own: How many settings each shard has of its own: of two that differ the one with more is kept, and of two of
+            one shard, which went on later, the one with more samples.
         samples: As `Reader.of_places`.
     """
-    ordered = sorted(environments, key=lambda each: (-own.get(each["shard"], 0), each["number"]))
+    taken = samples["environment"].value_counts()
+    first = {each["shard"]: each["number"] for each in sorted(environments, key=lambda each: -each["number"])}
+    ordered = sorted(
+        environments,
+        key=lambda each: (
+            *(-own.get(each["shard"], 0), first[each["shard"]]),
+            *(-int(taken.get(each["number"], 0)), each["number"]),
+        ),
+    )
     latencies = latencies_of(samples)
     odd = odd_ones({each["number"]: latencies.get(each["number"], {}) for each in ordered})
     return {number: _words(differing) for number, differing in odd.items()}

@@ -124,7 +124,7 @@ class PlaceConditions(NamedTuple):
     Attributes:
         sm_clock_mhz: The median of what was read beside the samples.
         temperature_c: The same.
-        started_s: When the part was last started, in seconds since 1970.
+        started_s: When the part was started, in seconds since 1970.
     """
 
     sm_clock_mhz: float | None
@@ -336,7 +336,8 @@ class Reader:
                     median(temperature_c) AS heat
                 FROM samples WHERE run_id = $1 AND setting IN (SELECT setting FROM several) GROUP BY ALL
             )
-            SELECT environment_number, any_value(clock), any_value(heat), epoch(max(shards.started_at))
+            SELECT environment_number, any_value(clock), any_value(heat),
+                epoch(coalesce(min(environments.started_at), max(shards.started_at)))
             FROM environments LEFT JOIN seen ON number = environment_number
                 LEFT JOIN shards ON shards.spool = environments.spool
             WHERE environments.run_id = $1 GROUP BY environment_number

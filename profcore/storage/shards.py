@@ -21,6 +21,7 @@ from profcore.storage.validation import environment_of, moment
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+    from datetime import datetime
 
     import pyarrow as pa
 
@@ -128,12 +129,18 @@ def take_in_places(cursor: Cursor, spool: str, part: Part, records: Sequence[Rec
         records: Checked.
     """
     rows: list[tuple[int, int | None, dict[str, Any], dict[str, Any] | None]] = []
+    started = _last_started(cursor, spool)
+    started_by: dict[int, datetime | None] = {}
     for record in records:
-        if record["type"] == "environment":
+        if record["type"] == "state" and record["state"] == State.RUNNING:
+            started = moment(record["at"])
+        elif record["type"] == "environment":
             facts = environment_of(record)
             for place, each in enumerate(places_of(facts)):
                 number = part.shard.whole_number(place) if part.shard else place
                 rows.append((number, part.shard.index if part.shard else None, each, facts))
+                # What goes on names the places before again.
+                started_by.setdefault(number, started)
         elif record["type"] == "environments":
             # Of a file that was written of such a run; it has said its facts before.
             rows += [(each["number"], each.get("shard"), each, None) for each in record["places"]]
@@ -145,11 +152,11 @@ def take_in_places(cursor: Cursor, spool: str, part: Part, records: Sequence[Rec
     for number, index, each, said in new.values():
         cursor.execute("DELETE FROM environments WHERE spool = ? AND environment_number = ?", [spool, number])
         cursor.execute(
-            "INSERT INTO environments VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+            "INSERT INTO environments VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
             [
                 *(part.run_id, number, spool, index, each.get("from_sample") or 0),
                 *(each.get(name) for name in ("host", "card", "device")),
-                *(json.dumps(said or {}), each.get("refused"), each.get("set_aside")),
+                *(json.dumps(said or {}), each.get("refused"), each.get("set_aside"), started_by.get(number)),
             ],
         )
     told = {row[0]: json.dumps(row[3]) for row in rows if row[0] in known and row[3] is not None}
@@ -161,6 +168,13 @@ def take_in_places(cursor: Cursor, spool: str, part: Part, records: Sequence[Rec
     if (new or changed) and part.shard:
         _refuse_unlike(cursor, part.run_id)
     return True
+
+
+def _last_started(cursor: Cursor, spool: str) -> datetime | None:
+    """When what a spool is of was last started, as far as it was taken in."""
+    query = "SELECT started_at FROM shards WHERE spool = $1 UNION ALL SELECT started_at FROM runs WHERE id = $1"
+    rows = cursor.execute(query, [spool]).fetchall()
+    return rows[0][0] if rows else None
 
 
 def _refuse_unlike(cursor: Cursor, run_id: str) -> None:

@@ -26,7 +26,7 @@ from profcore.spec.baselines import Baseline, checked_name
 from profcore.spec.marks import Marks, checked_note, checked_tags, joined, parted
 from profcore.spec.runs import RunSpec
 from profcore.spec.stages import State
-from profcore.spec.text import brief, whole_text
+from profcore.spec.text import brief, some, whole_text
 from profcore.storage.adoption import adopt
 from profcore.storage.connection import IN_MEMORY, Connection
 from profcore.storage.given import LONGEST_NAME, Given
@@ -349,6 +349,11 @@ class Store(Reader):
                 return following
             run_id = spec.shard.campaign
         else:
+            if cursor.execute("SELECT id FROM runs WHERE id = ?", [run_id]).fetchall():
+                raise FormatError(
+                    f"{run_id}.jsonl is a whole run, and another is here by that id already, such as one of shards: it "
+                    "is not taken in. Measure it anew under another id."
+                )
             insert_run(cursor, run_id, first, source, schema)
         if run_id in self.given.names:
             cursor.execute("UPDATE runs SET name = ? WHERE id = ?", [self.given.names[run_id], run_id])
@@ -436,8 +441,10 @@ class Store(Reader):
             UserError: There is none of this name.
         """
         with self.connection.transaction() as cursor:
-            if not cursor.execute("SELECT name FROM baselines WHERE name = ?", [name]).fetchall():
-                raise UserError(f"There is no baseline {brief(name)!r}: `profcore baseline list` lists them.")
+            known = [row[0] for row in cursor.execute("SELECT name FROM baselines ORDER BY name").fetchall()]
+            if name not in known:
+                listed = f"the baselines are {some(known)}" if known else "none is set"
+                raise UserError(f"There is no baseline {brief(name)!r}: {listed}.")
             cursor.execute("DELETE FROM baselines WHERE name = ?", [name])
             with self._beside_spools():
                 self.given.set_baselines({known: each for known, each in self.given.baselines.items() if known != name})

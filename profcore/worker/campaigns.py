@@ -30,7 +30,7 @@ _LARGEST_BYTES = 10_000_000
 _MOST_NAMED = 5
 _LONGEST_SHOWN = 60
 # As Slurm and `launch_local` name them.
-_JOB = re.compile(r"[0-9]+(?:[_-][0-9]+)?")
+_JOB = re.compile(r"[0-9]{1,18}(?:[_-][0-9]{1,18})?")
 
 
 @dataclass(frozen=True)
@@ -188,11 +188,28 @@ def _check(campaign: Campaign) -> None:
         and campaign.launcher in (LOCAL, SLURM)
         and type(campaign.shards) is int
         and 1 <= campaign.shards <= 1000
-        and isinstance(campaign.options, dict)
+        and all(map(str.isprintable, texts))
+        and _are_options(campaign.launcher, campaign.options)
         and all(_JOB.fullmatch(job) for attempt in campaign.attempts for job in attempt.jobs.values())
     )
     if not known:
         raise ValueError
+
+
+def _are_options(launcher: str, options: Any) -> bool:
+    """Whether what a launcher was told is what it reads of it."""
+    if not isinstance(options, dict):
+        return False
+    if launcher == LOCAL:
+        devices = options.get("devices", [])
+        return isinstance(devices, list) and all(isinstance(each, str) for each in devices)
+    numbers, slurm = [options.get(name) for name in ("gpus_per_task", "cpus_per_task", "minutes")], options.get("slurm")
+    return (
+        isinstance(options.get("partition"), str)
+        and all(type(each) is int and each >= 0 for each in numbers)
+        and isinstance(slurm, dict)
+        and all(isinstance(each, str) for pair in slurm.items() for each in pair)
+    )
 
 
 def list_campaigns(root: Path) -> list[Campaign]:

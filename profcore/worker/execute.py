@@ -107,7 +107,7 @@ def _measure(
         loaded, engine = shelf.get(spec.target), shelf.engine(spec.target)
         begun = begun_of(each_record(writer.path), len(sweep_settings(spec.sweep)))
         here = describe(spec.target, loaded, engine, spec.sweep.clock, host.cores, host.load)
-        environment = _say_where(writer, begun, here)
+        environment = _say_where(writer, begun, here, apart=spec.shard is not None)
         writer.ceilings(device_ceilings(device, loaded.model.dtype, tell))
         tell("Measuring")
         for result in run_sweep(loaded, engine, spec.sweep, Telemetry(device), stop, tell, begun, at, spec.shard):
@@ -121,8 +121,14 @@ def _measure(
                 seen(result)
 
 
-def _say_where(writer: SpoolWriter, begun: Begun, here: Environment) -> dict[str, Any]:
+def _say_where(writer: SpoolWriter, begun: Begun, here: Environment, apart: bool) -> dict[str, Any]:
     """Write what a run is measured on, and where it goes on in another place, that one too; returns what is said now.
+
+    Args:
+        writer: The run's spool.
+        begun: What the run has.
+        here: What it is measured on now.
+        apart: Whether it is a shard, whose parts are compared with each other, those of one card too.
 
     Raises:
         UserError: It was begun on what gives other figures.
@@ -133,7 +139,7 @@ def _say_where(writer: SpoolWriter, begun: Begun, here: Environment) -> dict[str
     differ = differences(begun.environment, here.to_dict())
     if differ:
         raise UserError(f"It cannot go on here, since what it was measured on differs: {', '.join(differ)}.")
-    extended_to = extended(begun.environment, here.to_dict(), begun.next_sample)
+    extended_to = extended(begun.environment, here.to_dict(), begun.next_sample, apart)
     if extended_to:
         writer.write({"type": "environment", **extended_to})
     return extended_to or begun.environment

@@ -64,9 +64,9 @@ class LocalLauncher:
         for job in jobs:
             attempt, _, shard = job.partition("-")
             status = _read(status_file(campaign.folder, int(attempt)))
-            state = status.get("shards", {}).get(shard, ENDED)
+            state = _inside(status, "shards").get(shard, ENDED)
             alive = _is_alive(campaign.folder, int(attempt), status)
-            code = status.get("codes", {}).get(shard)
+            code = _inside(status, "codes").get(shard)
             if alive and state != ENDED:
                 found[job] = JobState(True, state == RUNNING, state)
             else:
@@ -133,6 +133,12 @@ def _read(path: Path) -> dict[str, Any]:
         if isinstance(found, dict):
             return found
     return {}
+
+
+def _inside(status: dict[str, Any], name: str) -> dict[str, Any]:
+    """An object that a status holds; an empty one where it holds another thing, as a file of a shared folder may."""
+    found = status.get(name)
+    return found if isinstance(found, dict) else {}
 
 
 def devices_here() -> list[str]:

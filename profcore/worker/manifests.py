@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from profcore.worker.campaigns import Campaign
 
 _RETRIES = 3
+_STOPS_WITHIN_S = 60
 _LONGEST_NAME = 63
 # What a scheduler's own variable is put in the place of.
 _SHARD = "PROFCORE-SHARD"
@@ -95,7 +96,7 @@ def kubernetes_manifest(campaign: Campaign, image: str, claim: str) -> dict[str,
 
 
 def skypilot_task(campaign: Campaign, accelerator: str | None) -> dict[str, Any]:
-    """A task on as many nodes as there are shards; each measures the one of its rank.
+    """A task on as many nodes as there are shards; each measures the one of its rank, for as long as it may take.
 
     Args:
         campaign: The campaign; its folder is one that every node sees.
@@ -105,8 +106,10 @@ def skypilot_task(campaign: Campaign, accelerator: str | None) -> dict[str, Any]
     resources: dict[str, Any] = {"cpus": f"{given['cpus_per_task']}+"}
     if given["gpus_per_task"]:
         resources["accelerators"] = f"{accelerator}:{given['gpus_per_task']}"
+    # SkyPilot bounds no task. As by Ctrl-C the shard is stopped in order, which keeps what it measured.
+    bound = f"timeout --foreground --signal=INT --kill-after={_STOPS_WITHIN_S}s {given['minutes']}m"
     command = _shell(campaign, '"$shard"', python="python")
-    script = f"set -eu\nshard=$((SKYPILOT_NODE_RANK + 1))\n{command}\n"
+    script = f"set -eu\nshard=$((SKYPILOT_NODE_RANK + 1))\n{bound} {command}\n"
     return {
         "name": _dns_name(campaign.id),
         "num_nodes": campaign.shards,

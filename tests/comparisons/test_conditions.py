@@ -1,5 +1,6 @@
 """What runs were measured under, and what is said of two of them."""
 
+import re
 from dataclasses import replace
 
 import pandas as pd
@@ -9,10 +10,13 @@ from profcore.comparisons.conditions import (
     Value,
     conditions_of,
     find_differences,
+    known_alike,
     list_values,
     result_conditions,
     setting_values,
 )
+from profcore.comparisons.versions import version_differences
+from profcore.errors import UserError
 from profcore.results.base import tell_apart
 from profcore.results.sweep import load_result
 from profcore.spec.queries import Picture
@@ -229,3 +233,22 @@ def test_a_run_on_one_card_and_one_on_several_are_told_apart(store):
     differ = find_differences([conditions_of(run, empty), conditions_of(several, empty)])
     assert "cards: one (a); 2 of 2 machines (b)" in differ
     assert "cards" not in conditions_of({**run, "environment": {}}, empty).facts
+
+
+def test_a_file_that_holds_another_model_by_now_is_another_condition(store):
+    def run(model, width, **machine):
+        return store_run(store, small_sweep(), flat, model=model, shape={"d_model": width}, parameters=width, **machine)
+
+    one, other = run("mine.json", 64), run("mine.json", 1280)
+    pair = [conditions(store, one, "a"), conditions(store, other, "b")]
+    (said,) = find_differences(pair)
+    assert re.fullmatch(
+        r"shape: 64 parameters, configuration \w{6} \(a\); 1,280 parameters, configuration \w{6} \(b\)", said
+    )
+    assert not known_alike(*pair, ["model"])
+    assert known_alike(pair[0], conditions(store, run("mine.json", 64)), ["model"])
+    with pytest.raises(UserError, match="differ in more than versions: shape: "):
+        version_differences(*pair)
+    # A name is one shape's, whatever else of it a version records.
+    named = [conditions(store, run("tiny", width)) for width in (1, 2)]
+    assert find_differences(named) == []

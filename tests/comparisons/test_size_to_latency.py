@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import math
 from dataclasses import replace
 
@@ -19,6 +20,7 @@ from profcore.comparisons.size_words import (
 )
 from profcore.models.config import PRESETS
 from profcore.models.picture import picture_layout
+from profcore.models.recorded import shape_record
 from profcore.storage.store import Store
 from tests.comparisons.stored import store_run
 from tests.support import small_sweep
@@ -180,3 +182,15 @@ def test_real_pictures_among_the_sample_results_are_met():
     assert len(missed) >= 30
     assert abs(np.median(missed)) < 0.02
     assert max(map(abs, missed)) < 0.05
+
+
+def test_a_file_that_holds_another_model_by_now_is_not_told_by_what_was_measured_of_the_one_before(store):
+    before, after = TINY, replace(TINY, d_model=2 * TINY.d_model)
+    shape = json.loads(json.dumps(shape_record(before)))
+    store_run(store, sweep(), cost, model="mine.json", shape=shape)
+    layout = picture_layout(TINY, 336, 336)
+    assert len(estimate_all(load_curves(store, "mine.json", before), layout)) == 1
+    assert load_curves(store, "mine.json", after) == []
+    # A run that does not say its shape, as files of others, is taken at its word.
+    store_run(store, sweep(), cost, model="mine.json", hour=1)
+    assert len(load_curves(store, "mine.json", after)) == 1

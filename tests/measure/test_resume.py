@@ -19,6 +19,7 @@ from profcore.spec.begun import Begun, begun_of, differences, extended
 from profcore.spec.queries import Picture, Query, QuerySet
 from profcore.spec.records import Sample
 from profcore.spec.runs import RunSpec, Target
+from profcore.spec.shards import shard_spec, split
 from profcore.spec.stages import TTFT_STAGES, State
 from profcore.storage import spool
 from profcore.storage.lines import read_from, read_lines
@@ -165,15 +166,25 @@ def test_what_must_be_the_same_is_named_and_another_card_of_the_model_is_recorde
     assert [each["from_sample"] for each in extended(second, HERE, 9)["also"]] == [5, 9]
 
 
+def test_a_part_that_goes_on_later_on_the_same_card_is_told_apart_once_something_was_measured():
+    assert extended(HERE, HERE, 5, apart=False) is None
+    assert extended(HERE, HERE, 0, apart=True) is None
+    later = extended(HERE, HERE, 5, apart=True)
+    assert later == HERE | {"also": [{"host": "a", "card": "GPU-1", "device": "cuda:0", "from_sample": 5}]}
+    assert extended(later, HERE, 5, apart=True) is None
+    assert [each["from_sample"] for each in extended(later, HERE, 9, apart=True)["also"]] == [5, 9]
+
+
 @pytest.fixture
 def ceilings(monkeypatch):
     """Ceilings that take no time to be measured."""
     monkeypatch.setattr(execution, "device_ceilings", lambda *given: CEILINGS)
 
 
-def begun_run(shelf, path, **environment):
-    """A run that was stopped after its third sample, on what is said here."""
-    spec = RunSpec.new(Target(), small_sweep(num_samples=3))
+def begun_run(shelf, path, shard=None, **environment):
+    """A run, or a part of one, that was stopped after its third sample, on what is said here."""
+    sweep = small_sweep(num_samples=3)
+    spec = shard_spec(Target(), sweep, shard) if shard else RunSpec.new(Target(), sweep)
     path = path / f"{spec.id}.jsonl"
     with spool.SpoolWriter(path) as writer:
         writer.run(spec)
@@ -215,4 +226,13 @@ def test_it_is_refused_on_other_versions_and_named_on_another_host(shelf, ceilin
     assert state is State.DONE
     last = [each for each in records if each["type"] == "environment"][-1]
     assert last["host"] == "elsewhere"
+    assert last["also"] == [{"host": platform.node(), "card": None, "device": "cpu", "from_sample": 3}]
+
+
+def test_a_shard_that_goes_on_on_the_same_card_says_from_which_sample_on(shelf, ceilings, tmp_path):
+    (shard,) = split(Target(), small_sweep(num_samples=3), 1, "friday")
+    spec, path = begun_run(shelf, tmp_path, shard)
+    state, records = resumed(shelf, spec, path)
+    assert state is State.DONE, records[-1]
+    last = [each for each in records if each["type"] == "environment"][-1]
     assert last["also"] == [{"host": platform.node(), "card": None, "device": "cpu", "from_sample": 3}]

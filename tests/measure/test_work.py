@@ -206,6 +206,20 @@ def test_longer_answers_follow_from_one_step(families, model_type):
     assert followed[Stage.LLM_DECODE].flops == pytest.approx(flops, rel=1e-6)
 
 
+@pytest.mark.parametrize(("model_type", "tokens"), [("llava", 12), ("gemma3", 10), ("gemma3", 40), ("mistral3", 6)])
+def test_a_window_that_fills_while_an_answer_grows_is_read_as_far_as_it_goes(families, model_type, tokens):
+    loaded = families(model_type)
+    setting = family_setting(loaded, output_tokens=tokens)
+    followed, inputs = family_work(loaded, setting)
+    works = FamilyStages(loaded.model, inputs, setting).works()
+    counted = count_stages(loaded.model.hf, works, loaded.model.projector)[Stage.LLM_DECODE]
+    flops = counted.flops + sum(per * pairs for per, pairs in counted.attention)
+    read = sum(size for size, *_ in counted.cache_read)
+    moved = (tokens - 1) * sum(counted.touched.values()) + counted.cache_written + read
+    assert followed[Stage.LLM_DECODE].flops == pytest.approx(flops, rel=1e-9)
+    assert followed[Stage.LLM_DECODE].bytes == pytest.approx(moved, rel=1e-9)
+
+
 def test_knobs_change_the_work_as_they_should(families):
     loaded = families("qwen3_vl_moe")
     whole, _ = family_work(loaded, family_setting(loaded))

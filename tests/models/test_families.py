@@ -97,6 +97,16 @@ def test_a_picture_goes_in_as_its_processor_would_order_it():
     assert torch.allclose(ours, theirs, atol=2e-2)
 
 
+@pytest.mark.parametrize("model_type", TINY)
+def test_a_picture_may_be_told_other_units_than_its_size_comes_to(model_type):
+    shape = shape_of("here", tiny(model_type))
+    loaded = LoadedModel(random_family(shape, CPU, torch.float32, "eager"), ByteTokenizer(shape), "random")
+    for columns in shape.row_grids()[:2]:
+        inputs = family_inputs(loaded, PICTURE, "What?", (1, columns))
+        with torch.inference_mode():
+            loaded.model.hf(**inputs.tensors)
+
+
 def test_a_question_cannot_pass_for_a_picture():
     shape = shape_of("mistral", tiny("mistral3"))
     cut = grid_layout(shape, (1, 1))
@@ -144,6 +154,15 @@ def test_experts_that_are_all_computed_are_not_turned():
         ({**tiny("qwen3_vl"), "text_config": 3}, "text_config=3: it must be an object"),
         ({**tiny("qwen3_vl"), "image_processor": [1]}, r"image_processor=\[1\]: it must be an object"),
         ({**tiny("qwen3_vl"), "quantization_config": {"quant_method": "fp8"}}, "has a quantization_config, and only"),
+        ({**tiny("qwen3_vl"), "vision_config": 0}, "vision_config=0: it must be an object"),
+        ({**tiny("qwen3_vl"), "text_config": []}, r"text_config=\[\]: it must be an object"),
+        ({**tiny("molmo2"), "adapter_config": 1}, "adapter_config=1: it must be an object"),
+        ({**tiny("internvl"), "downsample_ratio": float("inf")}, "downsample_ratio=inf, which is no share"),
+        ({**tiny("internvl"), "downsample_ratio": -0.5}, "downsample_ratio=-0.5, which is no share"),
+        (_with("internvl", "vision_config", image_size=[7, 7]), "leave nothing of a picture of 336 × 336"),
+        (_with("smolvlm", "vision_config", image_size=14), "leave nothing of a picture of 336 × 336"),
+        (_with("smolvlm", "vision_config", image_size=2**24), "vision tokens, and no model takes more than 1,048,576"),
+        ({**tiny("gemma3"), "mm_tokens_per_image": 2**24}, "16,777,216 vision tokens, and no model takes more"),
         (_with("qwen3_vl", "vision_config", depth=0), "depth=0, which is no whole number from 1 to 1024"),
         (_with("llava", "vision_config", num_hidden_layers=-1), "num_hidden_layers=-1, which is no whole number"),
         ({**tiny("internvl"), "image_processor": {"max_patches": 10**9}}, "max_patches=1000000000, which is no whole"),
@@ -151,6 +170,11 @@ def test_experts_that_are_all_computed_are_not_turned():
         ({**tiny("smolvlm"), "image_processor": {"longest_edge_tiles": 10**9}}, "no whole number from 1 to 256"),
         (_with("llava_next", "vision_config", image_size=13), "leave nothing of a picture"),
         ({**tiny("llava_next"), "image_grid_pinpoints": [[0, 0]]}, "leave nothing of a picture"),
+        (
+            {**tiny("qwen3_vl"), "image_token_id": 512},
+            "its image token is 512, and its vocabulary has the ids below 512",
+        ),
+        ({**tiny("molmo2"), "image_patch_id": 528}, "its image token is 528, and its vocabulary has the ids below 528"),
         (_with("aria", "vision_config", image_size=28), "no queries for 4 patches, only for 16"),
         (_with("qwen3_vl", "vision_config", patch_size=0), "patch_size=0, which is no whole number"),
         (_with("qwen3_vl", "text_config", num_hidden_layers=10**5), "num_hidden_layers=100000, which is no whole"),
@@ -165,10 +189,27 @@ def test_configurations_that_are_none(config, says):
         shape_of("here", config)
 
 
+def test_a_list_of_one_number_is_that_number_in_the_prompt_too():
+    config = {**tiny("mistral3"), "spatial_merge_size": [2]}
+    shape, usual = shape_of("here", config), shape_of("here", tiny("mistral3"))
+    assert build_ids(shape, grid_layout(shape, (1, 1)), [3]) == build_ids(usual, grid_layout(usual, (1, 1)), [3])
+
+
+def test_marks_that_are_no_tokens_are_left_out():
+    config = {**tiny("qwen3_vl"), "vision_start_token_id": -1, "vision_end_token_id": 10**6}
+    ids = build_ids(shape_of("here", config), grid_layout(shape_of("here", config), (1, 1)), [3])
+    assert set(ids) == {500, 3}
+
+
 def test_a_type_that_this_transformers_lacks_is_named_with_its_version(monkeypatch):
     monkeypatch.setattr(loading, "CONFIG_MAPPING", {})
     with pytest.raises(ModelError, match=r"transformers \d+\.\d+\.\d+ has no model type 'qwen3_vl'"):
         random_family(shape_of("here", tiny("qwen3_vl")), CPU, torch.float32, "eager")
+
+
+def test_a_bare_type_whose_own_image_token_is_none_of_its_vocabulary_is_a_sentence():
+    with pytest.raises(ModelError, match="here: its image token is 32,000, and its vocabulary has the ids below 32,00"):
+        loading.hf_config(shape_of("here", {"model_type": "llava"}))
 
 
 def test_fields_that_its_class_refuses_are_a_sentence():
@@ -182,7 +223,6 @@ def test_fields_that_its_class_refuses_are_a_sentence():
     ("config", "says"),
     [
         (_with("qwen3_vl", "vision_config", out_hidden_size=32), "its projector does not fit its language"),
-        ({**tiny("qwen3_vl"), "image_token_id": 100000}, "cannot run .*: index out of range"),
         ({**tiny("qwen3_vl"), "return_dict": False}, "cannot run "),
         (_with("qwen3_vl", "text_config", max_position_embeddings=1), "^The prompt takes .* context holds 1"),
     ],
@@ -201,6 +241,12 @@ def test_no_number_is_not_read_as_a_default(tmp_path):
         read_family(file)
     file.write_text(json.dumps({**tiny("qwen3_vl"), "bound": float("inf")}))
     assert read_family(file).n_layers == 3
+
+
+def test_a_key_that_a_class_does_not_know_is_said_with_more_than_its_name():
+    text = {**TINY["qwen3_vl"]["text_config"], "rope_parameters": {"rope_type": "none", "rope_theta": 1e4}}
+    with pytest.raises(ModelError, match="cannot build here: it knows no 'none'"):
+        random_family(shape_of("here", {**tiny("qwen3_vl"), "text_config": text}), CPU, torch.float32, "eager")
 
 
 def test_what_a_class_says_of_a_field_is_said_whole():
@@ -296,6 +342,17 @@ def test_tensors_that_do_not_fit(checkpoint, tmp_path):
         shape = copy_of(checkpoint, folder, change)
         with pytest.raises(ModelError, match=says):
             load_family(folder, shape, CPU, torch.float32, "eager")
+
+
+def test_a_file_that_safetensors_itself_refuses_is_one_that_cannot_be_loaded(checkpoint, tmp_path):
+    shape = copy_of(checkpoint, tmp_path, lambda tensors: None)
+    file = tmp_path / "model.safetensors"
+    data = file.read_bytes()
+    length = int.from_bytes(data[:8], "little")
+    header = json.dumps({**json.loads(data[8 : 8 + length]), "__metadata__": {"format": 3}}).encode()
+    file.write_bytes(len(header).to_bytes(8, "little") + header + data[8 + length :])
+    with pytest.raises(ModelError, match=r"transformers [\d.]+ cannot load .*: Error while deserializing header"):
+        load_family(tmp_path, shape, CPU, torch.float32, "eager")
 
 
 def test_pickles_are_never_opened(checkpoint, tmp_path):

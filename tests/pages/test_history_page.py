@@ -125,6 +125,9 @@ def test_a_baseline_is_set_moved_marked_and_removed_where_runs_are_shown(app, se
     test.text_input(key=f"baseline-name-history-{runs[2]}").set_value("-x").run()
     test.button(key=f"set-baseline-history-{runs[2]}").click().run()
     assert "begins with no hyphen" in texts(test.error)
+    test.text_input(key=f"baseline-name-history-{runs[2]}").set_value(" ").run()
+    test.button(key=f"set-baseline-history-{runs[2]}").click().run()
+    assert "A baseline needs a name: give one, such as main." in texts(test.error)
     test.button(key=f"remove-baseline-history-{runs[2]}-ma*n").click().run()
     assert service.baselines().empty
     assert "baseline" not in test.dataframe[0].value

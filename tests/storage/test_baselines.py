@@ -44,14 +44,18 @@ def test_a_baseline_is_removed_by_name_and_goes_with_its_run(tmp_path):
         for name, run_id in (("a", one), ("b", two)):
             store.set_baseline(name, run_id)
         store.remove_baseline("a")
-        with pytest.raises(UserError, match="no baseline 'a'"):
+        with pytest.raises(UserError, match=r"no baseline 'a': the baselines are b\.$"):
             store.remove_baseline("a")
         store.remove(two)
+        with pytest.raises(UserError, match=r"no baseline 'b': none is set\.$"):
+            store.remove_baseline("b")
         assert named(store) == {}
         assert "baselines" not in json.loads((store.spools / "given.json").read_text())
 
 
-@pytest.mark.parametrize(("name", "said"), [("  ", "needs a name"), ("x" * 81, "too long"), ("-x", "no hyphen")])
+@pytest.mark.parametrize(
+    ("name", "said"), [("  ", r"needs a name: give one, such as main\.$"), ("x" * 81, "too long"), ("-x", "no hyphen")]
+)
 def test_a_name_that_is_none_is_refused_and_nothing_changes(tmp_path, name, said):
     with Store(tmp_path / "data.duckdb") as store:
         run_id = a_run(store)

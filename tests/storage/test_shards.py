@@ -6,12 +6,14 @@ import itertools
 import json
 import shutil
 from dataclasses import replace
+from datetime import UTC, datetime, timedelta
 
 import duckdb
 import numpy as np
 import pandas as pd
 import pytest
 
+from profcore.comparisons.cards import shared_cards
 from profcore.errors import FormatError
 from profcore.results.sweep import load_result
 from profcore.spec.environments import set_aside_words, unlike
@@ -329,12 +331,86 @@ def test_a_card_that_drifted_between_two_of_its_shards_is_named_with_what_differ
     assert set(held(store)["environment_number"]) == {0, 2}
 
 
+@pytest.mark.parametrize(("before", "later"), [(20, True), (10, False)])
+def test_a_card_that_drifted_before_a_shard_went_on_is_named_and_the_longer_part_stays(store, before, later):
+    sweep = sweep_of(num_samples=30)
+    (shard,) = shards_of(sweep, 1)
+    path = write_shard(store.spools, sweep, shard, rounds=before, end=State.STOPPED, clock=(1980.0, 62.0))
+    store.take_in(path)
+    began = store.conditions_of_places("friday")[0].started_s
+    assert store.environments("friday") == []
+    number, noise = before * len(shard.visited), np.random.default_rng(3)
+    there = {"host": "node-1", "card": "GPU-1"}
+    with SpoolWriter(path) as writer:
+        writer.write({"type": "state", "state": "running", "at": f"{datetime.now(UTC) + timedelta(hours=20)}"})
+        also = [{**there, "device": "cuda:0", "from_sample": number}]
+        writer.write({"type": "environment", **replace(HERE, **there).to_dict(), "also": also})
+        for place, (visit, setting) in enumerate(itertools.product(range(before, 30), shard.visited)):
+            sample = made_sample(number + place, setting, visit, 1.04, noise)
+            writer.sample(replace(sample, telemetry={"sm_clock_mhz": 1500.0, "temperature_c": 81.0}))
+        writer.state(State.DONE)
+    store.take_in(path)
+    (text,) = set_aside_words(store.run("friday")["environments"])
+    called = f"Shard 1 from its sample {number} on" if later else "Shard 1"
+    assert text.startswith(f"{called}, measured on GPU-1 of node-1, is left out of every figure")
+    assert ("+4." if later else "−3.") in text or "+3.9" in text
+    assert text.endswith(f"started 20 h {'later' if later else 'earlier'} than the others.")
+    assert len(held(store)) == len(shard.visited) * max(before, 30 - before)
+    starts = [each.started_s for each in store.conditions_of_places("friday").values()]
+    assert starts[0] == began
+    assert round((starts[1] - began) / 3600) == 20
+    assert shared_cards(store, "friday").parts["shard"].tolist() == ["1", f"1, from sample {number}"]
+    # Taken in anew at once it is the same.
+    before_it = held(store)
+    rebuild(store.path)
+    with Store(store.path) as again:
+        pd.testing.assert_frame_equal(held(again), before_it)
+        assert [each.started_s for each in again.conditions_of_places("friday").values()] == starts
+
+
 def test_a_day_between_two_shards_is_said_where_they_differ():
     first, later = PlaceConditions(1980.0, None, 0.0), PlaceConditions(1981.0, 70.0, 26 * 3600.0)
     assert differing_conditions(later, [first, first]) == ["started 26 h later than the others"]
     assert differing_conditions(first, [later]) == ["started 26 h earlier than the others"]
     assert differing_conditions(PlaceConditions(None, None, None), [first]) == []
     assert differing_conditions(first, []) == []
+
+
+@pytest.mark.parametrize(("anchors", "samples"), [(0, 10), (1, 5)])
+def test_parts_that_nothing_compares_are_pooled_and_said(store, anchors, samples):
+    sweep = sweep_of(num_samples=samples)
+    for shard in shards_of(sweep, 3, anchors=anchors):
+        store.take_in(write_shard(store.spools, sweep, shard, slower=1.0 + shard.index))
+        said = [each.text for each in load_result(store, "friday").cautions if each.kind == "not compared"]
+    assert store.run("friday")["state"] == "done"
+    assert said == [
+        "Shard 1, Shard 2, Shard 3 were pooled with the rest without being compared, since no setting has 6 samples or "
+        "more there and elsewhere: whether their cards differ is not known."
+    ]
+
+
+def test_parts_that_are_compared_are_not_said_to_be_none(sweep, store):
+    for shard in shards_of(sweep, 3):
+        store.take_in(write_shard(store.spools, sweep, shard))
+    assert "not compared" not in [each.kind for each in load_result(store, "friday").cautions]
+
+
+def test_a_place_from_a_sample_that_no_run_has_is_none(sweep, store):
+    (shard,) = shards_of(sweep, 1)
+    path = write_shard(store.spools, sweep, shard)
+    also = '"also":[{"host":"b","card":"c","from_sample":1000000000000000000000000000000}]'
+    path.write_text(path.read_text().replace('{"type":"environment",', f'{{"type":"environment",{also},'))
+    assert store.take_in(path) == 60
+    assert store.environments("friday") == []
+
+
+def test_a_whole_run_by_the_id_of_a_run_of_shards_is_refused(sweep, store):
+    store.take_in(write_shard(store.spools, sweep, shards_of(sweep)[0]))
+    path = store.spools / "friday.jsonl"
+    with SpoolWriter(path) as writer:
+        writer.run(replace(RunSpec.new(Target(), sweep), id="friday"))
+    with pytest.raises(FormatError, match=r"^friday.jsonl is a whole run, and another is here by that id already"):
+        store.take_in(path)
 
 
 def test_what_differs_is_named_by_its_part():

@@ -32,6 +32,7 @@ from profcore.worker.shard_states import shard_states
 from profcore.worker.spool_progress import Progress, SpoolProgress
 from tests.support import ROOT, until
 
+SLURMS = {"partition": "", "gpus_per_task": 1, "cpus_per_task": 4, "minutes": 90, "slurm": {}}
 FAKE = str(ROOT / "tests" / "worker" / "fake_shard.py")
 
 
@@ -131,6 +132,13 @@ def test_a_file_of_another_folder_or_with_a_field_too_many_is_refused(campaign):
         {"words": [1]},
         {"attempts": [{"at": "2026-01-01", "jobs": {"1": "zzz"}}]},
         {"attempts": [{"at": "2026-01-01", "jobs": {"1": "--me"}}]},
+        {"attempts": [{"at": "2026-01-01", "jobs": {"1": "9" * 5000}}]},
+        {"experiment": "\x1b[31mred"},
+        {"options": {"devices": "cpu"}},
+        {"options": {"devices": [0]}},
+        {"launcher": "slurm", "options": {}},
+        {"launcher": "slurm", "options": {**SLURMS, "minutes": "many"}},
+        {"launcher": "slurm", "options": {**SLURMS, "slurm": {"mem": 3}}},
     ],
 )
 def test_a_file_that_somebody_else_spoilt_keeps_no_other_campaign_from_being_listed(campaign, changes):
@@ -184,6 +192,13 @@ def test_cancelling_stops_what_is_measured_and_starts_nothing_else(campaign, tmp
     ]
     (tmp_path / "what").write_text("")
     assert [each.word for each in ended(submit(launched))] == ["done", "done"]
+
+
+@pytest.mark.parametrize("text", ['{"shards": [1]}', '{"shards": 3, "codes": "x"}', '{"codes": null}', "[1]", "{"])
+def test_a_status_that_says_something_else_is_none(campaign, text):
+    launched = campaign.submitted({1: "1-1", 2: "1-2"})
+    (campaign.folder / "local-1.json").write_text(text)
+    assert [each.word for each in states(launched)] == ["ended early"] * 2
 
 
 def test_a_shard_that_cannot_be_started_is_said(campaign):

@@ -159,6 +159,15 @@ def test_a_task_for_skypilot_measures_the_shard_of_its_node(tmp_path):
     assert "accelerators" not in skypilot_task(campaign(tmp_path, gpus=0), None)["resources"]
 
 
+def test_a_task_for_skypilot_ends_a_shard_in_order_when_its_time_is_over(tmp_path):
+    bound = skypilot_task(campaign(tmp_path), "H100")["run"].splitlines()[2].partition(" python ")[0]
+    assert bound.endswith(" 90m")
+    # With a limit of a moment the command is interrupted, and says so by its own end.
+    script = f"{bound.replace('90m', '0.1s')} {sys.executable} -c 'import time; time.sleep(60)'"
+    done = subprocess.run(["/bin/sh", "-c", script], capture_output=True, text=True, timeout=30, check=False)
+    assert (done.returncode, "KeyboardInterrupt" in done.stderr) == (124, True)
+
+
 def test_a_task_is_one_for_skypilot_itself(tmp_path, monkeypatch):
     # Nobody is told that it was tried, and what it keeps of a person stays away from theirs.
     monkeypatch.setenv("SKYPILOT_DISABLE_USAGE_COLLECTION", "1")

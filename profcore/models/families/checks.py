@@ -33,6 +33,24 @@ def check_widths(name: str, where: tuple[str, str], gives: Any, takes: Any) -> N
         )
 
 
+def check_image_token(name: str, image_token: int, rows: int) -> None:
+    """Whether the token that stands where an image token goes is one of the vocabulary, since it is looked up in it.
+
+    Args:
+        name: The model's.
+        image_token: Its id.
+        rows: Of the table of embeddings.
+
+    Raises:
+        ModelError: It is none.
+    """
+    if image_token >= rows:
+        raise ModelError(
+            f"{name}: its image token is {image_token:,}, and its vocabulary has the ids below {rows:,}: give an "
+            "image_token_id of those, or a larger vocab_size."
+        )
+
+
 def check_parts(name: str, config: Mapping[str, Any]) -> None:
     """Whether the parts' configurations are there, each an object, and of plain weights.
 
@@ -43,8 +61,9 @@ def check_parts(name: str, config: Mapping[str, Any]) -> None:
     if described and config.get("vision_config") is None:
         # Of a bare type every part is its class's own; beside a language model of another size its encoder is no part.
         raise ModelError(f"{name} has no vision_config, and so no image encoder to be measured: {NO_ENCODER_RIGHT}")
-    for part in ("vision_config", "text_config", "image_processor"):
-        if not isinstance(config.get(part) or {}, Mapping):
+    for part in (*(name for name in config if name.endswith("_config")), "image_processor"):
+        # Nothing but null leaves a part to its class: what is no object either is none that anybody asked for.
+        if config.get(part) is not None and not isinstance(config[part], Mapping):
             raise ModelError(f"{name} has {part}={shown(config[part])}: it must be an object, the fields of that part.")
     if config.get("quantization_config"):
         raise ModelError(

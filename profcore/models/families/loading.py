@@ -15,7 +15,7 @@ from transformers.models.auto.configuration_auto import CONFIG_MAPPING
 
 from profcore.errors import ModelError, UserError
 from profcore.models.families.adapter import VisionLanguageModel
-from profcore.models.families.checks import check_widths
+from profcore.models.families.checks import check_image_token, check_widths
 from profcore.models.families.versions import check_version
 from profcore.models.memory import free_bytes
 from profcore.models.shards import find_tensors
@@ -39,6 +39,8 @@ def hf_config(shape: FamilyShape) -> Any:
     """
     version = transformers.__version__
     check_version(shape)
+    # Of a bare type too, which is what its class makes of it.
+    check_image_token(shape.name, shape.image_token_id, shape.input_size)
     if shape.model_type not in CONFIG_MAPPING:
         raise ModelError(f"transformers {version} has no model type {shape.model_type!r}.")
     fields = {name: value for name, value in shape.config.items() if name not in (*_OURS, "model_type")}
@@ -62,6 +64,9 @@ def hf_config(shape: FamilyShape) -> Any:
 
 def _line(error: Exception) -> str:
     """The first line of an exception's words; with the next where it only announces that."""
+    if isinstance(error, KeyError):
+        # Its words are the key alone.
+        return f"it knows no {error}"
     lines = [line.strip() for line in str(error).splitlines() if line.strip()] or [type(error).__name__]
     return " ".join(lines[: 2 if lines[0].endswith(":") else 1])
 
@@ -163,7 +168,7 @@ def load_family(
     check_fits(shape, needed, device, dtype)
     # What is being done is said by whoever asked, and warnings end up in a sentence.
     transformers.utils.logging.disable_progress_bar()
-    with sentences(shape), _quiet():
+    with sentences(shape, "load"), _quiet():
         hf, found = AutoModelForImageTextToText.from_pretrained(
             directory,
             config=config,

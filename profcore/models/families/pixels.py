@@ -12,7 +12,7 @@ import torch
 from torch.nn.functional import interpolate, pad
 
 from profcore.models.families.family import NORMALS
-from profcore.models.families.tile_rules import margins
+from profcore.models.families.tile_rules import anyres, margins
 from profcore.models.families.token_rules import number
 from profcore.models.pixels import picture_values
 
@@ -131,12 +131,17 @@ def padded_tiles(values: Tensor, layout: Layout, config: dict[str, Any]) -> dict
 
 
 def any_resolution(values: Tensor, layout: Layout, config: dict[str, Any]) -> dict[str, Tensor]:
-    """The overview, then tiles of the resolution that was chosen, and the picture's own size.
+    """The overview, then tiles of the resolution that was chosen, and the size that the model is to choose it by.
+
+    That is the picture's own, unless it was told another number of tiles than its size comes to.
 
     Shapes:
         pixel_values: (1, views, 3, side, side); image_sizes: (1, 2), height first.
     """
-    sizes = torch.tensor([list(values.shape[2:])], device=values.device)
+    height, width = values.shape[2:]
+    if anyres(config, width, height) != layout:
+        height, width = layout.height, layout.width
+    sizes = torch.tensor([[height, width]], device=values.device)
     return {"pixel_values": _views(values, layout, overview_first=True)[None], "image_sizes": sizes}
 
 

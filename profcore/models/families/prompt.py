@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from profcore.models.families.token_rules import number
+from profcore.models.families.token_rules import merged, number
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -40,7 +40,7 @@ def special_ids(shape: FamilyShape) -> set[int]:
 
 def _first(shape: FamilyShape, names: tuple[str, ...]) -> list[int]:
     found = [shape.config[name] for name in names if isinstance(shape.config.get(name), int)]
-    return [id for id in found[:1] if id < shape.input_size]
+    return [id for id in found[:1] if 0 <= id < shape.input_size]
 
 
 def _places(shape: FamilyShape, layout: Layout, plain: int) -> list[int]:
@@ -61,5 +61,5 @@ def _groups(shape: FamilyShape, layout: Layout) -> list[int]:
     if kind.view_marks:
         groups = layout.views
     elif kind.row_marks:
-        groups = layout.rows // int(shape.config.get("spatial_merge_size") or 1)
+        groups = layout.rows // merged(shape.config)
     return [layout.tokens // groups] * groups

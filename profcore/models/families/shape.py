@@ -11,7 +11,13 @@ from typing import Any
 from profcore.errors import ModelError
 from profcore.models.config_fields import shown
 from profcore.models.families import FAMILIES
-from profcore.models.families.checks import NO_ENCODER, NO_ENCODER_RIGHT, check_parts, check_widths
+from profcore.models.families.checks import (
+    NO_ENCODER,
+    NO_ENCODER_RIGHT,
+    check_image_token,
+    check_parts,
+    check_widths,
+)
 from profcore.models.families.family import Family
 from profcore.models.families.fields import (
     EXPERT_FIELDS,
@@ -194,6 +200,7 @@ def shape_of(name: str, config: Mapping[str, Any], source: str = "") -> FamilySh
     _ = (shape.image_token_id, shape.vision_layers)
     if "vision_config" in config:
         _check_picture(shape)
+        check_image_token(name, shape.image_token_id, shape.input_size)
     part, field = family.projects_to
     check_widths(name, family.projects_to, (shape.config.get(part) or {}).get(field), shape.text.get("hidden_size"))
     if whole(shape.text, EXPERT_FIELDS, 0) and not whole(shape.text, TOP_K_FIELDS, 1, least=0):

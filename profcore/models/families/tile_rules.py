@@ -11,6 +11,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from profcore.errors import ModelError
+from profcore.models.config_fields import shown
 from profcore.models.families.token_rules import MOST_TILES, Layout, best_resolution, number, processor, vision
 
 
@@ -70,14 +71,26 @@ def tiles(config: Mapping[str, Any], width: int, height: int) -> Layout:
     """
     fields = vision(config)
     side, patch = number(fields, "image_size"), number(fields, "patch_size")
-    if isinstance(config.get("downsample_ratio"), float):
-        tokens = int((side // patch) ** 2 * config["downsample_ratio"] ** 2)
+    if config.get("downsample_ratio") is not None:
+        tokens = int((side // patch) ** 2 * _ratio(config) ** 2)
     else:
         tokens = (side // (patch * number(config, "downsample_factor"))) ** 2
     least, most = number(processor(config), "min_patches"), number(processor(config), "max_patches", most=MOST_TILES)
     columns, rows = _canvas(width, height, side, least, most)
     views = rows * columns + (rows * columns > 1)
     return Layout(views, rows, columns, columns * side, rows * side, views * tokens, views * (side // patch) ** 2)
+
+
+def _ratio(config: Mapping[str, Any]) -> float:
+    """The share of a side's patches that are left once neighbours are merged.
+
+    Raises:
+        ModelError: It is none.
+    """
+    value = config["downsample_ratio"]
+    if isinstance(value, bool) or not isinstance(value, int | float) or not 0 < value <= 1:
+        raise ModelError(f"The configuration has downsample_ratio={shown(value)}, which is no share above 0, up to 1.")
+    return float(value)
 
 
 def _canvas(width: int, height: int, side: int, least: int, most: int) -> tuple[int, int]:

@@ -42,6 +42,29 @@ class Layout:
     patches: int
 
 
+MOST_TOKENS = 2**20
+"""Of one picture: far beyond what any model is given, and few enough to be listed."""
+
+
+def checked(found: Layout, width: int, height: int) -> Layout:
+    """What a rule made of a picture of some size, once it is known to be something.
+
+    Raises:
+        ModelError: It leaves nothing of the picture, or makes more of it than any prompt holds.
+    """
+    if min(found.tokens, found.views, found.patches) < 1:
+        raise ModelError(
+            f"The configuration's sizes leave nothing of a picture of {width} × {height}: compare its image_size with "
+            "its patch_size, and with what is merged."
+        )
+    if found.tokens > MOST_TOKENS:
+        raise ModelError(
+            f"By the configuration a picture of {width} × {height} has {found.tokens:,} vision tokens, and no model "
+            f"takes more than {MOST_TOKENS:,}."
+        )
+    return found
+
+
 Rule = Callable[[Mapping[str, Any], int, int], Layout]
 
 
@@ -120,7 +143,7 @@ def pixtral(config: Mapping[str, Any], width: int, height: int) -> Layout:
     """
     fields = vision(config)
     patch = number(fields, "patch_size")
-    merge = number(config, "spatial_merge_size") if config.get("spatial_merge_size") is not None else 1
+    merge = merged(config)
     given = processor(config)
     longest = _limit(config, "longest_edge") if given else number(fields, "image_size")
     ratio = max(height, width) / longest
@@ -129,6 +152,11 @@ def pixtral(config: Mapping[str, Any], width: int, height: int) -> Layout:
     across, down = ((max(side, 1) - 1) // (patch * merge) + 1 for side in (width, height))
     wide, tall = across * patch * merge, down * patch * merge
     return Layout(1, tall // patch, wide // patch, wide, tall, across * down, across * down * merge**2)
+
+
+def merged(config: Mapping[str, Any]) -> int:
+    """Patches along the side of a merged one of Mistral 3's; 1 where its configuration merges none."""
+    return number(config, "spatial_merge_size") if config.get("spatial_merge_size") is not None else 1
 
 
 def fixed(config: Mapping[str, Any], width: int, height: int) -> Layout:

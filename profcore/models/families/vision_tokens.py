@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from profcore.errors import ModelError
 from profcore.models.families.family import UNIT_TOKENS
 from profcore.models.families.tile_rules import anyres, idefics, margins, molmo2, pinpoints, tiles
-from profcore.models.families.token_rules import Layout, Rule, fixed, number, pixtral, resize, soft, vision
+from profcore.models.families.token_rules import Layout, Rule, checked, fixed, number, pixtral, resize, soft, vision
 
 if TYPE_CHECKING:
     from profcore.models.families.shape import FamilyShape
@@ -49,7 +49,7 @@ def layout(shape: FamilyShape, width: int, height: int) -> Layout:
     """
     if width < 1 or height < 1:
         raise ModelError(f"A picture of {width} × {height} has no pixels: give a width and a height of at least 1.")
-    return RULES[shape.kind.rule](shape.config, width, height)
+    return checked(RULES[shape.kind.rule](shape.config, width, height), width, height)
 
 
 def vision_tokens(shape: FamilyShape, width: int, height: int) -> int:
@@ -90,9 +90,10 @@ def _at_grid(shape: FamilyShape, grid: tuple[int, int]) -> tuple[Layout, bool]:
     """
     config, rule = shape.config, shape.kind.rule
     if rule == "fixed":
-        return fixed(config, 1, 1), grid == (1, 1)
+        return layout(shape, 1, 1), grid == (1, 1)
     config = {**config, "image_processor": {**config.get("image_processor", {}), **_option(shape, grid)}}
-    found = RULES[rule](config, *_picture(shape, grid))
+    picture = _picture(shape, grid)
+    found = checked(RULES[rule](config, *picture), *picture)
     return found, _is_grid(rule, config, found, grid)
 
 
