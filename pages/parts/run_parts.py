@@ -58,8 +58,7 @@ def pick(experiment: str, empty: str = "Choose values on the left and press **Ru
         return _pick_import(experiment, names)
     # Not bound to the link by Streamlit, which would write the name, and with it what may change.
     asked = st.query_params.get("run", LATEST)
-    if asked not in (LATEST, *names):
-        st.warning(f"There is no such run here as the link names ({plain(brief(asked))}): the latest is shown.")
+    address.say_unknown("run", (LATEST, *names), "the latest is shown")
     address.settle("run", "run", asked)
     if st.session_state["run"] not in names:
         st.session_state["run"] = LATEST

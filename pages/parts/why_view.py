@@ -23,7 +23,7 @@ from profcore.results.tables import display_profile_kernels, display_profile_sta
 from profcore.service.words import environment_line
 from profcore.spec.runs import Target
 from profcore.spec.stages import State
-from profcore.spec.text import counted
+from profcore.spec.text import brief, counted
 from profcore.stats.digits import written
 from profcore.worker.profiles import ProfileKey
 
@@ -43,6 +43,7 @@ def choose() -> ProfileKey:
         st.info("Nothing has been measured yet: begin with a knob, then click one of its bars.")
         st.stop()
     names = {row["id"]: f"{CATALOGUE[row['experiment']].title}: {run_name(row)}" for row in runs.to_dict("records")}
+    address.say_unknown("run", names, "another is shown")
     # Not bound to the link by Streamlit, which would write the names, and with them what may change.
     address.settle("run", "why-run", st.query_params.get("run"))
     usual = None
@@ -56,6 +57,8 @@ def choose() -> ProfileKey:
     given = st.query_params.get("setting", "")
     address.settle("setting", "why-setting", int(given) if given.isdecimal() else None)
     if st.session_state["why-setting"] not in titles:
+        if given and run_id == st.query_params.get("run"):
+            st.warning(f"This run has no setting {plain(brief(given))}, which the link names: another is shown.")
         st.session_state["why-setting"] = usual.setting if usual else next(iter(titles))
     setting = st.selectbox("Setting", list(titles), format_func=lambda index: titles[index], key="why-setting")
     address.keep(run=run_id, setting=str(setting))
