@@ -18,7 +18,7 @@ from profcore.errors import UserError
 from profcore.experiments.knobs import CATALOGUE
 from profcore.models.config import check_model_path, model_shape
 from profcore.models.knobs import check_profiled
-from profcore.results.profiled import beside_run
+from profcore.results.profiled import beside_run, partly
 from profcore.results.tables import display_profile_kernels, display_profile_stages
 from profcore.service.words import environment_line
 from profcore.spec.runs import Target
@@ -185,8 +185,12 @@ def _draw(key: ProfileKey, profile: dict[str, Any]) -> None:
     third.metric("Measured (ms)", written(total))
     fourth.metric("× floor", written(total / floor))
     result = service().results.sweep(key.run_id)
-    if result is not None and (differs := beside_run(profile, result.summary, key.setting)):
-        st.caption(f":material/warning: {plain(differs)}")
+    if result is not None:
+        tokens = result.settings.set_index("setting")["output_tokens"]
+        if part := partly(profile, int(tokens[key.setting])):
+            st.caption(f":material/info: {plain(part)}")
+        if differs := beside_run(profile, result.summary, key.setting):
+            st.caption(f":material/warning: {plain(differs)}")
     figure_view.draw(charts.parts(profile), "time_by_part", "parts")
     st.caption(
         f"Time in {'kernels' if profile['on_gpu'] else 'operators'} by part, and the rest of what was measured "

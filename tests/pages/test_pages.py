@@ -314,6 +314,7 @@ def test_why_shows_the_shipped_profile_of_a_shipped_run(app, service):
     test = app("why", run=eager, setting="3")
     assert test.selectbox(key="why-setting").value == 3
     assert "Launch-bound" in texts(test.warning)
+    assert "Of the 9 decode steps of this setting the pass looks at 8" in texts(test.caption)
     shown = {metric.label: metric.value for metric in test.metric}
     assert shown["GPU busy"].endswith("%")
     assert len(test.get("vega_lite_chart")) == 1
