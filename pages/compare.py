@@ -16,7 +16,8 @@ knobs = {CATALOGUE[name].title: CATALOGUE[name] for name in ("context_scaling", 
 chosen = st.segmented_control(
     "Knob", list(knobs), default="Vision tokens", required=True, key="compared", bind="query-params"
 )
-run_id = run_parts.pick(knobs[chosen or "Vision tokens"].name)
+knob = knobs[chosen or "Vision tokens"]
+run_id = run_parts.pick(knob.name, f"Measure on the page *{knob.title}*, or import result files on *Home*.")
 result = service().results.sweep(run_id) if run_id else None
 if result is not None:
     beside_view.show(result, whole=True)

@@ -13,8 +13,11 @@ from urllib.parse import urlencode
 
 import streamlit as st
 
+from pages.parts.text import plain
+from profcore.spec.text import brief
+
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Collection, Iterator
 
 _SEEN = "address seen"
 _OFFERED = "link offered"
@@ -35,13 +38,27 @@ def moved(name: str) -> bool:
 def settle(name: str, key: str, value: Any) -> None:
     """Have a widget that is drawn next show what the address says, where it has moved or nothing was chosen yet.
 
+    What was chosen is set each time. The browser is told of a value only in the run of the page that sets it: one that
+    was cut short, as where the devices become known meanwhile, would leave a widget that shows nothing chosen beside
+    figures of what is.
+
     Args:
         name: What of the address says it.
         key: The widget's.
         value: What the address says, as the widget holds it; its default where it says nothing.
     """
-    if moved(name) or key not in st.session_state:
-        st.session_state[key] = value
+    fresh = moved(name) or key not in st.session_state
+    st.session_state[key] = value if fresh else st.session_state[key]
+
+
+def begin_anew(key: str, offered: Collection[str]) -> None:
+    """Have a choice that is drawn next forget what it held where it offers nothing of that kind.
+
+    Pages share the names of their choices, so that a view that several have stays from page to page. One that this page
+    has not would stay in its address.
+    """
+    if st.session_state.get(key) not in offered:
+        st.session_state.pop(key, None)
 
 
 def keep(**shown: str | None) -> None:
@@ -65,6 +82,23 @@ def several(name: str) -> list[str]:
 def joined(ids: list[str]) -> str | None:
     """Ids as the address holds them, for `keep`."""
     return _BETWEEN.join(ids) or None
+
+
+def say_unknown(name: str, known: Collection[str], instead: str) -> None:
+    """Warn of runs that a link names and that are not here: else its reader takes others for those.
+
+    What the page has written into its address itself is no link: runs of another knob, chosen before this one was.
+
+    Args:
+        name: What of the address holds their ids.
+        known: Those that can be shown.
+        instead: What is shown, in a few words.
+    """
+    if st.query_params.get(name) == st.session_state.get(_SEEN, {}).get(name):
+        return
+    if unknown := [each for each in several(name) if each not in known]:
+        named = ", ".join(unknown)
+        st.warning(f"There is no such run here as the link names ({plain(brief(named))}): {plain(instead)}.")
 
 
 def with_all(**more: str) -> dict[str, str | list[str]]:

@@ -120,8 +120,9 @@ def _choose_metric(experiment: Experiment) -> str:
     """The one latency that is drawn."""
     named = {METRIC_LABELS[metric]: metric for metric in compared_metrics(experiment)}
     default = METRIC_LABELS[_CHARTED[experiment.knob]]
+    address.begin_anew("beside-metric", named)
     picked = st.segmented_control(
-        "Latency", list(named), default=default, required=True, key="beside-metric", bind="query-params"
+        "Latency", list(named), default=default, required=True, key="beside-metric", bind="query-params", wrap=True
     )
     return named[picked or default]
 
@@ -159,6 +160,7 @@ def _choose(result: Result, rows: dict[str, dict]) -> list[str]:
     default = [run_id for run_id in alike if run_id in rows][:2]
     # The key holds the run, since what is alike depends on it.
     key = f"beside-{result.run['id']}"
+    address.say_unknown("pictures", names, "others are shown")
     given = [run_id for run_id in address.several("pictures") if run_id in names]
     address.settle("pictures", key, given[:_MOST_RUNS] or default)
     chosen = st.multiselect(

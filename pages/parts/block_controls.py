@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import streamlit as st
 
 from pages.parts import bar, data_set_controls, figure_view
+from pages.parts.folded import folded
 from pages.parts.pressed import pressed
 from pages.parts.run_parts import waiting
 from pages.parts.state import fragment, service
@@ -34,6 +35,7 @@ if TYPE_CHECKING:
     from profcore.models.shape import Shape
 
 _POLL_S = 0.5
+_PREFIX, _QUESTIONS = "importance-", 8
 FIRST, _IMPORTANT, _THRESHOLD, _DRAWN = "First N", "Most important N", "Score threshold", "Drawn"
 
 
@@ -98,8 +100,13 @@ def choose_scores(config: Shape) -> Scores:
 def _measured(config: Shape) -> Scores:
     method = st.selectbox("Method", list(METHODS), key="method")
     st.caption(METHODS[method][0].upper() + METHODS[method][1:] + ".")
-    with st.expander("Questions that scores are taken on"):
-        data_set = data_set_controls.choose("importance-", 8)
+    data_set = folded(
+        "Questions that scores are taken on",
+        "folded-importance",
+        (f"{_PREFIX}dataset",),
+        lambda: data_set_controls.choose(_PREFIX, _QUESTIONS),
+        data_set_controls.first(_QUESTIONS),
+    )
     target = bar.target()
     arguments = {"name": "importance", "method": method, "data_set": asdict(data_set)}
     key = inspection_key(target, arguments)

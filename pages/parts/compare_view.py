@@ -120,6 +120,7 @@ def _charts(found: Comparison, runs: list[Result | PictureResult], margin: float
     present = {METRIC_LABELS[metric]: metric for metric in METRICS if metric in set(table["metric"])}
     default = METRIC_LABELS["total_ms"] if "total_ms" in present.values() else next(iter(present))
     left, right = st.columns([5, 1], vertical_alignment="bottom")
+    address.begin_anew("latency", present)
     latency = left.segmented_control(
         "Latency", list(present), default=default, required=True, key="latency", bind="query-params", wrap=True
     )
@@ -148,7 +149,7 @@ def _tables(found: Comparison, margin: float) -> None:
     """Ratios over all settings with verdicts, and setting by setting."""
     others = list(found.runs.values())
     first = ["run"] if len(others) > 1 else []
-    st.dataframe(display_comparison(found.table(), first), hide_index=True)
+    tables.figures(display_comparison(found.table(), first), "run", "latency", "verdict")
     st.caption(
         "Ratio: median over the reference's, over all matched settings their geometric mean, with its 95 % interval. "
         f"It needs {SMALLEST_FOR_RATIO} samples of each; with fewer, the mean needs {SMALLEST_FOR_POOLED_RATIO} "
@@ -160,7 +161,7 @@ def _tables(found: Comparison, margin: float) -> None:
     )
     with st.expander("Setting by setting"):
         table = display_comparison(found.table("settings"), [*first, "title"])
-        st.dataframe(table.rename(columns={"title": "setting"}), hide_index=True)
+        tables.figures(table.rename(columns={"title": "setting"}), "run", "setting", "latency", "verdict")
     if not (energy := found.table("energy")).empty:
         with st.expander("Energy, setting by setting"):
             tables.figures(display_energy_comparison(energy, first), "run", "setting", "of")

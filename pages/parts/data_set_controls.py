@@ -37,6 +37,15 @@ def choose(prefix: str = "", questions_asked: int | None = None, drawn: int = 10
     return _describe(kind, prefix, questions_asked, drawn)
 
 
+def first(questions_asked: int) -> DataSet:
+    """What `choose` gives as long as nobody has touched its widgets.
+
+    Args:
+        questions_asked: As `choose` takes it.
+    """
+    return DataSet(next(iter(KINDS)), limit=questions_asked, within=service().roots.folders)
+
+
 def _describe(kind: str, prefix: str, questions_asked: int | None, drawn: int) -> DataSet:
     """Draw what a kind of data set needs to be told."""
     st.caption(KINDS[kind][0].upper() + KINDS[kind][1:] + ".")

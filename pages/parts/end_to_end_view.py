@@ -19,5 +19,6 @@ def explain(result: Result) -> None:
         return
     st.caption(
         "Host preprocessing: from the picture in memory and the question to tensors on the device, made anew before "
-        "each sample and no part of the total. End to end is the total with it; like launching, it is this host's."
+        "each sample and no part of the total. End to end is the total with it; like launching, it belongs to the host "
+        "that measured."
     )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import nullcontext
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -19,6 +20,9 @@ if TYPE_CHECKING:
 
     from profcore.charts import Stack
     from profcore.export.captions import Source
+
+SHRINKS = "shrinks-"
+"""With what the keys begin of what holds a chart of a fixed size, which is drawn smaller where the page is narrower."""
 
 
 def drawn_once(
@@ -86,7 +90,8 @@ def draw(
     drawn, selected = vega_lite(chart) if spec is None else spec, {}
     words = chart_words(drawn) or name.replace("_", " ")
     if selection is None:
-        st.vega_lite_chart(drawn, key=key, alt=words, width=width)
+        with st.container(key=f"{SHRINKS}{key}") if width == "content" else nullcontext():
+            st.vega_lite_chart(drawn, key=key, alt=words, width=width)
     else:
         event = st.vega_lite_chart(drawn, key=key, alt=words, width=width, on_select="rerun", selection_mode=selection)
         selected = dict(event.selection)

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import streamlit as st
 
-from pages.parts import figure_view, leads, other_run, tables, trade_off_data
+from pages.parts import address, figure_view, leads, other_run, tables, trade_off_data
 from pages.parts.text import plain, say_error
 from profcore import charts
 from profcore.errors import UserError
@@ -73,6 +73,7 @@ def _choose(points: JointPoints) -> _Look:
     first, second, third, fourth = st.columns([1.4, 1, 1.2, 1.2])
     titles = {title: name for name, title in METRICS.items() if name != ENERGY or points.table[ENERGY].notna().any()}
     usual = list(titles).index(METRICS[_USUAL])
+    address.begin_anew("latency", titles)
     metric = titles[first.selectbox("Latency", list(titles), index=usual, key="latency", bind="query-params")]
     named = second.segmented_control(
         "Percentile", list(_PERCENTILES), default="P50", required=True, key="percentile", bind="query-params"

@@ -103,6 +103,7 @@ def _history(group: list[MeasuredRun]) -> None:
     """Draw the history of runs that were measured alike."""
     first, second, third = st.columns([3, 2, 1], vertical_alignment="bottom")
     labels = {METRIC_LABELS[metric]: metric for metric in LATENCIES.values()}
+    address.begin_anew("latency", labels)
     latency = first.segmented_control(
         "Latency", list(labels), default="Total", required=True, key="latency", bind="query-params", wrap=True
     )

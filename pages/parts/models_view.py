@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import streamlit as st
 
 from pages.parts import bar, figure_view, how_often
+from pages.parts.folded import folded
 from pages.parts.pressed import pressed
 from pages.parts.state import service
 from pages.parts.text import plain, say_error
@@ -40,8 +41,7 @@ def show() -> None:
         experiment = titles[chosen]
         width = st.number_input("Picture's width", 1, _LARGEST, 1024, key="models-width", bind="query-params")
         height = st.number_input("Picture's height", 1, _LARGEST, 768, key="models-height", bind="query-params")
-        with st.expander("Measure models"):
-            _measure(experiment)
+        folded("Measure models", "measure-models", ("models-measured",), lambda: _measure(experiment), None)
     # Tables and pairs of charts need the page's width.
     _show_measured(experiment, (int(width), int(height)), right, st.container())
 

@@ -8,6 +8,7 @@ import streamlit as st
 
 from pages.parts import bar, data_set_controls, how_often
 from pages.parts.controls import busy_notes
+from pages.parts.folded import folded
 from pages.parts.pressed import pressed
 from pages.parts.state import service
 from pages.parts.text import plain, say_error
@@ -21,42 +22,22 @@ if TYPE_CHECKING:
     from profcore.experiments.motivation import Motivation
     from profcore.models.shape import Shape
 
+_FOLDED = "lengths-and-repeats"
+_WARM_UP = ("warmup-pictures", "seed-pictures")
+_NONE: tuple[dict[str, Any], str] = ({}, "")
+
 
 def choose(experiment: Motivation, config: Shape) -> None:
     """Draw an experiment's controls, ending in Run."""
     data_set = data_set_controls.choose_or_upload(drawn=experiment.queries or 100)
     run = st.container()
-    options: dict[str, Any] = {"clock": bar.clock()}
-    problem = ""
-    with st.expander("Lengths and repeats"):
-        derived = experiment.name == "flops_vs_latency"
-        if not derived:
-            options |= _how_often(experiment)
-        if experiment.name == "vision_tokens_vs_latency" or derived:
-            options["max_grid"] = st.slider("Widest grid 1×N", 1, MAX_GRID, MAX_GRID, key="widest")
-        if experiment.name != "component_profiling":
-            lengths = experiment.output_tokens
-            text = st.text_input(
-                "Output tokens",
-                key=f"lengths-{experiment.name}",
-                placeholder=" ".join(map(str, lengths)) or "8 16 32 … 4096",
-                help="Whole numbers. A length beyond the model's context is passed over, with the reason.",
-            )
-            try:
-                options["output_tokens"] = [
-                    int(value) for value in parse_values(CATALOGUE["output_tokens"], text, config)
-                ]
-            except UserError as error:
-                problem = str(error)
-        if experiment.name == "language_tokens_vs_latency":
-            options["stop_at_eos"] = st.toggle(
-                "Stop at the end-of-text token",
-                key="eos",
-                help="How long an answer is is learnt from an untimed inference, since greedy answers do not change; "
-                "the timed ones generate just that many tokens and need not wait to look at each.",
-            )
-        options["warmup"] = st.slider("Warm-up inferences per setting", 0, 5, 1, key="warmup-pictures")
-        options["seed"] = int(st.number_input("Seed of the visiting order", 0, 2**31, 0, key="seed-pictures"))
+    name = experiment.name
+    within = (f"repeat-{name}", f"repeat-{name}-enough", f"lengths-{name}", "widest", "eos", *_WARM_UP)
+    # What is not said is as `plan` has it.
+    asked, problem = folded(
+        "Lengths and repeats", _FOLDED, within, lambda: _lengths_and_repeats(experiment, config), _NONE
+    )
+    options = {"clock": bar.clock(), **asked}
     with run:
         # How many inferences it will be is known once the pictures have been looked at.
         if note := service().space_note([]):
@@ -77,6 +58,41 @@ def choose(experiment: Motivation, config: Shape) -> None:
             and data_set
         ):
             _start(experiment, data_set, options)
+
+
+def _lengths_and_repeats(experiment: Motivation, config: Shape) -> tuple[dict[str, Any], str]:
+    """Draw what is seldom changed; gives it as `plan` takes it, and what is wrong with it, if so."""
+    options: dict[str, Any] = {}
+    problem = ""
+    derived = experiment.name == "flops_vs_latency"
+    if not derived:
+        options |= _how_often(experiment)
+    if experiment.name == "vision_tokens_vs_latency" or derived:
+        options["max_grid"] = st.slider("Widest grid 1×N", 1, MAX_GRID, MAX_GRID, key="widest")
+    # One that ends with the first token takes no other length.
+    if experiment.output_tokens != (1,):
+        lengths = experiment.output_tokens
+        text = st.text_input(
+            "Output tokens",
+            key=f"lengths-{experiment.name}",
+            placeholder=" ".join(map(str, lengths)) or "8 16 32 … 4096",
+            help="Whole numbers. A length beyond the model's context is passed over, with the reason.",
+        )
+        try:
+            options["output_tokens"] = [int(value) for value in parse_values(CATALOGUE["output_tokens"], text, config)]
+        except UserError as error:
+            problem = str(error)
+    if experiment.name == "language_tokens_vs_latency":
+        options["stop_at_eos"] = st.toggle(
+            "Stop at the end-of-text token",
+            key="eos",
+            help="How long an answer is is learnt from an untimed inference, since greedy answers do not change; "
+            "the timed ones generate just that many tokens and need not wait to look at each.",
+        )
+    warmup, seed = _WARM_UP
+    options["warmup"] = st.slider("Warm-up inferences per setting", 0, 5, 1, key=warmup)
+    options["seed"] = int(st.number_input("Seed of the visiting order", 0, 2**31, 0, key=seed))
+    return options, problem
 
 
 def _how_often(experiment: Motivation) -> dict[str, Any]:

@@ -145,7 +145,7 @@ def _distribution(result: PictureResult, file: str) -> None:
         title for title, metric in metrics.items() if metric in result.samples and result.samples[metric].notna().any()
     ]
     chosen = st.segmented_control(
-        "Latency", present, default=present[0], required=True, key="distribution", bind="query-params"
+        "Latency", present, default=present[0], required=True, key="distribution", bind="query-params", wrap=True
     )
     values = result.samples[metrics[chosen or present[0]]].to_numpy(dtype=float)
     what = f"{chosen or present[0]} (ms)"
@@ -174,6 +174,7 @@ def _show_flops() -> None:
     }
     default = [latest for name in FLOPS_SOURCES if (latest := service().latest(name)) in names]
     names = tell_apart(names)
+    address.say_unknown("runs", names, "others are shown")
     given = [run_id for run_id in address.several("runs") if run_id in names]
     address.settle("runs", "flops-runs", given or default)
     choosing, linking = st.columns([5, 1], vertical_alignment="bottom")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import streamlit as st
 
+from pages.parts.figure_view import SHRINKS
 from profcore.paths import REPOSITORY
 
 _BAR_DRAWN = "bar drawn"
@@ -21,6 +22,13 @@ _NO_OTHER_STOP = """<style>
 [data-testid="stStatusWidget"]:has([data-testid="stStatusWidgetRunningIcon"]) { display: none; }
 </style>"""
 
+# What a chart of a fixed size is drawn into is as wide as it, whatever the page has: on a telephone all would scroll.
+_DRAWN_WHOLE = f"""<style>
+[class*="st-key-{SHRINKS}"] [data-testid="stElementContainer"],
+[class*="st-key-{SHRINKS}"] [data-testid="stVegaLiteChart"] {{ max-width: 100%; }}
+[class*="st-key-{SHRINKS}"] svg.marks {{ max-width: 100%; height: auto; }}
+</style>"""
+
 
 def navigate() -> st.Page:
     """Set up the menu and give the page that was asked for."""
@@ -28,7 +36,7 @@ def navigate() -> st.Page:
     st.set_page_config(page_icon=str(REPOSITORY / "data" / "icon.png"), layout="wide")
     page = _menu()
     name_tab(page.title)
-    st.html(_NO_OTHER_STOP + _CHOSEN_IS_READ)
+    st.html(_NO_OTHER_STOP + _CHOSEN_IS_READ + _DRAWN_WHOLE)
     return page
 
 

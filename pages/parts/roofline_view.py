@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import pandas as pd
 import streamlit as st
 
-from pages.parts import figure_view
+from pages.parts import address, figure_view, tables
 from pages.parts.state import service
 from pages.parts.text import plain
 from profcore import charts
@@ -63,9 +63,10 @@ def _choose(experiment: Experiment, rows: dict[str, dict]) -> list[str]:
     """Draw the choice of runs, which the address holds where it is not the usual one."""
     names = tell_apart({run_id: _long_name(row) for run_id, row in rows.items()})
     usual = _usual(experiment, rows)
-    given = [run_id for run_id in st.query_params.get_all("run") if run_id in rows][: charts.MOST_RUNS]
     # Runs of another knob are another choice. Not bound to the link by Streamlit, which would write the names.
     key = f"roofline-{experiment.name}"
+    given = [run_id for run_id in st.query_params.get_all("run") if run_id in rows][: charts.MOST_RUNS]
+    address.say_unknown("run", rows, "others are shown")
     known = [run_id for run_id in st.session_state.get(key, given or usual) if run_id in rows]
     st.session_state[key] = known
     chosen = st.multiselect(
@@ -80,6 +81,8 @@ def _choose(experiment: Experiment, rows: dict[str, dict]) -> list[str]:
         st.query_params["run"] = chosen
     else:
         st.query_params.pop("run", None)
+    # What is written here is no link.
+    address.moved("run")
     return chosen
 
 
@@ -104,7 +107,7 @@ def _draw(experiment: Experiment, shown: pd.DataFrame, ceilings: dict[str, Ceili
         if len(names) > 1:
             st.markdown(f"**{plain(name)}**")
         _say(shown[shown["run"] == name])
-    st.dataframe(display_roofline(shown), hide_index=True)
+    tables.figures(display_roofline(shown), "run", "setting", "stage", "it is")
     _explain_points()
 
 

@@ -55,11 +55,10 @@ def pick(experiment: str, empty: str = "Choose values on the left and press **Ru
     names = tell_apart({row["id"]: run_name(row) for row in runs.to_dict("records")})
     latest = service().latest(experiment)
     if latest is None:
-        return _pick_import(experiment, names)
+        return _pick_import(experiment, names, empty)
     # Not bound to the link by Streamlit, which would write the name, and with it what may change.
     asked = st.query_params.get("run", LATEST)
-    if asked not in (LATEST, *names):
-        st.warning(f"There is no such run here as the link names ({plain(brief(asked))}): the latest is shown.")
+    address.say_unknown("run", (LATEST, *names), "the latest is shown")
     address.settle("run", "run", asked)
     if st.session_state["run"] not in names:
         st.session_state["run"] = LATEST
@@ -83,8 +82,8 @@ def listed(runs: pd.DataFrame, asked: list[str]) -> pd.DataFrame:
     return runs[~runs["archived"] | runs["id"].isin(asked)]
 
 
-def _pick_import(experiment: str, names: dict[str, str]) -> str | None:
-    """Draw the choice among imported runs alone, of which none is shown until it is chosen."""
+def _pick_import(experiment: str, names: dict[str, str], empty: str) -> str | None:
+    """Draw the choice among imported runs alone, of which none is shown until it is chosen; takes what `pick` takes."""
     address.settle("run", "run", st.query_params.get("run"))
     if st.session_state["run"] not in names:
         st.session_state["run"] = None
@@ -92,7 +91,7 @@ def _pick_import(experiment: str, names: dict[str, str]) -> str | None:
         "Run", list(names), format_func=lambda id: names[id], key="run", index=None, placeholder="Choose an import"
     )
     if chosen is None:
-        st.info("Nothing was measured here yet: press **Run** on the left, or choose an imported run above.")
+        st.info(f"Nothing was measured here yet. {empty} Or choose an imported run above.")
         address.keep(run=None)
         watch(experiment, None)
         return None

@@ -67,6 +67,7 @@ def show(
     if run_id is None:
         return
     views = sweep_views(experiment.knob)
+    address.begin_anew("view", views)
     view = st.segmented_control(
         "Chart", list(views), default=next(iter(views)), required=True, key="view", bind="query-params", wrap=True
     )

@@ -44,6 +44,10 @@ def show(runs: pd.DataFrame, whole: pa.Table) -> list[str]:
     hidden = int(runs["archived"].sum()) - int(shown["archived"].sum())
     archived = f" {hidden:,} archived not shown." if hidden and not st.session_state.get("archived") else ""
     st.caption(f"{len(shown):,} of {len(runs):,} runs, {int(shown['num_samples'].sum()):,} samples.{archived}")
+    st.caption(
+        "Middle TTFT and TPOT: over a run's settings, the median of each setting's median. What each setting takes "
+        "stands on the run's own page."
+    )
     return chosen
 
 
@@ -154,8 +158,8 @@ def _columns() -> dict[str, Any]:
         ),
         "★": st.column_config.TextColumn("★", width=40, help="Runs that were starred."),
         "Run": st.column_config.TextColumn("Run", width=190),
-        "TTFT": st.column_config.NumberColumn("TTFT (ms)", format="%.4g", help=f"Time to first token: {of}."),
-        "TPOT": st.column_config.NumberColumn("TPOT (ms)", format="%.4g", help=f"Time per output token: {of}."),
+        "TTFT": st.column_config.NumberColumn("Middle TTFT (ms)", format="%.4g", help=f"Time to first token: {of}."),
+        "TPOT": st.column_config.NumberColumn("Middle TPOT (ms)", format="%.4g", help=f"Time per output token: {of}."),
         "Left out": st.column_config.NumberColumn(
             "Left out", help="Samples that are in no figure, since what they were measured on differs from the rest."
         ),

@@ -41,7 +41,9 @@ def _runs() -> None:
         say_error(problem)
     runs, table = runs_table.all_runs()
     if runs.empty:
-        st.info("Nothing has been measured or taken in yet.")
+        st.info(
+            "Nothing has been measured or taken in yet: choose a knob in the menu and press **Run**, or import below."
+        )
         return
     unknown = [run_id for run_id in address.several("compare") if run_id not in set(runs["id"])]
     if unknown:

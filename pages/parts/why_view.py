@@ -18,12 +18,12 @@ from profcore.errors import UserError
 from profcore.experiments.knobs import CATALOGUE
 from profcore.models.config import check_model_path, model_shape
 from profcore.models.knobs import check_profiled
-from profcore.results.profiled import beside_run
+from profcore.results.profiled import beside_run, partly
 from profcore.results.tables import display_profile_kernels, display_profile_stages
 from profcore.service.words import environment_line
 from profcore.spec.runs import Target
 from profcore.spec.stages import State
-from profcore.spec.text import counted
+from profcore.spec.text import brief, counted
 from profcore.stats.digits import written
 from profcore.worker.profiles import ProfileKey
 
@@ -43,6 +43,7 @@ def choose() -> ProfileKey:
         st.info("Nothing has been measured yet: begin with a knob, then click one of its bars.")
         st.stop()
     names = {row["id"]: f"{CATALOGUE[row['experiment']].title}: {run_name(row)}" for row in runs.to_dict("records")}
+    address.say_unknown("run", names, "another is shown")
     # Not bound to the link by Streamlit, which would write the names, and with them what may change.
     address.settle("run", "why-run", st.query_params.get("run"))
     usual = None
@@ -56,6 +57,8 @@ def choose() -> ProfileKey:
     given = st.query_params.get("setting", "")
     address.settle("setting", "why-setting", int(given) if given.isdecimal() else None)
     if st.session_state["why-setting"] not in titles:
+        if given and run_id == st.query_params.get("run"):
+            st.warning(f"This run has no setting {plain(brief(given))}, which the link names: another is shown.")
         st.session_state["why-setting"] = usual.setting if usual else next(iter(titles))
     setting = st.selectbox("Setting", list(titles), format_func=lambda index: titles[index], key="why-setting")
     address.keep(run=run_id, setting=str(setting))
@@ -182,8 +185,12 @@ def _draw(key: ProfileKey, profile: dict[str, Any]) -> None:
     third.metric("Measured (ms)", written(total))
     fourth.metric("× floor", written(total / floor))
     result = service().results.sweep(key.run_id)
-    if result is not None and (differs := beside_run(profile, result.summary, key.setting)):
-        st.caption(f":material/warning: {plain(differs)}")
+    if result is not None:
+        tokens = result.settings.set_index("setting")["output_tokens"]
+        if part := partly(profile, int(tokens[key.setting])):
+            st.caption(f":material/info: {plain(part)}")
+        if differs := beside_run(profile, result.summary, key.setting):
+            st.caption(f":material/warning: {plain(differs)}")
     figure_view.draw(charts.parts(profile), "time_by_part", "parts")
     st.caption(
         f"Time in {'kernels' if profile['on_gpu'] else 'operators'} by part, and the rest of what was measured "

@@ -59,7 +59,7 @@ def history(rows: pd.DataFrame, metric: str, of_all: bool = False) -> alt.LayerC
         ],
     }
     present = [name for name in _COLOURS if name in set(rows["mark"])]
-    legend = alt.Legend(title="Against the run before", orient="top", symbolOpacity=1)
+    legend = alt.Legend(title="Against the run before", orient="top", symbolOpacity=1, columns=3)
     colour = alt.Color(
         "mark:N", scale=alt.Scale(domain=present, range=[_COLOURS[name] for name in present]), legend=legend
     )

@@ -14,15 +14,17 @@ from profcore.spec.throttling import reason_words
 from profcore.stats import FLAGS, has_trend
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Collection, Sequence
 
 _HEIGHT, _STRIP = 280, 120
 # What the axis below the last strip takes of its height, where a page gives a chart a height with all that it has.
 _AXIS = 44
 _LABELS = 52
 _MOST_DRAWN = 10_000
+_BOTH = 39
+"""Letters that two names beside each other in a legend may have, for a window of 420 pixels."""
 _FEWEST_FOR_DRIFT, _WINDOWS = 20, 20
-USUAL, OUTLIER, DRIFT, NO_DRIFT = "Sample", "Outlier", "Running median, which drifts", "Running median"
+USUAL, OUTLIER, DRIFT, NO_DRIFT = "Sample", "Outlier", "Running median (drifts)", "Running median"
 # What a sample is drawn as where it is several.
 _KINDS = {
     USUAL: SERIES_COLOURS[5],
@@ -102,6 +104,11 @@ def _reasons(rows: pd.DataFrame) -> list[str]:
     return [", ".join(reason_words(each)) for each in bits]
 
 
+def _columns(names: Collection[str]) -> int:
+    """Of a legend, which a telephone would cut off where two of its names need more than there is."""
+    return 2 if sum(sorted(map(len, names))[-2:]) <= _BOTH else 1
+
+
 def _latency(rows: pd.DataFrame, y: str, title: str) -> alt.LayerChart:
     running, name = _running(rows, y)
     rows = rows.assign(words=_words(rows))
@@ -110,7 +117,7 @@ def _latency(rows: pd.DataFrame, y: str, title: str) -> alt.LayerChart:
     colour = alt.Color(
         "kind:N",
         scale=alt.Scale(domain=list(names), range=list(names.values())),
-        legend=alt.Legend(title=None, orient="top", columns=3, labelLimit=0),
+        legend=alt.Legend(title=None, orient="top", columns=_columns(names), labelLimit=0),
     )
     axis = alt.Y(f"{y}:Q", title=title, scale=alt.Scale(zero=False), axis=alt.Axis(minExtent=_LABELS, format=DIGITS))
     columns = ["sample_id", y, "kind", "title", "total_ms", "reasons", "outlier", "words"]

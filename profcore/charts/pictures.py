@@ -34,6 +34,8 @@ _MOST_STEPS = 500
 # Room for the names of three percentiles above the highest bar, as a share of it.
 _ABOVE_BARS = 0.25
 _MOST_POINTS = 2000
+_A_ROW = 3
+"""Names of a legend beside each other: a fourth is cut off on a telephone."""
 _AXES = {
     "num_vision_tokens": "Vision tokens",
     "num_output_tokens": "Output tokens",
@@ -228,7 +230,9 @@ def _by_latency(metrics: Sequence[str]) -> alt.Color:
     return alt.Color(
         "name:N",
         scale=alt.Scale(domain=names, range=[colours.get(metric, LINE) for metric in metrics]),
-        legend=alt.Legend(title=None, orient="top", symbolType="stroke", symbolStrokeWidth=3, symbolOpacity=1),
+        legend=alt.Legend(
+            title=None, orient="top", symbolType="stroke", symbolStrokeWidth=3, symbolOpacity=1, columns=_A_ROW
+        ),
     )
 
 
@@ -288,7 +292,7 @@ def flops_points(points: pd.DataFrame) -> alt.LayerChart:
                 scale=alt.Scale(
                     domain=[stage.label for stage in present], range=[STAGE_COLOURS[stage] for stage in present]
                 ),
-                legend=alt.Legend(title=None, orient="top", symbolType="circle", symbolOpacity=1),
+                legend=alt.Legend(title=None, orient="top", symbolType="circle", symbolOpacity=1, columns=_A_ROW),
             ),
             tooltip=[
                 alt.Tooltip("title:N", title="Picture"),

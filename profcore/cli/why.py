@@ -72,9 +72,12 @@ def why(options: argparse.Namespace) -> int:
     if options.json:
         print(json.dumps(found, indent=2))
         return 0
+    from profcore.results.profiled import partly
     from profcore.results.tables import display_profile_kernels, display_profile_parts, display_profile_stages
 
     print(found["verdict"])
+    if part := partly(found, setting.output_tokens):
+        print(part)
     print_table(display_profile_stages(found))
     print_table(display_profile_parts(found))
     print_table(display_profile_kernels(found).head(12))

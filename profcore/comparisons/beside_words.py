@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
 _SAME_CROPS = 0.02
+_ROUNDED_AWAY = 0.05
 
 
 def comparison_sentences(
@@ -67,15 +68,25 @@ def _slope_words(row: pd.Series, factor: float) -> str:
 def _ratio_words(ratio: pd.Series) -> str:
     """How much slower or faster pictures are at equal tokens, in per cent with the interval."""
     differs = not ratio["low"] <= 1 <= ratio["high"]
-    # Of what rounds to nothing no sign is shown.
-    value, low, high = (round(100 * (ratio[key] - 1), 1) + 0.0 for key in ("ratio", "low", "high"))
+    off = [100 * (ratio[key] - 1) for key in ("ratio", "low", "high")]
+    places = percent_places(*off[1:])
+    # Of what rounds to nothing no minus is shown.
+    value, low, high = (round(each, places) + 0.0 for each in off)
     if np.isnan(low):
         return f"the pictures' median lies {value:+.1f} % from the sweep's, too few to tell whether they differ"
     if not differs:
-        return f"no difference can be told ({value:+.1f} % [{low:+.1f}, {high:+.1f}])"
+        return f"no difference can be told ({value:+.{places}f} % [{low:+.{places}f}, {high:+.{places}f}])"
     if ratio["ratio"] < 1:
-        return f"the pictures are {0.0 - value:.1f} % faster [{0.0 - high:.1f}, {0.0 - low:.1f}]"
-    return f"the pictures are {value:.1f} % slower [{low:.1f}, {high:.1f}]"
+        return f"the pictures are {0.0 - value:.{places}f} % faster [{0.0 - high:.{places}f}, {0.0 - low:.{places}f}]"
+    return f"the pictures are {value:.{places}f} % slower [{low:.{places}f}, {high:.{places}f}]"
+
+
+def percent_places(low: float, high: float) -> int:
+    """Decimals of a difference in per cent with this interval.
+
+    Two where with one an end would read as no difference that is some: whether the interval holds it could not be seen.
+    """
+    return 2 if any(0 < abs(end) < _ROUNDED_AWAY for end in (low, high)) else 1
 
 
 def crops_sentences(sweep: pd.DataFrame, pictures: pd.DataFrame) -> list[str]:

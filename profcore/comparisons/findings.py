@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from profcore.comparisons.alike_pictures import alike_pictures
+from profcore.comparisons.beside_words import percent_places
 from profcore.comparisons.matching import match_settings
 from profcore.comparisons.side_by_side import Group, find_groups
 from profcore.comparisons.sweep_and_pictures import compare_with_pictures
@@ -207,11 +208,12 @@ def _pictures(ended: _Ended) -> Finding | None:
                 continue
             row = beside.ratios.iloc[0]
             off, low, high = (100 * (float(row[name]) - 1) for name in ("ratio", "low", "high"))
-            known = "" if math.isnan(low) else f" (95 %: {_signed(low)} to {_signed(high)})"
+            places = percent_places(low, high)
+            known = "" if math.isnan(low) else f" (95 %: {_signed(low, places)} to {_signed(high, places)})"
             return Finding(
                 kind="pictures",
                 title="Pictures against the sweep",
-                value=f"{_signed(off)} %",
+                value=f"{_signed(off, places)} %",
                 detail=f"{_direction(off, low, high)} in TTFT at equal vision tokens{known}",
                 source=_source(f"{int(row['n']):,} pictures and the sweep", sweep, pictures),
                 experiment="context_scaling",
@@ -284,9 +286,9 @@ def held_back(samples: pd.DataFrame) -> str:
     return f"{len(own):,} of {counted(len(samples), 'sample')} held back ({', '.join(reason_words(bits))})"
 
 
-def _signed(value: float) -> str:
-    """A difference with its sign, and none that is rounded away."""
-    return f"{round(value, 1) + 0.0:+.1f}".replace("-", "−")
+def _signed(value: float, places: int) -> str:
+    """A difference with its sign, and no minus of what is rounded away."""
+    return f"{round(value, places) + 0.0:+.{places}f}".replace("-", "−")
 
 
 def _direction(off: float, low: float, high: float) -> str:

@@ -14,6 +14,22 @@ FAR = 0.1
 """The share from which a pass that measures a stage anew is said to differ from the run."""
 
 
+def partly(profile: dict[str, Any], output_tokens: int) -> str:
+    """A sentence where a pass looks at some of a decode's steps alone; empty where it looks at all.
+
+    Args:
+        profile: As `measure.profile.explain` gives it.
+        output_tokens: Of the setting.
+    """
+    steps = output_tokens - 1
+    if profile["steps"] >= steps:
+        return ""
+    return (
+        f"Of the {steps:,} decode steps of this setting the pass looks at {profile['steps']}: what it measured is less "
+        "than a whole inference."
+    )
+
+
 def beside_run(profile: dict[str, Any], summary: pd.DataFrame, setting: int) -> str:
     """A sentence on the stages that the pass found longer or shorter than the run did; empty where there is none.
 

@@ -212,6 +212,8 @@ def display_without_flagged(samples: pd.DataFrame, settings: pd.DataFrame, all_l
     """
     rows = stats.without_flagged(samples).merge(settings[["setting", "title"]], on="setting")
     rows = rows if all_latencies else rows[rows["metric"] == "total_ms"]
+    # A stage that a setting has not, as the decode of one output token, is no latency of 0 ms.
+    rows = rows[rows["median"] != 0]
     frame = pd.DataFrame({"setting": rows["title"], "latency": rows["metric"].map(METRIC_LABELS)})
     frame["n"], frame["flagged"] = padded(rows["n"], 0), padded(rows["flagged"], 0)
     frame["median (ms)"], frame["without them (ms)"] = padded(rows["median"]), padded(rows["median_without"])

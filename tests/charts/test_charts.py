@@ -211,3 +211,16 @@ def test_a_logarithmic_axis_of_nothing_is_an_axis():
     from profcore.charts.base import log_axis
 
     assert log_axis([]).to_dict() == log_axis([float("nan"), -1.0, 0.0]).to_dict() == log_axis([1.0]).to_dict()
+
+
+def test_a_legend_of_four_names_has_rows_that_a_narrow_window_holds():
+    names = [stage.column for stage in (*TTFT, Stage.LLM_DECODE)]
+    points = pd.DataFrame({"title": ["a", "b"], "n": 1, "num_vision_tokens": [288, 384], "ttft_ms": 3.0})
+    points = points.assign(**dict.fromkeys(names, 1.0), **{f"flops_{name.removesuffix('_ms')}": 1e9 for name in names})
+    for chart in (
+        charts.over_tokens(points, "num_vision_tokens", [*names[:3], "ttft_ms"]),
+        charts.flops_points(points),
+    ):
+        colour = next(each["encoding"]["color"] for each in chart.to_dict()["layer"])
+        assert len(colour["scale"]["domain"]) == 4
+        assert colour["legend"]["columns"] == 3

@@ -83,3 +83,15 @@ def test_what_never_changed_has_a_tick_on_either_side():
     # It alone has the numbers of all.
     assert clock.layer[0].to_dict()["encoding"]["x"]["axis"]["labels"] is False
     assert "labels" not in temperature.layer[0].to_dict()["encoding"]["x"]["axis"]
+
+
+def test_a_legend_of_long_names_has_one_column_which_a_narrow_window_holds():
+    noise = np.random.default_rng(0).normal(0, 0.01, 80)
+    rising = list(1 + np.linspace(0, 0.3, 80) + noise)
+
+    def columns(**marked):
+        (chart, *_) = charts.in_order(samples(rising, **marked), SETTINGS)
+        return chart.layer[0].encoding.color["legend"].columns
+
+    assert columns() == 2
+    assert columns(other_processes=[1] + [0] * 79) == 1

@@ -8,6 +8,7 @@ import pandas as pd
 import pytest
 
 from profcore.comparisons import conditions
+from profcore.comparisons.beside_words import comparison_sentences
 from profcore.comparisons.conditions import Conditions, Value
 from profcore.comparisons.sweep_and_pictures import (
     Series,
@@ -273,3 +274,19 @@ def test_what_stands_beside_a_sweep_unasked_is_known_to_be_alike():
     for knobs in ({"top_k": {Value((1,))}}, {"active_blocks": {Value((4,), "1111" + "0" * 12)}}, {"top_k": set()}):
         assert not can_stand_beside(own, series("pictures", None, **knobs).conditions, experiment)
     assert can_stand_beside(own, series("pictures", None, output_tokens={Value((10,))}).conditions, experiment)
+
+
+@pytest.mark.parametrize(
+    ("ratio", "low", "high", "said"),
+    [
+        (1.004, 0.9996, 1.0067, "no difference can be told (+0.40 % [-0.04, +0.67])"),
+        (1.004, 1.0004, 1.0067, "the pictures are 0.40 % slower [0.04, 0.67]"),
+        (0.996, 0.9934, 0.9996, "the pictures are 0.40 % faster [0.04, 0.66]"),
+        (1.004, 0.999, 1.0067, "no difference can be told (+0.4 % [-0.1, +0.7])"),
+    ],
+)
+def test_whether_an_interval_holds_no_difference_is_seen_in_its_ends(ratio, low, high, said):
+    slopes = pd.DataFrame({"slope": [0.01], "low": [0.009], "high": [0.011]}, index=["ttft_ms"])
+    ratios = pd.DataFrame({"ratio": [ratio], "low": [low], "high": [high], "n": [9], "outside": [0]}, index=["ttft_ms"])
+    (sentence,) = comparison_sentences(slopes, slopes, ratios, "per vision token", (288, 1344))
+    assert said in sentence

@@ -137,3 +137,14 @@ def test_run_warns_when_little_space_is_left(database, monkeypatch, name):
     usage = namedtuple("Usage", "total used free")
     monkeypatch.setattr(space.shutil, "disk_usage", lambda path: usage(10**9, 10**9 - 10**6, 10**6))
     assert [each for each in sentences(open_page(name), "warning") if each.startswith("Only 1 MB are left in")]
+
+
+def test_a_page_without_runs_says_where_they_come_from(database):
+    """Sweep and pictures has no controls of its own that one could press Run below."""
+    told = " ".join(sentences(open_page("compare"), "info"))
+    assert "Measure on the page *Vision tokens*" in told
+    assert "on the left" not in told
+    for run_id in page_state.service().runs()["id"]:
+        page_state.service().remove(run_id)
+    told = " ".join(sentences(open_page("runs"), "info"))
+    assert "press **Run**, or import below" in told

@@ -7,6 +7,10 @@ import pytest
 from streamlit import runtime
 
 from pages.parts import head_start, run_parts
+from profcore.data_sets import read_data_set
+from profcore.errors import UserError
+from profcore.experiments.motivation import MOTIVATION, plan_all
+from profcore.models.config import PRESETS
 from tests.support import texts, unfolded
 
 FOLDED = ("other-knobs", "picture-and-prompt", "warm-up-and-order", "folded-energy", "execution")
@@ -56,6 +60,52 @@ def test_a_link_says_what_is_within_an_expander_that_nobody_opened(app):
     assert test.selectbox(key="dtype").value == "float32"
     assert test.slider(key="tokens").value == 3
     assert "energy" not in keys(test)
+
+
+@pytest.mark.parametrize("experiment", MOTIVATION.values(), ids=list(MOTIVATION))
+def test_lengths_and_repeats_count_as_what_is_drawn_there(app, service, experiment, monkeypatch):
+    started = []
+
+    def start(target, name, data_set, devices, **options):
+        queries = read_data_set(data_set)
+        assert options.pop("until", None) is None
+        started.append(plan_all(name, queries, PRESETS["tiny"], **options))
+        raise UserError("Enough.")
+
+    monkeypatch.setattr(service, "start_motivation", start)
+    test = app("motivation", motivation=f"{experiment.number} {experiment.title}")
+    within = {f"repeat-{experiment.name}", f"lengths-{experiment.name}", "widest", "eos", "warmup-pictures"}
+    assert not within & keys(test)
+    test.button(key="run-pictures").click().run()
+    unfolded(test, "lengths-and-repeats")
+    assert within & keys(test)
+    test.button(key="run-pictures").click().run()
+    folded, opened = started
+    assert folded == opened
+
+
+def test_an_experiment_that_ends_with_the_first_token_offers_no_lengths(app):
+    test = unfolded(app("motivation", motivation="3 Vision tokens vs latency"), "lengths-and-repeats")
+    assert "lengths-vision_tokens_vs_latency" not in keys(test)
+
+
+def test_questions_of_scores_count_as_what_is_drawn_there(app, service, monkeypatch):
+    asked = []
+    monkeypatch.setattr(service.questions, "ask_inspection", lambda target, arguments: asked.append(arguments))
+    test = app("active_blocks", way="Most important N")
+    assert "importance-limit" not in keys(test)
+    test.button(key="measure-scores").click().run()
+    unfolded(test, "folded-importance")
+    assert "importance-limit" in keys(test)
+    test.button(key="measure-scores").click().run()
+    folded, opened = asked
+    assert folded == opened
+
+
+def test_models_to_measure_are_offered_once_that_part_is_opened(app):
+    test = app("models")
+    assert not test.multiselect
+    assert unfolded(test, "measure-models").multiselect(key="models-measured").options
 
 
 @pytest.mark.parametrize(("samples", "before", "waited"), [([], 0, ["one"]), ([1.0], 0, []), ([], 1, [])])

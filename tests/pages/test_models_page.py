@@ -4,7 +4,7 @@ from profcore.experiments.knobs import CATALOGUE, base_setting, build_settings
 from profcore.models.config import model_shape
 from profcore.spec.runs import Sweep
 from tests.comparisons.stored import store_run
-from tests.support import texts
+from tests.support import texts, unfolded
 
 ON = {"device_name": "NVIDIA H200", "dtype": "bfloat16", "engine": "eager"}
 
@@ -52,6 +52,7 @@ def test_two_models_stand_beside_each_other(app, service):
 
 def test_a_knob_that_a_model_has_not_is_refused_with_the_reason(app):
     test = app("models", **{"models-knob": "MoE top-k"})
+    unfolded(test, "measure-models")
     test.multiselect(key="models-measured").set_value(["qwen3-vl-4b"]).run()
     test.button(key="run-models").click().run()
     assert "no experts" in texts(test.error)

@@ -314,6 +314,7 @@ def test_why_shows_the_shipped_profile_of_a_shipped_run(app, service):
     test = app("why", run=eager, setting="3")
     assert test.selectbox(key="why-setting").value == 3
     assert "Launch-bound" in texts(test.warning)
+    assert "Of the 9 decode steps of this setting the pass looks at 8" in texts(test.caption)
     shown = {metric.label: metric.value for metric in test.metric}
     assert shown["GPU busy"].endswith("%")
     assert len(test.get("vega_lite_chart")) == 1
@@ -410,6 +411,7 @@ def test_real_pictures_are_measured_from_the_page(app, service, tmp_path):
     (tmp_path / "questions.csv").write_text("image,question\nred.png,What?\ncut.jpg,And?\ngone.png,Where?\n")
     test = app("motivation", motivation="2 Component profiling", dataset="folder")
     test.text_input(key="pictures").set_value(str(tmp_path)).run()
+    unfolded(test, "lengths-and-repeats")
     test.slider(key="repeat-component_profiling").set_value(1).run()
     next(button for button in test.button if button.label == "Run").click().run()
     assert not test.exception
@@ -613,6 +615,7 @@ def test_blocks_are_chosen_by_a_score_file_a_threshold_or_one_by_one(app):
 def test_importance_is_measured_and_its_mask_is_stored_with_the_run(app, service):
     test = app("active_blocks", way="Most important N")
     assert "press Measure importance" in texts(test.error)
+    unfolded(test, "folded-importance")
     test.number_input(key="importance-limit").set_value(1).run()
     next(button for button in test.button if button.label == "Measure importance").click().run()
     answers = service.store.path.parent / "inspections"
@@ -646,6 +649,7 @@ def test_importance_is_measured_and_its_mask_is_stored_with_the_run(app, service
 def test_a_measurement_of_importance_can_be_stopped(app, service):
     test = app("active_blocks", way="Most important N")
     test.selectbox(key="method").set_value("kl").run()
+    unfolded(test, "folded-importance")
     test.number_input(key="importance-limit").set_value(30).run()
     next(button for button in test.button if button.label == "Measure importance").click().run()
     answers = service.store.path.parent / "inspections"

@@ -1,5 +1,7 @@
 """The page of all runs, and addresses that hold what is shown."""
 
+import json
+
 import pytest
 
 from pages.parts import leads
@@ -48,6 +50,13 @@ def test_the_table_leads_to_each_run_and_says_its_key_figures(app, service):
     assert all("run=" in link for link in table["Open"])
     assert table["TTFT"].notna().all()
     assert all(len(totals) for totals in table["Total"])
+
+
+def test_the_table_says_that_a_run_of_several_settings_has_a_middle_one(app):
+    test = app("runs")
+    headings = {name: column.get("label") for name, column in json.loads(test.dataframe[0].proto.columns).items()}
+    assert (headings["TTFT"], headings["TPOT"]) == ("Middle TTFT (ms)", "Middle TPOT (ms)")
+    assert "over a run's settings, the median of each setting's median" in texts(test.caption)
 
 
 def test_a_choice_is_in_the_address_and_an_address_chooses(app, service):

@@ -2,7 +2,7 @@
 
 import pandas as pd
 
-from profcore.results.profiled import beside_run
+from profcore.results.profiled import beside_run, partly
 
 
 def test_stages_that_a_pass_found_otherwise_are_named_decodes_by_the_step():
@@ -16,3 +16,10 @@ def test_stages_that_a_pass_found_otherwise_are_named_decodes_by_the_step():
     alike = {"steps": 8, "stages": [{"stage": "llm_decode", "measured_ms": 8 * 17.6}]}
     assert beside_run(alike, summary, 3) == ""
     assert beside_run({"steps": 0, "stages": [{"stage": "llm_decode", "measured_ms": 0.0}]}, summary, 3) == ""
+
+
+def test_a_pass_that_looks_at_some_steps_says_that_its_time_is_not_the_runs():
+    assert partly({"steps": 8}, 10) == (
+        "Of the 9 decode steps of this setting the pass looks at 8: what it measured is less than a whole inference."
+    )
+    assert partly({"steps": 8}, 9) == partly({"steps": 0}, 1) == ""

@@ -3,6 +3,7 @@
 import pandas as pd
 import pytest
 
+from profcore import stats
 from profcore.results.sweep import load_result
 from profcore.results.tables import (
     STATISTICS,
@@ -11,6 +12,7 @@ from profcore.results.tables import (
     display_samples,
     display_short_summary,
     display_summary,
+    display_without_flagged,
     padded,
     summary_words,
 )
@@ -110,3 +112,13 @@ def test_a_profile_names_stages_as_everything_does(on_gpu):
     row = display_profile_kernels(profile).iloc[0]
     assert row.tolist() == ["LLM decode", "1.25", "1,600", "0.781", "gemm"]
     assert display_profile_kernels({**profile, "kernels": []}).empty
+
+
+def test_without_flagged_samples_a_stage_that_a_setting_has_not_is_no_row():
+    taken = pd.DataFrame({"total_ms": [3.0, 4.0, 5.0], "throttle_reasons": [4, 0, 0], "other_processes": 0})
+    stages = {**dict.fromkeys(stats.STAGE_COLUMNS, 1.0), "llm_decode_ms": 0.0}
+    taken = taken.assign(setting=0, num_output_tokens=1, **stages)
+    settings = pd.DataFrame({"setting": [0], "title": ["1×1 grid"]})
+    shown = display_without_flagged(stats.with_flags(taken), settings)
+    assert "LLM prefill" in set(shown["latency"])
+    assert "LLM decode" not in set(shown["latency"])
