@@ -4,6 +4,7 @@ import dataclasses
 import json
 from datetime import UTC, datetime
 
+import pandas as pd
 import pytest
 
 from profcore.export.captions import run_provenance
@@ -26,7 +27,7 @@ def run_of(shape, weights):
 def test_the_small_trained_model_is_named_by_its_shape_whatever_it_is_called():
     run = run_of(SHAPES_CONFIG, "real")
     assert f"checkpoints/mine ({DRAWN})" in environment_line(run["environment"], State.DONE)
-    assert [each.text for each in run_cautions(run)] == [WHAT]
+    assert [each.text for each in run_cautions(run, pd.DataFrame())] == [WHAT]
     assert "small and trained on drawn pictures" in run_provenance(run, "What.", "Marks.").conditions
 
 
@@ -41,5 +42,5 @@ def test_the_small_trained_model_is_named_by_its_shape_whatever_it_is_called():
 def test_of_other_models_nothing_of_the_kind_is_said(shape, weights, said):
     run = run_of(shape, weights)
     assert f"checkpoints/mine ({said})" in environment_line(run["environment"], State.DONE)
-    assert run_cautions(run) == []
+    assert run_cautions(run, pd.DataFrame()) == []
     assert "drawn" not in run_provenance(run, "What.", "Marks.").conditions
