@@ -183,6 +183,22 @@ def _plan(
 
 def _offer_run(sweep: Sweep | None, problem: str, quality: DataSet | None, greyed: str = "") -> None:
     """Say what Run would measure, or what is wrong; and draw it."""
+    above = st.container()
+    icon = ":material/play_arrow:"
+    # What was pressed begins before anything else is worked out.
+    run = pressed("Run", "run-sweep", type="primary", icon=icon, width="stretch", disabled=sweep is None)
+    if run and sweep:
+        _start(sweep, quality)
+    with above:
+        _say_planned(sweep, problem, greyed)
+    if sweep and not quality:
+        several.under_engines(sweep)
+    if sweep:
+        _say_difference(sweep)
+
+
+def _say_planned(sweep: Sweep | None, problem: str, greyed: str) -> None:
+    """Say what Run would measure, or what is wrong."""
     if sweep:
         number = len(sweep.settings)
         st.markdown(
@@ -199,14 +215,6 @@ def _offer_run(sweep: Sweep | None, problem: str, quality: DataSet | None, greye
     elif problem and problem != greyed:
         # Why a knob is greyed out stands below it.
         say_error(problem)
-    icon = ":material/play_arrow:"
-    run = pressed("Run", "run-sweep", type="primary", icon=icon, width="stretch", disabled=sweep is None)
-    if run and sweep:
-        _start(sweep, quality)
-    if sweep and not quality:
-        several.under_engines(sweep)
-    if sweep:
-        _say_difference(sweep)
 
 
 def busy_notes() -> None:

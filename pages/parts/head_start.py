@@ -19,7 +19,10 @@ if TYPE_CHECKING:
 HEAD_START_S = 0.5
 """About as long as a browser takes for what stands above a chart, and for the chart."""
 
-_DRAWN, _AWAITED = "page drawn last", "first chart awaited"
+BAR_S = 0.3
+"""About as long as a browser takes for the chart of a run that has just begun, on a page that stands there already."""
+
+_DRAWN, _AWAITED, _BAR = "page drawn last", "first chart awaited", "first bar awaited"
 
 
 @contextmanager
@@ -45,6 +48,19 @@ def chart_sent() -> None:
 def waive() -> None:
     """Have no chart of this page waited for: what is under way is drawn anew soon, by one session after the other."""
     st.session_state[_AWAITED] = False
+
+
+def expect_bar(run_id: str) -> None:
+    """Say that somebody waits for a run's first bar, as after a press on Run."""
+    st.session_state[_BAR] = run_id
+
+
+def bar_sent(run_id: str) -> None:
+    """Say that a run's bars have been sent; waits where they are the first and were expected."""
+    if st.session_state.get(_BAR) == run_id:
+        st.session_state[_BAR] = None
+        if runtime.exists():
+            time.sleep(BAR_S)
 
 
 def beside(controls: Callable[[], None], shown: Callable[[], None]) -> None:

@@ -31,7 +31,7 @@ LIVE_S = 0.5
 # A look that has waited so long for news shows what the last one did; the next is half a second away.
 _WAITS_S = 0.1
 # What a warm worker needs for a first sample, with room for a machine that has other work.
-_MOMENT_S = 0.8
+_MOMENT_S = 1.2
 _IDLE_S = 2.0
 _LOOK_S = 0.02
 _EMPTY = "followed without samples"
@@ -168,6 +168,7 @@ def begin_to_follow(result: MeasuredRun) -> None:
         place.caption(plain(_how_far(result)))
         _await_first_sample(run_id, _MOMENT_S)
         place.empty()
+        head_start.expect_bar(run_id)
 
 
 def _await_first_sample(run_id: str, most_s: float) -> None:

@@ -17,6 +17,7 @@ from pages.parts import (
     energy_view,
     figure_view,
     flags_view,
+    head_start,
     named_baselines,
     roofline_view,
     run_drawing,
@@ -105,10 +106,21 @@ def _follow(run_id: str, name: str, view: View, explain: Callable[[Result], None
         st.rerun()
     else:
         with _TURN:
-            _draw(drawing, explain)
+            _draw_bars(drawing, explain)
+        if drawing.charts:
+            # In nobody else's turn.
+            head_start.bar_sent(run_id)
+        with _TURN:
+            _draw_rest(drawing)
 
 
 def _draw(drawing: Drawing, explain: Callable[[Result], None] | None = None, clickable: bool = False) -> None:
+    _draw_bars(drawing, explain, clickable)
+    _draw_rest(drawing)
+
+
+def _draw_bars(drawing: Drawing, explain: Callable[[Result], None] | None = None, clickable: bool = False) -> None:
+    """How far a run is, its charts, and what is said of those."""
     result = drawing.result
     if note := zeros_note(int(result.run["details"].get("zeros", 0))):
         st.caption(f":material/info: {plain(note)}")
@@ -125,6 +137,11 @@ def _draw(drawing: Drawing, explain: Callable[[Result], None] | None = None, cli
         flags_view.show(result)
     elif not result.state.ended:
         st.caption("The first bar appears with the first sample.")
+
+
+def _draw_rest(drawing: Drawing) -> None:
+    """What stands below a run's charts."""
+    result = drawing.result
     for caution in result.cautions:
         st.caption(f":material/warning: {plain(caution.text)}")
     _measured_on(result)

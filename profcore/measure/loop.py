@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import gc
 import logging
 import random
 import time
 from collections import OrderedDict
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
@@ -17,6 +16,7 @@ from profcore.engines.base import PreparationError, StopRequestedError
 from profcore.errors import UserError
 from profcore.experiments.knobs import JOINT, setting_words
 from profcore.images.pictures import load_picture
+from profcore.measure import garbage
 from profcore.measure.answer import answer_text
 from profcore.measure.clock import make_clock
 from profcore.measure.energy import EnergyFailed, EnergyPass, SettingEnergy, energy_reason, energy_refusal
@@ -173,7 +173,7 @@ def run_sweep(
         check_setting(setting, loaded.model.config)
     sampling = _Sampling(loaded, engine, sweep, telemetry, stop, tell, begun, at, shard)
     order = random.Random(sweep.seed)
-    with _quiet_garbage_collector():
+    with garbage.quiet():
         for visit in range(sweep.num_samples):
             for index in order.sample(sampling.open, len(sampling.open)):
                 if begun.fails(index, visit):
@@ -588,17 +588,3 @@ class Inputs:
         if sweep.plan.fitted:
             return fitted(self._loaded, picture, grid), grid[0] * grid[1], query.question
         return picture, self._loaded.model.config.max_crops, query.question
-
-
-@contextmanager
-def _quiet_garbage_collector() -> Iterator[None]:
-    """Keep Python's collector from walking the loaded modules in the middle of an inference.
-
-    Everything that exists is set aside, so that what a collection still walks is small.
-    """
-    gc.collect()
-    gc.freeze()
-    try:
-        yield
-    finally:
-        gc.unfreeze()

@@ -15,6 +15,7 @@ import torch
 from profcore.engines.base import PreparationError, StopRequestedError
 from profcore.errors import UserError
 from profcore.measure.environment import device_name, machine_of
+from profcore.measure.garbage import tidy
 from profcore.measure.loop import Result
 from profcore.models.load import resolve_device
 from profcore.models.memory import total_bytes
@@ -127,4 +128,4 @@ def main(line: Line) -> None:
         answer(command, shelf, stop)
         return {}
 
-    line.serve(do)
+    line.serve(do, idle=tidy)

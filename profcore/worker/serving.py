@@ -77,11 +77,14 @@ class Line:
         with suppress(BrokenPipeError):
             self._out.write(json.dumps({"event": event, **fields}) + "\n")
 
-    def serve(self, do: Callable[[dict[str, Any], Stop], dict[str, Any]]) -> None:
+    def serve(
+        self, do: Callable[[dict[str, Any], Stop], dict[str, Any]], idle: Callable[[], None] = lambda: None
+    ) -> None:
         """Do one task after another until the input ends.
 
         Args:
             do: Does a task and gives what is told of its end. What it raises is told, and ends no worker.
+            idle: Called after a task where none waits.
         """
         threading.Thread(target=self._listen, daemon=True).start()
         while (command := self._asked.get()) is not None and not self.gone.is_set():
@@ -93,6 +96,8 @@ class Line:
                 _log.exception("task %s failed", task)
                 told = {"error": f"{type(error).__name__}: {error}"}
             self.tell("ended", run=task, **told)
+            if self._asked.empty():
+                idle()
 
     def _listen(self) -> None:
         for command in _commands(sys.stdin.buffer):

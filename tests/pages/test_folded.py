@@ -149,6 +149,15 @@ class TestHeadStart:
             head_start.chart_sent()
         assert not waits
 
+    def test_a_runs_first_bar_has_one_where_it_is_waited_for(self, waits):
+        head_start.bar_sent("one")
+        head_start.expect_bar("one")
+        head_start.bar_sent("another")
+        assert not waits
+        head_start.bar_sent("one")
+        head_start.bar_sent("one")
+        assert waits == [head_start.BAR_S]
+
     def test_a_part_that_is_drawn_later_has_none(self, waits):
         with head_start.of_first_chart("moe_topk"):
             pass
