@@ -21,6 +21,7 @@ import torch
 if not torch.cuda.is_available():
     os.environ.setdefault("TRITON_INTERPRET", "1")
 
+from profcore.storage.store import Store
 from tests.support import SHARED, seconds
 
 
@@ -48,6 +49,22 @@ def shared() -> Path:
     if not SHARED.is_dir():
         pytest.skip(f"the reference material is not at {SHARED}")
     return SHARED
+
+
+@pytest.fixture(scope="session")
+def with_samples(tmp_path_factory) -> Path:
+    """A database that holds the sample results, which are taken in once for all modules; to be copied."""
+    path = tmp_path_factory.mktemp("samples") / "data.duckdb"
+    with Store(path) as store:
+        store.take_in_shipped()
+    return path
+
+
+@pytest.fixture(scope="session")
+def sample_results(with_samples, tmp_path_factory):
+    """The sample results in a store that no test changes."""
+    with Store(Path(shutil.copy(with_samples, tmp_path_factory.mktemp("read")))) as store:
+        yield store
 
 
 @pytest.fixture(scope="session")

@@ -3,8 +3,10 @@
 import json
 import os
 import re
+import shutil
 import subprocess
 import sys
+from pathlib import Path
 
 import altair as alt
 import pytest
@@ -18,11 +20,8 @@ RUN = "20261129-203616-5b199827"
 
 
 @pytest.fixture(scope="module")
-def database(tmp_path_factory):
-    path = tmp_path_factory.mktemp("notebook") / "data.duckdb"
-    with Store(path) as store:
-        store.take_in_shipped()
-    return path
+def database(with_samples, tmp_path_factory):
+    return Path(shutil.copy(with_samples, tmp_path_factory.mktemp("notebook")))
 
 
 def test_importing_loads_nothing_heavy():

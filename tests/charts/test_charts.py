@@ -5,21 +5,17 @@ import pytest
 
 from profcore import charts
 from profcore.experiments.knobs import CATALOGUE
-from profcore.paths import SHIPPED
 from profcore.results.sweep import load_result
 from profcore.spec.stages import Stage
-from profcore.storage.store import Store
 
 TTFT = (Stage.VISION_ENCODER, Stage.PROJECTOR, Stage.LLM_PREFILL)
 
 
 @pytest.fixture(scope="module")
-def results(tmp_path_factory):
-    with Store(tmp_path_factory.mktemp("charts") / "data.duckdb") as store:
-        store.take_in_shipped(SHIPPED)
-        found = {row["experiment"]: load_result(store, row["id"]) for row in store.runs().to_dict("records")}
-        steps = store.decode_steps(found["output_tokens"].run["id"])
-        yield found, steps
+def results(sample_results):
+    store = sample_results
+    found = {row["experiment"]: load_result(store, row["id"]) for row in store.runs().to_dict("records")}
+    return found, store.decode_steps(found["output_tokens"].run["id"])
 
 
 def drawn(chart):

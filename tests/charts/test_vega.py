@@ -8,16 +8,13 @@ import pytest
 from profcore import charts
 from profcore.export.archive import load_run
 from profcore.export.run_figures import run_figures
-from profcore.storage.store import Store
 
 
 @pytest.fixture(scope="module")
-def drawn(tmp_path_factory):
+def drawn(sample_results):
     """Every figure of the latest sample result of each experiment."""
-    with Store(tmp_path_factory.mktemp("vega") / "data.duckdb") as store:
-        store.take_in_shipped()
-        latest = [store.latest(name) for name in store.runs()["experiment"].unique()]
-        figures = [run_figures(load_run(store, run_id)) for run_id in latest]
+    latest = [sample_results.latest(name) for name in sample_results.runs()["experiment"].unique()]
+    figures = [run_figures(load_run(sample_results, run_id)) for run_id in latest]
     return [chart for figure in figures for several in figure.values() for chart in several]
 
 

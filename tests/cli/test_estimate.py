@@ -31,6 +31,7 @@ def ask(capsys):
     return asked
 
 
+@pytest.mark.long
 def test_without_a_database_the_sample_results_answer(ask, tmp_path, monkeypatch):
     monkeypatch.setenv("PROFCORE_DB", str(tmp_path / "none.duckdb"))
     code, said, _ = ask("--width", 1024, "--height", 768, "--json")

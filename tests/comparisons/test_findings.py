@@ -23,8 +23,8 @@ def found_in(store):
     return {finding.kind: finding for finding in find_findings(store)}
 
 
-def test_the_sample_results_say_all_of_them(store):
-    store.take_in_shipped()
+def test_the_sample_results_say_all_of_them(sample_results):
+    store = sample_results
     found = found_in(store)
     assert list(found) == ["engines", "launching", "pictures", "floor"]
     assert all("H200" in each.source and ", sample result" in each.source for each in found.values())

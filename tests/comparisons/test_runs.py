@@ -35,10 +35,8 @@ def test_a_verdict_follows_from_the_interval_and_the_margin(low, high, says):
 
 
 @pytest.fixture(scope="module")
-def shipped(tmp_path_factory):
-    with Store(tmp_path_factory.mktemp("shipped") / "data.duckdb") as store:
-        store.take_in_shipped()
-        yield store
+def shipped(sample_results):
+    return sample_results
 
 
 @pytest.fixture

@@ -21,14 +21,11 @@ from profcore.images.tiling import tile, tokens_by_bound
 from profcore.roofline.parameters import Parameters
 from profcore.spec.queries import Picture
 from profcore.spec.stages import Knob
-from profcore.storage.store import Store
 
 
 @pytest.fixture(scope="module")
-def shipped(tmp_path_factory):
-    with Store(tmp_path_factory.mktemp("shipped") / "data.duckdb") as store:
-        store.take_in_shipped()
-        yield store
+def shipped(sample_results):
+    return sample_results
 
 
 def data_of(chart):

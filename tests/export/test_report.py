@@ -1,7 +1,9 @@
 """A report is one file that says everything, and trusts no text."""
 
 import re
+import shutil
 from html.parser import HTMLParser
+from pathlib import Path
 
 import pandas as pd
 import pytest
@@ -16,9 +18,8 @@ HOSTILE = "<script>alert(1)</script> & ![x](http://evil.example/a.png)\n\n# b"
 
 
 @pytest.fixture(scope="module")
-def store(tmp_path_factory):
-    with Store(tmp_path_factory.mktemp("report") / "data.duckdb") as store:
-        store.take_in_shipped()
+def store(with_samples, tmp_path_factory):
+    with Store(Path(shutil.copy(with_samples, tmp_path_factory.mktemp("report")))) as store:
         yield store
 
 

@@ -215,6 +215,7 @@ def test_a_run_that_was_stopped_is_done_in_the_end_on_one_environment(shelf, cei
     assert environment["host"] == platform.node()
 
 
+@pytest.mark.long
 def test_it_is_refused_on_other_versions_and_named_on_another_host(shelf, ceilings, tmp_path):
     spec, path = begun_run(shelf, tmp_path, torch=(torch.__version__, "1.0"))
     state, records = resumed(shelf, spec, path)

@@ -10,17 +10,7 @@ from streamlit.testing.v1 import AppTest
 from pages.parts import state as page_state
 from profcore.service.service import Service
 from profcore.spec.stages import State
-from profcore.storage.store import Store
 from tests.support import FAKE, ROOT, SHARED, seconds, until
-
-
-@pytest.fixture(scope="session")
-def with_samples(tmp_path_factory):
-    """A database that holds the sample results, which are taken in once for all modules."""
-    path = tmp_path_factory.mktemp("samples") / "data.duckdb"
-    with Store(path) as store:
-        store.take_in_shipped()
-    return path
 
 
 @pytest.fixture(scope="module")

@@ -44,6 +44,7 @@ def test_a_change_is_said_drawn_and_listed(app, runs):
     assert linked.dataframe[0].value["median (ms)"].tolist() == test.dataframe[0].value["median (ms)"].tolist()
 
 
+@pytest.mark.long
 def test_every_experiment_of_the_sample_results_has_a_history(app, service):
     listed = service.runs()
     for experiment in listed["experiment"].unique():

@@ -175,6 +175,7 @@ def test_its_parameters_are_asked_of_a_worker_once(service, own, monkeypatch):
     assert size.active < size.parameters == found["total"]
 
 
+@pytest.mark.long
 def test_what_the_installed_transformers_cannot_run_is_refused_with_the_reason(app, monkeypatch, tmp_path):
     monkeypatch.setattr(versions, "installed", lambda: "5.17.0")
     file = tmp_path / "config.json"

@@ -1,5 +1,7 @@
 """The page Models side by side, as Streamlit runs it."""
 
+import pytest
+
 from profcore.experiments.knobs import CATALOGUE, base_setting, build_settings
 from profcore.models.config import model_shape
 from profcore.spec.runs import Sweep
@@ -31,6 +33,7 @@ def test_a_first_visit_shows_molmoe_and_what_others_would_make_of_the_picture(ap
     assert len(test.get("vega_lite_chart")) == 5
 
 
+@pytest.mark.long
 def test_a_model_that_stands_alone_is_said(app):
     test = app("models", **{"models-on": "NVIDIA H200, compiled, bfloat16"})
     assert "Only molmoe" in texts(test.caption)

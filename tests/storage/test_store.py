@@ -189,6 +189,7 @@ def test_a_file_that_is_no_spool_keeps_no_other_out_and_is_remembered(store, run
     assert store.run(spec.id)["num_samples"] == 1
 
 
+@pytest.mark.long
 def test_what_another_process_holds_is_read_from_the_spools(store, run):
     spec, _ = run
     store.take_in_all()
@@ -291,8 +292,8 @@ def of_model(store, own):
     return runs[(models == "molmoe-1b") == own]
 
 
-def test_samples_of_other_models_are_of_the_two_engines_that_they_have(store):
-    store.take_in_shipped()
+def test_samples_of_other_models_are_of_the_two_engines_that_they_have(sample_results):
+    store = sample_results
     runs = of_model(store, own=False)
     assert set(runs["source"]) == {"shipped"}
     found = set()
@@ -308,8 +309,8 @@ def test_samples_of_other_models_are_of_the_two_engines_that_they_have(store):
     }
 
 
-def test_shipped_samples_are_full_shape_runs_of_all_experiments(store):
-    store.take_in_shipped()
+def test_shipped_samples_are_full_shape_runs_of_all_experiments(sample_results):
+    store = sample_results
     runs = of_model(store, own=True)
     pictures = {"latency_distribution": 1, "vision_tokens_vs_latency": 2}
     pictures |= {"component_profiling": 1, "language_tokens_vs_latency": 1}
@@ -333,9 +334,9 @@ def test_shipped_samples_are_full_shape_runs_of_all_experiments(store):
         assert store.run(store.latest(name))["environment"]["engine"] == "compiled"
 
 
-def test_nothing_that_was_measured_lies_below_its_floor(store):
+def test_nothing_that_was_measured_lies_below_its_floor(sample_results):
     """On every sample result and stage; the floors of eager runs are from another run on the same card model."""
-    store.take_in_shipped()
+    store = sample_results
     for run_id in [run_id for name in CATALOGUE for run_id in store.runs(name)["id"]]:
         result = load_result(store, run_id)
         work = result.summary[result.summary["floor_ms"] > 0]
@@ -372,9 +373,9 @@ def test_a_sample_result_that_cannot_be_read_keeps_no_other_out(store, tmp_path)
     assert len(store.unread) == 2
 
 
-def test_floors_of_a_shipped_run_by_hand(store):
+def test_floors_of_a_shipped_run_by_hand(sample_results):
     """MolmoE-1B at top-8 with every block: a decode step reads 2.4 GB, at 4,571 GB/s in no less than 0.53 ms."""
-    store.take_in_shipped()
+    store = sample_results
     result = load_result(store, store.latest("moe_topk"))
     setting = result.settings.loc[result.settings["top_k"] == 8, "setting"].item()
     rows = result.summary[result.summary["setting"] == setting].set_index("metric")
@@ -387,8 +388,8 @@ def test_floors_of_a_shipped_run_by_hand(store):
     assert rows.loc["vision_encoder_ms", "binds"] == "compute"
 
 
-def test_what_launching_takes_names_what_binds(store):
-    store.take_in_shipped()
+def test_what_launching_takes_names_what_binds(sample_results):
+    store = sample_results
     runs = store.runs("moe_topk")
     bound = {}
     for run_id in runs["id"]:

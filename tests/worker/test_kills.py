@@ -184,10 +184,6 @@ def kill_command(folder, moment, shelf, monkeypatch):
     check_stored(database, [spec])
 
 
-def test_a_command_survives_a_kill(tmp_path, shelf, monkeypatch):
-    kill_command(tmp_path, random.Random("a command").uniform(0, 0.3), shelf, monkeypatch)
-
-
 @pytest.mark.long
 def test_a_command_survives_many_kills(tmp_path, shelf, monkeypatch):
     drawn = random.Random("many commands")
