@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from profcore.models.shape import Shape
 
 _FOLDED = "lengths-and-repeats"
+_LOOKED = "pictures looked at"
 _WARM_UP = ("warmup-pictures", "seed-pictures")
 _NONE: tuple[dict[str, Any], str] = ({}, "")
 
@@ -58,6 +59,7 @@ def choose(experiment: Motivation, config: Shape) -> None:
             and data_set
         ):
             _start(experiment, data_set, options)
+        _say_looked(experiment)
 
 
 def _lengths_and_repeats(experiment: Motivation, config: Shape) -> tuple[dict[str, Any], str]:
@@ -116,5 +118,12 @@ def _start(experiment: Motivation, data_set: DataSet, options: dict[str, Any]) -
     if experiment.name != "flops_vs_latency":
         st.session_state["run"] = run_ids[0]
     skipped = f", {len(queries.skipped)} skipped" if queries.skipped else ""
-    number = len(queries.queries)
-    st.success(f"{plain(queries.name)}: {counted(number, 'question')}{skipped}.")
+    text = f"{queries.name}: {counted(len(queries.queries), 'question')}{skipped}."
+    st.session_state[_LOOKED] = (experiment.name, st.session_state.get("run"), text)
+
+
+def _say_looked(experiment: Motivation) -> None:
+    """Say what was found of the pictures of the run that is shown, which may have ended since they were looked at."""
+    name, run, text = st.session_state.get(_LOOKED, ("", None, ""))
+    if (name, run) == (experiment.name, st.session_state.get("run")):
+        st.success(plain(text))
