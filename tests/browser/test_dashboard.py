@@ -344,6 +344,8 @@ def test_a_run_is_followed_and_stopped_from_another_page_and_charts_stand_in_vie
     page.goto(f"{url}/moe_topk?{QUICK}&samples=200&values=1+2+4")
     settled(page, "MoE top-k")
     page.get_by_role("button", name="Run", exact=True).click()
+    # A page that is left before it has drawn the press has begun no run.
+    expect(page.locator(".st-key-stop button")).to_be_visible()
     page.get_by_test_id("stSidebarNav").get_by_text("SQL").click()
     settled(page, "SQL")
     under_way = page.locator(".st-key-under-way")

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import multiprocessing
 import os
+import re
 import signal
 from collections import Counter
 from dataclasses import replace
 from itertools import islice
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -45,6 +48,7 @@ from profcore.models.shapes.training import Course, Trained, Training, losses
 from profcore.paths import Roots
 from profcore.spec.queries import Picture, Query
 from profcore.spec.settings import Setting
+from tests.support import until
 
 CPU = torch.device("cpu")
 SMALL = replace(
@@ -235,6 +239,14 @@ def assert_same_logits(loaded, engine, crops, top_k, mask):
         assert int(batch.last[0, place]) + 1 == len(loaded.tokenizer.encode(f" User: {question.text} Assistant:"))
 
 
+def ignores_interrupts(process):
+    """Whether a process has come so far that Ctrl-C does not reach it, or is gone."""
+    with contextlib.suppress(OSError):
+        mask = re.search(r"SigIgn:\s*([0-9a-f]+)", Path(f"/proc/{process}/status").read_text())
+        return bool(int(mask[1], 16) & 1 << signal.SIGINT - 1)
+    return True
+
+
 class TestBatches:
     def test_a_step_sees_what_its_number_says(self):
         pictures = Pictures(seed=3, crops=20)
@@ -269,12 +281,14 @@ class TestBatches:
 
     @pytest.mark.long
     def test_processes_draw_what_one_would_draw_itself(self):
+        others = multiprocessing.active_children()
         pictures = replace(COURSE.pictures, crops=2)
         drawn = batches(pictures, 5, workers=2)
         for step in (5, 6, 7):
             assert np.array_equal(next(drawn).places, pictures.batch(step).places)
             # As Ctrl-C in a terminal does; what becomes of it is for the process that trains to say.
-            for process in multiprocessing.active_children():
+            for process in set(multiprocessing.active_children()) - set(others):
+                until(lambda process=process: ignores_interrupts(process.pid))
                 os.kill(process.pid, signal.SIGINT)
         drawn.close()
 
