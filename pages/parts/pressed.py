@@ -10,6 +10,8 @@ from typing import Any
 
 import streamlit as st
 
+_PRESSED, _PAGE = "pressed ", "page of presses"
+
 
 def pressed(label: str, key: str, **more: Any) -> bool:
     """Draw a button, and say whether it was pressed; once for each press.
@@ -20,8 +22,25 @@ def pressed(label: str, key: str, **more: Any) -> bool:
         more: Further arguments of `st.button`.
     """
     st.button(label, key=key, on_click=_note, args=(key,), **more)
-    return bool(st.session_state.pop(f"pressed {key}", False)) and not more.get("disabled", False)
+    return bool(st.session_state.pop(_PRESSED + key, False)) and not more.get("disabled", False)
+
+
+def tell_left(page: str) -> None:
+    """Tell of what was pressed on a page that was left before it was drawn with it, and forget that.
+
+    Kept, it would begin whenever somebody comes back.
+
+    Args:
+        page: The page that is drawn now, as told from others.
+    """
+    before, st.session_state[_PAGE] = st.session_state.get(_PAGE), page
+    left = [key for key in st.session_state if str(key).startswith(_PRESSED)]
+    if before == page or not left:
+        return
+    for key in left:
+        del st.session_state[key]
+    st.toast("The page was left before what you pressed had begun: press it again.", icon=":material/warning:")
 
 
 def _note(key: str) -> None:
-    st.session_state[f"pressed {key}"] = True
+    st.session_state[_PRESSED + key] = True

@@ -211,3 +211,16 @@ class TestCard:
     def test_a_busy_machine_is_said_beside_run(self, app, service, monkeypatch):
         monkeypatch.setattr(service, "busy_notes", lambda device: [f"The card of {device} is in use: *1* other"])
         assert "in use: \\*1\\* other" in texts(app("moe_topk").caption)
+
+
+def test_what_was_pressed_on_a_page_that_was_left_before_it_was_drawn_is_told_and_never_begins(app, service):
+    before = len(service.store.runs())
+    test = app("moe_topk")
+    # As a click that the browser follows by another on the menu before the server has drawn the first.
+    test.session_state["pressed run-sweep"] = True
+    test.switch_page("pages/sql.py").run()
+    assert not test.exception
+    assert ["press it again" in each.value for each in test.toast] == [True]
+    test.switch_page("pages/moe_topk.py").run()
+    assert not test.toast
+    assert len(service.store.runs()) == before
