@@ -21,7 +21,7 @@ def alike_pictures(store: Reader, sweep: Result) -> list[str]:
     for experiment in OFFERED.get(sweep.experiment.knob, ()):
         for run_id in store.ranked_apart(experiment):
             run = store.run(run_id)
-            if run and can_stand_beside(own, conditions_of(run, store.settings(run_id)), sweep.experiment):
+            if run and can_stand_beside(own, conditions_of(run, store.knobs(run_id)), sweep.experiment):
                 found.append(run_id)
                 break
     return found

@@ -86,7 +86,7 @@ def find_card_groups(store: Reader, experiment: str) -> list[CardGroup]:
         run = store.run(run_id)
         if run is None or not (card := run["environment"].get("device_name")):
             continue
-        conditions = conditions_of(run, store.settings(run_id))
+        conditions = conditions_of(run, store.knobs(run_id))
         # The first on each card stays, which is the one that a figure rests on first.
         found.setdefault(_key(conditions, knob), {}).setdefault(str(card), conditions)
     groups = sorted(found.values(), key=lambda group: -len(group))

@@ -125,7 +125,7 @@ def conditions_of(run: dict[str, Any], settings: pd.DataFrame, name: str = "") -
 
     Args:
         run: As `Store.run`.
-        settings: As `Store.settings`.
+        settings: As `Store.settings`, or as `Store.knobs`.
         name: How it is shown; its id unless given.
     """
     environment, sweep = run["environment"], run["spec"].get("sweep") or {}

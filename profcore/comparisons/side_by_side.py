@@ -95,7 +95,7 @@ def find_groups(store: Store, experiment: str) -> list[Group]:
         run = store.run(run_id)
         if run is None or (engine := run["environment"].get("engine")) not in (*ENGINES, *PEERS):
             continue
-        conditions = conditions_of(run, store.settings(run_id))
+        conditions = conditions_of(run, store.knobs(run_id))
         # The first of each engine stays.
         found.setdefault(_key(conditions, knob), {}).setdefault(engine, conditions)
     groups = list(found.values())

@@ -74,10 +74,21 @@ def infer(
     clock: StageClock | None = None,
     stop: Callable[[], bool] | None = None,
     keep_logits: bool = False,
+    end: int | None = None,
 ) -> tuple[Tensor, list[Tensor]]:
-    """As `Engine.infer`, on a model whose knobs are turned."""
+    """As `Engine.infer`, on a model whose knobs are turned.
+
+    Args:
+        model: A MolmoE or a model of another family.
+        inputs: As there.
+        output_tokens: The most tokens to make.
+        clock: As there.
+        stop: As there.
+        keep_logits: As there.
+        end: The token after which no other is made; the host then waits for each, so that no clock goes with it.
+    """
     if hasattr(model, "turned"):
-        loop = GreedyLoop(model, output_tokens, clock, stop, keep_logits)
+        loop = GreedyLoop(model, output_tokens, clock, stop, keep_logits, end=end)
         return loop.run(inputs), loop.logits
     logits_kept: list[Tensor] = []
     if clock:
@@ -105,6 +116,8 @@ def infer(
         for position in range(inputs.num_input_tokens, inputs.num_input_tokens + output_tokens - 1):
             if stop and stop():
                 raise StopRequestedError
+            if end is not None and int(token) == end:
+                break
             logits = model.logits(model.run_blocks(embed_tokens(token), positions[:, position : position + 1], cache))
             token = logits.argmax(dim=-1)
             tokens.append(token)

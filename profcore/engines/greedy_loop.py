@@ -2,7 +2,8 @@
 
 `generate` makes everything ready (caches, positions, token types), then hands over. What is left out of its own loop is
 the question after each token whether to stop, for which the host waits for the device: an answer has its setting's
-length. What the model's forward is called with may be kept, so that its stages can be repeated one by one.
+length, unless it is asked to end with a token. What the model's forward is called with may be kept, so that its stages
+can be repeated one by one.
 """
 
 from __future__ import annotations
@@ -42,8 +43,10 @@ class GreedyLoop:
         stop: Callable[[], bool] | None = None,
         keep_logits: bool = False,
         keep_calls: bool = False,
+        end: int | None = None,
     ) -> None:
-        self._model, self._number, self._clock, self._stop = model, output_tokens, clock, stop
+        """Of at most so many tokens; with an `end`, after which no other is made, the host waits for each."""
+        self._model, self._number, self._clock, self._stop, self._end = model, output_tokens, clock, stop, end
         self._keep_logits, self._keep_calls = keep_logits, keep_calls
         self.logits: list[Tensor] = []
         self.calls: list[dict[str, Any]] = []
@@ -81,6 +84,8 @@ class GreedyLoop:
             for _ in range(self._number - 1):
                 if self._stop and self._stop():
                     raise StopRequestedError
+                if self._end is not None and int(tokens[-1]) == self._end:
+                    break
                 input_ids = torch.cat([input_ids, tokens[-1][:, None]], dim=-1)
                 keywords = hf._update_model_kwargs_for_generation(outputs, keywords)
                 given = hf.prepare_inputs_for_generation(input_ids, next_sequence_length=1, **keywords)

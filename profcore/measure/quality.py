@@ -115,33 +115,30 @@ class QualityMeter:
         query = self._queries[index]
         inputs = self.inputs(query, grid)
         if index not in self._reference:
-            self._reference[index] = self._distribution(inputs if grid is None else self.inputs(query), self._full)
-        divergence = kl_divergence(self._reference[index], self._distribution(inputs, setting))
-        return _Answer(divergence, tuple(self._tokens(inputs, setting)) if query.answers else None)
+            whole = inputs if grid is None else self.inputs(query)
+            self._reference[index] = self._said(whole, self._full, 1)[1]
+        tokens, first = self._said(inputs, setting, ANSWER_TOKENS if query.answers else 1)
+        return _Answer(kl_divergence(self._reference[index], first), tuple(tokens) if query.answers else None)
 
     def inputs(self, query: Query, grid: tuple[int, int] | None = None) -> ModelInputs:
         """A question's picture and prompt on the device; tiled by the model's own rule unless a grid is given."""
         crops = self._loaded.model.config.max_crops
         return picture_inputs(self._loaded, load_picture(query.picture), crops, query.question, grid)
 
-    def _distribution(self, inputs: ModelInputs, setting: Setting) -> Tensor:
-        """Log probabilities of the first token, in float64."""
-        with turned(self._loaded.model, setting):
-            _, logits = eager.infer(self._loaded.model, inputs, 1, keep_logits=True)
-        return torch.log_softmax(logits[0].double(), dim=-1)
-
     def answer(self, inputs: ModelInputs, setting: Setting) -> str:
         """What the model answers at a setting, as text."""
-        return answer_text(self._loaded, self._tokens(inputs, setting))
+        return answer_text(self._loaded, self._said(inputs, setting, ANSWER_TOKENS)[0])
 
-    def _tokens(self, inputs: ModelInputs, setting: Setting) -> list[int]:
-        config = self._loaded.model.config
+    def _said(self, inputs: ModelInputs, setting: Setting, most: int) -> tuple[list[int], Tensor]:
+        """At most so many tokens, up to the end of text; log probabilities of the first, in float64."""
+        model = self._loaded.model
         # The last token that is generated is not fed back, and takes no position.
-        length = min(ANSWER_TOKENS, config.max_positions - inputs.num_input_tokens + 1)
-        asked = replace(setting, output_tokens=length)
-        with turned(self._loaded.model, asked):
-            tokens, _ = eager.infer(self._loaded.model, inputs, length, stop=self._stop)
-        return tokens.tolist()
+        length = min(most, model.config.max_positions - inputs.num_input_tokens + 1)
+        with turned(model, replace(setting, output_tokens=length)):
+            tokens, logits = eager.infer(
+                model, inputs, length, stop=self._stop, keep_logits=True, end=model.config.eos_token_id
+            )
+        return tokens.tolist(), torch.log_softmax(logits[0].double(), dim=-1)
 
 
 def kl_divergence(full: Tensor, other: Tensor) -> float:

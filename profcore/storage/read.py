@@ -202,7 +202,8 @@ class Reader:
         One that was measured here before a sample result; one under way before one that is done, and that before one
         that was stopped or failed; then the one with the most settings measured, then the newest. What was imported is
         never shown unless it is asked for, since nobody measured it here, and neither is what was archived. Of the
-        sample results the compiled engine's come first, since there the knobs show and not the launching of kernels.
+        sample results the compiled engine's come first, since there the knobs show and not the launching of kernels,
+        and of these the ones with quality beside latency.
         """
         rows = self.connection.cursor.execute(
             """
@@ -213,6 +214,7 @@ class Reader:
             WHERE experiment = $1 AND source <> 'imported' AND NOT archived
             ORDER BY state NOT IN ('queued', 'running') AND measured IS NULL,
                 source = 'shipped', source = 'shipped' AND TRY(environment ->> 'engine') <> 'compiled',
+                source = 'shipped' AND NOT EXISTS (FROM settings WHERE run_id = id AND accuracy IS NOT NULL),
                 CASE WHEN state IN ('queued', 'running') THEN 0 WHEN state = 'done' THEN 1 ELSE 2 END,
                 CASE WHEN state IN ('queued', 'running') THEN 0 ELSE measured END DESC NULLS LAST,
                 created_at DESC, id DESC
@@ -383,6 +385,14 @@ class Reader:
         """A run's settings, in the order charts show them."""
         return self.connection.cursor.execute(
             "SELECT * EXCLUDE run_id FROM settings WHERE run_id = ? ORDER BY setting", [run_id]
+        ).df()
+
+    def knobs(self, run_id: str) -> pd.DataFrame:
+        """Where the knobs stand in a run's settings: several times as fast as all that is known of these."""
+        return self.connection.cursor.execute(
+            "SELECT setting, grid_rows, grid_columns, top_k, active_blocks, block_mask, output_tokens "
+            "FROM settings WHERE run_id = ? ORDER BY setting",
+            [run_id],
         ).df()
 
     def samples(self, run_id: str) -> pd.DataFrame:

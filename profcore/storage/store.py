@@ -34,6 +34,7 @@ from profcore.storage.hopeless import set_aside_if_hopeless
 from profcore.storage.insert import insert_records, insert_run
 from profcore.storage.lines import read_lines, split_parts
 from profcore.storage.pooling import Pooling
+from profcore.storage.prepared import prepared_runs, take_in_prepared
 from profcore.storage.read import Reader
 from profcore.storage.shards import begin_shard, end_shard, follow_shard, part_of, placed, take_in_places
 from profcore.storage.shipped import shipped_spools, unpacked, unpacked_size
@@ -313,27 +314,49 @@ class Store(Reader):
         aside = {path.name: "it is no spool, and was set aside" for path in self.spools.glob("*.jsonl*.bad")}
         return {whole_text(name): reason for name, reason in sorted({**aside, **self.unread}.items())}
 
-    def take_in_shipped(self, directory: Path | None = None) -> None:
-        """Take in the sample results that come with the project, unless told others."""
+    def take_in_shipped(self, directory: Path | None = None, prepared: bool = True) -> None:
+        """Take in the sample results that come with the project, unless told others.
+
+        Args:
+            directory: Where they are.
+            prepared: Whether by the tables that were made of them, where these are there.
+        """
         removed = self.removed()
         # They never grow: one that is known to its end is not unpacked again.
-        new = [
-            (run_id, path)
+        new = {
+            run_id: path
             for run_id, path in shipped_spools(directory or SHIPPED).items()
             if run_id not in removed and self._offset(self.connection.cursor, run_id) != unpacked_size(path)
-        ]
+        }
+        if new and prepared:
+            new = self._without_prepared(new, directory)
         try:
             # In one go, of which the disk is waited for once.
             with self.connection.transaction():
-                for run_id, path in new:
+                for run_id, path in new.items():
                     with unpacked(run_id, path) as spool:
                         self._take_in(spool, "shipped")
         except StoreError:
             raise
         except Exception:  # whatever one of them holds, it keeps no other out
-            for run_id, path in new:
+            for run_id, path in new.items():
                 with unpacked(run_id, path) as spool:
                     self.try_take_in(spool, source="shipped")
+
+    def _without_prepared(self, new: dict[str, Path], directory: Path | None) -> dict[str, Path]:
+        """Take in those of which there are tables; returns the others."""
+        cursor = self.connection.cursor
+        known = {row[0] for row in cursor.execute("SELECT id FROM runs UNION SELECT run_id FROM spools").fetchall()}
+        at_once = (prepared_runs(directory) & new.keys()) - known
+        try:
+            with self.connection.transaction() as cursor:
+                take_in_prepared(cursor, at_once, directory)
+                for run_id in at_once:
+                    self._say_as_given(cursor, run_id)
+        except StoreError as error:
+            _log.info("sample results are taken in from their spools, since their tables cannot be read: %s", error)
+            return new
+        return {run_id: path for run_id, path in new.items() if run_id not in at_once}
 
     def _begin(self, cursor: Cursor, run_id: str, records: list[Record | None], source: str) -> list[Record | None]:
         """Store the run itself; returns what follows its first record."""
@@ -355,11 +378,15 @@ class Store(Reader):
                     "is not taken in. Measure it anew under another id."
                 )
             insert_run(cursor, run_id, first, source, schema)
+        self._say_as_given(cursor, run_id)
+        return following
+
+    def _say_as_given(self, cursor: Cursor, run_id: str) -> None:
+        """Give a new run the name and the marks that people gave it before."""
         if run_id in self.given.names:
             cursor.execute("UPDATE runs SET name = ? WHERE id = ?", [self.given.names[run_id], run_id])
         if run_id in self.given.marks:
             _write_marks(cursor, run_id, self.given.marks[run_id])
-        return following
 
     def _store(self, cursor: Cursor, spool: str, records: list[Record | None]) -> _Stored:
         """Store the records that can be; each of the others is left out."""

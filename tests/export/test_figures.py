@@ -201,7 +201,8 @@ def test_a_saved_figure_of_several_runs_says_where_each_comes_from(shipped):
     names = {runs[0].run["id"]: "A: the first"}
     said = several_sources(runs, "Runs side by side.", "Points: medians.", names)
     assert len(said.footer) == len(runs) + 1 > 2
-    assert said.footer[0].startswith("A: the first: NVIDIA H200, molmoe-1b, random weights, ")
+    model = runs[0].run["environment"]["model"]
+    assert said.footer[0].startswith(f"A: the first: NVIDIA H200, {model}, random weights, ")
     for line, run in zip(said.footer, runs, strict=False):
         assert run.run["environment"]["engine"] in line and run.run["id"] in line
     assert said.plain.startswith("Runs side by side. Measured: ")

@@ -400,13 +400,14 @@ class TestTraining:
         assert current == [torch.device("cuda", 1)]
 
     def test_steps_turn_knobs_once_the_first_stage_is_over(self):
-        course = Course()
+        course = Course(fewer_experts=0.2)
         early = {course.knobs(step) for step in range(300)}
         assert early == {(8, tuple(range(8)))}
         later = [course.knobs(step) for step in range(300, 900)]
         assert {top_k for top_k, _ in later} == {6, 7, 8}
         assert {len(blocks) for _, blocks in later} == {4, 5, 6, 7, 8}
         assert later == [course.knobs(step) for step in range(300, 900)]
+        assert {Course().knobs(step)[0] for step in range(300, 900)} == {8}
         assert course.rate(0, 0) < course.rate(199, 0.1) > course.rate(5000, 0.9) > course.rate(9000, 1) > 0
 
 

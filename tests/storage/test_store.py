@@ -297,16 +297,30 @@ def test_samples_of_other_models_are_of_the_two_engines_that_they_have(sample_re
     runs = of_model(store, own=False)
     assert set(runs["source"]) == {"shipped"}
     found = set()
-    for run_id in runs["id"]:
+    for run_id in runs[runs["experiment"] != "joint"]["id"]:
         result = load_result(store, run_id)
         environment = result.run["environment"]
-        found.add((environment["model"], environment["engine"]))
+        found.add((environment["model"], environment["engine"], result.experiment.name))
         assert (environment["weights"], environment["device_name"]) == ("random", "NVIDIA H200")
         assert len(result.samples) == result.planned
         assert not result.settings["vision_encoder_flops"].isna().any()
-    assert found == {(model, engine) for model in ("smolvlm-2b", "internvl3-8b") for engine in ("eager", "graph")} - {
-        ("internvl3-8b", "eager")
-    }
+    models, no_experts = ("smolvlm-2b", "internvl3-8b", "qwen3-vl-8b"), set(CATALOGUE) - {"moe_topk"}
+    expected = {(model, engine, name) for model in models for engine in ("eager", "graph") for name in no_experts}
+    expected |= {("qwen3-vl-30b-a3b", engine, name) for engine in ("eager", "graph") for name in CATALOGUE}
+    # The host was slowed throughout.
+    assert found == expected - {("qwen3-vl-30b-a3b", "graph", "context_scaling")}
+
+
+def test_the_sample_of_the_small_trained_model_has_quality_at_every_setting(sample_results):
+    store = sample_results
+    (run_id,) = of_model(store, own=False).query("experiment == 'joint'")["id"]
+    run, settings = store.run(run_id), store.settings(run_id)
+    assert (run["environment"]["model"], run["environment"]["weights"]) == ("shapes", "real")
+    assert len(settings) == 48 and settings["accuracy"].notna().all() and (settings["quality_queries"] == 200).all()
+    # Where quality can be weighed against latency, a first visit shows that.
+    assert store.latest("joint") == run_id
+    best = settings.loc[settings["accuracy"].idxmax()]
+    assert best["accuracy"] > 0.85 > 0.6 > settings["accuracy"].min()
 
 
 def test_shipped_samples_are_full_shape_runs_of_all_experiments(sample_results):

@@ -14,7 +14,7 @@ from typing import Any
 
 from profcore.errors import UserError
 
-USUAL_SECONDS = 240.0
+USUAL_SECONDS = 440.0
 _MOST_WORKERS, _MOST_PROCESSES = 14, 256
 
 
@@ -55,11 +55,11 @@ def _parser() -> argparse.ArgumentParser:
     group.add_argument("--crops", type=int, default=160, help="crops encoded in a step (160)")
     group.add_argument("--peak", type=float, default=1.5e-3, help="the highest learning rate (0.0015)")
     group.add_argument("--questions", type=int, default=8, help="questions put to each picture (8)")
-    group.add_argument("--sharpness", type=float, default=1.0, help="what attention's norms begin with (1)")
+    group.add_argument("--sharpness", type=float, default=1.5, help="what attention's norms begin with (1.5)")
     for option, usual, text in (
         ("--coarse", 0.25, "pictures cut into fewer crops than they fill"),
         ("--finer", 0.1, "pictures put into more crops than they fill"),
-        ("--fewer-experts", 0.2, "a lower top-k"),
+        ("--fewer-experts", 0.0, "a lower top-k"),
         ("--fewer-blocks", 0.3, "some blocks left out"),
     ):
         group.add_argument(option, type=float, default=usual, help=f"share of steps with {text} ({usual:g})")

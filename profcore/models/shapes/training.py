@@ -80,8 +80,8 @@ class Course:
     labels: float = 1.0
     balance: float = 0.01
     router_z: float = 0.001
-    sharpness: float = 1.0
-    fewer_experts: float = 0.2
+    sharpness: float = 1.5
+    fewer_experts: float = 0.0
     fewer_blocks: float = 0.3
 
     def knobs(self, step: int) -> tuple[int, tuple[int, ...]]:
