@@ -307,8 +307,8 @@ def test_samples_of_other_models_are_of_the_two_engines_that_they_have(sample_re
     models, no_experts = ("smolvlm-2b", "internvl3-8b", "qwen3-vl-8b"), set(CATALOGUE) - {"moe_topk"}
     expected = {(model, engine, name) for model in models for engine in ("eager", "graph") for name in no_experts}
     expected |= {("qwen3-vl-30b-a3b", engine, name) for engine in ("eager", "graph") for name in CATALOGUE}
-    # The host was slowed throughout.
-    assert found == expected - {("qwen3-vl-30b-a3b", "graph", "context_scaling")}
+    # Of these the one had a slowed host throughout, the other another process on its card.
+    assert found == expected - {("qwen3-vl-30b-a3b", engine, "context_scaling") for engine in ("eager", "graph")}
 
 
 def test_the_sample_of_the_small_trained_model_has_quality_at_every_setting(sample_results):
@@ -329,7 +329,8 @@ def test_shipped_samples_are_full_shape_runs_of_all_experiments(sample_results):
     pictures = {"latency_distribution": 1, "vision_tokens_vs_latency": 2}
     pictures |= {"component_profiling": 1, "language_tokens_vs_latency": 1}
     others = pictures | {"joint": 1}
-    assert runs.groupby("experiment").size().to_dict() == dict.fromkeys(CATALOGUE, 3) | others
+    # Each knob under each engine, and but for top-k the joules of a few settings under eager by themselves.
+    assert runs.groupby("experiment").size().to_dict() == dict.fromkeys(CATALOGUE, 4) | {"moe_topk": 3} | others
     assert set(runs["source"]) == {"shipped"}
     assert set(runs["state"]) == {"done"}
     engines = set()
