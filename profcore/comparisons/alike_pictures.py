@@ -20,7 +20,7 @@ def alike_pictures(store: Reader, sweep: Result) -> list[str]:
     own, found = result_conditions(sweep), []
     for experiment in OFFERED.get(sweep.experiment.knob, ()):
         for run_id in store.ranked_apart(experiment):
-            run = store.run(run_id)
+            run = store.measured_on(run_id)
             if run and can_stand_beside(own, conditions_of(run, store.knobs(run_id)), sweep.experiment):
                 found.append(run_id)
                 break

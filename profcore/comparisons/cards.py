@@ -83,7 +83,7 @@ def find_card_groups(store: Reader, experiment: str) -> list[CardGroup]:
     knob = get_experiment(experiment).knob
     found: dict[Hashable, dict[str, Conditions]] = {}
     for run_id in store.ranked_apart(experiment):
-        run = store.run(run_id)
+        run = store.measured_on(run_id)
         if run is None or not (card := run["environment"].get("device_name")):
             continue
         conditions = conditions_of(run, store.knobs(run_id))

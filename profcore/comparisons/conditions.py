@@ -124,7 +124,7 @@ def conditions_of(run: dict[str, Any], settings: pd.DataFrame, name: str = "") -
     """The conditions of a run.
 
     Args:
-        run: As `Store.run`.
+        run: As `Store.run`, or as `Store.measured_on`.
         settings: As `Store.settings`, or as `Store.knobs`.
         name: How it is shown; its id unless given.
     """

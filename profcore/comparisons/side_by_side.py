@@ -92,7 +92,7 @@ def find_groups(store: Store, experiment: str) -> list[Group]:
     knob = get_experiment(experiment).knob
     found: dict[tuple[Any, ...], dict[str, Conditions]] = {}
     for run_id in store.ranked_apart(experiment):
-        run = store.run(run_id)
+        run = store.measured_on(run_id)
         if run is None or (engine := run["environment"].get("engine")) not in (*ENGINES, *PEERS):
             continue
         conditions = conditions_of(run, store.knobs(run_id))

@@ -252,3 +252,11 @@ def test_a_file_that_holds_another_model_by_now_is_another_condition(store):
     # A name is one shape's, whatever else of it a version records.
     named = [conditions(store, run("tiny", width)) for width in (1, 2)]
     assert find_differences(named) == []
+
+
+def test_what_a_run_was_measured_on_is_read_without_all_that_is_known_of_it(sample_results):
+    store = sample_results
+    for run_id in store.runs()["id"]:
+        whole = conditions_of(store.run(run_id), store.settings(run_id))
+        assert conditions_of(store.measured_on(run_id), store.knobs(run_id)) == whole
+    assert store.measured_on("no such run") is None
