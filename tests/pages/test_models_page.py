@@ -27,7 +27,9 @@ def test_a_first_visit_shows_molmoe_and_what_others_would_make_of_the_picture(ap
     test = app("models")
     shown = table(test, "a token uses").set_index("model")
     assert shown.loc["molmoe-1b", "vision tokens"] == "1,152"
-    assert shown.loc["qwen3-vl-30b-a3b", ["vision tokens", "how"]].tolist() == ["768", "not measured"]
+    assert shown.loc["qwen3-vl-4b", ["vision tokens", "how"]].tolist() == ["768", "not measured"]
+    # Measured at one unit of the picture alone.
+    assert shown.loc["qwen3-vl-30b-a3b", ["TTFT (ms)", "vision tokens", "how"]].tolist() == ["—", "768", "too far"]
     # The engine that most of the sample results' models have.
     assert shown.loc["smolvlm-2b", ["vision tokens", "how"]].tolist() == ["1,053", "measured"]
     assert len(test.get("vega_lite_chart")) == 5
@@ -45,7 +47,8 @@ def test_two_models_stand_beside_each_other(app, service):
         test = app("models", **{"models-on": "NVIDIA H200, eager, bfloat16", "models-width": "640"})
         shown = table(test, "a token uses").set_index("model")
         assert shown.loc["qwen3-vl-4b", "how"] == "between"
-        assert set(table(test, "µs per step")["model"]) == {"molmoe-1b", "smolvlm-2b", "qwen3-vl-4b"}
+        others = {"smolvlm-2b", "internvl3-8b", "qwen3-vl-8b"}
+        assert set(table(test, "µs per step")["model"]) == {"molmoe-1b", "qwen3-vl-4b", *others}
         # What differs besides is named.
         assert "differ in more than the model" in texts(test.caption)
         assert "transformers: 5.17 (qwen3" in texts(test.markdown).replace("\\", "")
