@@ -57,8 +57,9 @@ _SHARED = (
 _LOOK_S = 0.5
 _EXECUTION = {"dtype": "auto", "experts": "auto", "clock": str(next(iter(Clock)))}
 """How a model is run where nobody has chosen, by the key of what is chosen: what each choice offers first."""
-# By family, MolmoE's first.
-_MODELS = ("molmoe-1b", "tiny", _OTHER_MODEL, *(size.name for size in _SIZES if size.name not in PRESETS))
+# By family, MolmoE's first: those that a visit is most about.
+_FIRST = ("molmoe-1b", "tiny", SMALL_TRAINED)
+_MODELS = (*_FIRST, _OTHER_MODEL, *(size.name for size in _SIZES if size.name not in _FIRST))
 
 
 def show(page: str) -> None:
