@@ -18,6 +18,7 @@ from profcore.models.context import check_sweep
 from profcore.models.families.shape import FamilyShape
 from profcore.models.families.versions import check_version
 from profcore.models.names import NAMED
+from profcore.models.shapes.shape import WHAT
 from profcore.roofline.cache_memory import check_cache
 from profcore.roofline.model_sizes import (
     ModelSize,
@@ -56,8 +57,9 @@ _SHARED = (
 _LOOK_S = 0.5
 _EXECUTION = {"dtype": "auto", "experts": "auto", "clock": str(next(iter(Clock)))}
 """How a model is run where nobody has chosen, by the key of what is chosen: what each choice offers first."""
-# By family, MolmoE's first.
-_MODELS = ("molmoe-1b", "tiny", _OTHER_MODEL, *(size.name for size in _SIZES if size.name not in PRESETS))
+# By family, MolmoE's first: those that a visit is most about.
+_FIRST = ("molmoe-1b", "tiny", SMALL_TRAINED)
+_MODELS = (*_FIRST, _OTHER_MODEL, *(size.name for size in _SIZES if size.name not in _FIRST))
 
 
 def show(page: str) -> None:
@@ -157,9 +159,12 @@ def _choose_model(default: str) -> None:
         index=_MODELS.index(default),
         key="model",
         bind="query-params",
-        help="What has a name here has random weights: its latencies are real, its words are not. A checkpoint is a "
-        "directory, a configuration file of transformers, or a hub name.",
+        help="What has a name here has random weights: its latencies are real, its words are not. Only "
+        "shapes is trained: small, on drawn pictures, to show quality beside latency. A checkpoint is a directory, a "
+        "configuration file of transformers, or a hub name.",
     )
+    if st.session_state["model"] == SMALL_TRAINED:
+        st.caption(WHAT)
     if st.session_state["model"] == _OTHER_MODEL:
         st.text_input(
             "Directory, config.json or hub name",
@@ -348,7 +353,9 @@ def say_target() -> None:
     if problem():
         return
     chosen, config = target(), shape()
-    weights = "random weights" if chosen.model in NAMED and chosen.model != SMALL_TRAINED else "its own weights"
+    weights = "random weights" if chosen.model in NAMED else "its own weights"
+    if chosen.model == SMALL_TRAINED:
+        weights = "small, trained on drawn pictures"
     experts = f" of {config.num_experts} experts, top-{config.top_k}" if config.num_experts else ""
     st.markdown(
         f"A run now measures **{plain(chosen.model)}** ({config.n_layers} blocks{experts}, {weights}) on "

@@ -79,7 +79,9 @@ def _slider(latencies: np.ndarray, metric: str) -> float:
         st.session_state[key] = min(max(float(st.session_state[key]), low), high)
     else:
         st.session_state[key] = round((least + most) / 2 / step) * step
-    return st.slider(f"{METRICS[metric]} (ms)", low, high, step=step, key=key, bind="query-params")
+    # As many decimals as the step has: the sentence below names the budget that the slider shows.
+    decimals = f"%.{max(0, -math.floor(math.log10(step)))}f"
+    return st.slider(f"{METRICS[metric]} (ms)", low, high, step=step, format=decimals, key=key, bind="query-params")
 
 
 def _offer_to_measure(run: dict[str, Any], best: dict[str, Any]) -> None:

@@ -54,8 +54,9 @@ def show(run: dict[str, Any], quality: str) -> None:
     selected = figure_view.draw(charts.frontier(found), "frontier", key, selection=charts.CLICK, source=source)
     st.markdown("\n".join(f"- {plain(sentence)}" for sentence in frontier_sentences(found)))
     st.caption(
-        "Intervals of latency come from drawing samples anew, those of accuracy from drawing questions anew, the same "
-        "for every setting. A faint point is on the frontier in few of the draws. A click on a point shows its setting."
+        "Intervals of latency say where the percentile may lie, whatever the distribution; those of accuracy come from "
+        "drawing questions anew, the same for every setting. A faint point is on the frontier in few of the draws. A "
+        "click on a point shows its setting."
     )
     if look.metric in _OF_LENGTH and found.table["output_tokens"].nunique(dropna=True) > 1:
         st.caption(

@@ -14,6 +14,7 @@ from profcore.export.captions import of_figure, provenance
 from profcore.export.run_figures import HEAT_MAP, ORDER
 from profcore.results.joint_cells import combinations_of, fullest, heat_cells, joint_knobs, measures_of
 from profcore.results.joint_tables import display_joint, word_columns
+from profcore.results.quality import RANDOM_QUALITY, has_quality, is_random, quality_failure
 from profcore.service.words import environment_line
 from profcore.spec.text import counted
 
@@ -167,10 +168,8 @@ def _failures(result: JointResult) -> None:
     failed = result.points.dropna(subset="failed")
     for reason, points in failed.groupby("failed", sort=False):
         st.warning(plain(f"{'; '.join(points['label'].head(5))}: {reason}"))
-    judged = result.settings["quality_failed"].dropna()
-    if len(judged):
-        reason = judged.iloc[0]
-        st.warning(f"No quality could be found of {counted(len(judged), 'setting')}: {plain(reason)}")
+    if failure := quality_failure(result.settings):
+        st.warning(plain(failure))
 
 
 def _tables(result: JointResult) -> None:
@@ -178,8 +177,8 @@ def _tables(result: JointResult) -> None:
     with points:
         tables.figures(display_joint(result), *word_columns())
         st.caption("Medians in milliseconds. Accuracy and KL are means over questions, where quality was recorded.")
-        if result.run["environment"].get("weights") == "random" and result.points["kl"].notna().any():
-            st.warning("The weights are random, so quality means nothing here: it shows how the tool works.")
+        if is_random(result) and has_quality(result.settings):
+            st.warning(RANDOM_QUALITY)
     with order:
         if not result.samples.empty:
             stack = charts.in_order(result.samples, result.settings)

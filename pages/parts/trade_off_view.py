@@ -9,9 +9,10 @@ from pages.parts.state import service
 from pages.parts.text import plain, say_error
 from profcore.errors import UserError
 from profcore.experiments.knobs import JOINT
+from profcore.results.quality import RANDOM_QUALITY
 from profcore.service.words import environment_line
 from profcore.spec.stages import State
-from profcore.tradeoff.points import NO_QUALITY, QUALITIES, RANDOM_QUALITY, WORK_KEPT, quality_note
+from profcore.tradeoff.points import NO_QUALITY, QUALITIES, WORK_KEPT, quality_note
 
 _LOOKS = {
     "Frontier": frontier_view.show,

@@ -14,13 +14,23 @@ from profcore.comparisons.flops_latency import correlations, display_correlation
 from profcore.comparisons.flops_scaling import routed_experts
 from profcore.experiments.motivation import MOTIVATION
 from profcore.export.result_files import result_files
+from profcore.models.shapes.shape import WHAT
 from profcore.results.base import MeasuredRun
 from profcore.results.energy import display_energy, energy_failures, energy_words, has_energy
 from profcore.results.joint import JointResult, load_joint
 from profcore.results.joint_tables import display_short_joint
 from profcore.results.pictures import load_picture_result
+from profcore.results.quality import (
+    RANDOM_QUALITY,
+    accuracy_words,
+    has_quality,
+    is_random,
+    quality_failure,
+    quality_words,
+)
 from profcore.results.sweep import Result, load_result
-from profcore.results.tables import display_short_summary, display_without_flagged
+from profcore.results.tables import display_quality, display_short_summary, display_without_flagged
+from profcore.roofline.floors import is_small_trained
 from profcore.roofline.flops import with_flops
 from profcore.spec.environments import set_aside_words
 from profcore.spec.runs import RunSpec
@@ -51,6 +61,8 @@ def report_run(options: argparse.Namespace, spec: RunSpec, path: Path, state: St
             print_energy(result)
         if isinstance(result, JointResult):
             print_table(display_short_joint(result))
+        print_quality(result)
+        _print_what(result)
         _print_flags(result)
         if options.experiment == flops_scaling.EXPERIMENT:
             shape, _ = flops_scaling.shape_of(result.run["environment"])
@@ -85,6 +97,8 @@ def report_merged(options: argparse.Namespace, run_id: str, paths: list[Path], s
             print_energy(result)
         if isinstance(result, JointResult):
             print_table(display_short_joint(result))
+        print_quality(result)
+        _print_what(result)
         _print_flags(result)
         for text in set_aside_words(result.run["environments"]):
             print(f"Warning: {text}", file=sys.stderr)
@@ -98,6 +112,27 @@ def print_energy(result: Result) -> None:
     if has_energy(result):
         print_table(display_energy(result))
         print(energy_words(result))
+
+
+def print_quality(result: MeasuredRun) -> None:
+    """What settings give in quality, where that was recorded, and why where it was to be and could not."""
+    if failure := quality_failure(result.settings):
+        print(failure)
+    if not has_quality(result.settings):
+        return
+    if isinstance(result, Result):
+        print_table(display_quality(result))
+    # A joint run's table has accuracy alone, where there is one.
+    answered = isinstance(result, JointResult) and result.points["accuracy"].notna().any()
+    print(accuracy_words(result) if answered else quality_words(result))
+    if is_random(result):
+        print(RANDOM_QUALITY)
+
+
+def _print_what(result: MeasuredRun) -> None:
+    """What was measured, where its latencies are not those of the model that it is built like."""
+    if is_small_trained(result.run["environment"]):
+        print(WHAT)
 
 
 def _print_flags(result: MeasuredRun) -> None:

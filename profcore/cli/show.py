@@ -37,7 +37,7 @@ def show(options: argparse.Namespace) -> int:
     if options.json:
         print(json_text(_plain(result), indent=2))
         return 0
-    from profcore.cli.report import print_energy
+    from profcore.cli.report import print_energy, print_quality
     from profcore.results.joint import JointResult
     from profcore.results.joint_tables import display_short_joint
     from profcore.results.sweep import Result
@@ -55,6 +55,7 @@ def show(options: argparse.Namespace) -> int:
         print_table(display_short_summary(result) if isinstance(result, Result) else display_points(result))
     if isinstance(result, Result):
         print_energy(result)
+    print_quality(result)
     for caution in result.cautions:
         print(caution.text)
     if any(caution.kind == "flags" for caution in result.cautions):

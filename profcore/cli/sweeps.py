@@ -147,11 +147,16 @@ def profiling_sweeps(options: argparse.Namespace, config: Shape) -> list[Sweep]:
 
 
 def check_joint_options(options: argparse.Namespace) -> None:
-    """Whether options of joint sweeps are given to one.
+    """Whether options of joint sweeps, and of real pictures, are given to one.
 
     Raises:
         UserError: They are given to another experiment, or do not go together.
     """
+    if options.stop_at_eos and options.experiment not in MOTIVATION and not options.tiers:
+        raise UserError(
+            "--stop-at-eos is of real pictures, whose answers end by themselves: a knob's settings have the lengths "
+            "that are asked for. Leave it out, or run latency_distribution."
+        )
     for name in ("strategy", "settings", "tiers", "masks"):
         if getattr(options, name) is not None and options.experiment != JOINT.name:
             raise UserError(f"--{name} is of joint sweeps alone: run joint, or leave it out.")

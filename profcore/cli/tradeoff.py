@@ -164,7 +164,7 @@ def budget(options: argparse.Namespace) -> int:
 def latency_model(options: argparse.Namespace) -> int:
     """Print a latency model and how good it is; write it where a file is named."""
     from profcore.tradeoff.latency_model import fit_latency_model, model_sentences, recalibrated
-    from profcore.tradeoff.points import pooled
+    from profcore.tradeoff.points import WORK_KEPT, pooled, quality_note
     from profcore.tradeoff.tables import display_coefficients, display_extrapolation
     from profcore.tradeoff.written_model import formulas, model_json, model_python
 
@@ -187,6 +187,8 @@ def latency_model(options: argparse.Namespace) -> int:
     if len(beyond):
         print("Beyond what was measured: fitted without a knob's largest value, judged on it.")
         print_table(beyond)
+    if note := quality_note(points, WORK_KEPT):
+        print(note)
     return 0
 
 

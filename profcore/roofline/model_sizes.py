@@ -8,12 +8,13 @@ from typing import Any
 
 import pandas as pd
 
-from profcore.models.config import PRESETS, MolmoConfig
+from profcore.models.config import PRESETS, SMALL_TRAINED, MolmoConfig
 from profcore.models.families.catalogue import ENTRIES
 from profcore.models.families.parameters import ITEM_BYTES, FamilyParameters
 from profcore.models.families.shape import FamilyShape
 from profcore.models.families.versions import why_not_here
 from profcore.models.shape import Shape
+from profcore.models.shapes.shape import SHAPES_CONFIG
 from profcore.roofline.parameters import count_parameters
 
 _GIGA = 1e9
@@ -75,7 +76,8 @@ def size_of_parts(name: str, shape: FamilyShape, parts: Mapping[str, Any]) -> Mo
 
 def named_sizes() -> list[ModelSize]:
     """Every model that has a name, by family: MolmoE's first."""
-    shapes: dict[str, Shape] = {**PRESETS, **{name: entry.shape for name, entry in ENTRIES.items()}}
+    known = {**PRESETS, SMALL_TRAINED: SHAPES_CONFIG}
+    shapes: dict[str, Shape] = {**known, **{name: entry.shape for name, entry in ENTRIES.items()}}
     sizes = [size for name, shape in shapes.items() if (size := size_of(name, shape))]
     return sorted(sizes, key=lambda size: (size.family != MOLMOE, size.family, -size.parameters))
 

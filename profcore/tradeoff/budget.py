@@ -12,7 +12,8 @@ from profcore.errors import UserError
 from profcore.spec.text import counted
 from profcore.stats.digits import written
 from profcore.tradeoff.candidates import not_measured
-from profcore.tradeoff.frontier import check_percentile, fixed
+from profcore.tradeoff.draws import TAIL
+from profcore.tradeoff.frontier import check_percentile, fixed, quality_draws
 from profcore.tradeoff.latencies import METRICS
 from profcore.tradeoff.points import KNOBS, WORK_KEPT, check_quality
 
@@ -48,6 +49,8 @@ class Choice:
         unknown: How many better settings have not all of these latencies.
         established: Whether the best was measured, and its samples bound what exceeds each limit by what the percentile
             leaves open.
+        alike: The fastest setting whose accuracy the questions cannot tell from the best's; None where none is faster.
+        num_alike: How many such settings are faster than the best.
     """
 
     limits: Mapping[str, float]
@@ -62,6 +65,8 @@ class Choice:
     whole: str
     unknown: int
     established: bool
+    alike: dict[str, Any] | None
+    num_alike: int
 
 
 def choose_setting(
@@ -103,6 +108,8 @@ def choose_setting(
     # Of as good a quality only the fastest is of interest, and that is the best itself.
     below = (value < value[first]) & (over < over[first])
     cheaper = next((place for place in order if below[place]), None)
+    alike = [place for place in _as_good(points, rows, quality, first) if over[place] < over[first]]
+    fastest = min(alike, key=over.__getitem__, default=None)
     return Choice(
         limits,
         percentile,
@@ -116,7 +123,19 @@ def choose_setting(
         points.whole,
         unknown,
         _established(points, rows.iloc[first], limits, percentile),
+        None if fastest is None else _described(points, rows.iloc[fastest], limits),
+        len(alike),
     )
+
+
+def _as_good(points: JointPoints, rows: pd.DataFrame, quality: str, first: int) -> list[int]:
+    """The settings whose accuracy questions drawn anew, the same for all, do not tell from one's."""
+    if quality != "accuracy":
+        return []
+    places = rows["place"].to_numpy()
+    draws = quality_draws(points, quality, np.random.default_rng(0))[1][:, places]
+    behind = np.quantile(draws[:, [first]] - draws, TAIL, axis=0, method="lower")
+    return [place for place in np.flatnonzero(behind <= 0).tolist() if place != first]
 
 
 def at_length(points: JointPoints, limits: Mapping[str, float], tokens: int | None = None) -> JointPoints:
@@ -201,6 +220,12 @@ def choice_sentences(choice: Choice) -> list[str]:
         said.append(
             f"It was not measured: its latency is predicted{how}, and how often it exceeds the budget is not known."
         )
+    if choice.alike:
+        number = "that of a faster one" if choice.num_alike == 1 else f"those of {choice.num_alike} faster ones"
+        which = "it" if choice.num_alike == 1 else "the fastest of them"
+        said.append(
+            f"These questions cannot tell its accuracy from {number}: {which} is {_neighbour(choice, choice.alike)}."
+        )
     if choice.cheaper:
         said.append(f"Next below it: {_neighbour(choice, choice.cheaper)}.")
     if choice.dearer is None or choice.more_ms is None:
@@ -226,6 +251,7 @@ def choice_dict(choice: Choice) -> dict[str, Any]:
         "quality": None if choice.quality == WORK_KEPT else {"kind": choice.quality, "value": choice.best["value"]},
         "setting": _plain(choice.best),
         "established": choice.established,
+        "fastest_alike": choice.alike and {**_plain(choice.alike), "settings_alike": choice.num_alike},
         "next_below": choice.cheaper and _plain(choice.cheaper),
         "next_above": choice.dearer and {**_plain(choice.dearer), "more_ms": choice.more_ms},
         "settings_within": choice.allowed,

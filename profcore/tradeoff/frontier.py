@@ -91,7 +91,7 @@ def find_frontier(
     check_percentile(percentile)
     generator = np.random.default_rng(seed)
     latency, costs = _latency(points, metric, percentile, generator)
-    value, qualities = _quality(points, quality, generator)
+    value, qualities = quality_draws(points, quality, generator)
     # Of a divergence the smaller is the better.
     sign = -1.0 if quality == "kl" else 1.0
     on, draws = not_dominated(latency, sign * value), not_dominated(costs, sign * qualities)
@@ -192,7 +192,7 @@ def _within_samples(points: JointPoints, metric: str, costs: np.ndarray) -> np.n
     return np.clip(costs, ends[:, 0], ends[:, 1])
 
 
-def _quality(points: JointPoints, quality: str, generator: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
+def quality_draws(points: JointPoints, quality: str, generator: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
     """A quality of each point, and what it may have been in each draw."""
     value = points.table[quality].to_numpy(dtype=float)
     if quality == WORK_KEPT or quality == "kl":

@@ -12,6 +12,7 @@ from profcore.errors import UserError
 from profcore.experiments.knobs import JOINT
 from profcore.models.shapes.shape import WHAT
 from profcore.results.joint import load_points
+from profcore.results.quality import RANDOM_QUALITY
 from profcore.roofline.floors import is_small_trained
 from profcore.spec.text import counted
 from profcore.tradeoff.latencies import NEEDED, Latencies
@@ -52,12 +53,9 @@ CONDITIONS = {
 """What must not differ between runs that are put together, and what a sentence calls it."""
 
 NO_QUALITY = (
-    "This run recorded no quality: measure it again with a trained checkpoint and quality asked for (--quality), or "
-    "weigh latency against work kept, which is no quality."
+    "This run recorded no quality: measure it again with a trained checkpoint, as the model shapes is one, and quality "
+    "asked for (--quality), or weigh latency against work kept, which is no quality."
 )
-
-
-RANDOM_QUALITY = "The weights are random, so quality means nothing here: it shows how the tool works."
 
 
 @dataclass(frozen=True)

@@ -98,6 +98,7 @@ def test_a_joint_run_goes_on_a_setting_at_a_time(run, tmp_path):
         (["joint", "--top-k-values", 1, 999, "--max-new-tokens", 1, 2], "Top-k 999 is above"),
         (["moe_topk", "--strategy", "lhs"], "--strategy is of joint sweeps alone"),
         (["moe_topk", "--tiers", "low"], "--tiers is of joint sweeps alone"),
+        (["output_tokens", "--stop-at-eos"], "--stop-at-eos is of real pictures"),
     ],
 )
 def test_what_is_no_joint_sweep_is_refused_before_anything_is_written(run, tmp_path, words, said):

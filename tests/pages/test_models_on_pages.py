@@ -8,6 +8,7 @@ from profcore.cli.parser import main
 from profcore.errors import UserError
 from profcore.models.config import model_shape
 from profcore.models.families import FAMILIES, versions
+from profcore.models.shapes.shape import WHAT
 from profcore.roofline.model_sizes import size_of_parts
 from profcore.service.questions import Questions
 from profcore.spec.runs import Target
@@ -26,9 +27,17 @@ def side(test):
 
 def test_the_picker_lists_every_named_model_by_family(app):
     options = app("home").sidebar.selectbox(key="model").options
-    assert options[:3] == ["molmoe-1b", "tiny", "checkpoint"]
+    assert options[:4] == ["molmoe-1b", "tiny", "shapes", "checkpoint"]
     assert {"qwen3-vl-30b-a3b", "internvl3-8b", "smolvlm-2b"} <= set(options)
     assert options.index("qwen3-vl-8b") + 1 == options.index("qwen3-vl-4b")
+
+
+def test_the_small_trained_model_can_be_chosen_and_says_what_it_is(app):
+    test = app("home", model="shapes")
+    assert WHAT in side(test)
+    assert "5.0 million parameters, of which a token uses 3.4 million" in side(test)
+    assert "small, trained on drawn pictures" in texts(test.markdown)
+    assert WHAT not in side(app("home", model="tiny"))
 
 
 def test_a_models_size_stands_at_its_field(app):

@@ -48,6 +48,8 @@ def test_a_budget_is_answered_in_words(app, joint):
     assert "accuracy" in texts(test.markdown)
     assert "of its inferences exceeded the budget" in texts(test.markdown)
     slider = test.slider[0]
+    # It shows the budget that the sentence names, whatever its step.
+    assert float(slider.proto.format % slider.step) == slider.step
     slider.set_value(slider.min).run()
     assert "the least possible is" in texts(test.error)
     slider.set_value(slider.max).run()

@@ -36,6 +36,24 @@ def test_the_best_setting_within_a_budget():
     assert choice_dict(choice)["established"] is choice.established
 
 
+def test_a_faster_setting_that_the_questions_cannot_tell_from_the_best_is_named():
+    wrong = {0: 60, 1: 11, 2: 10}
+    rows = [
+        {"top_k": 2**k, "accuracy": 1 - n / 100, "scores": [float(place >= n) for place in range(100)]}
+        for k, n in wrong.items()
+    ]
+    points = made_points(rows, [around(ms, 21, 0.1) for ms in (10, 20, 30)])
+    choice = choose_setting(points, {"total_ms": 100.0})
+    # One question more is within what another hundred would change, fifty are not.
+    assert (choice.best["label"], choice.alike["label"], choice.num_alike) == ("setting 2", "setting 1", 1)
+    said = " ".join(choice_sentences(choice))
+    assert "cannot tell its accuracy from that of a faster one: it is setting 1 with 89.0% accuracy (20.0 ms)." in said
+    assert choice_dict(choice)["fastest_alike"]["settings_alike"] == 1
+    # With a budget that it alone meets nothing else is as good.
+    assert choose_setting(points, {"total_ms": 15.0}).alike is None
+    assert choice_dict(choose_setting(points, {"total_ms": 15.0}))["fastest_alike"] is None
+
+
 def test_a_percentile_must_be_met_too():
     # P95 of 20 ± 10 % is 21.8 ms.
     assert choose_setting(four(), {"ttft_ms": 21.0}).best["label"] == "setting 1"
