@@ -27,7 +27,7 @@ def test_the_size_is_in_the_link(app):
 
 
 @pytest.mark.parametrize(
-    ("model", "tokens"), [("qwen3-vl-8b", "768"), ("gemma-3-4b", "256"), ("llava-onevision-7b", "4,725")]
+    ("model", "tokens"), [("qwen3-vl-4b", "768"), ("gemma-3-4b", "256"), ("llava-onevision-7b", "4,725")]
 )
 def test_a_model_that_was_not_measured_says_what_to_run(app, model, tokens):
     test = app("size_to_latency", **{"sized-model": model})
@@ -36,6 +36,19 @@ def test_a_model_that_was_not_measured_says_what_to_run(app, model, tokens):
     assert f"--model {model}".replace("-", "") in texts(test.info).replace("\\", "").replace("-", "").replace(
         "\u2060", ""
     )
+
+
+def test_what_to_know_before_a_figure_is_quoted_is_said(app):
+    test = app("size_to_latency", **{"sized-model": "qwen3-vl-30b-a3b", "sized-width": "1280", "sized-height": "720"})
+    assert metrics(test)["TTFT, eager"].endswith("ms")
+    assert "60 of 60 samples beside another process" in texts(test.caption)
+    assert "routing to experts" in texts(test.caption)
+
+
+def test_a_model_without_experts_has_no_routing_to_speak_of(app):
+    test = app("size_to_latency", **{"sized-model": "smolvlm-2b"})
+    assert "weights were random" in texts(test.caption)
+    assert "routing" not in texts(test.caption)
 
 
 def test_a_picture_that_no_rule_takes_is_said(app):
