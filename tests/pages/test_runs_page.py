@@ -97,7 +97,7 @@ def test_what_is_noted_on_the_page_is_kept_and_found_by(app, service, shipped):
         assert "1 archived not shown" in texts(test.caption)
         assert len(app("runs", archived="true").dataframe[0].value) == len(service.runs())
         names = app("moe_topk").selectbox(key="run").options
-        assert len(names) == len(shipped)  # the latest, and those that are not archived
+        assert len(names) == len(service.runs("moe_topk"))  # the latest, and those that are not archived
         assert app("moe_topk", run=run_id).selectbox(key="run").value == run_id
     finally:
         service.mark([run_id], archived=False, starred=False, tags=[], note="")
