@@ -42,6 +42,14 @@ def test_what_to_know_before_a_figure_is_quoted_is_said_once(app):
     assert "launching binds Vision encoder, Projector, LLM prefill" in said[0]
 
 
+def test_engines_side_by_side_say_it_too(app, service):
+    runs = service.runs("moe_topk")
+    group = runs.loc[(runs["model"] == "qwen3-vl-30b-a3b") & (runs["engine"] == "eager"), "id"].iloc[0]
+    said = texts(app("engines", group=group).caption).replace("\\", "")
+    assert "eager: 9 of 40 samples beside another process; 9 of 40 samples on a slowed host; launching binds" in said
+    assert "graph: 12 of 40 samples on a slowed host; launching binds Vision encoder, Projector, LLM prefill" in said
+
+
 @pytest.mark.long
 def test_a_model_that_stands_alone_is_said(app):
     test = app("models", **{"models-on": "NVIDIA H200, compiled, bfloat16"})
