@@ -14,6 +14,7 @@ from pages.parts.state import fragment, service
 from pages.parts.text import plain, say_error
 from profcore import charts
 from profcore.comparisons import engines, published
+from profcore.comparisons.before_quoting import quoting_lines
 from profcore.comparisons.side_by_side import find_groups, load_side_by_side
 from profcore.engines.names import ENGINES, PEERS, peers_of
 from profcore.errors import UserError
@@ -113,6 +114,8 @@ def show(experiment: Experiment) -> None:
         st.caption(f":material/warning: The runs differ in more than the engine. {plain(difference)}.")
     for note in found.notes:
         st.caption(f":material/info: {plain(note)}")
+    for line in quoting_lines(service().results.any, {run_id: engine for engine, run_id in group.runs.items()}):
+        st.caption(f":material/warning: {plain(line)}")
     st.subheader(f"What it costs {experiment.per}")
     table = engines.display_sensitivities(found.sensitivities, found.rows)
     aligned = {name: st.column_config.Column(alignment="right") for name in table.columns[2:]}

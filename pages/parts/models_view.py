@@ -14,6 +14,7 @@ from pages.parts.state import service
 from pages.parts.text import plain, say_error
 from profcore import charts
 from profcore.comparisons import engines, models_beside
+from profcore.comparisons.before_quoting import quoting_lines
 from profcore.comparisons.size_to_latency import EXPERIMENTS
 from profcore.errors import UserError
 from profcore.experiments.knobs import CATALOGUE, base_setting, build_settings, default_values, why_not
@@ -94,8 +95,8 @@ def _show_measured(experiment: Experiment, size: tuple[int, int], right: DeltaGe
         group = titles[st.selectbox("Measured on", list(titles), key="models-on", bind="query-params")]
         found = _show_picture(group, size)
     with below:
-        _show_pictures_table(found)
-        _show_knob(experiment, group)
+        said = _show_pictures_table(found)
+        _show_knob(experiment, group, said)
 
 
 def _show_picture(group: ModelGroup, size: tuple[int, int]) -> list[models_beside.OnePicture]:
@@ -119,8 +120,8 @@ def _show_picture(group: ModelGroup, size: tuple[int, int]) -> list[models_besid
     return found
 
 
-def _show_pictures_table(found: list[models_beside.OnePicture]) -> None:
-    """Draw one picture in figures, a row for each model."""
+def _show_pictures_table(found: list[models_beside.OnePicture]) -> list[str]:
+    """Draw one picture in figures, a row for each model; gives what was said to know before quoting one."""
     table = models_beside.display_pictures(found, charts.short_names([each.model for each in found]))
     figures = {
         name: st.column_config.Column(alignment="right") for name in table.columns if name not in ("model", "how")
@@ -130,10 +131,14 @@ def _show_pictures_table(found: list[models_beside.OnePicture]) -> None:
         "Each at its own rule's tokens, read off what was measured of it (see the page *Size to latency*); joules "
         "where the run measured energy. *A token uses* leaves out the experts that are not its own."
     )
+    said = quoting_lines(service().results.any, models_beside.picture_runs(found))
+    for line in said:
+        st.caption(f":material/warning: {plain(line)}")
+    return said
 
 
-def _show_knob(experiment: Experiment, group: ModelGroup) -> None:
-    """Draw the same knob turned on each model."""
+def _show_knob(experiment: Experiment, group: ModelGroup, said: list[str]) -> None:
+    """Draw the same knob turned on each model; what was `said` above of the same runs is not repeated."""
     store, ids = service().store, list(group.runs.values())
     found = service().results.follows(
         ("models", experiment.name), ids, lambda: models_beside.load_models_beside(store, experiment.name, group)
@@ -142,7 +147,7 @@ def _show_knob(experiment: Experiment, group: ModelGroup) -> None:
     if found.differences:
         st.caption(":material/warning: The runs differ in more than the model:")
         st.markdown("\n".join(f"- {plain(difference)}" for difference in found.differences))
-    for note in found.notes:
+    for note in (each for each in found.notes if each not in said):
         st.caption(f":material/info: {plain(note)}")
     if found.rows.empty:
         return

@@ -42,7 +42,8 @@ def show() -> None:
         return
     picked = _choose(experiment, rows)
     results = [found for run_id in picked if (found := service().results.sweep(run_id)) is not None]
-    called = tell_apart({each.run["id"]: _short_name(rows[each.run["id"]]) for each in results})
+    of_several = len({rows[each.run["id"]]["model"] for each in results}) > 1
+    called = tell_apart({each.run["id"]: _short_name(rows[each.run["id"]], of_several) for each in results})
     points = {each.run["id"]: _points(each).assign(run=called[each.run["id"]]) for each in results}
     for each in results:
         if points[each.run["id"]].empty:
@@ -138,14 +139,16 @@ def _explain_points() -> None:
     )
 
 
-def _short_name(run: dict) -> str:
-    """How a chart calls a run: its name, or its engine."""
+def _short_name(run: dict, with_model: bool) -> str:
+    """How a chart calls a run: its name, or its engine, after its model where runs of several are shown."""
     if isinstance(run["name"], str):
         return run["name"]
-    return run["engine"] if isinstance(run["engine"], str) else run["title"]
+    if not isinstance(run["engine"], str):
+        return run["title"]
+    return f"{run['model']}, {run['engine']}" if with_model and isinstance(run["model"], str) else run["engine"]
 
 
 def _long_name(run: dict) -> str:
-    """How a list calls a run: as a chart does, when it was measured, and on what."""
+    """How a list calls a run: its name, or its model and engine, when it was measured, and on what."""
     when = pd.Timestamp(run["created_at"]).strftime("%d %b %H:%M:%S")
-    return ", ".join(str(part) for part in (_short_name(run), when, run["device"]) if isinstance(part, str))
+    return ", ".join(str(part) for part in (_short_name(run, True), when, run["device"]) if isinstance(part, str))

@@ -12,8 +12,15 @@ from pages.parts import bar, figure_view
 from pages.parts.state import service
 from pages.parts.text import plain, say_error
 from profcore import charts
+from profcore.comparisons.before_quoting import quoting_lines
 from profcore.comparisons.size_to_latency import EXPERIMENTS, estimate_all, load_curves
-from profcore.comparisons.size_words import caveats, display_estimates, layout_sentence, missing_sentence
+from profcore.comparisons.size_words import (
+    caveats,
+    display_estimates,
+    layout_sentence,
+    missing_sentence,
+    named_runs,
+)
 from profcore.errors import UserError
 from profcore.images.pictures import open_picture
 from profcore.models.config import check_model_path, known_shape
@@ -137,6 +144,8 @@ def _show_estimates(found: Sequence[Estimate]) -> None:
     table = display_estimates(found)
     st.dataframe(table, hide_index=True, column_config=_right(table))
     st.caption(plain(" ".join(caveats(found))))
+    for line in quoting_lines(service().results.any, named_runs(found)):
+        st.caption(f":material/warning: {plain(line)}")
 
 
 def _right(table: pd.DataFrame) -> dict[str, Any]:

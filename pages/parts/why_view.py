@@ -83,7 +83,9 @@ def choose() -> ProfileKey:
 
 def _profiled(run_ids: list[str]) -> ProfileKey | None:
     """The first setting with a profile, of the first run that has one; None where there is none."""
-    for run_id in run_ids[:_MOST_LOOKED_AT]:
+    # Of many runs few have one, and the newest need not be among these.
+    among = service().questions.profiled_runs()
+    for run_id in [each for each in run_ids if each in among][:_MOST_LOOKED_AT]:
         run = service().store.run(run_id)
         if run is None:
             continue

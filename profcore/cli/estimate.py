@@ -37,6 +37,7 @@ def register(commands: Commands) -> None:
 
 def estimate(options: argparse.Namespace) -> int:
     """Print a picture's tokens and what is known of its time to first token."""
+    from profcore.comparisons.before_quoting import quoting_lines, run_loader
     from profcore.comparisons.size_to_latency import estimate_all, load_curves
     from profcore.comparisons.size_words import (
         caveats,
@@ -44,6 +45,7 @@ def estimate(options: argparse.Namespace) -> int:
         estimate_sentence,
         layout_sentence,
         missing_sentence,
+        named_runs,
     )
     from profcore.models.config import model_shape
     from profcore.models.picture import picture_layout
@@ -53,7 +55,8 @@ def estimate(options: argparse.Namespace) -> int:
     layout = picture_layout(shape, options.width, options.height)
     with _runs(options) as store:
         curves = load_curves(store, options.model, shape)
-    found = estimate_all(curves, layout)
+        found = estimate_all(curves, layout)
+        cautions = quoting_lines(run_loader(store), named_runs(found))
     missing = missing_sentence(options.model, shape, curves, found)
     if options.json:
         said = {
@@ -62,6 +65,7 @@ def estimate(options: argparse.Namespace) -> int:
             "height": options.height,
             "layout": vars(layout),
             "estimates": [each.to_dict() for each in found],
+            "cautions": cautions,
             "missing": missing,
         }
         print(json_text(said, indent=2))
@@ -72,7 +76,7 @@ def estimate(options: argparse.Namespace) -> int:
         return 0
     print("In milliseconds:")
     print_table(display_parts(found))
-    print("\n".join([*map(estimate_sentence, found), *caveats(found)]))
+    print("\n".join([*map(estimate_sentence, found), *caveats(found), *cautions]))
     return 0
 
 

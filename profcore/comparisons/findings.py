@@ -264,13 +264,14 @@ def _differ(one: Result, other: Result) -> bool:
 
 
 def _source(what: str, *results: Result | PictureResult) -> str:
-    """Where figures come from: of what, on which card, whose the runs are, and how many samples a card held back."""
+    """Where figures come from: what, which model and card, whose the runs are, and how many samples were held back."""
     run = results[0].run
+    models = list(dict.fromkeys(str(each.run["environment"].get("model") or "a model") for each in results))
     shipped = all(result.run["source"] == "shipped" for result in results)
     device = run["environment"].get("device_name") or "a device that is not named"
     whose = "sample result" if shipped else f"measured {run['created_at']:%d %b %H:%M}"
     told = [words for result in results if (words := held_back(result.samples))]
-    return "; ".join([f"{what[0].upper()}{what[1:]} on {device}, {whose}", *told])
+    return "; ".join([f"{what[0].upper()}{what[1:]}, {' and '.join(models)} on {device}, {whose}", *told])
 
 
 def held_back(samples: pd.DataFrame) -> str:

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 import pandas as pd
 
 from profcore.comparisons import engines
+from profcore.comparisons.before_quoting import quoting_lines
 from profcore.comparisons.conditions import KNOBS, MACHINE, SHAPE, Conditions, conditions_of, find_differences
 from profcore.comparisons.size_to_latency import Curve, Estimate, load_curves
 from profcore.errors import UserError
@@ -111,13 +112,17 @@ def load_models_beside(store: Reader, experiment_name: str, group: ModelGroup) -
         rows=pd.concat(rows, ignore_index=True) if rows else pd.DataFrame(),
         sensitivities=pd.concat(slopes, ignore_index=True) if slopes else pd.DataFrame(),
         differences=find_differences(conditions, leave_out=(*_MODELS_OWN, *_own_knobs(results))),
-        notes=[
-            f"{result.run['environment'].get('model')}: {note}"
-            for result in results
-            if (note := uncaptured_note(result.run["environment"]))
-        ],
+        notes=_notes(results),
         results=results,
     )
+
+
+def _notes(results: list[Result]) -> list[str]:
+    """What to know of single models' figures: what was not captured, then what to know before one is quoted."""
+    models = {result.run["id"]: str(result.run["environment"].get("model")) for result in results}
+    uncaptured = ((models[result.run["id"]], uncaptured_note(result.run["environment"])) for result in results)
+    loaded = {result.run["id"]: result for result in results}
+    return [*(f"{model}: {note}" for model, note in uncaptured if note), *quoting_lines(loaded.get, models)]
 
 
 def _own_knobs(results: list[Result]) -> list[str]:
@@ -214,6 +219,11 @@ def _said(curves: list[Curve], field: str) -> int | None:
 def curves_from(store: Reader) -> Callable[[str, Shape], list[Curve]]:
     """What runs of a store measured over vision tokens, for `one_picture`."""
     return lambda model, shape: load_curves(store, model, shape)
+
+
+def picture_runs(found: list[OnePicture]) -> dict[str, str]:
+    """The models whose time is known, by the ids of the runs that it rests on."""
+    return {each.estimate.run_id: each.model for each in found if each.estimate}
 
 
 def display_pictures(found: list[OnePicture], called: Mapping[str, str] | None = None) -> pd.DataFrame:

@@ -57,6 +57,7 @@ class Estimate:
         how: 'measured' at just as many tokens, 'between' settings, or 'beyond' them.
         prompt_tokens: Tokens of the prompt besides the picture's.
         ttft_j: Joules up to the first token; NaN where the run measured none.
+        has_experts: Whether its model routes tokens to experts, so that the time depends on where to.
     """
 
     run_id: str
@@ -79,6 +80,7 @@ class Estimate:
     how: str
     prompt_tokens: int
     ttft_j: float = math.nan
+    has_experts: bool = True
 
     def to_dict(self) -> dict[str, Any]:
         """Plain JSON values; None for what is not known."""
@@ -212,6 +214,7 @@ class Curve:
             left_out=float(left_out),
             how=how,
             prompt_tokens=int(self.points["prompt"].median()),
+            has_experts=environment.get("experts") != "none",
         )
 
 

@@ -94,6 +94,11 @@ def display_parts(found: Sequence[Estimate]) -> pd.DataFrame:
     )
 
 
+def named_runs(found: Sequence[Estimate]) -> dict[str, str]:
+    """What the runs that estimates rest on are called, by their ids."""
+    return {each.run_id: f"Run {each.run_id}" for each in found}
+
+
 def caveats(found: Sequence[Estimate]) -> list[str]:
     """What to know of the estimates, in sentences."""
     if not found:
@@ -105,6 +110,7 @@ def caveats(found: Sequence[Estimate]) -> list[str]:
         said.append("Beyond what was measured stages go on along their last line, and the interval is twice as wide.")
     prompts = {each.prompt_tokens for each in found}
     said.append(f"The prompt had {' or '.join(f'{each:,}' for each in sorted(prompts))} tokens besides the picture's.")
-    if any(each.weights == "random" for each in found):
-        said.append("The weights were random: their routing to experts is not that of trained ones.")
+    if random := [each for each in found if each.weights == "random"]:
+        routing = ": their routing to experts is not that of trained ones" if random[0].has_experts else ""
+        said.append(f"The weights were random{routing}.")
     return said

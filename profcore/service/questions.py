@@ -43,6 +43,14 @@ class Questions:
             return None
         return found
 
+    def profiled_runs(self) -> set[str]:
+        """The runs of which some setting was, or is being, profiled; known from names of files, of which none is read.
+
+        A file is named after its run, its setting and what tells its target (see `ProfileKey`).
+        """
+        folders = (self._profiles, SHIPPED / "profiles")
+        return {path.stem.rsplit("-", 2)[0] for folder in folders for path in folder.glob("*-*-*.json")}
+
     def start_profile(self, key: ProfileKey) -> None:
         """Have a setting of a run profiled on a target, when its worker is free.
 

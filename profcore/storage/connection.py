@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import threading
+import time
 from contextlib import contextmanager, suppress
 from functools import cache
 from pathlib import Path
@@ -13,7 +14,7 @@ import duckdb
 
 from profcore.errors import StoreDamagedError, StoreError, StoreNewerError
 from profcore.storage.migrations import MIGRATIONS
-from profcore.storage.trouble import damaged, rebuild_command, store_error
+from profcore.storage.trouble import damaged, is_no_database, rebuild_command, store_error
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -22,6 +23,10 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
 IN_MEMORY = ":memory:"
+
+# A file that another process is just making holds at most DuckDB's headers, and is no database until it has them.
+_FIRST_BLOCKS = 3 * 4096
+_MADE_WITHIN_S, _MOST_TRIES = 2.0, 20
 
 
 class Cursor:
@@ -289,9 +294,26 @@ def _open(path: Path | str) -> duckdb.DuckDBPyConnection:
             if Path(path).exists() and not Path(path).is_file():
                 # Opening a pipe would wait for whoever writes into it.
                 raise StoreError(f"{path} is no file: give the path of a database, or of a file yet to be made.")
-        return duckdb.connect(str(path))
+        return _connect(Path(path)) if str(path) != IN_MEMORY else duckdb.connect(IN_MEMORY)
     except (duckdb.Error, OSError) as error:
         raise store_error(error, Path(path)) from None
+
+
+def _connect(path: Path) -> duckdb.DuckDBPyConnection:
+    """Open a database; one that another process is just making is waited for, as it is none before its first blocks."""
+    for _ in range(_MOST_TRIES):
+        try:
+            return duckdb.connect(str(path))
+        except duckdb.IOException as error:
+            if not (is_no_database(error) and _is_being_made(path)):
+                raise
+        time.sleep(_MADE_WITHIN_S / _MOST_TRIES)
+    return duckdb.connect(str(path))
+
+
+def _is_being_made(path: Path) -> bool:
+    found = path.stat()
+    return found.st_size <= _FIRST_BLOCKS and time.time() - found.st_mtime < _MADE_WITHIN_S
 
 
 def _identity(path: Path) -> tuple[int, int] | None:

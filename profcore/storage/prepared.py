@@ -25,6 +25,7 @@ FOLDER = "prepared"
 TABLES = {"runs": "id", "settings": "run_id", "samples": "run_id", "environments": "run_id", "spools": "run_id"}
 """The tables that a run is in, each with the column that names it."""
 _OF = "of.json"
+_TABLES_TOLD = "tables"
 _CHECKSUM_BYTES = 4
 
 
@@ -33,7 +34,7 @@ def prepared_runs(directory: Path | None = None) -> set[str]:
     directory = directory or SHIPPED
     try:
         made_of = json.loads((directory / FOLDER / _OF).read_text(encoding="utf-8"))
-        if made_of["schema"] != len(MIGRATIONS):
+        if made_of["schema"] != len(MIGRATIONS) or made_of.get(_TABLES_TOLD, {}) not in ({}, _tables_told(directory)):
             return set()
         spools = shipped_spools(directory)
         return {run_id for run_id, told in made_of["spools"].items() if told == _told(spools.get(run_id))}
@@ -64,12 +65,19 @@ def write_prepared(connection: Connection, directory: Path) -> None:
     for table in TABLES:
         connection.write_parquet(f"SELECT * FROM {table} ORDER BY ALL", _file(directory, table))
     told = {run_id: _told(path) for run_id, path in shipped_spools(directory).items()}
-    text = json.dumps({"schema": len(MIGRATIONS), "spools": told}, indent=1)
+    made_of = {"schema": len(MIGRATIONS), _TABLES_TOLD: _tables_told(directory), "spools": told}
+    text = json.dumps(made_of, indent=1)
     (directory / FOLDER / _OF).write_text(f"{text}\n", encoding="utf-8")
 
 
 def _file(directory: Path, table: str) -> Path:
     return directory / FOLDER / f"{table}.parquet"
+
+
+def _tables_told(directory: Path) -> dict[str, list[int]]:
+    """Size and checksum of each table's file: one that is damaged, or of other tables, may still be read as Parquet."""
+    found = {table: _file(directory, table).read_bytes() for table in TABLES}
+    return {table: [len(data), zlib.crc32(data)] for table, data in found.items()}
 
 
 def _told(path: Path | None) -> Any:

@@ -31,6 +31,11 @@ def damaged(path: Path, how: str) -> StoreDamagedError:
     return StoreDamagedError(f"{path} {how}: `{rebuild_command(path)}` makes a new one from its spools.")
 
 
+def is_no_database(error: duckdb.Error) -> bool:
+    """Whether DuckDB says of a file that it is none of its own."""
+    return _NO_DATABASE in str(error).lower()
+
+
 def store_error(error: duckdb.Error | OSError, path: Path) -> StoreError:
     """What DuckDB or the file system raised over a database, as a sentence for a person."""
     first = str(error).splitlines()[0] if str(error) else type(error).__name__

@@ -6,6 +6,9 @@ import pytest
 
 from profcore.cli.parser import main
 from profcore.errors import ModelError
+from profcore.experiments.knobs import CATALOGUE, base_setting, build_settings
+from profcore.models.config import model_shape
+from profcore.spec.runs import Sweep
 from profcore.storage.store import Store
 from tests.comparisons.stored import store_run
 from tests.support import small_sweep
@@ -91,3 +94,15 @@ def test_a_hub_name_that_was_never_fetched_is_not_taken_for_molmoe(ask, monkeypa
     for name in ("someone/their-model", "allenai/Molmo2-8B"):
         code, said, error = ask("--model", name, "--width", 336, "--height", 336)
         assert (code, said, error) == (2, "", f"profcore: {name} could not be fetched.\n")
+
+
+def test_what_to_know_before_quoting_is_said_with_the_figure(ask, tmp_path):
+    path, experiment, config = tmp_path / "p.duckdb", CATALOGUE["context_scaling"], model_shape("tiny")
+    settings = build_settings(experiment, (1, 2, 3), base_setting(experiment, config))
+    with Store(path) as store:
+        run_id = store_run(store, Sweep(experiment.name, settings, num_samples=5), lambda setting: 5.0, held_back=(1,))
+    asked, line = ("--width", 336, "--height", 336, "--model", "tiny", "--db", path), f"Run {run_id}: 1 of 15 samples"
+    code, said, _ = ask(*asked)
+    assert code == 0
+    assert said.splitlines()[-1] == f"{line} held back."
+    assert json.loads(ask(*asked, "--json")[1])["cautions"] == [f"{line} held back."]

@@ -63,7 +63,7 @@ def test_runs_of_ones_own_come_first_and_those_under_way_are_left_out(store):
     # A decode step takes a tenth of the prefill.
     assert (finding.kind, finding.value, finding.run) == ("engines", "1.60 ×", compiled)
     assert finding.detail == "faster: 4.00 ms a token under eager, 2.50 ms compiled"
-    assert finding.source == "5 output tokens on a card, measured 01 Jan 00:00"
+    assert finding.source == "5 output tokens, tiny on a card, measured 01 Jan 00:00"
     assert not finding.differs
     store_run(store, sweep, lambda setting: 20.0, engine="compiled", hour=2, torch="2.12")
     assert found_in(store)["engines"].value == "2.00 ×"

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 from profcore import stats
+from profcore.comparisons.before_quoting import before_quoting, quoting_lines, run_loader
 from profcore.comparisons.size_to_latency import estimate_all, load_curves
 from profcore.comparisons.size_words import (
     caveats,
@@ -194,3 +195,25 @@ def test_a_file_that_holds_another_model_by_now_is_not_told_by_what_was_measured
     # A run that does not say its shape, as files of others, is taken at its word.
     store_run(store, sweep(), cost, model="mine.json", hour=1)
     assert len(load_curves(store, "mine.json", after)) == 1
+
+
+def test_random_weights_of_a_dense_model_say_nothing_of_routing(store):
+    store_run(store, sweep(), cost)
+    store_run(store, sweep(), cost, engine="graph", experts="none")
+    eager, graph = sorted(found_at(store, 3, 480), key=lambda each: each.engine)
+    assert caveats([eager])[-1] == "The weights were random: their routing to experts is not that of trained ones."
+    assert caveats([graph])[-1] == "The weights were random."
+
+
+def test_flagged_samples_and_what_launching_binds_are_said_before_a_figure_is_quoted(store):
+    run_id = store_run(store, sweep(samples=2), cost, held_back=(0, 3))
+    other = store_run(store, sweep(samples=2), cost, engine="graph")
+    load = run_loader(store)
+    assert quoting_lines(load, {run_id: "a run", other: "another", "gone": "none"}) == [
+        "a run: 2 of 10 samples held back."
+    ]
+    result = load(run_id)
+    bound = replace(result, summary=result.summary.assign(binds="launch"))
+    assert before_quoting(bound).endswith(
+        "launching binds Vision encoder, Projector, LLM prefill, LLM decode, whose figures are its host's"
+    )

@@ -15,7 +15,7 @@ def test_home_says_what_was_found_and_draws_each_knob(app):
         *("Pictures against the sweep", "Prefill over its floor"),
     ]
     assert all(metric.value for metric in test.metric)
-    assert texts(test.caption).count("H200, sample result") == 4
+    assert texts(test.caption).replace("\\", "").count("molmoe-1b on NVIDIA H200, sample result") == 4
     assert len(test.get("vega_lite_chart")) == len(CATALOGUE)
 
 
@@ -29,6 +29,16 @@ def test_the_roofline_sets_runs_of_each_engine_under_their_cards_ceilings(app, s
     assert "run" not in test.query_params
     test.selectbox(key="roofline-setting-moe_topk").set_value("top-k 8").run()
     assert set(test.dataframe[0].value["setting"]) == {"top-k 8"}
+
+
+def test_runs_of_several_models_under_a_roofline_are_called_by_their_models(app, service):
+    runs = service.runs("moe_topk")
+    eager = runs[runs["engine"] == "eager"]
+    assert set(eager["model"]) == {"molmoe-1b", "qwen3-vl-30b-a3b"}
+    test = app("roofline", run=eager["id"].tolist())
+    assert set(test.dataframe[0].value["run"]) == {"molmoe-1b, eager", "qwen3-vl-30b-a3b, eager"}
+    listed = test.multiselect(key="roofline-moe_topk").options
+    assert sum("qwen3-vl-30b-a3b, eager" in each for each in listed) == 1
 
 
 def test_a_link_names_the_runs_under_a_roofline(app, service):

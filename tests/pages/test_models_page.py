@@ -35,6 +35,22 @@ def test_a_first_visit_shows_molmoe_and_what_others_would_make_of_the_picture(ap
     assert len(test.get("vega_lite_chart")) == 5
 
 
+def test_what_to_know_before_a_figure_is_quoted_is_said_once(app):
+    test = app("models", **{"models-on": "NVIDIA H200, eager, bfloat16"})
+    said = [each.value.replace("\\", "") for each in test.caption if "60 of 60 samples beside" in each.value]
+    assert len(said) == 1
+    assert said[0].startswith(":material/warning: qwen3-vl-30b-a3b: 60 of 60")
+    assert "launching binds Vision encoder, Projector, LLM prefill" in said[0]
+
+
+def test_engines_side_by_side_say_it_too(app, service):
+    runs = service.runs("moe_topk")
+    group = runs.loc[(runs["model"] == "qwen3-vl-30b-a3b") & (runs["engine"] == "eager"), "id"].iloc[0]
+    said = texts(app("engines", group=group).caption).replace("\\", "")
+    assert "eager: 9 of 40 samples beside another process; 9 of 40 samples on a slowed host; launching binds" in said
+    assert "graph: 12 of 40 samples on a slowed host; launching binds Vision encoder, Projector, LLM prefill" in said
+
+
 @pytest.mark.long
 def test_a_model_that_stands_alone_is_said(app):
     test = app("models", **{"models-on": "NVIDIA H200, compiled, bfloat16"})

@@ -38,6 +38,19 @@ def test_a_model_that_was_not_measured_says_what_to_run(app, model, tokens):
     )
 
 
+def test_what_to_know_before_a_figure_is_quoted_is_said(app):
+    test = app("size_to_latency", **{"sized-model": "qwen3-vl-30b-a3b", "sized-width": "1280", "sized-height": "720"})
+    assert metrics(test)["TTFT, eager"].endswith("ms")
+    assert "60 of 60 samples beside another process" in texts(test.caption)
+    assert "routing to experts" in texts(test.caption)
+
+
+def test_a_model_without_experts_has_no_routing_to_speak_of(app):
+    test = app("size_to_latency", **{"sized-model": "smolvlm-2b"})
+    assert "weights were random" in texts(test.caption)
+    assert "routing" not in texts(test.caption)
+
+
 def test_a_picture_that_no_rule_takes_is_said(app):
     test = app("size_to_latency", **{"sized-model": "qwen3-vl-8b", "sized-width": "20000", "sized-height": "20"})
     assert "too narrow" in texts(test.error)

@@ -3,6 +3,7 @@
 import os
 import re
 import shutil
+import threading
 from contextlib import contextmanager
 
 import duckdb
@@ -292,3 +293,22 @@ def test_names_are_known_while_another_process_holds_the_database(database, monk
     monkeypatch.setattr(Connection, "__init__", open_or_be_held)
     with open_for_reading(database) as store:
         assert "baseline" in store.runs()["name"].tolist()
+
+
+def test_a_database_that_another_process_is_just_making_is_waited_for(database, tmp_path):
+    making = tmp_path / "made.duckdb"
+    making.write_bytes(b"half a header")
+    done = threading.Timer(0.3, lambda: shutil.copy(database, making))
+    done.start()
+    with Store(making) as store:
+        assert len(store.runs()) == 1
+    done.join()
+
+
+def test_an_old_file_that_is_no_database_is_not_waited_for(tmp_path, monkeypatch):
+    path = tmp_path / "old.duckdb"
+    path.write_bytes(b"half a header")
+    os.utime(path, (1, 1))
+    monkeypatch.setattr("profcore.storage.connection.time.sleep", None)
+    with pytest.raises(StoreDamagedError, match="no DuckDB database"):
+        Store(path)

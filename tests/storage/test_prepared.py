@@ -3,6 +3,7 @@
 import json
 import shutil
 
+import pyarrow.parquet as pq
 import pytest
 
 from profcore.paths import SHIPPED
@@ -68,10 +69,25 @@ def _another_schema(folder):
     path.write_text(json.dumps({**json.loads(path.read_text()), "schema": len(MIGRATIONS) - 1}))
 
 
+def _other_samples(folder):
+    """As Parquet as good as the right ones, of which it holds a few."""
+    path = folder / FOLDER / "samples.parquet"
+    pq.write_table(pq.read_table(path).slice(0, 10), path)
+
+
+def _a_bit_turned(folder):
+    path = folder / FOLDER / "samples.parquet"
+    data = bytearray(path.read_bytes())
+    data[len(data) // 2] ^= 1
+    path.write_bytes(data)
+
+
 @pytest.mark.parametrize(
     "change",
     [
         _another_schema,
+        _other_samples,
+        _a_bit_turned,
         lambda folder: shutil.rmtree(folder / FOLDER),
         lambda folder: (folder / FOLDER / "of.json").write_text("[]"),
         lambda folder: (folder / FOLDER / "samples.parquet").write_bytes(b"cut off"),

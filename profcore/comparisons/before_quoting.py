@@ -1,0 +1,57 @@
+"""What to know of a run where a figure of it is shown away from its own page: flagged samples, a host that binds."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from profcore.results.joint import load_joint
+from profcore.results.sweep import Result, load_result
+from profcore.spec.stages import MODEL_STAGES
+from profcore.spec.text import counted
+from profcore.stats.flags import FLAGS
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    from profcore.results.base import MeasuredRun
+    from profcore.storage.read import Reader
+
+
+def before_quoting(result: MeasuredRun) -> str:
+    """A phrase, as '60 of 60 samples beside another process'; empty where nothing is.
+
+    Args:
+        result: With flags in its samples, as a run that was loaded has them.
+    """
+    samples = result.samples
+    of_all = counted(len(samples), "sample")
+    flagged = {words: int(samples[flag].sum()) for flag, words in FLAGS.items() if flag in samples}
+    said = [f"{number:,} of {of_all} {words}" for words, number in flagged.items() if number]
+    if bound := _launch_bound(result):
+        said.append(f"launching binds {', '.join(bound)}, whose figures are its host's")
+    return "; ".join(said)
+
+
+def quoting_lines(load: Callable[[str], MeasuredRun | None], called: Mapping[str, str]) -> list[str]:
+    """A line for each run of which there is something to say.
+
+    Args:
+        load: Gives a run by its id, as `run_loader` does.
+        called: What each run is called, by its id.
+    """
+    results = {name: load(run_id) for run_id, name in called.items()}
+    found = ((name, before_quoting(result)) for name, result in results.items() if result is not None)
+    return [f"{name}: {text}." for name, text in found if text]
+
+
+def run_loader(store: Reader) -> Callable[[str], MeasuredRun | None]:
+    """Gives sweeps and joint runs of a store by their ids."""
+    return lambda run_id: load_result(store, run_id) or load_joint(store, run_id)
+
+
+def _launch_bound(result: MeasuredRun) -> list[str]:
+    """The stages that launching binds at some setting."""
+    if not isinstance(result, Result):
+        return []
+    bound = set(result.summary.loc[result.summary["binds"] == "launch", "metric"])
+    return [stage.label for stage in MODEL_STAGES if stage.column in bound]
