@@ -8,7 +8,7 @@ import streamlit as st
 
 from pages.parts import own_pictures
 from pages.parts.state import service
-from profcore.data_sets import KINDS, DataSet
+from profcore.data_sets import KINDS, DataSet, usual_kind
 
 OWN = "your own pictures"
 """What is uploaded here, and lies nowhere yet."""
@@ -20,7 +20,7 @@ def choose_or_upload(drawn: int = 100) -> DataSet | None:
     Args:
         drawn: As `choose` takes it.
     """
-    kind = st.selectbox("Data set", [*KINDS, OWN], key="dataset", bind="query-params")
+    kind = st.selectbox("Data set", [*KINDS, OWN], _usual(), key="dataset", bind="query-params")
     return own_pictures.choose("") if kind == OWN else _describe(kind, "", None, drawn)
 
 
@@ -33,7 +33,7 @@ def choose(prefix: str = "", questions_asked: int | None = None, drawn: int = 10
         drawn: How many are drawn of another data set unless more are asked for.
     """
     bind: Any = {} if prefix else {"bind": "query-params"}
-    kind = st.selectbox("Data set", list(KINDS), key=f"{prefix}dataset", **bind)
+    kind = st.selectbox("Data set", list(KINDS), _usual(), key=f"{prefix}dataset", **bind)
     return _describe(kind, prefix, questions_asked, drawn)
 
 
@@ -43,7 +43,12 @@ def first(questions_asked: int) -> DataSet:
     Args:
         questions_asked: As `choose` takes it.
     """
-    return DataSet(next(iter(KINDS)), limit=questions_asked, within=service().roots.folders)
+    return DataSet(list(KINDS)[_usual()], limit=questions_asked, within=service().roots.folders)
+
+
+def _usual() -> int:
+    """The place of the kind that is offered first: the small trained model answers questions on its own pictures."""
+    return list(KINDS).index(usual_kind(st.session_state.get("model")))
 
 
 def _describe(kind: str, prefix: str, questions_asked: int | None, drawn: int) -> DataSet:

@@ -23,6 +23,6 @@ def explain(result: Result) -> None:
         st.caption("This run recorded no quality: open **Quality** on the left before the next.")
         return
     figures(display_quality(result), "setting")
-    st.caption(quality_words(result))
+    st.caption(plain(quality_words(result)))
     if is_random(result):
         st.warning(RANDOM_QUALITY)

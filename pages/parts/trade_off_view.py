@@ -9,7 +9,7 @@ from pages.parts.state import service
 from pages.parts.text import plain, say_error
 from profcore.errors import UserError
 from profcore.experiments.knobs import JOINT
-from profcore.results.quality import RANDOM_QUALITY
+from profcore.results.quality import CUT_AS_SET, RANDOM_QUALITY
 from profcore.service.words import environment_line
 from profcore.spec.stages import State
 from profcore.tradeoff.points import NO_QUALITY, QUALITIES, WORK_KEPT, quality_note
@@ -44,6 +44,8 @@ def show() -> None:
     elif note := quality_note(points, quality):
         show_note = st.warning if note == RANDOM_QUALITY else st.caption
         show_note(plain(note))
+    if quality == "accuracy":
+        st.caption(CUT_AS_SET)
     look = st.segmented_control(
         "Look", list(_LOOKS), default=next(iter(_LOOKS)), required=True, key="look", bind="query-params", wrap=True
     )

@@ -7,7 +7,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from profcore.data_sets import DataSet
+from profcore.data_sets import DataSet, usual_kind
 from profcore.engines.names import check_family_engine
 from profcore.errors import StoreHeldError, UserError
 from profcore.experiments.motivation import asks_each_picture_once
@@ -102,7 +102,7 @@ def picture_of(text: str | None) -> Picture:
 def data_set_of(options: argparse.Namespace) -> DataSet:
     """The data set that the options name."""
     return DataSet(
-        options.data_set,
+        options.data_set or usual_kind(options.model),
         options.data,
         options.questions,
         options.annotations,

@@ -85,7 +85,7 @@ def add_data_set(parser: argparse.ArgumentParser) -> None:
     """Which real pictures with questions are measured."""
     group = parser.add_argument_group("real pictures", "what the Motivation experiments measure")
     kinds = "; ".join(f"{kind}: {text}" for kind, text in KINDS.items())
-    group.add_argument("--data-set", choices=list(KINDS), default="photographs", help=f"{kinds} (photographs)")
+    group.add_argument("--data-set", choices=list(KINDS), help=f"{kinds} (photographs; of the model shapes, shapes)")
     for option, metavar, text in (
         ("--data", "PATH", "the folder of pictures, or the table"),
         ("--questions", "FILE", "VQA's questions, or a CSV or JSONL"),

@@ -22,6 +22,15 @@ KINDS = {
 """The kinds of data sets, in words."""
 
 
+def usual_kind(model: str | None) -> str:
+    """The kind that is meant where nobody names one.
+
+    Of the small trained model, which answers nothing else, pictures like those that it was trained on: both are called
+    shapes.
+    """
+    return "shapes" if model == "shapes" else "photographs"
+
+
 @dataclass(frozen=True)
 class DataSet:
     """A data set as a person names it.

@@ -9,11 +9,13 @@ import torch
 
 from profcore.engines import eager
 from profcore.engines.base import StopRequestedError
+from profcore.errors import UserError
 from profcore.images.pictures import load_picture
 from profcore.measure.answer import answer_text
 from profcore.measure.vqa_accuracy import vqa_accuracy
 from profcore.models.inputs import ModelInputs, picture_inputs
 from profcore.models.knobs import turned
+from profcore.models.prompt import ByteTokenizer
 from profcore.spec.settings import Setting
 
 if TYPE_CHECKING:
@@ -67,7 +69,7 @@ class QualityMeter:
         """A setting's quality, its pictures tiled by the model's own rule; only its top-k and block mask matter.
 
         Raises:
-            UserError: A picture cannot be read.
+            UserError: A picture cannot be read, or a checkpoint's words are not known.
             StopRequestedError: It was asked to stop.
         """
         return self._judged([self._answer(index, setting, None) for index in range(len(self._queries))], ANSWER_TOKENS)
@@ -113,12 +115,27 @@ class QualityMeter:
 
     def _answered(self, index: int, setting: Setting, grid: tuple[int, int] | None) -> _Answer:
         query = self._queries[index]
+        if query.answers:
+            self._check_words()
         inputs = self.inputs(query, grid)
         if index not in self._reference:
             whole = inputs if grid is None else self.inputs(query)
             self._reference[index] = self._said(whole, self._full, 1)[1]
         tokens, first = self._said(inputs, setting, ANSWER_TOKENS if query.answers else 1)
         return _Answer(kl_divergence(self._reference[index], first), tuple(tokens) if query.answers else None)
+
+    def _check_words(self) -> None:
+        """Whether the model's answers can be told from those that people gave.
+
+        Raises:
+            UserError: The checkpoint has no tokenizer, so that its words are bytes that it was never trained on.
+        """
+        loaded = self._loaded
+        if loaded.weights == "real" and isinstance(loaded.tokenizer, ByteTokenizer):
+            raise UserError(
+                "The checkpoint has no tokenizer.json, so that neither questions nor answers are in its own words: put "
+                "it beside the weights."
+            )
 
     def inputs(self, query: Query, grid: tuple[int, int] | None = None) -> ModelInputs:
         """A question's picture and prompt on the device; tiled by the model's own rule unless a grid is given."""

@@ -13,6 +13,11 @@ if TYPE_CHECKING:
 
 RANDOM_QUALITY = "The weights are random, so quality means nothing here: it shows how the tool works."
 
+CUT_AS_SET = (
+    "Accuracy is of pictures cut as each setting says, small ones enlarged: in crops of their own a model may answer "
+    "more of the questions."
+)
+
 
 def has_quality(settings: pd.DataFrame) -> bool:
     """Whether quality was found of any setting.

@@ -34,7 +34,7 @@ def prepared_runs(directory: Path | None = None) -> set[str]:
     directory = directory or SHIPPED
     try:
         made_of = json.loads((directory / FOLDER / _OF).read_text(encoding="utf-8"))
-        if made_of["schema"] != len(MIGRATIONS) or made_of.get(_TABLES_TOLD, {}) not in ({}, _tables_told(directory)):
+        if made_of["schema"] != len(MIGRATIONS) or made_of[_TABLES_TOLD] != _tables_told(directory):
             return set()
         spools = shipped_spools(directory)
         return {run_id for run_id, told in made_of["spools"].items() if told == _told(spools.get(run_id))}

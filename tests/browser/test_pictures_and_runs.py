@@ -13,7 +13,7 @@ from playwright.sync_api import expect
 
 from profcore.storage.shipped import shipped_spools
 
-from .conftest import serving
+from .conftest import LIMIT_MS, serving
 from .test_dashboard import errors, settled
 
 RUNS = len(shipped_spools())
@@ -177,8 +177,11 @@ def test_one_run_all_runs_and_the_database_are_downloaded(own, page, tmp_path):
     page.get_by_role("button", name="Draw all figures").click()
     # The page goes on meanwhile.
     expect(page.get_by_text(re.compile(f"Figures of [0-9]+ of {RUNS} runs"))).to_be_visible()
+    # Several seconds a run, on a busy machine.
+    of_all = page.get_by_role("button", name="Data and figures of all")
+    expect(of_all).to_be_visible(timeout=5 * LIMIT_MS)
     with page.expect_download() as waiting:
-        page.get_by_role("button", name="Data and figures of all").click()
+        of_all.click()
     with zipfile.ZipFile(waiting.value.path()) as archive:
         assert len({name.split("/")[0] for name in archive.namelist() if name.endswith(".pdf")}) == RUNS
     assert errors(page) == 0

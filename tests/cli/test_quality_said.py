@@ -1,8 +1,12 @@
 """What the command line says of quality and of the small trained model, after a run and whenever it is shown."""
 
+import json
+import shutil
+
 import pytest
 
 from profcore.cli import parser
+from profcore.models.config import checkpoint_path
 from profcore.models.shapes.shape import WHAT
 from profcore.worker import execute
 from tests.support import CEILINGS
@@ -56,3 +60,18 @@ def test_without_answers_and_with_random_weights_that_is_said(run):
     assert "mean over 1 question;" in said
     assert "The weights are random, so quality means nothing here" in said
     assert WHAT not in said
+
+
+def test_the_small_model_is_asked_of_its_own_pictures_unless_told_otherwise(run, tmp_path):
+    run("run", "moe_topk", "--top-k-values", 8, *FAST, "--quality", "--num-pictures", 2, "--model", "shapes")
+    (run_line, *_) = (tmp_path / "profcore.duckdb.spool" / f"{only_run(tmp_path)}.jsonl").read_text().splitlines()
+    pictures = {query["picture"]["kind"] for query in json.loads(run_line)["sweep"]["quality"]["queries"]}
+    assert pictures == {"shapes"}
+
+
+def test_a_checkpoint_whose_words_are_not_known_gets_no_accuracy(run, tmp_path):
+    mute = tmp_path / "mute"
+    shutil.copytree(checkpoint_path("shapes"), mute, ignore=shutil.ignore_patterns("tokenizer.json"))
+    words = ["--quality", "--data-set", "shapes", "--num-pictures", 1, "--model", mute]
+    said = run("run", "moe_topk", "--top-k-values", 8, *FAST, *words)
+    assert "No quality could be found of 1 of 1 setting: The checkpoint has no tokenizer.json" in said
