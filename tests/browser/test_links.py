@@ -70,7 +70,7 @@ def test_back_leads_to_the_run_before_and_from_a_run_to_the_list(fresh, page):
     expect(page).to_have_url(re.compile("/runs.*compare="))
     listed = page.url
     page.get_by_role("link", name="Open this run").click()
-    settled(page, "Active blocks")
+    settled(page, "Active transformer blocks")
     expect(page).to_have_url(re.compile("/active_blocks.*run="))
     # Once, and to the list with the same run chosen.
     page.go_back()
