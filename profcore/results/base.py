@@ -11,6 +11,7 @@ import pandas as pd
 
 from profcore import stats
 from profcore.formats.metadata import written_environments, written_settings
+from profcore.models.config import SMALL_TRAINED
 from profcore.models.shapes.shape import WHAT
 from profcore.roofline.floors import is_small_trained
 from profcore.spec.environments import not_compared_words, set_aside_words, uncaptured_note
@@ -158,6 +159,9 @@ def _title(name: Any, model: Any, engine: Any, weights: Any, device: Any) -> str
     said = {what: value if isinstance(value, str) else None for what, value in known.items()}
     by = f", {engine}" if isinstance(engine, str) else ""
     of = f", {weights} weights" if isinstance(weights, str) else ""
+    if (model, weights) == (SMALL_TRAINED, "real"):
+        # Beside others its latencies would be taken for a large model's.
+        of = ", a small model trained on drawn pictures,"
     return f"{said['model']}{by}{of} on {said['device']}"
 
 

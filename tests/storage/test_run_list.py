@@ -31,6 +31,13 @@ def test_a_run_is_listed_with_what_it_was_measured_on(store):
     assert "spec" not in row and row["has_spec"]
 
 
+def test_the_small_trained_model_is_said_to_be_one(sample_results):
+    run_id = sample_results.latest("joint")
+    assert _listed(sample_results, run_id)["title"] == (
+        "shapes, compiled, a small model trained on drawn pictures, on NVIDIA H200"
+    )
+
+
 def test_a_run_that_has_not_begun_is_listed_with_what_was_asked(store):
     spec = RunSpec.new(Target(device="cuda:1", engine="compiled"), small_sweep())
     with SpoolWriter(spool_path(store.spools, spec.id)) as writer:
