@@ -37,9 +37,9 @@ def test_a_first_visit_shows_molmoe_and_what_others_would_make_of_the_picture(ap
 
 def test_what_to_know_before_a_figure_is_quoted_is_said_once(app):
     test = app("models", **{"models-on": "NVIDIA H200, eager, bfloat16"})
-    said = [each.value.replace("\\", "") for each in test.caption if "60 of 60 samples beside" in each.value]
+    said = [each.value.replace("\\", "") for each in test.caption if "58 of 120 samples on a slowed" in each.value]
     assert len(said) == 1
-    assert said[0].startswith(":material/warning: qwen3-vl-30b-a3b: 60 of 60")
+    assert said[0].startswith(":material/warning: qwen3-vl-8b: 90 of 120 samples held back; 58 of 120")
     assert "launching binds Vision encoder, Projector, LLM prefill" in said[0]
 
 

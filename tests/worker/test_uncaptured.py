@@ -82,7 +82,9 @@ def test_a_run_keeps_why_its_stages_are_not_captured(store, named, tmp_path, cap
     (group,) = [each for each in find_groups(store, "output_tokens") if spec.id in each.runs.values()]
     assert any("follows the host" in note for note in load_side_by_side(store, "output_tokens", group).notes)
     group = next(each for each in find_model_groups(store, "output_tokens") if spec.id in each.runs.values())
-    assert [note.split(":")[0] for note in load_models_beside(store, "output_tokens", group).notes] == [named]
+    of_models = load_models_beside(store, "output_tokens", group).notes
+    assert {note.split(":")[0] for note in of_models} == {named}
+    assert sum("its code looks at a value" in note for note in of_models) == 1
     store.close()
     with pytest.raises(SystemExit):
         main(["show", spec.id, "--db", str(tmp_path / "p.duckdb")])
