@@ -66,7 +66,7 @@ def _heat_map(
     )
     layers = [
         alt.Chart(empty)
-        .mark_rect(fillOpacity=0, stroke=ERROR, strokeDash=[3, 3], strokeWidth=1)
+        .mark_rect(aria=False, fillOpacity=0, stroke=ERROR, strokeDash=[3, 3], strokeWidth=1)
         .encode(x=x, y=y, tooltip=[alt.Tooltip("title:N", title="Setting"), alt.Tooltip("why:N", title="Empty")]),
         alt.Chart(known).mark_rect().encode(x=x, y=y, color=colour, tooltip=tooltip),
     ]
