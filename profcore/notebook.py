@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, Self
 import altair as alt
 
 from profcore.charts.base import Stack, joined, without_click
-from profcore.charts.views import sweep_views
+from profcore.charts.views import sweep_views, why_empty
 from profcore.errors import UserError
 from profcore.export.archive import AnyResult, load_run
 from profcore.export.run_figures import run_figures
@@ -123,10 +123,11 @@ class Results:
             steps = partial(self._store.decode_steps, result.run["id"])
             draw = _chosen(sweep_views(result.experiment.knob), view)
             drawn = [] if result.summary.empty else draw(result, steps)
+            lacks = "it has no samples" if result.summary.empty else why_empty(draw)
         else:
-            drawn = _chosen(run_figures(result), view)
+            drawn, lacks = _chosen(run_figures(result), view), "it has no samples"
         if not drawn:
-            raise UserError(f"Run {result.run['id']} has no samples for this chart: its views are {self.views(run)}.")
+            raise UserError(f"Nothing of run {result.run['id']} can be drawn here: {lacks}.")
         shown = [without_click(chart) for chart in drawn]
         return joined(Stack(shown) if isinstance(drawn, Stack) else shown)
 

@@ -69,7 +69,7 @@ def test_every_view_of_every_experiment_is_an_altair_chart(database):
 def test_every_view_of_a_run_is_an_altair_chart_and_what_is_not_there_is_said(database):
     with profcore.open(database) as results:
         drawn(results, RUN)
-        with pytest.raises(UserError, match="has no samples for this chart"):
+        with pytest.raises(UserError, match="it recorded no quality"):
             results.chart(RUN, "Quality")
         with pytest.raises(UserError, match="no view 'Pie': choose from Prefill and decode"):
             results.chart(RUN, "Pie")

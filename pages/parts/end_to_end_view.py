@@ -15,7 +15,6 @@ if TYPE_CHECKING:
 def explain(result: Result) -> None:
     """Say what the host does before an inference, or that this run did not measure it."""
     if PREPROCESSING not in set(result.summary["metric"]):
-        st.caption(":material/info: Host preprocessing was not measured in this run.")
         return
     st.caption(
         "Host preprocessing: from the picture in memory and the question to tensors on the device, made anew before "

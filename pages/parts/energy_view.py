@@ -22,7 +22,6 @@ def explain(result: Result) -> None:
             f"No energy could be found of {number:,} of {counted(len(result.settings), 'setting')}: {plain(reason)}"
         )
     if not has_energy(result):
-        st.caption("This run measured no energy: open **Energy** on the left before the next.")
         return
     figures(display_energy(result), "setting")
     st.caption(plain(energy_words(result)))

@@ -6,11 +6,14 @@ from typing import TYPE_CHECKING
 
 import streamlit as st
 
+from pages.parts.state import service
 from pages.parts.tables import figures
 from profcore.results.tables import display_without_flagged
 from profcore.stats import SLOWED, any_flag
 
 if TYPE_CHECKING:
+    import pandas as pd
+
     from profcore.results.base import MeasuredRun
 
 _MOST_LISTED = 1000
@@ -28,12 +31,19 @@ def explain_order(result: MeasuredRun) -> None:
 
 def show(result: MeasuredRun) -> None:
     """Draw the table, folded away; nothing where no sample is flagged."""
-    if result.samples.empty or not any_flag(result.samples).any():
+    table = service().results.follows(("without flagged",), [result.run["id"]], lambda: _without_flagged(result))
+    if table is None:
         return
     with st.expander("What leaving flagged samples out would do", icon=":material/flag:"):
-        figures(display_without_flagged(result.samples, result.settings).head(_MOST_LISTED), "setting", "latency")
+        figures(table, "setting", "latency")
         st.caption(
             "Flagged is what was taken while NVML named a limit that kept the clocks down, while another process was "
             f"on the card, or while the host took over {SLOWED:g} times as long for the same work as at its best. No "
             "figure here leaves them out; the samples say of each what it was."
         )
+
+
+def _without_flagged(result: MeasuredRun) -> pd.DataFrame | None:
+    if result.samples.empty or not any_flag(result.samples).any():
+        return None
+    return display_without_flagged(result.samples, result.settings).head(_MOST_LISTED)

@@ -51,7 +51,8 @@ def show(run: dict[str, Any], quality: str) -> None:
     source = run_provenance(run, what, "Points: settings. Lines: 95 % intervals.")
     # What was clicked in another chart is another point.
     key = "-".join(map(str, ("frontier", run["id"], quality, *look)))
-    selected = figure_view.draw(charts.frontier(found), "frontier", key, selection=charts.CLICK, source=source)
+    chart, spec = figure_view.drawn_once(("frontier", quality, *look), [run["id"]], lambda: charts.frontier(found))
+    selected = figure_view.draw(chart, "frontier", key, selection=charts.CLICK, source=source, spec=spec)
     st.markdown("\n".join(f"- {plain(sentence)}" for sentence in frontier_sentences(found)))
     st.caption(
         "Intervals of latency say where the percentile may lie, whatever the distribution; those of accuracy come from "

@@ -40,7 +40,7 @@ def of_first_chart(page: str) -> Iterator[None]:
 
 def chart_sent() -> None:
     """Say that a chart has been sent; waits where it is the first of a page that is opened in a browser."""
-    if st.session_state.get(_AWAITED) and runtime.exists():
+    if st.session_state.get(_AWAITED) and _is_served():
         time.sleep(HEAD_START_S)
     st.session_state[_AWAITED] = False
 
@@ -59,7 +59,7 @@ def bar_sent(run_id: str) -> None:
     """Say that a run's bars have been sent; waits where they are the first and were expected."""
     if st.session_state.get(_BAR) == run_id:
         st.session_state[_BAR] = None
-        if runtime.exists():
+        if _is_served():
             time.sleep(BAR_S)
 
 
@@ -73,3 +73,8 @@ def beside(controls: Callable[[], None], shown: Callable[[], None]) -> None:
     for place, draw in reversed(parts) if st.session_state.get(_AWAITED) else parts:
         with place:
             draw()
+
+
+def _is_served() -> bool:
+    """Whether a browser draws the page: neither a bare run nor a test does, which have no server or feign one."""
+    return runtime.exists() and type(runtime.get_instance()) is runtime.Runtime

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import streamlit as st
 
@@ -19,6 +19,8 @@ from profcore.service.words import environment_line
 from profcore.spec.text import counted
 
 if TYPE_CHECKING:
+    import altair as alt
+
     from profcore.results.joint import JointResult
     from profcore.results.joint_cells import JointKnob
 
@@ -139,10 +141,25 @@ def _draw(result: JointResult, look: _Look | None) -> None:
 
 
 def _maps(result: JointResult, look: _Look) -> None:
-    knobs, measures = joint_knobs(result.points), measures_of(result)
-    if look.measure not in measures:
+    if look.measure not in measures_of(result):
         st.caption("Nothing is known of it yet.")
         return
+    key = (look.across, look.up, look.measure, tuple(look.held.items()), look.each)
+    drawn, specs, empty = service().results.follows(("maps", key), [result.run["id"]], lambda: _drawn(result, look))
+    source = of_figure(provenance(result), HEAT_MAP)
+    for start in range(0, len(drawn), _A_ROW):
+        row = drawn[start : start + _A_ROW]
+        for place, (column, chart) in enumerate(zip(st.columns(len(row)), row, strict=True), start):
+            with column:
+                name = f"{HEAT_MAP}_{look.measure}_{look.across}_{look.up}_{place + 1}"
+                figure_view.draw(chart, name, f"heat-{place}", source=source, spec=specs[place])
+    if empty:
+        st.caption(f"{counted(empty, 'dashed cell')}: not among the settings, or without a sample.")
+
+
+def _drawn(result: JointResult, look: _Look) -> tuple[list[alt.LayerChart], list[dict[str, Any]], int]:
+    """The heat maps of a look, the same as Vega-Lite, and how many of their cells are empty."""
+    knobs, measures = joint_knobs(result.points), measures_of(result)
     values = knobs[look.each].order if look.each else [""]
     panels = {
         f"{knobs[look.each].title} {value}" if look.each else "": heat_cells(
@@ -152,16 +169,8 @@ def _maps(result: JointResult, look: _Look) -> None:
     }
     x, y = knobs[look.across], knobs[look.up]
     drawn = charts.heat_maps(panels, (x.title, y.title, measures[look.measure]), (x.order, y.order))
-    source = of_figure(provenance(result), HEAT_MAP)
-    for start in range(0, len(drawn), _A_ROW):
-        row = drawn[start : start + _A_ROW]
-        for place, (column, chart) in enumerate(zip(st.columns(len(row)), row, strict=True), start):
-            with column:
-                name = f"{HEAT_MAP}_{look.measure}_{look.across}_{look.up}_{place + 1}"
-                figure_view.draw(chart, name, f"heat-{place}", source=source)
     empty = sum(int(cells["value"].isna().sum()) for cells in panels.values())
-    if empty:
-        st.caption(f"{counted(empty, 'dashed cell')}: not among the settings, or without a sample.")
+    return drawn, [charts.vega_lite(chart) for chart in drawn], empty
 
 
 def _failures(result: JointResult) -> None:
@@ -173,15 +182,21 @@ def _failures(result: JointResult) -> None:
 
 
 def _tables(result: JointResult) -> None:
+    results, own = service().results, [result.run["id"]]
     points, order, environment = st.tabs(["Settings", "Samples in order", "Settings and environment"])
     with points:
-        tables.figures(display_joint(result), *word_columns())
+        tables.figures(results.follows(("joint table",), own, lambda: display_joint(result)), *word_columns())
         st.caption("Medians in milliseconds. Accuracy and KL are means over questions, where quality was recorded.")
         if is_random(result) and has_quality(result.settings):
             st.warning(RANDOM_QUALITY)
     with order:
         if not result.samples.empty:
-            stack = charts.in_order(result.samples, result.settings)
-            figure_view.draw_stack(stack, ORDER, "order", of_figure(provenance(result), ORDER))
+            stack, specs = results.follows(("joint order",), own, lambda: _in_order(result))
+            figure_view.draw_stack(stack, ORDER, "order", of_figure(provenance(result), ORDER), specs)
     with environment:
         run_parts.environment(result)
+
+
+def _in_order(result: JointResult) -> tuple[charts.Stack, list[dict[str, Any]]]:
+    stack = charts.in_order(result.samples, result.settings)
+    return stack, [charts.vega_lite(chart) for chart in stack]

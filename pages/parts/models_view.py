@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from functools import partial
 from typing import TYPE_CHECKING
 
 import streamlit as st
 
-from pages.parts import bar, figure_view, how_often
+from pages.parts import bar, figure_view, how_often, size_curves
 from pages.parts.folded import folded
 from pages.parts.pressed import pressed
 from pages.parts.state import service
@@ -101,19 +102,23 @@ def _show_measured(experiment: Experiment, size: tuple[int, int], right: DeltaGe
 
 def _show_picture(group: ModelGroup, size: tuple[int, int]) -> list[models_beside.OnePicture]:
     """Draw the stages of one picture as each model sees it; gives what is known of each."""
-    store = service().store
+    store, results = service().store, service().results
     # Those that were not measured say how many tokens they would make of it.
     models = list(dict.fromkeys([*group.runs, *NAMED]))
 
     def find() -> list[models_beside.OnePicture]:
-        return models_beside.one_picture(models_beside.curves_from(store), models, size, group.conditions)
+        curves = models_beside.curves_from(store, group.conditions, size_curves.kept)
+        return models_beside.one_picture(curves, models, size)
 
-    found = service().results.among(("one picture", size, group.conditions), EXPERIMENTS, find)
+    found = results.among(("one picture", size, group.conditions), EXPERIMENTS, find)
     st.subheader(f"One picture of {size[0]:,} × {size[1]:,} pixels, to the first token")
     rows = models_beside.stage_rows(found)
     if len(rows):
         per = st.toggle("Per vision token", key="models-per-token", bind="query-params")
-        figure_view.draw(charts.model_stages(rows, per), "model_stages", "model-stages")
+        chart, spec = figure_view.drawn_once(
+            ("model stages", size, per), list(models_beside.picture_runs(found)), lambda: charts.model_stages(rows, per)
+        )
+        figure_view.draw(chart, "model_stages", "model-stages", spec=spec)
         st.caption("Medians of each stage, which need not add up to the median of the whole.")
     else:
         st.info("Nothing was measured near this size under these conditions: choose another size, or measure models.")
@@ -139,9 +144,11 @@ def _show_pictures_table(found: list[models_beside.OnePicture]) -> list[str]:
 
 def _show_knob(experiment: Experiment, group: ModelGroup, said: list[str]) -> None:
     """Draw the same knob turned on each model; what was `said` above of the same runs is not repeated."""
-    store, ids = service().store, list(group.runs.values())
-    found = service().results.follows(
-        ("models", experiment.name), ids, lambda: models_beside.load_models_beside(store, experiment.name, group)
+    results, ids = service().results, list(group.runs.values())
+    found = results.follows(
+        ("models", experiment.name),
+        ids,
+        lambda: models_beside.load_models_beside(results.sweep, experiment.name, group),
     )
     st.subheader(f"{plain(experiment.title)}, model by model")
     if found.differences:
@@ -162,9 +169,10 @@ def _show_knob(experiment: Experiment, group: ModelGroup, said: list[str]) -> No
     for start in range(0, len(metrics), 2):
         for column, metric in zip(st.columns(2), metrics[start : start + 2], strict=False):
             with column:
-                chart = charts.models_over(found.rows, experiment, metric)
+                draw = partial(charts.models_over, found.rows, experiment, metric)
+                chart, spec = figure_view.drawn_once(("models over", experiment.name, metric), ids, draw)
                 name = f"models_{experiment.name}_{metric.removesuffix('_ms')}"
-                figure_view.draw(chart, name, f"models-{metric}", source=source)
+                figure_view.draw(chart, name, f"models-{metric}", source=source, spec=spec)
     slopes = models_beside.display_slopes(found.sensitivities, charts.short_names(list(group.runs)))
     figures = {name: st.column_config.Column(alignment="right") for name in slopes.columns[2:]}
     st.dataframe(slopes, hide_index=True, column_config=figures)

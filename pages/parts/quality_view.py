@@ -20,7 +20,6 @@ def explain(result: Result) -> None:
     if failure := quality_failure(result.settings):
         st.warning(plain(failure))
     if not has_quality(result.settings):
-        st.caption("This run recorded no quality: open **Quality** on the left before the next.")
         return
     figures(display_quality(result), "setting")
     st.caption(plain(quality_words(result)))

@@ -116,7 +116,6 @@ def explain(result: Result) -> None:
     """What follows from one run's points, under its chart on a knob's page."""
     points = _points(result)
     if points.empty:
-        st.caption("The card's ceilings or the model's shape are not known, or nothing was measured yet.")
         return
     _say(points)
     _explain_points()

@@ -29,7 +29,7 @@ from pages.parts import (
 from pages.parts.state import fragment, service
 from pages.parts.text import plain
 from profcore import charts
-from profcore.charts.views import END_TO_END_VIEW, ENERGY, ORDER, ROOFLINE, sweep_views
+from profcore.charts.views import END_TO_END_VIEW, ENERGY, ORDER, ROOFLINE, sweep_views, why_empty
 from profcore.export import run_figures
 from profcore.export.captions import of_figure
 from profcore.formats import zeros_note
@@ -184,7 +184,8 @@ def _charts(drawing: Drawing, explained: str | None) -> None:
     drawn, result = drawing.charts, drawing.result
     source = baseline.noted(drawing.source, result)
     if not drawn:
-        st.info("This run has no samples for this chart.")
+        chosen = sweep_views(result.experiment.knob)[st.session_state["view"]]
+        st.info(f"Nothing of this run stands here: {plain(why_empty(chosen))}.")
         return
     view = st.session_state["view"]
     source = of_figure(source, view or "")

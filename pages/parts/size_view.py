@@ -8,12 +8,12 @@ from typing import TYPE_CHECKING, Any
 import pandas as pd
 import streamlit as st
 
-from pages.parts import bar, figure_view
+from pages.parts import bar, figure_view, size_curves
 from pages.parts.state import service
 from pages.parts.text import plain, say_error
 from profcore import charts
 from profcore.comparisons.before_quoting import quoting_lines
-from profcore.comparisons.size_to_latency import EXPERIMENTS, estimate_all, load_curves
+from profcore.comparisons.size_to_latency import EXPERIMENTS, estimate_all
 from profcore.comparisons.size_words import (
     caveats,
     display_estimates,
@@ -61,7 +61,7 @@ def show() -> None:
             say_error(error)
             return
         _show_layout(model, shape, size, layout)
-        curves = service().results.among(("sizes", model), EXPERIMENTS, lambda: _curves(model, shape))
+        curves = service().results.among(("sizes", model), EXPERIMENTS, lambda: size_curves.of_model(model, shape))
         found = _show_latency(model, shape, layout, curves)
     with below:
         _show_estimates(found)
@@ -99,10 +99,6 @@ def _choose_size() -> tuple[int, int] | None:
     width = st.number_input("Width in pixels", 1, _LARGEST, 1024, key="sized-width", bind="query-params")
     height = st.number_input("Height in pixels", 1, _LARGEST, 768, key="sized-height", bind="query-params")
     return int(width), int(height)
-
-
-def _curves(model: str, shape: Shape) -> list[Curve]:
-    return load_curves(service().store, model, shape)
 
 
 def _show_layout(model: str, shape: Shape, size: tuple[int, int], layout: Layout) -> None:

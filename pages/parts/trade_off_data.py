@@ -12,7 +12,7 @@ from profcore.tradeoff.answer_length import length_sentence, over_length
 from profcore.tradeoff.budget import competing
 from profcore.tradeoff.frontier import find_frontier, fixed
 from profcore.tradeoff.latency_model import errors_by_number, fit_latency_model, recalibrated
-from profcore.tradeoff.points import load_joint_points
+from profcore.tradeoff.points import flag_notes, load_joint_points
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Hashable
@@ -33,6 +33,12 @@ def points(run_id: str) -> JointPoints:
     """
     store = service().store
     return _kept(("points",), lambda: load_joint_points(store, run_id), run_id)
+
+
+def flags(run_id: str) -> list[str]:
+    """How many of a run's samples are flagged and why, sentences."""
+    store = service().store
+    return _kept(("flags",), lambda: flag_notes(store, run_id), run_id)
 
 
 def frontier(run_id: str, metric: str, percentile: float, quality: str, held: tuple[str, object] | None) -> Frontier:

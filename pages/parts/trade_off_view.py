@@ -53,6 +53,9 @@ def show() -> None:
         _LOOKS[look or next(iter(_LOOKS))](run, quality)
     except UserError as error:
         say_error(error)
+    # Below what they are said of, which is not to wait for them.
+    for sentence in trade_off_data.flags(run_id):
+        st.caption(f":material/flag: {plain(sentence)}")
 
 
 def _quality(known: list[str]) -> str:

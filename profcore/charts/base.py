@@ -10,6 +10,7 @@ import pandas as pd
 
 from profcore.comparisons.engines import FLOOR
 from profcore.comparisons.published import PUBLISHED
+from profcore.roofline.cost import NEITHER
 from profcore.spec.stages import Knob, Stage
 from profcore.stats.digits import decimals, written, written_interval
 
@@ -220,7 +221,7 @@ def tooltip_of(field: str, title: str) -> list[alt.Tooltip]:
 
 def bound_named(rows: pd.DataFrame) -> pd.DataFrame:
     """The rows with words where it is not known what binds."""
-    return rows.assign(binds=rows["binds"].fillna("not known"))
+    return rows.assign(binds=rows["binds"].fillna("not known").replace(NEITHER, "neither ceiling"))
 
 
 def is_clickable(chart: alt.LayerChart) -> bool:

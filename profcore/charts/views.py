@@ -127,6 +127,22 @@ _WHOLE: dict[View, tuple[str, ...]] = {
 }
 
 
+_LACKING: dict[View, str] = {
+    _steps: "no token follows the first, so there are no decode steps: ask for two output tokens or more",
+    _which_blocks: "the file that it came from holds how many blocks ran, not which",
+    _quality: "it recorded no quality: open Quality on the left before the next, or give `run` --quality",
+    _scaling: "it takes two values of top-k with samples, other knobs that stand still, and work that is known",
+    _roofline: "the card's ceilings or the model's work are not known",
+    _end_to_end: "host preprocessing was not measured",
+    _energy: "it measured no energy: open Energy on the left before the next, or give `run` --energy (NVIDIA GPUs)",
+}
+
+
+def why_empty(view: View) -> str:
+    """What a run lacks that has samples and yet nothing for a view, in a clause."""
+    return _LACKING.get(view, "no sample of it has these latencies")
+
+
 def metrics_of(view: View) -> tuple[str, ...]:
     """The latency that each chart of a view is about, over the knob's settings; none for other views."""
     return view.metrics if isinstance(view, _Panels) else _WHOLE.get(view, ())

@@ -14,6 +14,7 @@ from profcore.comparisons.flops_latency import correlations, display_correlation
 from profcore.comparisons.flops_scaling import routed_experts
 from profcore.experiments.motivation import MOTIVATION
 from profcore.export.result_files import result_files
+from profcore.models.recorded import is_small_trained
 from profcore.models.shapes.shape import WHAT
 from profcore.results.base import MeasuredRun
 from profcore.results.energy import display_energy, energy_failures, energy_words, has_energy
@@ -30,7 +31,6 @@ from profcore.results.quality import (
 )
 from profcore.results.sweep import Result, load_result
 from profcore.results.tables import display_quality, display_short_summary, display_without_flagged
-from profcore.roofline.floors import is_small_trained
 from profcore.roofline.flops import with_flops
 from profcore.spec.environments import set_aside_words
 from profcore.spec.runs import RunSpec
@@ -64,11 +64,7 @@ def report_run(options: argparse.Namespace, spec: RunSpec, path: Path, state: St
         print_quality(result)
         _print_what(result)
         _print_flags(result)
-        if options.experiment == flops_scaling.EXPERIMENT:
-            shape, _ = flops_scaling.shape_of(result.run["environment"])
-            rows = flops_scaling.flops_scaling(samples, shape, routed)
-            print_table(flops_scaling.display_scaling(rows))
-            print("\n".join(flops_scaling.explain_scaling(rows)))
+        _print_scaling(options, result)
     deliver(options, path)
     return 0 if state is State.DONE else 1
 
@@ -100,9 +96,18 @@ def report_merged(options: argparse.Namespace, run_id: str, paths: list[Path], s
         print_quality(result)
         _print_what(result)
         _print_flags(result)
+        _print_scaling(options, result)
         for text in set_aside_words(result.run["environments"]):
             print(f"Warning: {text}", file=sys.stderr)
         print(f"Run {run_id}, measured on {counted(len(paths), 'device')}.")
+
+
+def _print_scaling(options: argparse.Namespace, result: MeasuredRun) -> None:
+    """Whether latency grows with top-k as the arithmetic does, where that was asked."""
+    if options.experiment == flops_scaling.EXPERIMENT and isinstance(result, Result):
+        rows = flops_scaling.run_scaling(result)
+        print_table(flops_scaling.display_scaling(rows))
+        print("\n".join(flops_scaling.explain_scaling(rows)))
 
 
 def print_energy(result: Result) -> None:

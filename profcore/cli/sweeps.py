@@ -123,8 +123,6 @@ def profiling_sweeps(options: argparse.Namespace, config: Shape) -> list[Sweep]:
         if options.experiment == "all" and why_not(experiment, config):
             continue
         check_knob(experiment, config)
-        if name == flops_scaling.EXPERIMENT and isinstance(config, FamilyShape):
-            raise UserError(f"FLOPs by formula are MolmoE's alone: run moe_topk for {config.name}.")
         values = _given_values(experiment, options, config)
         if name == flops_scaling.EXPERIMENT and not options.top_k_values:
             values = [value for value in flops_scaling.VALUES if value <= config.num_experts]
@@ -245,7 +243,10 @@ def _joint_masks(
 def motivation_sweeps(options: argparse.Namespace, queries: QuerySet, config: Shape) -> list[Sweep]:
     """The sweeps of a Motivation experiment on the data set's queries."""
     if options.experiment == "flops_vs_latency" and isinstance(config, FamilyShape):
-        raise UserError(f"FLOPs by formula are MolmoE's alone: run latency_distribution for {config.name}.")
+        raise UserError(
+            f"FLOPs of each picture are counted by formula, and for MolmoE alone: run latency_distribution for "
+            f"{config.name}, or flops_scaling over top-k."
+        )
     lengths = " ".join(options.max_new_tokens or ())
     told = options.num_samples is not None or options.num_runs is not None
     samples = 1 if options.num_samples is None else options.num_samples

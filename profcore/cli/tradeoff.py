@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -101,13 +102,14 @@ def frontier(options: argparse.Namespace) -> int:
     """Print a frontier, or how far those of two runs overlap."""
     from profcore.tradeoff.frontier import find_frontier, frontier_sentences
     from profcore.tradeoff.overlap import frontier_overlap, overlap_sentences
-    from profcore.tradeoff.points import quality_note
+    from profcore.tradeoff.points import flag_notes
     from profcore.tradeoff.tables import display_frontier
 
     metric, quality = _METRICS[options.latency], _QUALITIES.get(options.quality)
     with reading(options) as store:
         points = _held(_load(store, options.run), options.hold)
         other = _held(_load(store, options.other), options.hold) if options.other else None
+        flags = flag_notes(store, points.run_id)
     if other is not None:
         overlap = frontier_overlap(points, other, metric, options.percentile, quality)
         if options.json:
@@ -116,13 +118,13 @@ def frontier(options: argparse.Namespace) -> int:
             print("\n".join(overlap_sentences(overlap)))
         return 0
     found = find_frontier(points, metric, options.percentile, quality)
-    table = display_frontier(found)
+    notes = _notes(points, found.quality, flags)
     if options.json:
         print(json_text(_plain(found.table.drop(columns=["scores", "prefill_experts"])), indent=2))
+        _print_beside(notes)
         return 0
-    print_table(table)
-    note = quality_note(points, found.quality)
-    print("\n".join([*frontier_sentences(found), *filter(None, [note, points.missing])]))
+    print_table(display_frontier(found))
+    print("\n".join([*frontier_sentences(found), *notes]))
     return 0
 
 
@@ -131,18 +133,21 @@ def budget(options: argparse.Namespace) -> int:
     from profcore.tradeoff.budget import at_length, choice_dict, choice_sentences, choose_setting
     from profcore.tradeoff.latency_model import fit_latency_model
     from profcore.tradeoff.lookup import budgets_over, lookup_json, lookup_table
-    from profcore.tradeoff.points import quality_note
+    from profcore.tradeoff.points import flag_notes
 
     given = {"ttft_ms": options.ttft_ms, "total_ms": options.total_ms, "tpot_ms": options.tpot_ms}
     limits = {metric: value for metric, value in given.items() if value is not None}
     quality = _QUALITIES.get(options.quality)
     with reading(options) as store:
         points = _load(store, options.run)
+        flags = flag_notes(store, points.run_id)
     if options.lookup:
         metric = next(iter(limits), "total_ms")
         points = at_length(points, {metric: 0.0}, options.output_tokens)
         budgets = budgets_over(points, metric, options.percentile)
-        print(lookup_json(lookup_table(points, budgets, metric, options.percentile, quality)))
+        table = lookup_table(points, budgets, metric, options.percentile, quality)
+        print(lookup_json(table))
+        _print_beside(_notes(points, quality or points.qualities[0], flags))
         return 0
     whole, points = points, at_length(points, limits, options.output_tokens)
     model = None
@@ -153,11 +158,11 @@ def budget(options: argparse.Namespace) -> int:
             # Too few settings for a model: those that were measured answer alone.
             model = None
     choice = choose_setting(points, limits, options.percentile, quality, model)
+    notes = _notes(points, choice.quality, flags)
     if options.json:
-        print(json.dumps(choice_dict(choice), indent=2, ensure_ascii=False))
+        print(json.dumps({**choice_dict(choice), "notes": notes}, indent=2, ensure_ascii=False))
         return 0
-    note = quality_note(points, choice.quality)
-    print("\n".join([*choice_sentences(choice), *filter(None, [note, points.missing])]))
+    print("\n".join([*choice_sentences(choice), *notes]))
     return 0
 
 
@@ -190,6 +195,19 @@ def latency_model(options: argparse.Namespace) -> int:
     if note := quality_note(points, WORK_KEPT):
         print(note)
     return 0
+
+
+def _notes(points: JointPoints, quality: str, flags: list[str]) -> list[str]:
+    """What to know before a figure is quoted: of its quality, of settings not measured, and of flagged samples."""
+    from profcore.tradeoff.points import quality_note
+
+    return [*filter(None, [quality_note(points, quality), points.missing]), *flags]
+
+
+def _print_beside(notes: list[str]) -> None:
+    """Print notes beside a document that is a list of settings and has no room for them."""
+    for note in notes:
+        print(note, file=sys.stderr)
 
 
 def _load(store: Store, text: str) -> JointPoints:

@@ -5,8 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from profcore.results.joint import load_joint
-from profcore.results.sweep import Result, load_result
-from profcore.spec.stages import MODEL_STAGES
+from profcore.results.sweep import Result, launch_bound, load_result
 from profcore.spec.text import counted
 from profcore.stats.flags import FLAGS
 
@@ -27,8 +26,8 @@ def before_quoting(result: MeasuredRun) -> str:
     of_all = counted(len(samples), "sample")
     flagged = {words: int(samples[flag].sum()) for flag, words in FLAGS.items() if flag in samples}
     said = [f"{number:,} of {of_all} {words}" for words, number in flagged.items() if number]
-    if bound := _launch_bound(result):
-        said.append(f"launching binds {', '.join(bound)}, whose figures are its host's")
+    if isinstance(result, Result) and (bound := launch_bound(result.summary)):
+        said.append(f"launching binds {', '.join(stage.label for stage in bound)}, whose figures are its host's")
     return "; ".join(said)
 
 
@@ -47,11 +46,3 @@ def quoting_lines(load: Callable[[str], MeasuredRun | None], called: Mapping[str
 def run_loader(store: Reader) -> Callable[[str], MeasuredRun | None]:
     """Gives sweeps and joint runs of a store by their ids."""
     return lambda run_id: load_result(store, run_id) or load_joint(store, run_id)
-
-
-def _launch_bound(result: MeasuredRun) -> list[str]:
-    """The stages that launching binds at some setting."""
-    if not isinstance(result, Result):
-        return []
-    bound = set(result.summary.loc[result.summary["binds"] == "launch", "metric"])
-    return [stage.label for stage in MODEL_STAGES if stage.column in bound]

@@ -1,7 +1,8 @@
 """FLOPs scaling, profiling experiment 5: does latency grow with top-k as the arithmetic does? Pure.
 
-FLOPs are counted from the model's shape (see `roofline.cost`). The published shortcut takes the whole model to grow
-as top-k does, eightfold from 1 to 8, though attention, router, norms and the head do not grow at all.
+FLOPs are counted from MolmoE's shape (see `roofline.cost`), another model's as it ran (see `measure.work`). The
+published shortcut takes the whole model to grow as top-k does, eightfold from 1 to 8, though attention, router, norms
+and the head do not grow at all.
 """
 
 from __future__ import annotations
@@ -13,12 +14,16 @@ import pandas as pd
 
 from profcore.comparisons.conditions import KNOBS, list_values, setting_values
 from profcore.models.config import PRESETS, MolmoConfig
-from profcore.roofline import cost, floors
+from profcore.models.recorded import family_of_run, run_shape
+from profcore.roofline import cost
 from profcore.roofline.flops import sample_flops
+from profcore.spec.records import WORK_COLUMNS
 from profcore.spec.stages import MODEL_STAGES, Knob, Stage
 from profcore.stats import METRIC_LABELS, ratio_of_medians
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
     from profcore.results.sweep import Result
 
 EXPERIMENT = "flops_scaling"
@@ -33,7 +38,7 @@ _FOLLOWS = 0.1
 
 def shape_of(environment: dict[str, Any]) -> tuple[MolmoConfig, bool]:
     """The shape that a run's FLOPs are counted from, and whether the run says it itself; else MolmoE-1B's is taken."""
-    shape = floors.run_shape(environment)
+    shape = run_shape(environment)
     return (shape, True) if shape else (PRESETS["molmoe-1b"], False)
 
 
@@ -53,25 +58,43 @@ def flops_scaling(
         `theoretical` (FLOPs over FLOPs at the base), `bytes` (the same of bytes), `published` (top-k over top-k),
         `measured` (median over median) with `low` and `high` (95 %), and `ratio` (measured / theoretical).
     """
-    if samples.empty or mixed_knobs(samples):
+    if samples.empty:
         return pd.DataFrame(columns=_COLUMNS)
     samples = samples.assign(num_crops=samples["num_crops"].fillna(2))
-    flops = sample_flops(samples, config)
-    samples = samples.assign(**{str(column): flops[column] for column in flops})
-    groups = {int(str(top_k)): group for top_k, group in samples.groupby("top_k", sort=True)}
+    flops = sample_flops(samples, config).groupby(samples["top_k"]).median()
+    firsts = samples.groupby("top_k").head(1).set_index("top_k")
+    work = {
+        int(str(top_k)): {
+            **{f"{stage}_flops": flops.loc[top_k, f"flops_{stage}"] for stage in MODEL_STAGES},
+            **_bytes(firsts.loc[top_k], int(str(top_k)), config, routed),
+        }
+        for top_k in flops.index
+    }
+    return counted_scaling(samples, work)
+
+
+def counted_scaling(samples: pd.DataFrame, work: Mapping[int, Mapping[str, float]]) -> pd.DataFrame:
+    """As `flops_scaling`, of any model whose work is known.
+
+    Args:
+        samples: As `Store.samples`, of a run of `moe_topk`.
+        work: `records.WORK_COLUMNS` of one inference at each top-k; NaN where nobody knows. Samples of a top-k that it
+            lacks are passed over.
+    """
+    groups = {int(str(top_k)): group for top_k, group in samples.groupby("top_k", sort=True) if top_k in work}
+    if len(groups) < 2 or mixed_knobs(samples):
+        return pd.DataFrame(columns=_COLUMNS)
     base, *others = groups
     rows = []
     for top_k in others:
         for metric in _METRICS:
-            first, second = groups[base], groups[top_k]
-            work = _flops(metric)
-            before, after = first[work].median(), second[work].median()
-            measured = ratio_of_medians(first[metric].to_numpy(float), second[metric].to_numpy(float))
+            before, after = _work(work[base], metric, "flops"), _work(work[top_k], metric, "flops")
+            measured = ratio_of_medians(groups[base][metric].to_numpy(float), groups[top_k][metric].to_numpy(float))
             # A stage that is not run, such as decode without a second token, has nothing to grow.
             if not before > 0 or np.isnan(measured.value):
                 continue
             grown = after / before
-            moved = _bytes(metric, second, config, routed) / _bytes(metric, first, config, routed)
+            moved = _work(work[top_k], metric, "bytes") / _work(work[base], metric, "bytes")
             growth = (grown, moved, top_k / base, measured.value, measured.low, measured.high, measured.value / grown)
             rows.append([metric, top_k, base, *growth])
     return pd.DataFrame(rows, columns=_COLUMNS)
@@ -100,27 +123,26 @@ _COLUMNS = [
 ]
 
 
-def _flops(metric: str) -> str:
-    return f"flops_{metric.removesuffix('_ms')}"
+def _work(work: Mapping[str, float], metric: str, what: str) -> float:
+    """The FLOPs or the bytes behind a latency: a stage's, or of the whole inference."""
+    return sum(work[f"{stage}_{what}"] for stage in MODEL_STAGES if metric in (stage.column, "total_ms"))
 
 
-def _bytes(metric: str, samples: pd.DataFrame, config: MolmoConfig, routed: dict[int, list[int]] | None) -> float:
-    """Bytes that a stage moves at least; NaN where the samples do not say what it had to do."""
-    first = samples.iloc[0]
-    if first[["num_crops", "num_input_tokens", "num_output_tokens"]].isna().any():
-        return float("nan")
-    blocks = first["active_blocks"]
+def _bytes(sample: pd.Series, top_k: int, config: MolmoConfig, routed: dict[int, list[int]] | None) -> dict[str, float]:
+    """Bytes that each stage moves at least; NaN where the sample does not say what it had to do."""
+    if sample[["num_crops", "num_input_tokens", "num_output_tokens"]].isna().any():
+        return {f"{stage}_bytes": float("nan") for stage in MODEL_STAGES}
+    blocks = sample["active_blocks"]
     workload = cost.Workload(
-        int(first["num_crops"]),
-        int(first["num_input_tokens"]),
-        int(first["num_output_tokens"]),
-        int(first["top_k"]),
+        int(sample["num_crops"]),
+        int(sample["num_input_tokens"]),
+        int(sample["num_output_tokens"]),
+        top_k,
         config.n_layers if pd.isna(blocks) else int(blocks),
-        (routed or {}).get(int(first["top_k"])),
+        (routed or {}).get(top_k),
     )
     parts = cost.stage_costs(config, workload, itemsize=2, unread=True)
-    stages = [stage for stage in MODEL_STAGES if metric in (stage.column, "total_ms")]
-    return sum(cost.total(parts[stage]).bytes for stage in stages)
+    return {f"{stage}_bytes": cost.total(parts[stage]).bytes for stage in MODEL_STAGES}
 
 
 def routed_experts(settings: pd.DataFrame) -> dict[int, list[int]]:
@@ -137,17 +159,30 @@ def routed_experts(settings: pd.DataFrame) -> dict[int, list[int]]:
     }
 
 
+def counted_work(settings: Iterable[Mapping[Any, Any]]) -> dict[int, dict[str, float]]:
+    """What was counted of each top-k as it ran, as `counted_scaling` takes it; of those that were.
+
+    Args:
+        settings: Each with `top_k` and `records.WORK_COLUMNS`, as rows of `Store.settings`.
+    """
+    return {
+        int(row["top_k"]): {name: float(row[name]) for name in WORK_COLUMNS}
+        for row in settings
+        if all(pd.notna(row.get(name)) for name in ("top_k", *WORK_COLUMNS))
+    }
+
+
 def run_scaling(result: Result) -> pd.DataFrame:
-    """As `flops_scaling`, of a run of `moe_topk`; nothing of another model than MolmoE, which the formulas are of."""
-    if floors.family_of_run(result.run["environment"]):
-        return pd.DataFrame(columns=_COLUMNS)
+    """As `flops_scaling`, of a run of `moe_topk`: by MolmoE's formulas, or as another model's work was counted."""
+    if family_of_run(result.run["environment"]):
+        return counted_scaling(result.samples, counted_work(result.settings.to_dict("records")))
     shape, _ = shape_of(result.run["environment"])
     return flops_scaling(result.samples, shape, routed_experts(result.settings))
 
 
 def assumed(result: Result) -> str:
     """What a run does not say, so that it is taken for the published model's own, in a sentence; empty for nothing."""
-    if floors.family_of_run(result.run["environment"]):
+    if family_of_run(result.run["environment"]):
         return ""
     taken = [] if shape_of(result.run["environment"])[1] else ["which model it measured: MolmoE-1B's shape is taken"]
     if setting_values(result.settings, Knob.ACTIVE_BLOCKS).isna().any():

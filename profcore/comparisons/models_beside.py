@@ -15,13 +15,13 @@ import pandas as pd
 from profcore.comparisons import engines
 from profcore.comparisons.before_quoting import quoting_lines
 from profcore.comparisons.conditions import KNOBS, MACHINE, SHAPE, Conditions, conditions_of, find_differences
-from profcore.comparisons.size_to_latency import Curve, Estimate, load_curves
+from profcore.comparisons.size_to_latency import each_curve, measured_runs
 from profcore.errors import UserError
 from profcore.experiments.knobs import get_experiment
 from profcore.models.config import known_shape
 from profcore.models.picture import picture_layout
 from profcore.results.base import most_looks
-from profcore.results.sweep import Result, load_result
+from profcore.results.sweep import Result
 from profcore.roofline.model_sizes import size_of
 from profcore.spec.environments import uncaptured_note
 from profcore.spec.stages import TTFT_STAGES, Knob
@@ -31,11 +31,16 @@ from profcore.stats.digits import MISSING, written, written_both
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
+    from profcore.comparisons.size_to_latency import Curve, Estimate
+    from profcore.models.families.token_rules import Layout
     from profcore.models.shape import Shape
     from profcore.storage.read import Reader
 
 SHARED = ("device_name", "engine", "dtype", "clock")
 """What the runs of a group have alike."""
+
+_OF_A_CURVE = 3
+"""The first so many of these are what curves have alike."""
 
 # What a model brings with it.
 _MODELS_OWN = (MACHINE["model"], MACHINE["weights"], MACHINE["experts"], MACHINE["attention"], SHAPE)
@@ -79,9 +84,7 @@ class ModelsBeside:
 def find_model_groups(store: Reader, experiment: str) -> list[ModelGroup]:
     """Runs of an experiment by what they were measured on, those of the most models first."""
     found: dict[tuple[str, ...], dict[str, str]] = {}
-    for run_id in store.ranked_apart(experiment):
-        run = store.run(run_id)
-        environment = run["environment"] if run else {}
+    for run_id, environment in store.ranked_environments(experiment).items():
         if model := environment.get("model"):
             key = tuple(str(environment.get(name)) for name in SHARED)
             found.setdefault(key, {}).setdefault(str(model), run_id)
@@ -94,13 +97,19 @@ def _title(key: tuple[str, ...]) -> str:
     return f"{device}, {engine}, {dtype}" + ("" if clock == "events" else f", {clock} clock")
 
 
-def load_models_beside(store: Reader, experiment_name: str, group: ModelGroup) -> ModelsBeside:
-    """The runs of a group together."""
+def load_models_beside(load: Callable[[str], Result | None], experiment_name: str, group: ModelGroup) -> ModelsBeside:
+    """The runs of a group together.
+
+    Args:
+        load: Gives a run by its id, as `load_result` does of a store.
+        experiment_name: Of which they are.
+        group: Which.
+    """
     experiment = get_experiment(experiment_name)
     rows, slopes, results = [], [], []
     conditions: list[Conditions] = []
     for model, run_id in group.runs.items():
-        result = load_result(store, run_id)
+        result = load(run_id)
         if result is None or result.samples.empty:
             continue
         looks = most_looks(result.run["spec"])
@@ -169,18 +178,14 @@ class OnePicture:
 
 
 def one_picture(
-    curves_of: Callable[[str, Shape], list[Curve]],
-    models: Iterable[str],
-    size: tuple[int, int],
-    conditions: tuple[str, ...],
+    curves_of: Callable[[str, Shape], Iterable[Curve]], models: Iterable[str], size: tuple[int, int]
 ) -> list[OnePicture]:
     """A picture of some size as each model sees it, with what was measured on one card by one engine.
 
     Args:
-        curves_of: What runs of a model measured over vision tokens (see `load_curves`).
+        curves_of: What runs of a model measured over vision tokens (see `curves_from`).
         models: The models, by name.
         size: Width and height.
-        conditions: Card, engine and dtype, as the first of `ModelGroup.conditions`.
     """
     found = []
     for model in models:
@@ -190,9 +195,7 @@ def one_picture(
         except UserError:
             # A model that is no more to be found, or takes no such picture.
             continue
-        own = [each for each in curves_of(model, shape) if each.key[:3] == conditions[:3]]
-        estimates = (each.at(layout) for each in own)
-        estimate = next((each for each in estimates if each is not None), None)
+        own, estimate = _first_estimate(curves_of(model, shape), layout)
         unknown = "too far" if own else "not measured"
         size_known = size_of(model, shape)
         found.append(
@@ -210,15 +213,39 @@ def one_picture(
     return sorted(found, key=lambda each: (each.estimate is None, each.how == "not measured"))
 
 
+def _first_estimate(curves: Iterable[Curve], layout: Layout) -> tuple[list[Curve], Estimate | None]:
+    """What the first curve says that was measured near enough, and all that were asked; those after it are not made."""
+    asked = []
+    for curve in curves:
+        asked.append(curve)
+        if estimate := curve.at(layout):
+            return asked, estimate
+    return asked, None
+
+
 def _said(curves: list[Curve], field: str) -> int | None:
     """A number of parameters as the runs of a model without a name say it."""
     said = (each.run["environment"].get(field) for each in curves)
     return next((each for each in said if isinstance(each, int)), None)
 
 
-def curves_from(store: Reader) -> Callable[[str, Shape], list[Curve]]:
-    """What runs of a store measured over vision tokens, for `one_picture`."""
-    return lambda model, shape: load_curves(store, model, shape)
+def curves_from(
+    store: Reader, conditions: tuple[str, ...], load: Callable[[str, Shape], Curve | None] | None = None
+) -> Callable[[str, Shape], Iterable[Curve]]:
+    """What runs of a store measured over vision tokens under some conditions, for `one_picture`.
+
+    Args:
+        store: Where the runs are.
+        conditions: As the first of `ModelGroup.conditions`.
+        load: As `load_curves` takes it.
+    """
+    names = SHARED[:_OF_A_CURVE]
+    runs = {
+        run_id: environment
+        for run_id, environment in measured_runs(store).items()
+        if tuple(str(environment.get(name)) for name in names) == conditions[:_OF_A_CURVE]
+    }
+    return lambda model, shape: each_curve(store, model, shape, runs, load)
 
 
 def picture_runs(found: list[OnePicture]) -> dict[str, str]:

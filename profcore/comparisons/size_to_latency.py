@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import asdict, dataclass, replace
+from functools import cached_property, partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -19,10 +20,10 @@ from profcore.experiments.knobs import JOINT
 from profcore.models.names import NAMED
 from profcore.models.recorded import is_of_shape
 from profcore.results.base import most_looks
-from profcore.spec.stages import TTFT_STAGES
+from profcore.spec.stages import TTFT_STAGES, Stage
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Iterator, Mapping, Sequence
 
     from profcore.models.families.token_rules import Layout
     from profcore.models.shape import Shape
@@ -36,6 +37,10 @@ FARTHEST = 2.0
 
 _TOTAL = "ttft_ms"
 _STAGES = tuple(stage.column for stage in TTFT_STAGES)
+_NEEDED = (
+    *("num_crops", "num_vision_tokens", "num_input_tokens", "num_output_tokens", "total_ms"),
+    *(stage.column for stage in Stage),
+)
 _JOULES = tuple(f"{stage.value}_j" for stage in TTFT_STAGES)
 
 
@@ -106,30 +111,60 @@ def estimate_all(curves: Sequence[Curve], layout: Layout) -> list[Estimate]:
     return sorted(found.values(), key=lambda each: (each.source != "measured", each.card, each.ttft_ms))
 
 
-def load_curves(store: Reader, model: str, shape: Shape) -> list[Curve]:
-    """What runs of a model measured over vision tokens, those that a figure rests on first.
+def measured_runs(store: Reader) -> dict[str, dict[str, Any]]:
+    """The environments of all runs that a curve may come from, by their ids; those that a figure rests on first.
 
     Sweeps of vision tokens come before joint runs and these before sweeps of other knobs; what was imported is left
     out, as nobody measured it here.
+    """
+    return {
+        run_id: environment
+        for experiment in EXPERIMENTS
+        for run_id, environment in store.ranked_environments(experiment).items()
+    }
+
+
+def load_curves(
+    store: Reader, model: str, shape: Shape, load: Callable[[str, Shape], Curve | None] | None = None
+) -> list[Curve]:
+    """What runs of a model measured over vision tokens, those that a figure rests on first.
 
     Args:
         store: Where the runs are.
         model: As the runs' environment names it.
         shape: The model's.
+        load: Gives the curve of a run by its id, where it is kept; else as `load_curve`.
     """
-    found = []
-    for experiment in EXPERIMENTS:
-        for run_id in store.ranked_apart(experiment):
-            run = store.run(run_id)
-            if run is not None and run["environment"].get("model") == model and _is_the_same(run, model, shape):
-                curve = load_curve(store, run, shape)
-                found += [] if curve is None else [curve]
-    return found
+    return list(each_curve(store, model, shape, measured_runs(store), load))
 
 
-def _is_the_same(run: dict[str, Any], model: str, shape: Shape) -> bool:
+def each_curve(
+    store: Reader,
+    model: str,
+    shape: Shape,
+    runs: Mapping[str, Mapping[str, Any]],
+    load: Callable[[str, Shape], Curve | None] | None = None,
+) -> Iterator[Curve]:
+    """As `load_curves`, one after another as they are asked for, of some runs.
+
+    Args:
+        store: Where the runs are.
+        model: As the runs' environment names it.
+        shape: The model's.
+        runs: As `measured_runs` gives all of them.
+        load: As `load_curves` takes it.
+    """
+    load = load or partial(load_curve, store)
+    for run_id, environment in runs.items():
+        if environment.get("model") == model and _is_the_same(environment, model, shape):
+            curve = load(run_id, shape)
+            if curve is not None:
+                yield curve
+
+
+def _is_the_same(environment: Mapping[str, Any], model: str, shape: Shape) -> bool:
     """Whether a run measured the model of that name as it is now: a file of one's own may have changed since."""
-    return model in NAMED or is_of_shape(run["environment"], shape)
+    return model in NAMED or is_of_shape(environment, shape)
 
 
 @dataclass(frozen=True)
@@ -137,7 +172,7 @@ class Curve:
     """What a run measured over vision tokens.
 
     Attributes:
-        run: As `Store.run`.
+        run: As `Reader.measured_on`.
         points: A row for each number of views and tokens, by tokens: `views`, `tokens`, `prompt` (tokens of the prompt
             besides), the stages' medians, `ttft_ms` with `low` and `high`, and `joules` up to the first token.
     """
@@ -157,7 +192,7 @@ class Curve:
             return self._only(layout) if len(tokens) == 1 else None
         parts = _read(self.points, layout.views, layout.tokens)
         same = self.points[(tokens == layout.tokens) & (self.points["views"] == layout.views)]
-        left_out, joules = self.left_out(), _on_line(tokens, self.points["joules"], layout.tokens)
+        left_out, joules = self.left_out, _on_line(tokens, self.points["joules"], layout.tokens)
         total = sum(parts.values())
         if len(same):
             row = same.iloc[0]
@@ -178,6 +213,7 @@ class Curve:
         found = self._estimate(parts, row[_TOTAL], row["low"], row["high"], "measured", math.nan)
         return replace(found, ttft_j=float(row["joules"]))
 
+    @cached_property
     def left_out(self) -> float:
         """The largest share by which a setting between others is missed once it is left out; NaN where none is."""
         missed = []
@@ -218,16 +254,17 @@ class Curve:
         )
 
 
-def load_curve(store: Reader, run: dict[str, Any], shape: Shape) -> Curve | None:
+def load_curve(store: Reader, run_id: str, shape: Shape) -> Curve | None:
     """What a run measured over vision tokens where every other knob stands as the model has it; None where it did not.
 
     Args:
         store: Where it is.
-        run: As `Store.run`.
+        run_id: The run's.
         shape: The model's.
     """
-    settings, samples = store.settings(run["id"]), store.samples(run["id"])
-    if samples.empty:
+    run, settings = store.measured_on(run_id), store.settings(run_id)
+    samples = pd.DataFrame(store.columns(run_id, _NEEDED)).reindex(columns=["setting", *_NEEDED])
+    if run is None or samples.empty:
         return None
     own = settings[(settings["active_blocks"] == shape.n_layers) & (settings["top_k"] == shape.top_k)]
     samples = samples[samples["setting"].isin(own["setting"])]
@@ -267,8 +304,8 @@ def _on_line(x: pd.Series, y: pd.Series, place: float) -> float:
     """A value between neighbours; beyond the ends on the line through the first, or the last, third of the points."""
     if y.isna().any():
         return math.nan
-    means = y.groupby(x).mean()
-    at, values = means.index.to_numpy(float), means.to_numpy(float)
+    at, places = np.unique(x.to_numpy(float), return_inverse=True)
+    values = np.bincount(places, weights=y.to_numpy(float)) / np.bincount(places)
     if len(at) == 1:
         return float(values[0])
     if at[0] <= place <= at[-1]:

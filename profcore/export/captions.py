@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Any
 
 from profcore.charts import views
 from profcore.export.run_figures import ENERGY, HEAT_MAP, ORDER, ROOFLINE, SCALING_ANALYSIS
+from profcore.models.recorded import is_small_trained
 from profcore.results.pictures import PictureResult
 from profcore.results.sweep import Result
-from profcore.roofline.floors import is_small_trained
 from profcore.spec.text import counted
 
 if TYPE_CHECKING:

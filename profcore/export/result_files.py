@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from profcore.comparisons.flops_latency import correlations
-from profcore.comparisons.flops_scaling import flops_scaling, shape_of
+from profcore.comparisons.flops_scaling import counted_scaling, counted_work, flops_scaling, shape_of
 from profcore.experiments.knobs import CATALOGUE, JOINT
 from profcore.experiments.motivation import MOTIVATION, Motivation
 from profcore.formats import known_scaling_json, motivation_json, profiling_json, scaling_json
@@ -13,7 +13,7 @@ from profcore.formats.fields import LATENCIES
 from profcore.formats.joint_out import joint_files
 from profcore.formats.scaling import FILE as SCALING_FILE
 from profcore.formats.values import plain
-from profcore.roofline import floors
+from profcore.models.recorded import family_of_run, run_shape
 from profcore.roofline.flops import with_flops
 from profcore.roofline.parameters import Parameters, count_parameters
 from profcore.spec.stages import Stage
@@ -49,12 +49,22 @@ def result_files(
     if summaries is not None and (metadata.get("details") or {}).get("scaling"):
         return {scaling_path: known_scaling_json(summaries, metadata)}
     files = {f"{profiling.folder}/{profiling.file}": profiling_json(profiling, samples, metadata, summaries)}
-    # FLOPs by formula are MolmoE's alone.
-    other = floors.family_of_run(metadata.get("environment") or {})
-    if experiment == "moe_topk" and not other and len(samples) and samples["top_k"].nunique() > 1:
-        scaling = flops_scaling(samples, shape_of(metadata.get("environment") or {})[0], routed)
-        files[scaling_path] = scaling_json(samples, scaling, metadata)
+    if experiment == "moe_topk" and len(samples) and samples["top_k"].nunique() > 1:
+        scaling = _scaling(samples, metadata, routed)
+        if scaling is not None:
+            files[scaling_path] = scaling_json(samples, scaling, metadata)
     return files
+
+
+def _scaling(
+    samples: pd.DataFrame, metadata: dict[str, Any], routed: dict[int, list[int]] | None
+) -> pd.DataFrame | None:
+    """None of a model that there are no formulas of and whose work was not counted."""
+    environment = metadata.get("environment") or {}
+    if not family_of_run(environment):
+        return flops_scaling(samples, shape_of(environment)[0], routed)
+    work = counted_work({**each, **(each.get("work") or {})} for each in metadata.get("settings") or [])
+    return counted_scaling(samples, work) if work else None
 
 
 def _motivation(experiment: Motivation, samples: pd.DataFrame, metadata: dict[str, Any]) -> dict[str, str]:
@@ -68,7 +78,7 @@ def _motivation(experiment: Motivation, samples: pd.DataFrame, metadata: dict[st
         more["use_eos_token"] = bool(stops)
         name = name.replace(".json", "_with_eos.json" if stops else "_no_eos.json")
     elif experiment.name == "component_profiling":
-        shape = floors.run_shape(environment)
+        shape = run_shape(environment)
         if shape:
             parameters = count_parameters(shape)
             more["parameters"] = published_parameters(parameters, shape)

@@ -12,8 +12,8 @@ import pandas as pd
 from profcore import stats
 from profcore.formats.metadata import written_environments, written_settings
 from profcore.models.config import SMALL_TRAINED
+from profcore.models.recorded import is_small_trained
 from profcore.models.shapes.shape import WHAT
-from profcore.roofline.floors import is_small_trained
 from profcore.spec.environments import not_compared_words, set_aside_words, uncaptured_note
 from profcore.spec.stages import State
 from profcore.spec.text import counted

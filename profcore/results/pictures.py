@@ -11,8 +11,8 @@ import pandas as pd
 from profcore import stats
 from profcore.experiments.motivation import MOTIVATION, Motivation
 from profcore.formats import zeros_note
+from profcore.models.recorded import run_shape
 from profcore.results.base import MeasuredRun, run_cautions
-from profcore.roofline import floors
 from profcore.roofline.flops import with_flops
 from profcore.roofline.parameters import Parameters, count_parameters
 from profcore.spec.text import counted
@@ -72,7 +72,7 @@ def load_picture_result(store: Reader | SpoolReader, run_id: str) -> PictureResu
     skipped = [tuple(each) for each in sweep.get("queries", {}).get("skipped", ())]
     failed = settings.dropna(subset="failed")
     skipped += list(zip(failed["title"], failed["failed"], strict=True))
-    shape = floors.run_shape(environment)
+    shape = run_shape(environment)
     return PictureResult(
         run=run,
         settings=settings,

@@ -3,20 +3,27 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cache
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
 
 from profcore import stats
+from profcore.errors import UserError
 from profcore.experiments.knobs import CATALOGUE, Experiment
 from profcore.images.geometry import grid_tokens
+from profcore.models.picture import grid_layout_of
+from profcore.models.recorded import family_of_run, recorded_shape
 from profcore.results.base import MeasuredRun, most_looks, run_cautions
 from profcore.roofline import floors
-from profcore.spec.stages import MODEL_STAGES, Knob
+from profcore.spec.stages import MODEL_STAGES, Knob, Stage
 from profcore.spec.text import counted
+from profcore.stats.digits import MISSING
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from profcore.storage.frames import SpoolReader
     from profcore.storage.read import Reader
 
@@ -54,8 +61,8 @@ def load_result(store: Reader | SpoolReader, run_id: str) -> Result | None:
         return None
     experiment = CATALOGUE[run["experiment"]]
     settings, samples = store.settings(run_id), store.samples(run_id)
-    settings = _name_settings(experiment, settings, samples)
     environment = run["environment"]
+    settings = _name_settings(experiment, settings, samples, environment)
     # A run from before its device was measured is judged by what another such device can do.
     ceilings = run["ceilings"] or store.ceilings(environment.get("device_name"), environment.get("dtype"))
     if samples.empty:
@@ -69,15 +76,16 @@ def load_result(store: Reader | SpoolReader, run_id: str) -> Result | None:
     return Result(run, settings, samples, cautions, experiment, summary, ceilings)
 
 
-def _of_this_host(summary: pd.DataFrame, environment: dict[str, Any]) -> list[stats.Caution]:
-    """A caution where launching binds a stage: its figure is then the host's and not the card's."""
-    settings = summary["setting"].nunique()
+def launch_bound(summary: pd.DataFrame) -> dict[Stage, int]:
+    """The stages that launching binds, each with at how many settings: there a figure is the host's, not the card's."""
     bound = summary[summary["binds"] == "launch"].groupby("metric")["setting"].nunique()
-    parts = [
-        f"{stage.label} at {bound[stage.column]} of {counted(settings, 'setting')}"
-        for stage in MODEL_STAGES
-        if stage.column in bound
-    ]
+    return {stage: int(bound[stage.column]) for stage in MODEL_STAGES if stage.column in bound}
+
+
+def _of_this_host(summary: pd.DataFrame, environment: dict[str, Any]) -> list[stats.Caution]:
+    """A caution where launching binds a stage."""
+    settings = counted(summary["setting"].nunique(), "setting")
+    parts = [f"{stage.label} at {number} of {settings}" for stage, number in launch_bound(summary).items()]
     if not parts:
         return []
     host = environment.get("cpu") or "its processor is not recorded"
@@ -90,23 +98,61 @@ def _published_summary(summaries: pd.DataFrame) -> pd.DataFrame:
     return summaries.rename(columns={"p50": "median"}).assign(n=np.nan, low=np.nan, high=np.nan, outliers=0)
 
 
-def _name_settings(experiment: Experiment, settings: pd.DataFrame, samples: pd.DataFrame) -> pd.DataFrame:
+def _name_settings(
+    experiment: Experiment, settings: pd.DataFrame, samples: pd.DataFrame, environment: dict[str, Any]
+) -> pd.DataFrame:
     """The settings with `x`, `label` and `title` (see `Result.settings`)."""
     tokens = samples.groupby("setting")["num_vision_tokens"].first()
-    named = [_name_setting(experiment, row, tokens) for row in settings.to_dict("records")]
+    rows = settings.to_dict("records")
+    if experiment.knob is Knob.VISION_TOKENS:
+        rule = _rule_of(environment)
+        named = [_name_grid(row, _measured(tokens, row) or rule(_grid(row))) for row in rows]
+    else:
+        named = [_name_setting(experiment, row) for row in rows]
     return settings.assign(
         x=[name[0] for name in named], label=[name[1] for name in named], title=[name[2] for name in named]
     )
 
 
-def _name_setting(experiment: Experiment, row: dict[Any, Any], tokens: pd.Series) -> tuple[int, str, str]:
-    if experiment.knob is Knob.VISION_TOKENS:
-        grid = f"{row['grid_rows']}×{row['grid_columns']}"
-        count = tokens.get(row["setting"])
-        if count is None or pd.isna(count):
-            # Not measured yet: it stands where it will, so that no bar moves when it comes.
-            count = grid_tokens(int(row["grid_rows"]), int(row["grid_columns"]))
-        return int(count), f"{int(count)}|{grid}", f"{grid} grid, {int(count)} vision tokens"
+def _grid(row: dict[Any, Any]) -> tuple[int, int]:
+    return int(row["grid_rows"]), int(row["grid_columns"])
+
+
+def _measured(tokens: pd.Series, row: dict[Any, Any]) -> int | None:
+    """The vision tokens that a setting was measured with; None where it was not."""
+    count = tokens.get(row["setting"])
+    return None if count is None or pd.isna(count) else int(count)
+
+
+def _rule_of(environment: dict[str, Any]) -> Callable[[tuple[int, int]], int | None]:
+    """How many vision tokens a grid gives by the rule of the model that a run measures; None where that is not known.
+
+    What is not measured yet stands where it will, so that no bar moves when it comes.
+    """
+    if family_of_run(environment) is None:
+        # Each of MolmoE's shapes has the same; a run that does not say yet what it measures is taken for one of them.
+        return lambda grid: grid_tokens(*grid)
+
+    @cache
+    def tokens(grid: tuple[int, int]) -> int | None:
+        shape = recorded_shape(environment)
+        try:
+            return grid_layout_of(shape, grid).tokens if shape else None
+        except UserError:
+            return None
+
+    return tokens
+
+
+def _name_grid(row: dict[Any, Any], tokens: int | None) -> tuple[int, str, str]:
+    rows, columns = _grid(row)
+    grid = f"{rows}×{columns}"
+    if tokens is None:
+        return rows * columns, f"{MISSING}|{grid}", f"{grid} grid"
+    return tokens, f"{tokens}|{grid}", f"{grid} grid, {tokens} vision tokens"
+
+
+def _name_setting(experiment: Experiment, row: dict[Any, Any]) -> tuple[int, str, str]:
     if experiment.knob is Knob.TOP_K:
         return int(row["top_k"]), str(row["top_k"]), f"top-k {row['top_k']}"
     if experiment.knob is Knob.OUTPUT_TOKENS:

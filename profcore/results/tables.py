@@ -9,6 +9,7 @@ import pandas as pd
 from profcore import stats
 from profcore.results.pictures import PictureResult
 from profcore.results.sweep import Result
+from profcore.roofline.cost import NEITHER
 from profcore.spec.stages import MODEL_STAGES, Knob, Stage
 from profcore.spec.until import STOPPED_WORDS, StoppedBy, Until
 from profcore.stats import (
@@ -129,8 +130,11 @@ def _statistic(rows: pd.DataFrame, statistic: str) -> list[str]:
 
 def _bound_by(rows: pd.DataFrame) -> list[str]:
     """What binds each latency; where launching does, the figure is the host's."""
-    said = {"launch": "launch (this host)"}
+    said = {"launch": "launch (this host)", NEITHER: _NEITHER}
     return [said.get(text, text) if isinstance(text, str) else MISSING for text in rows["binds"]]
+
+
+_NEITHER = "neither ceiling"
 
 
 def _column(values: pd.Series) -> list[str]:
@@ -243,7 +247,10 @@ def display_profile_stages(profile: dict[str, Any]) -> pd.DataFrame:
             "measured (ms)": padded(stages["measured_ms"]),
             "floor (ms)": padded(stages["floor_ms"]),
             "× floor": padded(stages["over_floor"]),
-            "bound by": [each if isinstance(each, str) else MISSING for each in stages["binds"]],
+            "bound by": [
+                (_NEITHER if each == NEITHER else each) if isinstance(each, str) else MISSING
+                for each in stages["binds"]
+            ],
             ran: padded(stages["kernels"], 0),
             f"in {ran} (ms)": padded(stages["busy_ms"]),
             f"in {ran} (%)": padded(stages["busy_share"] * 100),

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import dataclasses
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
 
-from profcore.models.config import PRESETS, MolmoConfig
-from profcore.models.shapes.shape import SHAPES_CONFIG
+from profcore.models.recorded import run_shape
 from profcore.roofline import cost
 from profcore.spec.records import WORK_COLUMNS, Ceilings
 from profcore.spec.stages import MODEL_STAGES, TTFT_STAGES, Stage
@@ -17,39 +15,9 @@ from profcore.spec.stages import MODEL_STAGES, TTFT_STAGES, Stage
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-_LARGEST = 2**40
+    from profcore.models.config import MolmoConfig
+
 _ITEM_SIZE = {"float32": 4, "bfloat16": 2, "float16": 2}
-
-
-def run_shape(environment: dict[str, Any]) -> MolmoConfig | None:
-    """The shape of the model that a run measured, where its environment says one that can be."""
-    shape = environment.get("shape")
-    if not shape:
-        return PRESETS.get(str(environment.get("model")))
-    try:
-        found = MolmoConfig(**{**shape, "vit_layers": tuple(shape["vit_layers"])})
-    except (TypeError, KeyError):
-        return None
-    return found if _can_be(found) else None
-
-
-def is_small_trained(environment: dict[str, Any]) -> bool:
-    """Whether a run measured the small model that is trained on drawn pictures, by whatever name."""
-    return environment.get("weights") == "real" and run_shape(environment) == SHAPES_CONFIG
-
-
-def family_of_run(environment: dict[str, Any]) -> str | None:
-    """The family of the model that a run measured; None for MolmoE and for what nobody knows."""
-    family = (environment.get("shape") or {}).get("family")
-    return family if isinstance(family, str) else None
-
-
-def _can_be(shape: MolmoConfig) -> bool:
-    """Whether each number of a shape is one, since a file may say anything."""
-    values = dataclasses.asdict(shape)
-    layers = values.pop("vit_layers")
-    numbers = all(type(value) in (int, float) and 0 < value < _LARGEST for value in values.values())
-    return numbers and all(type(layer) is int and abs(layer) <= shape.vit_layers_total for layer in layers)
 
 
 def add_floors(
@@ -71,7 +39,7 @@ def add_floors(
         ceilings: As in `Store.run`; empty where the device was never measured.
 
     Returns:
-        Added: `floor_ms`, `over_floor` (median / floor), `binds` ('compute', 'memory', 'launch' or None),
+        Added: `floor_ms`, `over_floor` (median / floor), `binds` (see `cost.binding`),
         `flops` and `bytes` of one inference.
     """
     shape, itemsize = run_shape(environment), _ITEM_SIZE.get(str(environment.get("dtype")))

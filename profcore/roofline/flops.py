@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
-from profcore.roofline import cost, floors
+from profcore.models.recorded import run_shape
+from profcore.roofline import cost
 from profcore.spec.stages import MODEL_STAGES
 
 if TYPE_CHECKING:
@@ -53,7 +54,7 @@ def _flops_of_each(kinds: pd.DataFrame, config: MolmoConfig) -> np.ndarray:
 
 def with_flops(samples: pd.DataFrame, environment: dict[str, Any]) -> pd.DataFrame:
     """The samples with `flops.COLUMNS`: counted from the model's shape where it is known, else the file's own."""
-    shape = floors.run_shape(environment)
+    shape = run_shape(environment)
     if shape is None:
         missing = {column: np.nan for column in COLUMNS if column not in samples}
         return samples.assign(**missing)

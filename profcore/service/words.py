@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from profcore.roofline.floors import is_small_trained
+from profcore.models.recorded import is_small_trained
 from profcore.spec.environments import card_words, cards_of, uncaptured_words
 from profcore.spec.stages import State
 from profcore.spec.text import brief, counted

@@ -235,14 +235,22 @@ class Reader:
 
     def ranked_apart(self, experiment: str) -> list[str]:
         """As `ranked`, but of runs that were asked for and measured in one way only the first."""
-        rows = self.connection.cursor.execute(
+        return [run_id for run_id, _ in self._ranked_apart(experiment)]
+
+    def ranked_environments(self, experiment: str) -> dict[str, dict[str, Any]]:
+        """The environments of the runs of `ranked_apart`, by their ids, in its order."""
+        ranked = self._ranked_apart(experiment)
+        return {run_id: self._object(text, f"environment of run {run_id}") for run_id, text in ranked}
+
+    def _ranked_apart(self, experiment: str) -> list[tuple[str, str]]:
+        """The ids of `ranked_apart`, with their environments as they are stored."""
+        return self.connection.cursor.execute(
             f"""
-            SELECT arg_min(id, place) FROM ({_RANKED})
+            SELECT arg_min(id, place), environment FROM ({_RANKED})
             GROUP BY source, environment, details, coalesce(TRY(spec ->> '$.sweep'), id) ORDER BY min(place)
             """,
             [experiment],
         ).fetchall()
-        return [row[0] for row in rows]
 
     def run(self, run_id: str) -> dict[str, Any] | None:
         """One run with `num_samples`, `num_set_aside` (as `runs`) and `left_out` (see `bad_lines`), or None.
@@ -268,9 +276,10 @@ class Reader:
     def measured_on(self, run_id: str) -> dict[str, Any] | None:
         """What one run was measured under, or None where there is none: in a third of the time that all of it takes.
 
-        `id`, `experiment`, `source`, `spec`, `environment`, `details` and `environments` (uncounted), as of `run`.
+        `id`, `experiment`, `source`, `created_at`, `spec`, `environment`, `details` and `environments` (uncounted), as
+        of `run`.
         """
-        names = ("id", "experiment", "source", "spec", "environment", "details")
+        names = ("id", "experiment", "source", "created_at", "spec", "environment", "details")
         query = f"SELECT {', '.join(names)} FROM runs WHERE id = ?"
         rows = self.connection.cursor.execute(query, [run_id]).fetchall()
         if not rows:

@@ -49,7 +49,8 @@ def rebuild(database: Path) -> Rebuilt:
         # What is damaged cannot say which of the spools of older versions are its own.
         adopt(database, spools, set())
     if not spool_files(spools):
-        raise UserError(f"No spools lie in {spools}, so no database can be made from them.")
+        ways = f" Move {database} away, and one with the sample results is made." if database.exists() else ""
+        raise UserError(f"No spools lie in {spools}, so no database can be made from them.{ways}")
     with _prepared(database, spools) as (part, runs):
         aside = _put_in_place(part, database)
     return Rebuilt(aside, len(runs), sorted(before - runs))

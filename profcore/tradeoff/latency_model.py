@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 
 from profcore.errors import UserError
-from profcore.roofline.floors import run_shape
+from profcore.models.recorded import run_shape
 from profcore.spec.text import counted
 from profcore.tradeoff.fitting import coefficient_draws, least_squares, nearest
 from profcore.tradeoff.latencies import METRICS, VISION

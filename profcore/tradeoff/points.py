@@ -10,11 +10,12 @@ import pandas as pd
 
 from profcore.errors import UserError
 from profcore.experiments.knobs import JOINT
+from profcore.models.recorded import is_small_trained
 from profcore.models.shapes.shape import WHAT
 from profcore.results.joint import load_points
 from profcore.results.quality import RANDOM_QUALITY
-from profcore.roofline.floors import is_small_trained
 from profcore.spec.text import counted
+from profcore.stats import flag_sentences, with_flags
 from profcore.tradeoff.latencies import NEEDED, Latencies
 
 if TYPE_CHECKING:
@@ -32,6 +33,7 @@ KNOBS = {
 }
 """The knobs of a point, and what a page calls them."""
 
+_FLAGGED_BY = ("throttle_reasons", "other_processes", "host_probe_us", "environment_number")
 _CROPS = ("tier", "most_crops", "num_crops")
 
 WORK_KEPT = "work_kept"
@@ -258,7 +260,14 @@ def quality_note(points: JointPoints, quality: str) -> str:
     """
     if quality != WORK_KEPT and points.environment.get("weights") == "random":
         return RANDOM_QUALITY
-    return WHAT if is_small_trained(dict(points.environment)) else ""
+    return WHAT if is_small_trained(points.environment) else ""
+
+
+def flag_notes(store: Reader, run_id: str) -> list[str]:
+    """How many of a run's samples are flagged and why, a sentence a flag (see `stats.flag_sentences`)."""
+    known = pd.DataFrame(store.columns(run_id, _FLAGGED_BY))
+    # Nothing is flagged where nothing was known, and a million rows of it would still be looked at.
+    return flag_sentences(with_flags(known)) if len(known.columns) > 1 else []
 
 
 def matched(first: JointPoints, second: JointPoints) -> Iterator[tuple[int, int]]:

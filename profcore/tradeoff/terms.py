@@ -11,7 +11,7 @@ import pandas as pd
 from profcore.errors import UserError
 from profcore.images.geometry import PATCHES_PER_CROP
 from profcore.models.config import PRESETS
-from profcore.roofline.floors import family_of_run, run_shape
+from profcore.models.recorded import family_of_run, run_shape
 from profcore.tradeoff.latencies import VISION
 from profcore.tradeoff.quantities import quantities
 

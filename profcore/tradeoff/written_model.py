@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from profcore.formats.text_files import json_text
+from profcore.models.recorded import is_small_trained
+from profcore.models.shapes.shape import WHAT
 from profcore.stats.digits import written, written_interval
 from profcore.tradeoff import quantities as quantities_file
 from profcore.tradeoff.latency_model import extrapolation_errors
@@ -59,6 +61,7 @@ def model_dict(model: LatencyModel) -> dict[str, Any]:
     errors = model.errors()
     return {
         "conditions": {name: model.environment.get(name) for name in CONDITIONS},
+        "notes": _notes(model),
         "settings": model.settings,
         "held": {knob: float(value) for knob, value in model.held.items()},
         "quantities": model.around.to_dict(),
@@ -91,7 +94,7 @@ def model_json(model: LatencyModel) -> str:
 _PYTHON = '''"""Latencies of {model} under {engine} on {device}, in milliseconds.
 
 Fitted by profcore to {settings} settings; off by {error} in the median of settings left out (total).
-{held}It needs nothing but Python. Example: predict(crops=7, tokens=835, top_k=8, blocks=16, output_tokens=20)
+{held}{notes}It needs nothing but Python. Example: predict(crops=7, tokens=835, top_k=8, blocks=16, output_tokens=20)
 """
 
 import math
@@ -156,10 +159,16 @@ def model_python(model: LatencyModel) -> str:
             f"{KNOBS[knob]} was {value:g} in all of them: of another value it says nothing.\n"
             for knob, value in model.held.items()
         ),
+        notes="".join(f"{note}\n" for note in _notes(model)),
         coefficients=pformat(coefficients, sort_dicts=False, width=110),
         around=pformat(model.around.to_dict(), sort_dicts=False),
         source=inspect.getsource(quantities_file.quantities),
     )
+
+
+def _notes(model: LatencyModel) -> list[str]:
+    """What to know of the model whose latencies these are, sentences."""
+    return [WHAT] if is_small_trained(model.environment) else []
 
 
 def _number(value: float) -> float | None:

@@ -6,12 +6,15 @@ import re
 import pytest
 
 from profcore.cli.parser import main
+from profcore.comparisons.flops_scaling import run_scaling
 from profcore.errors import UserError
 from profcore.export.result_files import result_files
+from profcore.export.run_figures import run_figures
 from profcore.measure.environment import shape_record
 from profcore.models.config import PRESETS
-from profcore.roofline.floors import family_of_run, run_shape
-from profcore.spec.stages import Stage
+from profcore.models.recorded import family_of_run, run_shape
+from profcore.results.sweep import load_result
+from profcore.spec.stages import MODEL_STAGES, Stage
 from profcore.storage.store import Store
 from tests.families import tiny
 
@@ -68,6 +71,34 @@ def test_a_sweep_of_top_k_is_a_run_whose_stages_sum_up(model, tmp_path):
     assert list(routed[8]) == [8, 8, 8]
 
 
+def test_growth_over_top_k_is_held_against_work_as_it_was_counted(model, tmp_path, capsys):
+    path = model("qwen3_vl_moe")
+    assert (
+        run("flops_scaling", "--model", path, "--top-k-values", "1", "8", "--num-samples", "5", "--output-dir", ".")
+        == 0
+    )
+    said = capsys.readouterr().out
+    assert "LLM decode, top-k 1 to 8: FLOPs grow" in said
+    ((found, _, settings),) = [each for each in measured(tmp_path) if each[0]["environment"]["model"] == path]
+    counted = settings.set_index("top_k")
+    (file,) = tmp_path.rglob("flops_scaling_analysis.json")
+    rows = {row["metric"]: row for row in json.loads(file.read_text())["scaling"]}
+    for stage in MODEL_STAGES:
+        grown = counted[f"{stage}_flops"].loc[8] / counted[f"{stage}_flops"].loc[1]
+        assert rows[stage.column]["theoretical"] == pytest.approx(grown)
+        assert rows[stage.column]["bytes"] == pytest.approx(
+            counted[f"{stage}_bytes"].loc[8] / counted[f"{stage}_bytes"].loc[1]
+        )
+    assert rows["vision_encoder_ms"]["theoretical"] == 1
+    assert 1 < rows["llm_decode_ms"]["theoretical"] < rows["llm_decode_ms"]["published"] == 8
+    # As a page, a notebook and a report draw it.
+    with Store(tmp_path / "data.duckdb") as store:
+        result = load_result(store, found["id"])
+    again = run_scaling(result).set_index("metric")["theoretical"]
+    assert again.to_dict() == pytest.approx({metric: row["theoretical"] for metric, row in rows.items()})
+    assert len(run_figures(result)["flops_scaling_analysis"]) == 2
+
+
 def test_vision_tokens_go_by_units(model, tmp_path):
     path = model("internvl")
     assert run("context_scaling", "--model", path, "--max-grid-size", "3", "--num-samples", "1", "--warmup", "0") == 0
@@ -113,8 +144,8 @@ def test_all_leaves_out_what_a_model_has_not(model, capsys):
         ("moe_topk", "llama4", "transformers computes every expert of Llama 4 for every token"),
         ("context_scaling --grids 1x1 1x9", "llava_next", "cannot be given 1×9 units"),
         ("output_tokens --engine compiled", "internvl", "The compiled engine is written for MolmoE alone"),
-        ("flops_scaling", "qwen3_vl_moe", "FLOPs by formula are MolmoE's alone: run moe_topk for"),
-        ("flops_vs_latency", "qwen3_vl_moe", "FLOPs by formula are MolmoE's alone"),
+        ("flops_scaling", "llava", "MoE top-k cannot be turned: .*llava.json has no experts to choose from"),
+        ("flops_vs_latency", "qwen3_vl_moe", "by formula, and for MolmoE alone: run latency_distribution"),
         ("transformer_blocks_mask --num-active-blocks 4", "internvl", "the model has 3"),
     ],
 )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import replace
+from functools import partial
 
 import pytest
 
@@ -19,6 +20,7 @@ from profcore.comparisons.models_beside import (
 )
 from profcore.experiments.knobs import CATALOGUE, base_setting, build_settings
 from profcore.models.config import model_shape
+from profcore.results.sweep import load_result
 from profcore.roofline.parameters import count_parameters
 from profcore.spec.runs import Sweep
 from profcore.spec.settings import first_blocks
@@ -62,7 +64,7 @@ def test_models_stand_together_that_were_measured_alike(store):
 def test_one_picture_seen_by_each(store):
     group = find_model_groups(store, "context_scaling")[0]
     models = ["molmoe-1b", "qwen3-vl-4b", "gemma-3-4b", "none"]
-    found = one_picture(curves_from(store), models, (336, 336), group.conditions)
+    found = one_picture(curves_from(store, group.conditions), models, (336, 336))
     molmoe, qwen, gemma = found
     assert (molmoe.tokens, molmoe.views) == (288, 2)
     assert molmoe.estimate.ttft_ms == pytest.approx(4 + 0.5 + 2.88, rel=1e-2)
@@ -74,13 +76,13 @@ def test_one_picture_seen_by_each(store):
     assert table.loc["gemma-3-4b", "vision tokens"] == "256"
     assert table.loc["molmoe-1b", "a token uses"] == "1.58 billion"
     assert table.loc["qwen3-vl-4b", "joules"] == MISSING
-    far = one_picture(curves_from(store), ["gemma-3-4b", "qwen3-vl-4b"], (4000, 4000), group.conditions)
+    far = one_picture(curves_from(store, group.conditions), ["gemma-3-4b", "qwen3-vl-4b"], (4000, 4000))
     assert [each.how for each in far] == ["too far", "not measured"]
 
 
 def test_the_table_says_what_the_raw_samples_do(store):
     group = find_model_groups(store, "context_scaling")[0]
-    found = one_picture(curves_from(store), list(group.runs), (336, 336), group.conditions)
+    found = one_picture(curves_from(store, group.conditions), list(group.runs), (336, 336))
     raw = stats.add_derived(store.samples(group.runs["molmoe-1b"]))
     raw = raw[raw["num_vision_tokens"] == 288]
     table = display_pictures(found, {"molmoe-1b": "short"}).set_index("model")
@@ -102,13 +104,13 @@ def test_what_a_model_of_ones_own_uses_is_what_its_run_says(store, tmp_path):
     said = {"parameters": 2_000_000, "active_parameters": 500_000}
     store_run(store, sweep_of(str(file), (1, 2)), cost(1), model=str(file), **said)
     group = find_model_groups(store, "context_scaling")[0]
-    found = one_picture(curves_from(store), [str(file)], (336, 336), group.conditions)
+    found = one_picture(curves_from(store, group.conditions), [str(file)], (336, 336))
     assert [(each.parameters, each.active) for each in found] == [(2_000_000, 500_000)]
 
 
 def test_stages_per_vision_token(store):
     group = find_model_groups(store, "context_scaling")[0]
-    rows = stage_rows(one_picture(curves_from(store), list(group.runs), (336, 336), group.conditions))
+    rows = stage_rows(one_picture(curves_from(store, group.conditions), list(group.runs), (336, 336)))
     molmoe = rows[rows["model"] == "molmoe-1b"].set_index("stage")
     assert molmoe["ms"].tolist() == pytest.approx([4.0, 0.5, 2.88], rel=1e-2)
     assert molmoe.loc["Vision encoder", "us_per_token"] == pytest.approx(4000 / 288, rel=1e-6)
@@ -116,7 +118,7 @@ def test_stages_per_vision_token(store):
 
 def test_the_same_knob_over_models_and_what_else_differs(store):
     group = find_model_groups(store, "context_scaling")[0]
-    found = load_models_beside(store, "context_scaling", group)
+    found = load_models_beside(partial(load_result, store), "context_scaling", group)
     assert set(found.rows["model"]) == set(group.runs)
     assert any(text.startswith("torch:") for text in found.differences)
     assert not any(text.startswith("model:") for text in found.differences)
@@ -128,12 +130,12 @@ def test_the_same_knob_over_models_and_what_else_differs(store):
 
 def test_knobs_at_each_models_own_are_no_difference(store):
     group = find_model_groups(store, "context_scaling")[0]
-    differences = load_models_beside(store, "context_scaling", group).differences
+    differences = load_models_beside(partial(load_result, store), "context_scaling", group).differences
     assert not any(text.startswith(("top-k:", "blocks:")) for text in differences)
     experiment, config = CATALOGUE["context_scaling"], model_shape("qwen3-vl-8b")
     fewer = replace(base_setting(experiment, config), block_mask=first_blocks(4, config.n_layers))
     sweep = Sweep(experiment.name, build_settings(experiment, (1, 2), fewer), num_samples=2)
     store_run(store, sweep, cost(1), model="qwen3-vl-8b")
     group = find_model_groups(store, "context_scaling")[0]
-    differences = load_models_beside(store, "context_scaling", group).differences
+    differences = load_models_beside(partial(load_result, store), "context_scaling", group).differences
     assert any(text.startswith("blocks:") and "qwen3-vl-8b" in text for text in differences)

@@ -10,6 +10,7 @@ from streamlit.testing.v1 import AppTest
 from pages.parts import state as page_state
 from profcore.service.service import Service
 from profcore.spec.stages import State
+from profcore.worker.link import WORKER
 from tests.support import FAKE, ROOT, SHARED, seconds, until
 
 
@@ -19,26 +20,18 @@ def database(with_samples, tmp_path_factory):
 
 
 @pytest.fixture(scope="module")
-def dashboard(database, tmp_path_factory):
-    """The service that the pages of a module share, as sessions of one dashboard do."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("PROFCORE_DB", str(database))
-        # Pages may open what tests put into their temporary directories, and what they share.
-        patch.setenv("PROFCORE_ROOTS", os.pathsep.join(map(str, (tmp_path_factory.getbasetemp(), ROOT, SHARED))))
-        # A page does not wait for them, but most tests are about what it offers once they are known.
-        page_state.service().jobs.devices()
-        yield page_state.service()
-        page_state.service().close()
-        page_state._service.clear()
+def dashboard(request, database, tmp_path_factory):
+    """The service that the pages of a module share, as sessions of one dashboard do.
 
-
-@pytest.fixture(scope="module")
-def feigned(database):
-    """The dashboard's service, with a worker that starts in a moment and makes its samples up."""
+    Its worker starts in a moment and makes its samples up, unless the module says that it `MEASURES`.
+    """
+    worker = WORKER if getattr(request.module, "MEASURES", False) else FAKE
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("PROFCORE_DB", str(database))
         patch.setenv("PYTHONPATH", str(ROOT))
-        patch.setattr(page_state, "Service", lambda database, roots: Service(database, roots, FAKE))
+        # Pages may open what tests put into their temporary directories, and what they share.
+        patch.setenv("PROFCORE_ROOTS", os.pathsep.join(map(str, (tmp_path_factory.getbasetemp(), ROOT, SHARED))))
+        patch.setattr(page_state, "Service", lambda database, roots: Service(database, roots, worker))
         # A page does not wait for them, but most tests are about what it offers once they are known.
         page_state.service().jobs.devices()
         yield page_state.service()

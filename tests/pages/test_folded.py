@@ -4,7 +4,6 @@ from types import SimpleNamespace
 
 import pandas as pd
 import pytest
-from streamlit import runtime
 
 from pages.parts import head_start, run_parts
 from profcore.data_sets import read_data_set
@@ -126,7 +125,7 @@ class TestHeadStart:
     def waits(self, monkeypatch):
         """How long was waited each time, as if in a browser."""
         waited = []
-        monkeypatch.setattr(runtime, "exists", lambda: True)
+        monkeypatch.setattr(head_start, "_is_served", lambda: True)
         monkeypatch.setattr(head_start.time, "sleep", waited.append)
         monkeypatch.setattr(head_start.st, "session_state", {})
         return waited

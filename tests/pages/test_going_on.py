@@ -12,8 +12,8 @@ from tests.support import small_sweep, texts, until
 
 
 @pytest.fixture
-def service(feigned):
-    return feigned
+def service(dashboard):
+    return dashboard
 
 
 @pytest.fixture

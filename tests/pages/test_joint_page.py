@@ -16,8 +16,8 @@ from tests.support import texts, until
 
 
 @pytest.fixture
-def service(feigned):
-    return feigned
+def service(dashboard):
+    return dashboard
 
 
 def press(test, key):

@@ -17,8 +17,8 @@ SHIPPED = "20261129-203616-5b199827"
 
 
 @pytest.fixture
-def service(feigned):
-    return feigned
+def service(dashboard):
+    return dashboard
 
 
 def press(test, key):
@@ -185,11 +185,11 @@ class TestCard:
     """What a page says of the card: before a run, of flagged samples, of their order, of energy."""
 
     @pytest.fixture(scope="class")
-    def flagged(self, feigned):
+    def flagged(self, dashboard):
         sweep = small_sweep("moe_topk", (1, 2), num_samples=6, energy=True)
-        run_id = store_run(feigned.store, sweep, lambda setting: 1.0, joules=lambda setting: 5.0, held_back=(0, 3))
+        run_id = store_run(dashboard.store, sweep, lambda setting: 1.0, joules=lambda setting: 5.0, held_back=(0, 3))
         yield run_id
-        feigned.store.remove(run_id)
+        dashboard.store.remove(run_id)
 
     def test_energy_of_a_run_and_its_flags(self, app, flagged):
         test = app("moe_topk", run=flagged, view="Energy")

@@ -20,6 +20,8 @@ from tests.families import tiny
 from tests.models.test_context import sweep_of
 from tests.support import small_sweep, texts, unfolded
 
+MEASURES = True
+
 
 def side(test):
     return " ".join(each.value for each in test.sidebar.caption)

@@ -19,6 +19,7 @@ from profcore.worker.profiles import ProfileKey
 from tests.storage.test_store import a_sample
 from tests.support import ROOT, seconds, small_sweep, texts, unfolded, until
 
+MEASURES = True
 FIGURES = ["PNG, 300 DPI", "SVG", "PDF"]
 CAPTIONS = ["Caption", "Caption, LaTeX"]
 DOWNLOADS = ["Result JSON", "Samples CSV", "Samples Parquet", "All, with figures", "Report"]
@@ -114,7 +115,7 @@ def test_every_chart_draws(app, page, views):
         test.button_group(key="view").set_value(view).run()
         assert not test.exception
         if view in LACKING:
-            assert LACKING[view] in texts(test.caption)
+            assert LACKING[view] in texts(test.info)
         else:
             assert test.get("vega_lite_chart")
 

@@ -4,6 +4,9 @@ import pandas as pd
 import pytest
 
 from profcore import charts
+from profcore.models.config import find_config
+from profcore.models.picture import grid_layout_of
+from profcore.models.recorded import shape_record
 from profcore.results.base import run_titles
 from profcore.results.sweep import load_result
 from profcore.storage.store import Store
@@ -56,3 +59,23 @@ def test_masks_of_equally_many_blocks_are_not_joined_beside_their_quality(masked
     assert [(row["label"], row["line"]) for row in rows] == [("4", 0), (f"4|{LAST}", 1), ("8", 0)]
     line = drawn["layer"][0]["encoding"]
     assert line["detail"]["field"] == "line"
+
+
+@pytest.mark.parametrize("of_run", [{}, {"shape": {"family": "Wonder-VL", "config": {}}}])
+def test_grids_that_were_not_measured_stand_where_the_models_own_rule_puts_them(store, of_run):
+    """Not at MolmoE's tokens, where the run measured another model; nowhere, where nobody knows that model's rule."""
+    shape = shape_record(find_config("internvl3-8b"))
+    sweep = small_sweep("context_scaling", (1, 2, 4), num_samples=2)
+    run_id = store_run(store, sweep, lambda setting: 10.0, only=1, **{"shape": shape, **of_run})
+    settings = load_result(store, run_id).settings
+    tokens = [grid_layout_of(find_config("internvl3-8b"), each.grid).tokens for each in sweep.settings]
+    measured, *others = settings["title"]
+    assert measured == "1×1 grid, 288 vision tokens"
+    if of_run:
+        assert others == ["1×2 grid", "1×4 grid"]
+        assert settings["label"].tolist()[1:] == ["—|1×2", "—|1×4"]
+    else:
+        assert others == [
+            f"1×{columns} grid, {count} vision tokens" for columns, count in ((2, tokens[1]), (4, tokens[2]))
+        ]
+        assert settings["x"].tolist()[1:] == tokens[1:]

@@ -13,9 +13,9 @@ from profcore.models.config import PRESETS
 from profcore.models.experts import Experts
 from profcore.models.inputs import grid_inputs
 from profcore.models.knobs import turned
+from profcore.models.recorded import run_shape
 from profcore.roofline import cost
 from profcore.roofline.cost import Cost, Workload
-from profcore.roofline.floors import run_shape
 from profcore.spec.queries import Picture
 from profcore.spec.records import Ceilings
 from profcore.spec.settings import Setting
@@ -94,8 +94,10 @@ def test_the_floor_is_the_longer_of_compute_and_memory():
 def test_what_binds():
     memory = cost.Floor(compute_ms=0.1, memory_ms=1.0)
     assert cost.binding(memory, 30.0, issue_ms=29.0) == "launch"
-    assert cost.binding(memory, 30.0, issue_ms=3.0) == "memory"
-    assert cost.binding(memory, 1.5, issue_ms=None) == "memory"
+    assert cost.binding(memory, 1.5, issue_ms=1.4) == "launch"
+    assert cost.binding(memory, 1.5, issue_ms=0.4) == cost.binding(memory, 1.5, issue_ms=None) == "memory"
+    # Eight times what memory allows is bound by something else.
+    assert cost.binding(memory, 8.0, issue_ms=0.4) == "neither"
     assert cost.binding(memory, 30.0, issue_ms=None) is None
 
 

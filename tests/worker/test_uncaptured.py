@@ -1,6 +1,7 @@
 """Why stages ran without a graph is kept with the run: in its spool, its environment, and what is said of it."""
 
 import json
+from functools import partial
 
 import pytest
 
@@ -82,7 +83,7 @@ def test_a_run_keeps_why_its_stages_are_not_captured(store, named, tmp_path, cap
     (group,) = [each for each in find_groups(store, "output_tokens") if spec.id in each.runs.values()]
     assert any("follows the host" in note for note in load_side_by_side(store, "output_tokens", group).notes)
     group = next(each for each in find_model_groups(store, "output_tokens") if spec.id in each.runs.values())
-    of_models = load_models_beside(store, "output_tokens", group).notes
+    of_models = load_models_beside(partial(load_result, store), "output_tokens", group).notes
     assert {note.split(":")[0] for note in of_models} == {named}
     assert sum("its code looks at a value" in note for note in of_models) == 1
     store.close()
