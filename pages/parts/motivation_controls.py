@@ -9,7 +9,7 @@ import streamlit as st
 from pages.parts import bar, data_set_controls, how_often
 from pages.parts.controls import busy_notes
 from pages.parts.folded import folded
-from pages.parts.pressed import pressed
+from pages.parts.pressed import acting, pressed
 from pages.parts.state import service
 from pages.parts.text import plain, say_error
 from profcore.errors import UserError
@@ -108,7 +108,7 @@ def _how_often(experiment: Motivation) -> dict[str, Any]:
 
 def _start(experiment: Motivation, data_set: DataSet, options: dict[str, Any]) -> None:
     try:
-        with st.spinner("Looking at the pictures…"):
+        with acting("run-pictures", "Looking at the pictures…"):
             run_ids, queries = service().start_motivation(
                 bar.target(), experiment.name, data_set, bar.devices(), **options
             )

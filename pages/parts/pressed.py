@@ -6,9 +6,13 @@ the old values. Here a click is only noted by a callback, and acted on where the
 
 from __future__ import annotations
 
-from typing import Any
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
 
 import streamlit as st
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 _PRESSED, _PAGE = "pressed ", "page of presses"
 
@@ -23,6 +27,22 @@ def pressed(label: str, key: str, **more: Any) -> bool:
     """
     st.button(label, key=key, on_click=_note, args=(key,), **more)
     return bool(st.session_state.pop(_PRESSED + key, False)) and not more.get("disabled", False)
+
+
+@contextmanager
+def acting(key: str, text: str) -> Iterator[None]:
+    """A spinner within which is done what was pressed, if that takes a while.
+
+    To draw the spinner may end this drawing of the page, where another is asked for meanwhile: that one acts on it.
+
+    Args:
+        key: The button's.
+        text: What the spinner says.
+    """
+    _note(key)
+    with st.spinner(text):
+        del st.session_state[_PRESSED + key]
+        yield
 
 
 def tell_left(page: str) -> None:

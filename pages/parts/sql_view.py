@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import streamlit as st
 
-from pages.parts.pressed import pressed
+from pages.parts.pressed import acting, pressed
 from pages.parts.state import service
 from pages.parts.text import plain, say_error
 from profcore.errors import UserError
@@ -54,7 +54,7 @@ def _take_over() -> None:
 
 
 def _ask(query: str) -> None:
-    with st.spinner("Asking…"):
+    with acting("ask-sql", "Asking…"):
         try:
             st.session_state[_ANSWER] = (query, service().sql.ask(query))
         except UserError as error:

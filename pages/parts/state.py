@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 
 import streamlit as st
 
-from pages.parts.pressed import pressed
+from pages.parts.pressed import acting, pressed
 from pages.parts.text import plain
 from profcore.errors import StoreDamagedError, StoreError, StoreHeldError, StoreNewerError, UserError
 from profcore.paths import Roots, default_database
@@ -89,7 +89,7 @@ def _say(error: StoreError, rebuild: Callable[[], object], other: str = "") -> N
     )
     if pressed("Make a new database from the spools", "rebuild", icon=":material/build:", type="primary"):
         try:
-            with st.spinner("Reading the spools…"):
+            with acting("rebuild", "Reading the spools…"):
                 rebuild()
         except (UserError, OSError) as problem:
             st.error(plain(problem))

@@ -50,6 +50,7 @@ def test_run_writes_the_result_file_and_stores_the_run(run, tmp_path):
     assert "moe_topk" in out.replace("\n", "")
 
 
+@pytest.mark.long
 def test_run_all_with_spools_only_then_import(run, tmp_path):
     words = ["--max_grid_size", 1, "--top_k_values", "1,2", "--num_active_blocks", 1, "1010000000000000"]
     code, out, _ = run(

@@ -61,6 +61,7 @@ def test_it_measures_every_combination_with_quality_in_the_settings_own_grid(run
     assert "top-1" in out.replace("\n", "")
 
 
+@pytest.mark.long
 def test_tiers_have_each_picture_take_its_own_tiling(run, tmp_path):
     words = ["--tiers", "low", "medium", "--top-k-values", 1, 2, "--num-active-blocks", 1, "--max-new-tokens", 1]
     code, out, _ = run("run", "joint", *words, *FAST, "--num-pictures", 2, "--quality")

@@ -47,6 +47,7 @@ def test_a_run_of_one_knob_prints_its_accuracy_and_what_the_small_model_is(run, 
         assert text.count(WHAT) == 1
 
 
+@pytest.mark.long
 def test_a_joint_run_says_over_how_many_questions_its_accuracy_is(run, tmp_path):
     said = run("run", "joint", "--tiers", "low", "medium", "--top-k-values", 1, 8, *FAST, *DRAWN)
     for text in (said, run("show", only_run(tmp_path))):

@@ -38,6 +38,7 @@ def ask(runs, capsys):
     return asked
 
 
+@pytest.mark.long
 def test_a_run_is_held_against_a_baseline(ask, runs):
     assert ask("baseline", "list")[:2] == (0, "There is no baseline: `profcore baseline set RUN` makes one.\n")
     assert ask("baseline", "set", "before")[1] == f"moe_topk is {runs[1]['before']} now.\n"

@@ -60,6 +60,7 @@ def test_a_run_is_submitted_waited_for_and_listed_as_one(ask, tmp_path):
     assert "There is a campaign friday" in ask(*ASKED, "--campaign", "friday")[2]
 
 
+@pytest.mark.long
 def test_what_is_cancelled_is_gone_on_with(ask, tmp_path):
     what = tmp_path / "what"
     what.write_text("wait")
@@ -141,6 +142,7 @@ def test_all_four_are_printed_for_kubernetes_alone(ask, tmp_path):
         assert "prints one job, and all are several" in wrong
 
 
+@pytest.mark.long
 def test_what_is_lacking_is_said_with_its_log(ask, tmp_path):
     (tmp_path / "what").write_text("fail")
     code, said, wrong = ask(*ASKED, "--prompt", tmp_path / "what")

@@ -70,6 +70,7 @@ def test_runs_are_compared_setting_by_setting(shipped):
     assert itself.loc["total_ms", "verdict"] == "same"
 
 
+@pytest.mark.long
 def test_settings_without_a_counterpart_are_counted_and_pictures_match_by_question(shipped):
     grids = by_engine(shipped, "vision_tokens_vs_latency", load_picture_result)
     found = compare_runs(grids["eager"], grids["compiled"])

@@ -44,7 +44,10 @@ def test_project_add_may_write_over_its_residual():
     torch.testing.assert_close(residual, expected, atol=1e-4, rtol=1e-4)
 
 
-@pytest.mark.parametrize(("position", "length"), [(0, 64), (31, 64), (32, 64), (63, 64), (70, 200), (150, 2048)])
+@pytest.mark.parametrize(
+    ("position", "length"),
+    [(0, 64), (31, 64), (32, 64), (63, 64), (70, 200), pytest.param(150, 2048, marks=pytest.mark.long)],
+)
 def test_attend(position, length):
     heads, size = 3, 16
     width = heads * size

@@ -39,9 +39,10 @@ def data_of(chart):
     ("experiment", "names"),
     [
         ("context_scaling", ["exp1_vision_tokens_vs_latency_breakdown", "roofline", "energy_by_stage", ORDER]),
-        (
+        pytest.param(
             "moe_topk",
             ["exp2_moe_topk_vs_latency_breakdown", "flops_scaling_analysis", "roofline", "energy_by_stage", ORDER],
+            marks=pytest.mark.long,
         ),
         pytest.param(
             "transformer_blocks_mask",

@@ -65,6 +65,7 @@ def check(store, number, document):
     return True
 
 
+@pytest.mark.long
 def test_an_upload_is_refused_to_the_person_or_is_in_the_database(store, documents):
     taken = [check(store, number, documents[number % len(documents)]) for number in range(120)]
     assert 10 < sum(taken) < 110

@@ -198,6 +198,7 @@ quick = settings(
 )
 
 
+@pytest.mark.long
 @quick
 @given(FILES)
 def test_what_is_well_formed_is_accepted_and_reads_back_as_it_was(store, document):

@@ -258,6 +258,7 @@ def mutated(draw):
     return document
 
 
+@pytest.mark.long
 @settings(max_examples=60, deadline=None, derandomize=True, suppress_health_check=list(HealthCheck))
 @given(document=mutated())
 def test_what_is_accepted_is_stored_shown_exported_and_read_again(tmp_path_factory, document):

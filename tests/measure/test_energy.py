@@ -151,6 +151,7 @@ class TestInASweep:
         assert isinstance(last, EnergyFailed)
         assert "NVIDIA GPUs alone" in last.reason
 
+    @pytest.mark.long
     def test_what_cannot_be_found_of_one_setting_is_found_of_the_others(self, tiny, monkeypatch):
         nvml = Simulated()
 

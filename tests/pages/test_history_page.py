@@ -101,6 +101,7 @@ def shown_alone(service, app, costs, samples):
     return group.select(next(each for each in group.options if card in each)).run()
 
 
+@pytest.mark.long
 def test_the_legend_says_of_each_point_what_is_known(app, service):
     assert marks_of(shown_alone(service, app, [10.0, 10.0, 12.0], 12)) == ["slower", "same", "first run"]
     wide = shown_alone(service, app, [10.0, 10.0, 10.0], 3)

@@ -1,5 +1,7 @@
 """All runs as a zip: the page waits for no figure."""
 
+import pytest
+
 from profcore.service.downloads import Downloads
 from tests.service.test_figures import Drawing
 from tests.support import until
@@ -9,6 +11,7 @@ def labels(test):
     return [button.label for button in test.get("download_button")]
 
 
+@pytest.mark.long
 def test_figures_are_drawn_in_the_background_and_then_offered_with_the_data(app, service, monkeypatch):
     drawing = Drawing()
     downloads = Downloads(service.store, service.results)

@@ -72,6 +72,7 @@ def test_two_cards_share_a_run_which_is_one_on_every_page(service):
     assert "GPU-1 of" in line
 
 
+@pytest.mark.long
 def test_stopping_stops_every_card_and_resuming_goes_on_on_each(service):
     sweep = small_sweep(values=(1, 2, 4, 8), num_samples=400)
     run_id = service.start(TARGET, sweep, CARDS)

@@ -164,7 +164,7 @@ def wander(draw, lag, size):
     ("settings", "n", "pictures", "each"),
     [
         (2, stats.SMALLEST_FOR_SLOPE, stats.SMALLEST_FOR_RATIO_AT_EQUAL_X, 1),
-        (3, stats.SMALLEST_FOR_SLOPE, stats.SMALLEST_FOR_RATIO_AT_EQUAL_X, 4),
+        pytest.param(*(3, stats.SMALLEST_FOR_SLOPE, stats.SMALLEST_FOR_RATIO_AT_EQUAL_X, 4), marks=pytest.mark.long),
         (4, 30, 40, 1),
     ],
     ids=str,

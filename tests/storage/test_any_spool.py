@@ -86,6 +86,7 @@ def store(tmp_path_factory):
 quiet = settings(deadline=None, derandomize=True, suppress_health_check=list(HealthCheck))
 
 
+@pytest.mark.long
 @settings(quiet, max_examples=15)
 @given(spools())
 def test_any_lines_are_kept_or_left_out(store, lines):

@@ -399,8 +399,9 @@ def test_floors_of_a_shipped_run_by_hand(sample_results):
     assert rows.loc["tpot_ms", "over_floor"] == pytest.approx(0.856 / 0.526, rel=0.02)
     # Between half of the experts and all of them are hit: 16 blocks of 64 of 12.6 MB each, and what else is read.
     assert 16 * 32 * 12.58e6 < rows.loc["llm_prefill_ms", "bytes"] < 16 * 64 * 12.58e6 + 1e9
-    assert rows.loc["llm_prefill_ms", "binds"] == rows.loc["llm_decode_ms", "binds"] == "memory"
-    assert rows.loc["vision_encoder_ms", "binds"] == "compute"
+    assert rows.loc["llm_decode_ms", "binds"] == "memory"
+    # 2.4 and 2.6 times what memory and arithmetic allow, with kernels that were launched in time.
+    assert rows.loc["llm_prefill_ms", "binds"] == rows.loc["vision_encoder_ms", "binds"] == "neither"
 
 
 def test_what_launching_takes_names_what_binds(sample_results):
@@ -411,7 +412,8 @@ def test_what_launching_takes_names_what_binds(sample_results):
         result = load_result(store, run_id)
         stages = result.summary[result.summary["metric"].isin(["llm_decode_ms", "tpot_ms"])]
         bound[result.run["environment"]["engine"]] = set(stages["binds"])
-    assert bound == {"eager": {"launch"}, "graph": {"memory"}, "compiled": {"memory"}}
+    # Captured as they are, transformers' kernels keep far from what memory allows; fused ones are near it from top-4 on.
+    assert bound == {"eager": {"launch"}, "graph": {"neither"}, "compiled": {"memory", "neither"}}
 
 
 def test_the_latest_run_is_one_with_something_to_show(store, run):

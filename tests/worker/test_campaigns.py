@@ -179,6 +179,7 @@ def test_what_was_killed_goes_on_and_nothing_is_measured_twice(campaign, tmp_pat
         assert len(taken) == len(set(taken)) in (6, 9)
 
 
+@pytest.mark.long
 def test_cancelling_stops_what_is_measured_and_starts_nothing_else(campaign, tmp_path):
     (tmp_path / "what").write_text("wait")
     launched = submit(campaign)

@@ -144,7 +144,10 @@ def check_stored(database, specs):
         assert store.unread == {}
 
 
-@pytest.mark.parametrize("who", ["worker", "dashboard", "both"])
+_LONG = [pytest.param(who, marks=pytest.mark.long) for who in ("worker", "dashboard")]
+
+
+@pytest.mark.parametrize("who", [*_LONG, "both"])
 def test_a_run_survives_kills_at_random_moments(database, survivor, who):
     drawn = random.Random(f"few {who}")
     check_stored(database, [kill_dashboard(database, survivor, who, drawn.uniform(0, 0.5), False) for _ in range(FEW)])
