@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING, Any
 
 import streamlit as st
 
+from pages.parts.text import plain
+
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
@@ -40,7 +42,7 @@ def acting(key: str, text: str) -> Iterator[None]:
         text: What the spinner says.
     """
     _note(key)
-    with st.spinner(text):
+    with st.spinner(plain(text)):
         del st.session_state[_PRESSED + key]
         yield
 

@@ -28,7 +28,13 @@ PAGES = {
     "output_tokens": ".vega-embed svg, .vega-embed canvas",
     "motivation": ".vega-embed svg, .vega-embed canvas",
     "compare": ".vega-embed svg, .vega-embed canvas",
+    "joint": ".vega-embed svg, .vega-embed canvas",
+    "trade_off": ".vega-embed svg, .vega-embed canvas",
+    "size_to_latency": ".vega-embed svg, .vega-embed canvas",
     "engines": ".vega-embed svg, .vega-embed canvas",
+    "models": ".vega-embed svg, .vega-embed canvas",
+    "roofline": ".vega-embed svg, .vega-embed canvas",
+    "history": ".vega-embed svg, .vega-embed canvas",
     "why": '[data-testid="stSelectbox"]',
     "runs": '[data-testid="stDataFrame"]',
 }

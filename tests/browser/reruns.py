@@ -26,7 +26,8 @@ if TYPE_CHECKING:
 
 PAGES = (
     *("home", "vision_tokens", "moe_topk", "active_blocks", "output_tokens", "motivation", "compare"),
-    *("engines", "roofline", "inspect", "why", "runs", "history", "sql"),
+    *("joint", "trade_off", "size_to_latency", "engines", "models", "cards", "roofline", "inspect", "why"),
+    *("runs", "history", "sql"),
 )
 _LIMIT_S = 300.0
 # The sweep's own slider where the page has one, else that of the bar.

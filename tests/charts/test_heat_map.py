@@ -71,6 +71,7 @@ def test_panels_share_a_scale_whose_legend_has_the_unit(store):
     assert (axis["title"], axis["scale"]["domain"]) == ("Image grid", ["1×1", "1×2", "2×2"])
 
 
+@pytest.mark.long
 def test_the_figures_of_a_run_are_saved_with_where_they_come_from(store):
     run = load_run(store, store_joint(store))
     figures = run_figures(run)

@@ -308,6 +308,7 @@ def test_real_pictures_are_measured_from_the_command_line(run, tmp_path):
     assert (row["experiment"], row["num_samples"]) == ("component_profiling", 2)
 
 
+@pytest.mark.long
 def test_flops_vs_latency_measures_both_and_derives(run, tmp_path):
     options = ["--max-grid-size", 2, "--max_new_tokens", 2, 4]
     code, out, _ = run("run", "flops_vs_latency", *PICTURES, *options, "--output-dir", "o", "--spool-only", "s")

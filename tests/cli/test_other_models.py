@@ -128,6 +128,7 @@ def test_blocks_are_scored(model, capsys):
     assert all(score > 0 for score in scores.values())
 
 
+@pytest.mark.long
 def test_all_leaves_out_what_a_model_has_not(model, capsys):
     assert run("all", "--model", model("llava"), "--num-samples", "1", "--warmup", "0") == 0
     said = capsys.readouterr().err
@@ -207,6 +208,7 @@ def test_top_k_is_inspected_by_counting(model, capsys):
     assert all(sum(load[:8]) > 0 and sum(load[8:]) > 0 for load in prompt["load"])
 
 
+@pytest.mark.long
 def test_formulas_of_molmoe_are_taken_for_no_other_model(tmp_path, model):
     from profcore.models.config import find_config
     from profcore.tradeoff.terms import Surroundings

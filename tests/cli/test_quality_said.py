@@ -38,6 +38,7 @@ def only_run(tmp_path):
     return path.stem
 
 
+@pytest.mark.long
 def test_a_run_of_one_knob_prints_its_accuracy_and_what_the_small_model_is(run, tmp_path):
     said = run("run", "moe_topk", "--top-k-values", 1, 8, *FAST, *DRAWN)
     for text in (said, run("show", only_run(tmp_path))):

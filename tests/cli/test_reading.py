@@ -119,6 +119,7 @@ def test_pictures_under_other_knobs_are_refused_in_words_beside_a_sweep(database
     assert found["ratios"] == []
 
 
+@pytest.mark.long
 def test_a_run_is_exported_into_a_folder_of_its_own(database, call):
     code, out, _ = call("export", FIRST, "--output-dir", "out")
     assert code == 0

@@ -71,6 +71,7 @@ def test_a_part_that_was_killed_goes_on_where_it_was(spools):
     assert len(found) == len(set(found)) == len(samples)
 
 
+@pytest.mark.long
 def test_a_part_is_resumed_by_its_own_name_and_a_run_of_parts_says_so(spools, tmp_path):
     from profcore.cli.parser import parse
 

@@ -275,6 +275,7 @@ def test_what_there_is_not_is_refused(ask, words, said):
     assert said in wrong
 
 
+@pytest.mark.long
 def test_an_id_that_the_database_knows_is_refused_before_any_shard_is_started(ask, tmp_path):
     spools = tmp_path / "data.duckdb.spool"
     spools.mkdir()

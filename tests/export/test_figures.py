@@ -54,7 +54,7 @@ def data_of(chart):
             ["exp4_output_tokens_vs_latency_breakdown", "roofline", "energy_by_stage", ORDER],
             marks=pytest.mark.long,
         ),
-        ("latency_distribution", ["exp1_latency_distribution", ORDER]),
+        pytest.param("latency_distribution", ["exp1_latency_distribution", ORDER], marks=pytest.mark.long),
         pytest.param("component_profiling", ["exp2_component_profiling", ORDER], marks=pytest.mark.long),
         ("vision_tokens_vs_latency", ["exp3_vision_tokens_vs_latency", ORDER]),
         ("language_tokens_vs_latency", ["exp4_language_tokens_vs_latency_no_eos", ORDER]),

@@ -71,6 +71,7 @@ def test_it_asks_nobody_for_anything_and_prints(store):
     assert "@media print" in text
 
 
+@pytest.mark.long
 def test_names_are_text(store):
     store.rename(COMPILED, HOSTILE)
     try:

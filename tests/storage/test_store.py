@@ -229,6 +229,7 @@ def test_a_database_that_another_process_holds(store):
     assert "StoreHeldError" in done.stderr
 
 
+@pytest.mark.long
 def test_files_that_are_no_database_of_ours(tmp_path):
     (tmp_path / "text.duckdb").write_text("not a database, but long enough to be looked at " * 100)
     with pytest.raises(StoreError, match="no DuckDB database"):
@@ -292,6 +293,7 @@ def of_model(store, own):
     return runs[(models == "molmoe-1b") == own]
 
 
+@pytest.mark.long
 def test_samples_of_other_models_are_of_the_two_engines_that_they_have(sample_results):
     store = sample_results
     runs = of_model(store, own=False)
@@ -412,7 +414,7 @@ def test_what_launching_takes_names_what_binds(sample_results):
         result = load_result(store, run_id)
         stages = result.summary[result.summary["metric"].isin(["llm_decode_ms", "tpot_ms"])]
         bound[result.run["environment"]["engine"]] = set(stages["binds"])
-    # Captured as they are, transformers' kernels keep far from what memory allows; fused ones are near it from top-4 on.
+    # Captured as they are, transformers' kernels keep far from what memory allows; fused ones come near it.
     assert bound == {"eager": {"launch"}, "graph": {"neither"}, "compiled": {"memory", "neither"}}
 
 

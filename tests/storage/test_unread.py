@@ -319,6 +319,7 @@ def look_at_mutations(store, numbers):
     return stems
 
 
+@pytest.mark.long
 def test_damaged_spools_stop_nothing(store):
     look_at_mutations(store, range(30))
 

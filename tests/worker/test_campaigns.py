@@ -383,6 +383,7 @@ def test_the_cards_of_a_machine_are_those_that_a_process_sees(monkeypatch, visib
     assert devices_here() == found
 
 
+@pytest.mark.long
 def test_a_spool_is_read_on_from_where_it_was_looked_at(campaign, monkeypatch):
     progress, path = SpoolProgress(), campaign.spool(1)
     assert progress.look(path) == Progress()
@@ -401,6 +402,7 @@ def test_a_spool_is_read_on_from_where_it_was_looked_at(campaign, monkeypatch):
     assert progress.look(path) == Progress(path.stat().st_size, 0, State.FAILED, "x", "")
 
 
+@pytest.mark.long
 def test_a_dashboard_takes_a_linked_spool_in_as_it_grows(campaign, tmp_path):
     (tmp_path / "what").write_text("wait")
     link_spools(campaign)

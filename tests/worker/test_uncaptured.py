@@ -92,6 +92,7 @@ def test_a_run_keeps_why_its_stages_are_not_captured(store, named, tmp_path, cap
     assert "not captured" in " ".join(capsys.readouterr().out.split())
 
 
+@pytest.mark.long
 def test_a_run_that_goes_on_keeps_it_and_says_it_once(store, named):
     asked = []
 
