@@ -292,6 +292,20 @@ class TestBatches:
                 os.kill(process.pid, signal.SIGINT)
         drawn.close()
 
+    @pytest.mark.long
+    def test_a_process_that_is_killed_while_it_draws_is_followed_by_others_at_the_same_step(self, caplog):
+        others = multiprocessing.active_children()
+        pictures = replace(COURSE.pictures, crops=2)
+        drawn = batches(pictures, 5, workers=1)
+        for step in range(5, 11):
+            assert np.array_equal(next(drawn).places, pictures.batch(step).places)
+            if step == 6:
+                for process in set(multiprocessing.active_children()) - set(others):
+                    os.kill(process.pid, signal.SIGKILL)
+                    process.join()
+        drawn.close()
+        assert "others go on from step" in caplog.text
+
     def test_image_tokens_are_labelled_with_what_they_show(self):
         scene, questions = held_out(1)
         batch = make_batch([scene], [questions], (2, 3), 2)

@@ -6,10 +6,12 @@ travels as one byte a pixel and its palette, compressed: few colours in large ar
 
 from __future__ import annotations
 
+import logging
 import signal
 import zlib
 from collections import deque
 from concurrent.futures import Future, ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass, replace
 from functools import cache
 from itertools import count
@@ -28,12 +30,15 @@ from profcore.spec.settings import MAX_CROPS
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
+_log = logging.getLogger(__name__)
+
 SLOT = 20
 """Tokens that a question and its answer may take."""
 
 NO_LABEL = -100
 THING_LABELS, DIGIT_LABELS = 1 + len(COLOURS) * len(SHAPES), 11
 _TOKEN = PATCH * POOL
+_MOST_ENDED = 3
 # Of a thing this share of its size is within every shape.
 _INNER = 0.3
 _READABLE = 0.7
@@ -236,10 +241,32 @@ def _unpacked(packed: _Packed) -> Batch:
 
 
 def batches(pictures: Pictures, first: int, workers: int) -> Iterator[Batch]:
-    """The batches of each step from the first on, drawn ahead by so many processes; by this one if by none."""
+    """The batches of each step from the first on, drawn ahead by so many processes; by this one if by none.
+
+    Where a process that draws is ended by somebody else, others go on from the same step: a batch follows from its
+    number.
+
+    Raises:
+        BrokenProcessPool: Processes are ended time and again before any of them has drawn a batch.
+    """
     if not workers:
         yield from map(pictures.batch, count(first))
         return
+    step, ended = first, 0
+    while True:
+        try:
+            for batch in _drawn_ahead(pictures, step, workers):
+                yield batch
+                step, ended = step + 1, 0
+        except BrokenProcessPool:
+            ended += 1
+            if ended > _MOST_ENDED:
+                raise
+            _log.warning("A process that draws pictures was ended; others go on from step %s.", f"{step:,}")
+
+
+def _drawn_ahead(pictures: Pictures, first: int, workers: int) -> Iterator[Batch]:
+    """As `batches`, by processes that are ended with it."""
     # Not forked: a process that holds a card cannot be. Ctrl-C reaches them too, but is their parent's to answer.
     ignoring = (signal.SIGINT, signal.SIG_IGN)
     with ProcessPoolExecutor(workers, get_context("spawn"), signal.signal, ignoring) as pool:
