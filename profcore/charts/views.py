@@ -130,11 +130,11 @@ _WHOLE: dict[View, tuple[str, ...]] = {
 _LACKING: dict[View, str] = {
     _steps: "no token follows the first, so there are no decode steps: ask for two output tokens or more",
     _which_blocks: "the file that it came from holds how many blocks ran, not which",
-    _quality: "it recorded no quality: open Quality on the left before the next, or give `run` --quality",
+    _quality: "it recorded no quality: open Quality on the left before the next, or give --quality to run",
     _scaling: "it takes two values of top-k with samples, other knobs that stand still, and work that is known",
     _roofline: "the card's ceilings or the model's work are not known",
     _end_to_end: "host preprocessing was not measured",
-    _energy: "it measured no energy: open Energy on the left before the next, or give `run` --energy (NVIDIA GPUs)",
+    _energy: "it measured no energy: open Energy on the left before the next, or give --energy to run (NVIDIA GPUs)",
 }
 
 
