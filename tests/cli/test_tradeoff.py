@@ -5,6 +5,8 @@ import json
 import pytest
 
 from profcore.cli.parser import main
+from profcore.models.recorded import shape_record
+from profcore.models.shapes.shape import SHAPES_CONFIG, WHAT
 from profcore.storage.store import Store
 from tests.comparisons.stored import store_run
 from tests.results.stored_joint import made_up_sweep, store_joint
@@ -13,14 +15,16 @@ from tests.support import small_sweep
 
 @pytest.fixture(scope="module")
 def runs(tmp_path_factory):
-    """A database with a joint run of 36 settings with quality, one without, and a run of one knob."""
+    """A database with a joint run of 36 settings with quality, one without, a run of one knob, and a flagged one."""
     path = tmp_path_factory.mktemp("weighed") / "data.duckdb"
     sweep = made_up_sweep(top_ks=(1, 2, 4, 8), blocks=(4, 8, 16))
+    small = {"weights": "real", "shape": shape_record(SHAPES_CONFIG)}
     with Store(path) as store:
         ids = [
             store_joint(store, sweep),
             store_joint(store, sweep, quality=None, hour=1, engine="graph"),
             store_run(store, small_sweep(), lambda setting: 1.0, hour=2),
+            store_joint(store, sweep, hour=3, held_back=(0, 5, 7), engine="compiled", **small),
         ]
     return path, *ids
 
@@ -73,6 +77,31 @@ def test_a_frontier_and_its_overlap(ask, runs):
     assert "share 100% of their settings" in said
     assert "recorded no quality" in ask("frontier", runs[2], "--quality", "accuracy")[2]
     assert "is no joint run" in ask("frontier", runs[3])[2]
+
+
+def test_what_to_know_before_quoting_stands_beside_what_is_printed_and_in_json(ask, runs):
+    flagged = "3 of 216 samples were taken while the card was held back"
+    for words in (["frontier", runs[4]], ["budget", runs[4], "--ttft-ms", 12]):
+        said = ask(*words)[1]
+        assert flagged in said
+        assert WHAT in said
+        assert flagged not in ask(words[0], runs[1], *words[2:])[1]
+    code, said, beside = ask("frontier", runs[4], "--json")
+    assert (code, len(json.loads(said))) == (0, 36)
+    assert flagged in beside
+    assert WHAT in beside
+    first, second = json.loads(ask("budget", runs[4], "--ttft-ms", 12, "--json")[1])["notes"]
+    assert (first, second.startswith(flagged)) == (WHAT, True)
+    code, said, beside = ask("budget", runs[4], "--total-ms", 12, "--lookup")
+    assert isinstance(json.loads(said), list)
+    assert flagged in beside
+
+
+def test_a_latency_model_that_is_taken_away_says_of_what_it_is(ask, runs, tmp_path):
+    said = json.loads(ask("latency-model", runs[4], "--json", "--python", tmp_path / "small.py")[1])
+    assert said["notes"] == [WHAT]
+    assert WHAT in (tmp_path / "small.py").read_text().split('"""')[1]
+    assert json.loads(ask("latency-model", runs[1], "--json")[1])["notes"] == []
 
 
 def test_a_latency_model_is_printed_written_and_recalibrated(ask, runs, tmp_path):

@@ -42,6 +42,14 @@ def test_the_frontier_is_drawn_with_how_sure_it_is(app, joint):
     assert not test.exception
 
 
+def test_flagged_samples_of_the_run_are_said_under_every_look(app, service, joint):
+    assert "held back" not in texts(app("trade_off", run=joint).caption)
+    flagged = store_joint(service.store, made_up_sweep(top_ks=(1, 2, 4, 8)), held_back=(0, 5))
+    for look in LOOKS:
+        said = texts(app("trade_off", run=flagged, look=look).caption)
+        assert "2 of 144 samples were taken while the card was held back" in said
+
+
 def test_a_budget_is_answered_in_words(app, joint):
     test = app("trade_off", look="Budget")
     assert "Within " in texts(test.markdown)
