@@ -7,7 +7,7 @@ from pages.parts import bar, findings_view, latest, navigation, notices
 navigation.require_app()
 st.title("Where does the time go?")
 st.markdown(
-    "profcore measures one inference of MolmoE, a mixture-of-experts vision-language model, stage by stage: "
+    "profcore measures one inference of a vision-language model, MolmoE or one of transformers', stage by stage: "
     "**vision encoder, projector, LLM prefill, LLM decode**. Choose a knob, move its sliders, press Run, and see what "
     "each step of it buys. Every sample is kept."
 )
