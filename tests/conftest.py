@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import os
 import shutil
+import sys
 import tempfile
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 # Side by side, each process of tests computes on one thread, and so does what it starts: more would only take turns.
 # Set before torch is first imported, which looks at it then.
@@ -24,6 +26,9 @@ if not torch.cuda.is_available():
 from profcore.storage.store import Store
 from tests.support import SHARED, seconds
 
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_configure(config: pytest.Config) -> None:
@@ -41,6 +46,14 @@ def pytest_configure(config: pytest.Config) -> None:
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """What starts workers and kills them comes first: the last test of all runs alone, and should be a short one."""
     items.sort(key=lambda item: "worker" not in item.path.parts)
+
+
+@pytest.fixture(autouse=True)
+def _main_module() -> Iterator[None]:
+    """Put back what a test of a page leaves in its place, which processes that are spawned later would run."""
+    main = sys.modules["__main__"]
+    yield
+    sys.modules["__main__"] = main
 
 
 @pytest.fixture(scope="session")
