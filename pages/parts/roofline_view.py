@@ -15,7 +15,8 @@ from profcore.comparisons.side_by_side import find_groups
 from profcore.experiments.knobs import CATALOGUE
 from profcore.results.base import tell_apart
 from profcore.results.points import display_roofline, result_points
-from profcore.roofline.points import NEAR, conclusions
+from profcore.roofline.cost import NEAR
+from profcore.roofline.points import conclusions
 from profcore.spec.records import Ceilings
 
 if TYPE_CHECKING:

@@ -278,7 +278,7 @@ def load_curve(store: Reader, run_id: str, shape: Shape) -> Curve | None:
     )
     summary = stats.summarise(samples, stats.interval_for(most_looks(run["spec"])))
     medians = summary.pivot(index="setting", columns="metric", values="median")
-    first = samples.groupby("setting")[["num_crops", "num_vision_tokens", "num_input_tokens"]].first()
+    first = samples.groupby("setting")[["num_crops", "num_vision_tokens", "num_input_tokens"]].median()
     totals = summary[summary["metric"] == _TOTAL].set_index("setting")[["low", "high"]]
     points = medians[[*_STAGES, _TOTAL]].join(totals)
     points = points.assign(

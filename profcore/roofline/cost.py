@@ -26,6 +26,9 @@ if TYPE_CHECKING:
 LAUNCH_SHARE = 0.8
 """A stage that the host took this share of its time to issue is bound by launching."""
 
+NEAR = 0.5
+"""A stage at this share of a ceiling or above is near enough to be bound by it."""
+
 NEITHER = "neither"
 """What binds a stage far above its floor whose kernels were issued in time."""
 
@@ -206,13 +209,13 @@ def expected_experts(experts: int, top_k: int, tokens: int) -> float:
 def binding(floor: Floor, measured_ms: float, issue_ms: float | None) -> str | None:
     """What a measured stage is bound by: 'launch', 'compute', 'memory', or 'neither' of the ceilings.
 
-    It is bound by launching where the host took most of its time to issue it, and by a ceiling where it takes less than
-    twice what that allows (see `points.NEAR`): beyond that its kernels use neither to the full. Where it is not known
-    how long the host took, and the stage is far above its floor, nothing can be said: None.
+    It is bound by launching where the host took most of its time to issue it, and by a ceiling where it is `NEAR` that,
+    so takes at most twice what it allows: beyond that its kernels use neither to the full. Where it is not known how
+    long the host took, and the stage is far above its floor, nothing can be said: None.
     """
     if issue_ms is not None and issue_ms >= LAUNCH_SHARE * measured_ms:
         return "launch"
-    if measured_ms < 2 * floor.ms:
+    if floor.ms >= NEAR * measured_ms:
         return floor.binds
     return None if issue_ms is None else NEITHER
 

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pandas as pd
 
+from profcore.roofline.cost import NEAR
 from profcore.spec.stages import MODEL_STAGES
 
 if TYPE_CHECKING:
@@ -18,9 +19,6 @@ if TYPE_CHECKING:
 
 MEMORY, COMPUTE, LAUNCH, BELOW = "memory-bound", "compute-bound", "launch-bound", "below both ceilings"
 """What a stage can be said to be."""
-
-NEAR = 0.5
-"""A point at this share of the roofline above it is near enough to be bound by it."""
 
 COLUMNS = (
     "setting",
