@@ -322,11 +322,12 @@ class Store(Reader):
             prepared: Whether by the tables that were made of them, where these are there.
         """
         removed = self.removed()
+        known = dict(self.connection.cursor.execute("SELECT run_id, byte_offset FROM spools").fetchall())
         # They never grow: one that is known to its end is not unpacked again.
         new = {
             run_id: path
             for run_id, path in shipped_spools(directory or SHIPPED).items()
-            if run_id not in removed and self._offset(self.connection.cursor, run_id) != unpacked_size(path)
+            if run_id not in removed and known.get(run_id) != unpacked_size(path)
         }
         if new and prepared:
             new = self._without_prepared(new, directory)
