@@ -108,7 +108,8 @@ def _show_picture(group: ModelGroup, size: tuple[int, int]) -> list[models_besid
 
     def find() -> list[models_beside.OnePicture]:
         curves = models_beside.curves_from(store, group.conditions, size_curves.kept)
-        return models_beside.one_picture(curves, models, size)
+        joules = models_beside.curves_from(store, group.conditions, size_curves.kept, energy=True)
+        return models_beside.one_picture(curves, models, size, joules)
 
     found = results.among(("one picture", size, group.conditions), EXPERIMENTS, find)
     st.subheader(f"One picture of {size[0]:,} × {size[1]:,} pixels, to the first token")
@@ -134,8 +135,10 @@ def _show_pictures_table(found: list[models_beside.OnePicture]) -> list[str]:
     st.dataframe(table, hide_index=True, column_config=figures)
     st.caption(
         "Each at its own rule's tokens, read off what was measured of it (see the page *Size to latency*); joules "
-        "where the run measured energy. *A token uses* leaves out the experts that are not its own."
+        "where energy was measured. *A token uses* leaves out the experts that are not its own."
     )
+    if of_others := models_beside.joules_words(found):
+        st.caption(f":material/info: {plain(of_others)}")
     said = quoting_lines(service().results.any, models_beside.picture_runs(found))
     for line in said:
         st.caption(f":material/warning: {plain(line)}")

@@ -6,8 +6,10 @@ between their runs is named.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import cache
 from typing import TYPE_CHECKING, Any
 
 import pandas as pd
@@ -15,7 +17,7 @@ import pandas as pd
 from profcore.comparisons import engines
 from profcore.comparisons.before_quoting import quoting_lines
 from profcore.comparisons.conditions import KNOBS, MACHINE, SHAPE, Conditions, conditions_of, find_differences
-from profcore.comparisons.size_to_latency import each_curve, measured_runs
+from profcore.comparisons.size_to_latency import each_curve, measured_runs, with_joules
 from profcore.errors import UserError
 from profcore.experiments.knobs import get_experiment
 from profcore.models.config import known_shape
@@ -178,7 +180,10 @@ class OnePicture:
 
 
 def one_picture(
-    curves_of: Callable[[str, Shape], Iterable[Curve]], models: Iterable[str], size: tuple[int, int]
+    curves_of: Callable[[str, Shape], Iterable[Curve]],
+    models: Iterable[str],
+    size: tuple[int, int],
+    joules_of: Callable[[str, Shape], Iterable[Curve]] | None = None,
 ) -> list[OnePicture]:
     """A picture of some size as each model sees it, with what was measured on one card by one engine.
 
@@ -186,6 +191,7 @@ def one_picture(
         curves_of: What runs of a model measured over vision tokens (see `curves_from`).
         models: The models, by name.
         size: Width and height.
+        joules_of: As `curves_of`, of runs that measured energy, for models whose first run did not.
     """
     found = []
     for model in models:
@@ -196,6 +202,9 @@ def one_picture(
             # A model that is no more to be found, or takes no such picture.
             continue
         own, estimate = _first_estimate(curves_of(model, shape), layout)
+        if estimate and joules_of and math.isnan(estimate.ttft_j):
+            alike = (curve for curve in joules_of(model, shape) if curve.key == own[-1].key)
+            estimate = with_joules(estimate, alike, layout)
         unknown = "too far" if own else "not measured"
         size_known = size_of(model, shape)
         found.append(
@@ -230,7 +239,10 @@ def _said(curves: list[Curve], field: str) -> int | None:
 
 
 def curves_from(
-    store: Reader, conditions: tuple[str, ...], load: Callable[[str, Shape], Curve | None] | None = None
+    store: Reader,
+    conditions: tuple[str, ...],
+    load: Callable[[str, Shape], Curve | None] | None = None,
+    energy: bool = False,
 ) -> Callable[[str, Shape], Iterable[Curve]]:
     """What runs of a store measured over vision tokens under some conditions, for `one_picture`.
 
@@ -238,19 +250,36 @@ def curves_from(
         store: Where the runs are.
         conditions: As the first of `ModelGroup.conditions`.
         load: As `load_curves` takes it.
+        energy: Whether only runs that measured joules.
     """
     names = SHARED[:_OF_A_CURVE]
-    runs = {
-        run_id: environment
-        for run_id, environment in measured_runs(store).items()
-        if tuple(str(environment.get(name)) for name in names) == conditions[:_OF_A_CURVE]
-    }
-    return lambda model, shape: each_curve(store, model, shape, runs, load)
+
+    @cache
+    def runs() -> dict[str, dict[str, Any]]:
+        asked = store.runs_with_energy() if energy else None
+        return {
+            run_id: environment
+            for run_id, environment in measured_runs(store).items()
+            if tuple(str(environment.get(name)) for name in names) == conditions[:_OF_A_CURVE]
+            and (asked is None or run_id in asked)
+        }
+
+    return lambda model, shape: each_curve(store, model, shape, runs(), load)
 
 
 def picture_runs(found: list[OnePicture]) -> dict[str, str]:
     """The models whose time is known, by the ids of the runs that it rests on."""
     return {each.estimate.run_id: each.model for each in found if each.estimate}
+
+
+def joules_words(found: list[OnePicture]) -> str:
+    """Which models' joules come from another run than their milliseconds, in a sentence; empty where none do."""
+    other = [
+        f"{each.model}'s from run {each.estimate.joules_run_id}"
+        for each in found
+        if each.estimate and each.estimate.joules_run_id
+    ]
+    return f"Joules measured in a run of their own, on the same kind of card: {', '.join(other)}." if other else ""
 
 
 def display_pictures(found: list[OnePicture], called: Mapping[str, str] | None = None) -> pd.DataFrame:

@@ -23,7 +23,7 @@ from profcore.results.base import most_looks
 from profcore.spec.stages import TTFT_STAGES, Stage
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
     from profcore.models.families.token_rules import Layout
     from profcore.models.shape import Shape
@@ -61,7 +61,8 @@ class Estimate:
         left_out: The largest share by which a setting that is left out is missed; NaN of fewer than three.
         how: 'measured' at just as many tokens, 'between' settings, or 'beyond' them.
         prompt_tokens: Tokens of the prompt besides the picture's.
-        ttft_j: Joules up to the first token; NaN where the run measured none.
+        ttft_j: Joules up to the first token; NaN where they were not measured.
+        joules_run_id: The run that they come from where it is another, measured alike (see `with_joules`).
         has_experts: Whether its model routes tokens to experts, so that the time depends on where to.
     """
 
@@ -85,6 +86,7 @@ class Estimate:
     how: str
     prompt_tokens: int
     ttft_j: float = math.nan
+    joules_run_id: str | None = None
     has_experts: bool = True
 
     def to_dict(self) -> dict[str, Any]:
@@ -98,7 +100,8 @@ class Estimate:
 def estimate_all(curves: Sequence[Curve], layout: Layout) -> list[Estimate]:
     """What each card and engine takes to the first token of a picture, the runs of this machine first.
 
-    Of several runs of one card, engine, dtype and weights the first that was measured near enough speaks.
+    Of several runs of one card, engine, dtype and weights the first that was measured near enough speaks, and for its
+    joules, where it has none, the first that has.
 
     Args:
         curves: As `load_curves`.
@@ -107,8 +110,26 @@ def estimate_all(curves: Sequence[Curve], layout: Layout) -> list[Estimate]:
     found: dict[tuple[str, ...], Estimate] = {}
     for curve in curves:
         if curve.key not in found and (estimate := curve.at(layout)):
-            found[curve.key] = estimate
+            alike = (each for each in curves if each.key == curve.key)
+            found[curve.key] = with_joules(estimate, alike, layout)
     return sorted(found.values(), key=lambda each: (each.source != "measured", each.card, each.ttft_ms))
+
+
+def with_joules(estimate: Estimate, curves: Iterable[Curve], layout: Layout) -> Estimate:
+    """An estimate with the joules of another run where its own has none: energy is often measured in a run of its own.
+
+    Args:
+        estimate: Of a picture.
+        curves: Of runs that were measured alike, those that a figure rests on first.
+        layout: What the model makes of the picture.
+    """
+    if not math.isnan(estimate.ttft_j):
+        return estimate
+    for curve in curves:
+        other = curve.at(layout) if curve.points["joules"].notna().all() else None
+        if other and not math.isnan(other.ttft_j):
+            return replace(estimate, ttft_j=other.ttft_j, joules_run_id=other.run_id)
+    return estimate
 
 
 def measured_runs(store: Reader) -> dict[str, dict[str, Any]]:
@@ -250,6 +271,7 @@ class Curve:
             left_out=float(left_out),
             how=how,
             prompt_tokens=int(self.points["prompt"].median()),
+            joules_run_id=None,
             has_experts=environment.get("experts") != "none",
         )
 
@@ -272,7 +294,7 @@ def load_curve(store: Reader, run_id: str, shape: Shape) -> Curve | None:
     if samples.empty:
         return None
     # Output tokens change nothing before the first: settings that differ in them alone are one.
-    joules = own.set_index("setting")[list(_JOULES)].astype(float).sum(axis=1, min_count=len(_JOULES))
+    joules = _joules(own.set_index("setting"))
     samples = samples.assign(
         setting=samples.groupby(["num_vision_tokens", "num_crops"]).ngroup(), joules=samples["setting"].map(joules)
     )
@@ -288,6 +310,12 @@ def load_curve(store: Reader, run_id: str, shape: Shape) -> Curve | None:
         joules=samples.groupby("setting")["joules"].median(),
     )
     return Curve(run, points.astype(float).sort_values(["tokens", "views"]).reset_index(drop=True))
+
+
+def _joules(settings: pd.DataFrame) -> pd.Series:
+    """What each setting takes up to the first token: as a whole where it makes no other, else its stages together."""
+    stages = settings[list(_JOULES)].astype(float).sum(axis=1, min_count=len(_JOULES))
+    return settings["total_j"].astype(float).where(settings["output_tokens"] == 1, stages)
 
 
 def _read(points: pd.DataFrame, views: float, tokens: float) -> dict[str, float]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from contextlib import ExitStack, contextmanager, nullcontext
+from contextlib import ExitStack, contextmanager
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -61,8 +61,9 @@ class GraphSession:
         with model.turned(setting), watched(model, seen):
             tokens = loop.run(inputs, **{CACHE_ARGUMENT: self._cache})
         check_static(model, inputs, setting, loop.logits)
-        assert seen.features
+        assert seen.features and seen.projected
         self._arguments, self._keywords, self._features = seen.features
+        self._projected = seen.projected
         self._encoded: Any = None
         self._placeholders = seen.placeholders
         self._first, self._steps = loop.calls[0], stacked_steps(loop.calls[1:], model.config.kind.token_types)
@@ -91,6 +92,10 @@ class GraphSession:
             for one, other in (_PICTURE, _PICTURE[::-1]):
                 if one in self.reasons:
                     self.reasons.setdefault(other, self.reasons[one])
+            if self._encoded is None:
+                # What ends an encoder cannot be begun anew by itself, so that the two are taken apart as they run.
+                for stage in _PICTURE:
+                    self.reasons.setdefault(stage, "its projector runs inside of its encoder")
             with torch.no_grad():
                 self._work(Stage.VISION_ENCODER)
                 self._work(Stage.PROJECTOR)
@@ -201,9 +206,12 @@ class GraphSession:
                 hook.remove()
 
     def _project(self) -> None:
-        """The projector, and what is made of its output; one inside of the encoder runs with it."""
-        inside = self._encoded is None
-        with nullcontext() if inside else given(self._model.encoder, "forward", self._encoded):
+        """The projector, and what is made of its output; of one inside of the encoder its own modules alone."""
+        if self._encoded is None:
+            arguments, keywords, _ = self._projected
+            self._model.projector(*arguments, **keywords)
+            return
+        with given(self._model.encoder, "forward", self._encoded):
             self._take(self._model.base.get_image_features(*self._arguments, **self._keywords))
 
     def _take(self, features: Any) -> None:

@@ -16,6 +16,7 @@ from profcore.images.geometry import grid_tokens
 from profcore.models.picture import grid_layout_of
 from profcore.models.recorded import family_of_run, recorded_shape
 from profcore.results.base import MeasuredRun, most_looks, run_cautions
+from profcore.results.energy_sum import sum_words
 from profcore.roofline import floors
 from profcore.spec.stages import MODEL_STAGES, Knob, Stage
 from profcore.spec.text import counted
@@ -73,6 +74,8 @@ def load_result(store: Reader | SpoolReader, run_id: str) -> Result | None:
     summary = floors.add_floors(summary, settings, samples, store.issue(run_id), environment, ceilings)
     summary = summary.merge(settings[["setting", "x", "label", "title"]], on="setting")
     cautions = [*run_cautions(run, samples), *stats.cautions(samples, summary), *_of_this_host(summary, environment)]
+    if apart := sum_words(settings):
+        cautions.append(stats.Caution("energy", apart))
     return Result(run, settings, samples, cautions, experiment, summary, ceilings)
 
 

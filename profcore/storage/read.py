@@ -535,6 +535,11 @@ class Reader:
             [run_id],
         ).df()
 
+    def runs_with_energy(self) -> set[str]:
+        """The ids of the runs of which some setting's joules were measured."""
+        measured = "SELECT DISTINCT run_id FROM settings WHERE total_j IS NOT NULL"
+        return {row[0] for row in self.connection.cursor.execute(measured).fetchall()}
+
     def ceilings(self, device_name: str | None, dtype: str | None) -> dict[str, Any]:
         """The ceilings that some run last measured on such a device, or an empty dict."""
         rows = self.connection.cursor.execute(

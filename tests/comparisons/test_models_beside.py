@@ -14,6 +14,7 @@ from profcore.comparisons.models_beside import (
     display_pictures,
     display_slopes,
     find_model_groups,
+    joules_words,
     load_models_beside,
     one_picture,
     stage_rows,
@@ -47,7 +48,7 @@ def cost(factor):
 def store(tmp_path):
     """Two models on one card by one engine, one of them by another engine too, and one on another card."""
     with Store(tmp_path / "p.duckdb") as opened:
-        store_run(opened, sweep_of("molmoe-1b"), cost(1), model="molmoe-1b", joules=lambda setting: 1.0)
+        store_run(opened, sweep_of("molmoe-1b"), cost(1), model="molmoe-1b", joules=lambda setting: 0.0)
         store_run(opened, sweep_of("qwen3-vl-4b"), cost(2), model="qwen3-vl-4b", torch="2.12")
         store_run(opened, sweep_of("qwen3-vl-4b"), cost(1), model="qwen3-vl-4b", engine="graph")
         store_run(opened, sweep_of("molmoe-1b"), cost(9), model="molmoe-1b", device_name="another card")
@@ -78,6 +79,24 @@ def test_one_picture_seen_by_each(store):
     assert table.loc["qwen3-vl-4b", "joules"] == MISSING
     far = one_picture(curves_from(store, group.conditions), ["gemma-3-4b", "qwen3-vl-4b"], (4000, 4000))
     assert [each.how for each in far] == ["too far", "not measured"]
+
+
+def test_joules_of_a_run_of_their_own_are_told_and_said(store):
+    group = find_model_groups(store, "context_scaling")[0]
+    # Fewer samples, so that no milliseconds rest on them; the second is of another engine, the third of another card.
+    alike = sweep_of("qwen3-vl-4b", values=(1, 3, 6), samples=2)
+    own = store_run(store, alike, cost(2), model="qwen3-vl-4b", joules=lambda setting: 0.0)
+    store_run(store, alike, cost(2), model="qwen3-vl-4b", engine="graph", joules=lambda setting: 0.0, hour=1)
+    store_run(store, alike, cost(2), model="qwen3-vl-4b", device_name="b", joules=lambda setting: 0.0, hour=2)
+    curves, energy = (curves_from(store, group.conditions, energy=each) for each in (False, True))
+    molmoe, qwen = one_picture(curves, ["molmoe-1b", "qwen3-vl-4b"], (800, 600), energy)
+    assert molmoe.estimate.joules_run_id is None
+    assert (qwen.estimate.run_id, qwen.estimate.joules_run_id) == (group.runs["qwen3-vl-4b"], own)
+    assert qwen.estimate.ttft_j == pytest.approx(10.0)
+    assert joules_words([molmoe]) == ""
+    assert joules_words([molmoe, qwen]).endswith(f": qwen3-vl-4b's from run {own}.")
+    (alone,) = one_picture(curves, ["qwen3-vl-4b"], (800, 600))
+    assert alone.estimate.joules_run_id is None
 
 
 def test_the_table_says_what_the_raw_samples_do(store):

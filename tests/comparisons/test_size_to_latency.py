@@ -123,6 +123,25 @@ def test_each_card_and_engine_speaks_once_those_measured_here_first(store):
     assert newer in {each.run_id for each in found}
 
 
+def test_joules_come_from_the_first_run_that_was_measured_alike_and_has_them(store):
+    spoken = store_run(store, sweep(), cost)
+    own = store_run(store, sweep((1, 6), samples=3), cost, joules=lambda setting: 0.0)
+    store_run(store, sweep((1, 6), samples=2), cost, joules=lambda setting: 0.0, engine="graph")
+    eager = next(each for each in found_at(store, 3, 480) if each.engine == "eager")
+    assert (eager.run_id, eager.joules_run_id, eager.ttft_j) == (spoken, own, pytest.approx(10.0))
+    assert json.loads(json.dumps(eager.to_dict()))["joules_run_id"] == own
+
+
+def test_joules_of_one_token_are_the_whole_inferences_and_of_more_those_of_its_stages(store):
+    # As made up, a whole takes ten and what its decode takes, and its stages up to the first token ten.
+    store_run(store, sweep(), cost, joules=lambda setting: 2.0)
+    longer = sweep().settings
+    longer = replace(sweep(), settings=tuple(replace(setting, output_tokens=3) for setting in longer))
+    store_run(store, longer, cost, joules=lambda setting: 2.0, engine="graph")
+    found = {each.engine: each.ttft_j for each in found_at(store, 3, 480)}
+    assert found == {"eager": pytest.approx(12.0), "graph": pytest.approx(10.0)}
+
+
 def test_words(store):
     curves = load_curves(store, "tiny", TINY)
     assert "python -m profcore run context_scaling --model tiny" in missing_sentence("tiny", TINY, curves, [])

@@ -1,12 +1,14 @@
 """Engines of vision-language models of transformers, on a tiny configuration of each family."""
 
+from collections import Counter
+
 import pytest
 import torch
 import transformers
 from PIL import Image
 from transformers.cache_utils import StaticLayer
 
-from profcore.engines import family_steps, make_engine
+from profcore.engines import family_session, family_steps, make_engine
 from profcore.engines.base import PreparationError, StopRequestedError
 from profcore.engines.family_graph import FamilyGraphEngine
 from profcore.engines.looks import looks_at_values
@@ -117,6 +119,32 @@ def test_stages_one_by_one(ready):
     assert Stage.LLM_DECODE not in ready.eager.stage_works(ready.inputs, ready.setting(1))
 
 
+def calls_of(model, work):
+    """How often each module runs, those apart that other pieces stand in for: encoder and projector as wholes."""
+    calls = Counter()
+    wholes = {id(each) for each in (model.hf, model.base, model.encoder, model.projector)}
+    named = [(name, module) for name, module in model.hf.named_modules() if id(module) not in wholes]
+    hooks = [module.register_forward_pre_hook(lambda *_, name=name: calls.update([name])) for name, module in named]
+    work()
+    for hook in hooks:
+        hook.remove()
+    return calls
+
+
+@pytest.mark.parametrize("engine", ["eager", "graph"])
+def test_stages_one_by_one_run_each_module_as_often_as_an_inference(ready, engine):
+    """So that joules of a stage hold nothing of another, as of an encoder that its projector lies inside of."""
+    engine = ready.eager if engine == "eager" else FamilyGraphEngine(ready.model, graphs=False)
+    setting = ready.setting(3)
+    works = engine.stage_works(ready.inputs, setting)
+    for work in works.values():
+        work()
+    of_stages = {stage: calls_of(ready.model, work) for stage, work in works.items()}
+    whole = calls_of(ready.model, lambda: engine.infer(ready.inputs, setting))
+    assert sum(of_stages.values(), Counter()) == whole
+    assert all(of_stages.values())
+
+
 @pytest.mark.parametrize(
     "mask", [FIRST, *(pytest.param(each, marks=pytest.mark.long) for each in ((True,) * 3, MIDDLE))]
 )
@@ -152,6 +180,15 @@ def test_stages_whose_code_looks_at_a_value_are_said_with_the_line(model_type, s
     reasons = FamilyGraphEngine(ready.model, graphs=False).reasons(ready.inputs, ready.setting(3))
     assert set(reasons) == stages
     assert all(f"modeling_{model_type}.py, line " in reason for reason in reasons.values())
+
+
+def test_a_projector_inside_of_its_encoder_is_not_captured_without_it(monkeypatch):
+    """Its capture would hold the encoder a second time; as they run a clock tells where one ends."""
+    ready = Ready("qwen2_vl")
+    monkeypatch.setattr(family_session, "looks_at_values", lambda work: work() or "")
+    reasons = FamilyGraphEngine(ready.model, graphs=False).reasons(ready.inputs, ready.setting(3))
+    said = "its projector runs inside of its encoder"
+    assert reasons == {Stage.VISION_ENCODER: said, Stage.PROJECTOR: said}
 
 
 def test_looking_at_a_value():

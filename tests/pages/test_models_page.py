@@ -28,18 +28,20 @@ def test_a_first_visit_shows_molmoe_and_what_others_would_make_of_the_picture(ap
     shown = table(test, "a token uses").set_index("model")
     assert shown.loc["molmoe-1b", "vision tokens"] == "1,152"
     assert shown.loc["qwen3-vl-4b", ["vision tokens", "how"]].tolist() == ["768", "not measured"]
-    # Measured at one unit of the picture alone.
-    assert shown.loc["qwen3-vl-30b-a3b", ["TTFT (ms)", "vision tokens", "how"]].tolist() == ["—", "768", "too far"]
+    assert shown.loc["qwen3-vl-30b-a3b", ["TTFT (ms)", "vision tokens", "how"]].tolist() == ["98.9", "768", "between"]
     # The engine that most of the sample results' models have.
     assert shown.loc["smolvlm-2b", ["vision tokens", "how"]].tolist() == ["1,053", "measured"]
+    # Joules of each that was measured; those of molmoe-1b in a run of their own.
+    assert (shown.loc[shown["TTFT (ms)"] != "—", "joules"] != "—").all()
+    assert "Joules measured in a run of their own, on the same kind of card: molmoe-1b" in texts(test.caption)
     assert len(test.get("vega_lite_chart")) == 5
 
 
 def test_what_to_know_before_a_figure_is_quoted_is_said_once(app):
     test = app("models", **{"models-on": "NVIDIA H200, eager, bfloat16"})
-    said = [each.value.replace("\\", "") for each in test.caption if "58 of 120 samples on a slowed" in each.value]
+    said = [each.value.replace("\\", "") for each in test.caption if "109 of 120 samples held back" in each.value]
     assert len(said) == 1
-    assert said[0].startswith(":material/warning: qwen3-vl-8b: 90 of 120 samples held back; 58 of 120")
+    assert said[0].startswith(":material/warning: qwen3-vl-8b: 109 of 120 samples held back; 4 of 120")
     assert "launching binds Vision encoder, Projector, LLM prefill" in said[0]
 
 
@@ -63,7 +65,7 @@ def test_two_models_stand_beside_each_other(app, service):
         test = app("models", **{"models-on": "NVIDIA H200, eager, bfloat16", "models-width": "640"})
         shown = table(test, "a token uses").set_index("model")
         assert shown.loc["qwen3-vl-4b", "how"] == "between"
-        others = {"smolvlm-2b", "internvl3-8b", "qwen3-vl-8b"}
+        others = {"smolvlm-2b", "internvl3-8b", "qwen3-vl-8b", "qwen3-vl-30b-a3b"}
         assert set(table(test, "µs per step")["model"]) == {"molmoe-1b", "qwen3-vl-4b", *others}
         # What differs besides is named.
         assert "differ in more than the model" in texts(test.caption)

@@ -10,6 +10,7 @@ from profcore.export.run_figures import run_figures
 from profcore.results.command import repeat_command
 from profcore.results.described import describe_run
 from profcore.results.energy import display_energy, energy_words, has_energy, written_energy
+from profcore.results.energy_sum import sum_words
 from profcore.results.sweep import load_result
 from profcore.spec.begun import begun_of
 from profcore.storage.lines import each_record
@@ -60,6 +61,19 @@ def test_the_words_say_the_method_and_the_meters_step(result):
 )
 def test_a_figure_has_the_digits_of_its_resolution(joules, resolution, says):
     assert written_energy(joules, resolution) == says
+
+
+def test_stages_that_do_not_add_up_to_the_inference_are_said(store, result):
+    assert sum_words(result.settings) == ""
+    assert "energy" not in {caution.kind for caution in result.cautions}
+    # A projector measured with the encoder that it lies inside of.
+    twice = result.settings.assign(projector_j=result.settings["projector_j"] + 4)
+    assert sum_words(twice).startswith("At 3 of 3 settings the stages' joules add up to 115 to 140 % of the whole")
+    one = twice["output_tokens"] == 1
+    assert sum_words(twice[one]).startswith("At 1 of 1 setting the stages' joules add up to 140 % of the whole")
+    # Within what the meter leaves open, or where a stage has none, nothing can be told.
+    assert sum_words(twice.assign(total_resolution_j=5.0)) == ""
+    assert sum_words(twice.assign(projector_j=float("nan"))) == ""
 
 
 def test_a_report_has_its_table(result):
