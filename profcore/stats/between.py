@@ -9,6 +9,8 @@ processes, each with the median m of n samples at a setting,
 where error is the standard error of a median from its exact interval (McKean & Schrader 1984), widened where its
 samples go together in time. So between² is what var(log m) has above the mean of error². Its interval is that of a
 variance with K - 1 degrees of freedom, less error² (Williams 1962); it takes processes for normal in the logarithm.
+Processes that happen to differ by less than error² would have an interval of nothing at all: its upper end is then that
+of processes that differ by error², which only widens it.
 
 The mean over K processes then has the standard error sqrt((between² + within² / n) / K), and a claim of a share of it
 needs Student's t of K - 1 times that to be within the share (`needed`).
@@ -150,7 +152,8 @@ def _spread_of(total: float, error: float, within: float, processes: int, freedo
     from scipy.special import chdtri
 
     tail = (1 - CONFIDENCE) / 2
-    low, high = (freedom * total / float(chdtri(freedom, share)) - error for share in (tail, 1 - tail))
+    low = freedom * total / float(chdtri(freedom, tail)) - error
+    high = freedom * max(total, error) / float(chdtri(freedom, 1 - tail)) - error
     between, low, high = (math.sqrt(max(square, 0.0)) for square in (total - error, low, high))
     return Spread(between, low, high, math.sqrt(error), math.sqrt(within), processes, freedom)
 
