@@ -28,7 +28,7 @@ from profcore.spec.runs import RunSpec
 from profcore.spec.shards import same_run
 from profcore.spec.text import parse_json
 from profcore.storage.spool import is_being_written, read_spec, spool_path
-from profcore.storage.store import check_spool, check_storable, take_in_on_trial
+from profcore.storage.trial import check_spool, check_storable, take_in_on_trial
 from profcore.storage.whole import draft
 
 if TYPE_CHECKING:
@@ -37,7 +37,7 @@ if TYPE_CHECKING:
     from profcore.formats.joint_folder import JointFolder
     from profcore.formats.members import Member
     from profcore.storage.lines import Record
-    from profcore.storage.store import CheckedSpool
+    from profcore.storage.trial import CheckedSpool
 
 LARGEST_IMPORT = 50_000_000_000
 """Bytes of a file that a command or a notebook takes in; a pipe or a device has no end to wait for."""

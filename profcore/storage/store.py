@@ -8,13 +8,11 @@ process is killed.
 from __future__ import annotations
 
 import glob
-import itertools
 import logging
 import os
 from contextlib import contextmanager, suppress
 from dataclasses import replace
 from datetime import UTC, datetime
-from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple, Self
 
@@ -25,14 +23,13 @@ from profcore.paths import SHIPPED
 from profcore.spec.baselines import Baseline, checked_name
 from profcore.spec.marks import Marks, checked_note, checked_tags, joined, parted
 from profcore.spec.runs import RunSpec
-from profcore.spec.stages import State
 from profcore.spec.text import brief, some, whole_text
 from profcore.storage.adoption import adopt
 from profcore.storage.connection import IN_MEMORY, Connection
 from profcore.storage.given import LONGEST_NAME, Given
 from profcore.storage.hopeless import set_aside_if_hopeless
 from profcore.storage.insert import insert_records, insert_run
-from profcore.storage.lines import read_lines, split_parts
+from profcore.storage.lines import read_lines
 from profcore.storage.pooling import Pooling
 from profcore.storage.prepared import prepared_runs, take_in_prepared
 from profcore.storage.read import Reader
@@ -40,7 +37,7 @@ from profcore.storage.shards import begin_shard, end_shard, follow_shard, part_o
 from profcore.storage.shipped import shipped_spools, unpacked, unpacked_size
 from profcore.storage.spool import end_abandoned, is_being_written, no_space_mark, spool_path
 from profcore.storage.trouble import store_error
-from profcore.storage.validation import BadRecordError, check_first, check_record, check_records
+from profcore.storage.validation import BadRecordError, check_first, is_good
 from profcore.storage.whole import clear_drafts
 
 if TYPE_CHECKING:
@@ -50,7 +47,6 @@ if TYPE_CHECKING:
     from profcore.storage.lines import Record
 
 _MARKS = "note, tags, starred, archived"
-_MOST_LEFT_OUT = 100_000
 _log = logging.getLogger(__name__)
 
 
@@ -397,7 +393,7 @@ class Store(Reader):
         (number,) = cursor.execute("SELECT count(*) FROM settings WHERE run_id = ?", [run_id]).fetchall()[0]
         good = []
         for record in records:
-            if record is not None and _is_good(record, number):
+            if record is not None and is_good(record, number):
                 good.append(record)
         has_places = take_in_places(cursor, spool, part, good)
         if part.shard:
@@ -545,96 +541,6 @@ def _write_marks(cursor: Cursor, run_id: str, marks: Marks) -> None:
         "UPDATE runs SET note = ?, tags = ?, starred = ?, archived = ? WHERE id = ?",
         [marks.note, joined(marks.tags), marks.starred, marks.archived, run_id],
     )
-
-
-def _is_good(record: Record, num_settings: int) -> bool:
-    try:
-        check_record(record, num_settings)
-    except BadRecordError as error:
-        _log.info("A record is left out: %s", error)
-        return False
-    return True
-
-
-def check_storable(records: list[Record], name: str) -> None:
-    """Whether a database can hold every record of a file, so that the file is taken in whole or not at all.
-
-    Raises:
-        FormatError: It cannot; `name` and the first few places are said.
-    """
-    check_records(records, _settings_schema(), name)
-
-
-class CheckedSpool(NamedTuple):
-    """What a spool that can be stored holds.
-
-    Attributes:
-        first: Its first record.
-        left_out: How many of its lines cannot be stored.
-        state: The last that its run was in; None where it does not say.
-    """
-
-    first: Record
-    left_out: int
-    state: State | None
-
-
-def check_spool(data: bytes, name: str) -> CheckedSpool:
-    """Whether a spool holds a run that can be stored.
-
-    Args:
-        data: Its content.
-        name: What the file is called.
-
-    Raises:
-        FormatError: Its first line holds no run that this version knows.
-    """
-    parts = split_parts(data)
-    records = next(parts, [])
-    try:
-        if not records or records[0] is None:
-            raise BadRecordError("its first line holds no run")
-        first = records[0]
-        number = check_first(first, _settings_schema())
-    except BadRecordError as error:
-        raise FormatError(f"{name} is not a spool this version reads: {error}.") from None
-    left_out, state = 0, None
-    for record in itertools.chain(records[1:], itertools.chain.from_iterable(parts)):
-        if record is None or not _is_good(record, number):
-            left_out += 1
-        elif record["type"] == "state":
-            state = State(record["state"])
-        if left_out > _MOST_LEFT_OUT:
-            raise FormatError(f"{name} holds more than {_MOST_LEFT_OUT:,} lines that cannot be read.")
-    return CheckedSpool(first, left_out, state)
-
-
-def take_in_on_trial(path: Path, run_id: str, name: str) -> None:
-    """Whether a database takes a spool in, tried on an empty one.
-
-    Args:
-        path: The spool, under whatever name.
-        run_id: The run it holds.
-        name: What a person calls it.
-
-    Raises:
-        FormatError: It does not.
-    """
-    with Store(IN_MEMORY, path.parent) as store:
-        try:
-            store.take_in(path, run_id=run_id)
-        except FormatError as error:
-            raise FormatError(str(error).replace(path.name, name)) from None
-
-
-@cache
-def _settings_schema() -> pa.Schema:
-    """The columns of a database's table of settings, asked of an empty one."""
-    connection = Connection(IN_MEMORY)
-    try:
-        return connection.schema("settings")
-    finally:
-        connection.close()
 
 
 def spool_directory(database: Path) -> Path:

@@ -7,6 +7,7 @@ Types and ranges follow from the database's own tables.
 from __future__ import annotations
 
 import dataclasses
+import logging
 import math
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
@@ -34,6 +35,8 @@ from profcore.spec.stages import State
 
 if TYPE_CHECKING:
     from profcore.storage.lines import Record
+
+_log = logging.getLogger(__name__)
 
 _YEARS = range(1970, 2200)
 _NUMBER_FIELDS, _OBJECT_FIELDS = ("parameters", "active_parameters", "load"), ("shape", "uncaptured")
@@ -107,6 +110,16 @@ def _details(values: Any) -> None:
         raise BadRecordError("details is no object")
     check_finite(values, "details")
     check_integer(values.get("zeros", 0), "zeros", 32)
+
+
+def is_good(record: Record, num_settings: int) -> bool:
+    """As `check_record`, whether it can be stored; why not is for the log."""
+    try:
+        check_record(record, num_settings)
+    except BadRecordError as error:
+        _log.info("A record is left out: %s", error)
+        return False
+    return True
 
 
 def check_record(record: Record, num_settings: int) -> None:

@@ -11,7 +11,8 @@ from profcore.spec.stages import State
 from profcore.storage import lines, spool
 from profcore.storage import store as stores
 from profcore.storage.lines import each_record, read_from, read_lines, split_parts
-from profcore.storage.store import Store, check_spool
+from profcore.storage.store import Store
+from profcore.storage.trial import check_spool
 from tests.storage.test_store import a_sample
 from tests.support import small_sweep
 

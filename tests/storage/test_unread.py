@@ -21,7 +21,8 @@ from profcore.storage import rebuild as rebuilding
 from profcore.storage import spool
 from profcore.storage import store as stores
 from profcore.storage.spool import run_record
-from profcore.storage.store import Store, check_spool
+from profcore.storage.store import Store
+from profcore.storage.trial import check_spool
 from profcore.worker.queue import Jobs
 from tests.storage.test_any_spool import RECORDS
 from tests.storage.test_database_states import add_run, as_somebody_else, let_all_in
