@@ -127,7 +127,7 @@ def _show_picture(group: ModelGroup, size: tuple[int, int]) -> list[models_besid
 
 
 def _show_pictures_table(found: list[models_beside.OnePicture]) -> list[str]:
-    """Draw one picture in figures, a row for each model; gives what was said to know before quoting one."""
+    """Draw one picture in figures, a row for each model; gives what was said to know of these."""
     table = models_beside.display_pictures(found, charts.short_names([each.model for each in found]))
     figures = {
         name: st.column_config.Column(alignment="right") for name in table.columns if name not in ("model", "how")
@@ -139,10 +139,23 @@ def _show_pictures_table(found: list[models_beside.OnePicture]) -> list[str]:
     )
     if of_others := models_beside.joules_words(found):
         st.caption(f":material/info: {plain(of_others)}")
-    said = quoting_lines(service().results.any, models_beside.picture_runs(found))
+    store, results = service().store, service().results
+    ids = list(models_beside.picture_runs(found))
+    differences = results.follows("picture differences", ids, lambda: models_beside.picture_differences(store, found))
+    _say_differences(differences)
+    notes = models_beside.picture_notes(store, found)
+    for note in notes:
+        st.caption(f":material/info: {plain(note)}")
+    said = quoting_lines(results.any, models_beside.picture_runs(found))
     for line in said:
         st.caption(f":material/warning: {plain(line)}")
-    return said
+    return [*differences, *notes, *said]
+
+
+def _say_differences(differences: list[str]) -> None:
+    if differences:
+        st.caption(":material/warning: The runs differ in more than the model:")
+        st.markdown("\n".join(f"- {plain(difference)}" for difference in differences))
 
 
 def _show_knob(experiment: Experiment, group: ModelGroup, said: list[str]) -> None:
@@ -154,9 +167,7 @@ def _show_knob(experiment: Experiment, group: ModelGroup, said: list[str]) -> No
         lambda: models_beside.load_models_beside(results.sweep, experiment.name, group),
     )
     st.subheader(f"{plain(experiment.title)}, model by model")
-    if found.differences:
-        st.caption(":material/warning: The runs differ in more than the model:")
-        st.markdown("\n".join(f"- {plain(difference)}" for difference in found.differences))
+    _say_differences([each for each in found.differences if each not in said])
     for note in (each for each in found.notes if each not in said):
         st.caption(f":material/info: {plain(note)}")
     if found.rows.empty:
@@ -179,4 +190,6 @@ def _show_knob(experiment: Experiment, group: ModelGroup, said: list[str]) -> No
     slopes = models_beside.display_slopes(found.sensitivities, charts.short_names(list(group.runs)))
     figures = {name: st.column_config.Column(alignment="right") for name in slopes.columns[2:]}
     st.dataframe(slopes, hide_index=True, column_config=figures)
-    st.caption(f"Per step: the slope of the medians, {plain(experiment.per)}; least and most at the ends of the sweep.")
+    st.caption(
+        f"Per step: the slope of the medians, {plain(experiment.per)}; its low and high end are the ends of the sweep."
+    )

@@ -150,6 +150,12 @@ def _right(table: pd.DataFrame) -> dict[str, Any]:
     return {name: st.column_config.Column(alignment="right") for name in of_figures}
 
 
+def _usual_time(each: Estimate) -> str:
+    """Milliseconds of a usual size; beyond what was measured this is said."""
+    ms = written_both(each.ttft_ms, each.low_ms, each.high_ms)[0]
+    return f"{ms} (beyond)" if each.how == "beyond" else ms
+
+
 def _show_usual(shape: Shape, curves: Sequence[Curve]) -> None:
     """Draw usual sizes in a table: tokens, and milliseconds where they are known."""
     rows = []
@@ -159,7 +165,7 @@ def _show_usual(shape: Shape, curves: Sequence[Curve]) -> None:
         except UserError:
             continue
         found = estimate_all(curves, layout)
-        times = {f"{each.engine} (ms)": written_both(each.ttft_ms, each.low_ms, each.high_ms)[0] for each in found}
+        times = {f"{each.engine} (ms)": _usual_time(each) for each in found}
         rows.append(
             {"size": f"{width} × {height}", "vision tokens": f"{layout.tokens:,}", "views": layout.views, **times}
         )

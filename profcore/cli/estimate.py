@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import argparse
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from typing import TYPE_CHECKING
 
 from profcore.cli.command_parser import Commands, add_command
@@ -53,10 +53,19 @@ def estimate(options: argparse.Namespace) -> int:
     fetch_unknown(options.model)
     shape = model_shape(options.model)
     layout = picture_layout(shape, options.width, options.height)
-    with _runs(options) as store:
-        curves = load_curves(store, options.model, shape)
+    with _runs(options) as stores:
+        each_store = [(store, load_curves(store, options.model, shape)) for store in stores]
+        curves = [curve for _, of_store in each_store for curve in of_store]
         found = estimate_all(curves, layout)
-        cautions = quoting_lines(run_loader(store), named_runs(found))
+        named = named_runs(found)
+        cautions = [
+            line
+            for store, of_store in each_store
+            for line in quoting_lines(
+                run_loader(store),
+                {curve.run["id"]: named[curve.run["id"]] for curve in of_store if curve.run["id"] in named},
+            )
+        ]
     missing = missing_sentence(options.model, shape, curves, found)
     if options.json:
         said = {
@@ -81,16 +90,17 @@ def estimate(options: argparse.Namespace) -> int:
 
 
 @contextmanager
-def _runs(options: argparse.Namespace) -> Iterator[Store]:
-    """The stored runs; without a database the sample results alone."""
+def _runs(options: argparse.Namespace) -> Iterator[list[Store]]:
+    """The stored runs and, where the database has none of them and nobody removed any, the sample results."""
     from profcore.cli.reading import reading
     from profcore.storage.store import Store, spool_directory
 
-    database = database_of(options)
-    if options.db or database.exists() or spool_directory(database).is_dir():
-        with reading(options) as store:
-            yield store
-        return
-    with Store(":memory:") as store:
-        store.take_in_shipped()
-        yield store
+    with ExitStack() as opened:
+        stores, database = [], database_of(options)
+        if options.db or database.exists() or spool_directory(database).is_dir():
+            stores.append(opened.enter_context(reading(options)))
+        if not any(store.knows_shipped() for store in stores):
+            samples = opened.enter_context(Store(":memory:"))
+            samples.take_in_shipped()
+            stores.append(samples)
+        yield stores

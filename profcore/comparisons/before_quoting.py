@@ -26,9 +26,20 @@ def before_quoting(result: MeasuredRun) -> str:
     of_all = counted(len(samples), "sample")
     flagged = {words: int(samples[flag].sum()) for flag, words in FLAGS.items() if flag in samples}
     said = [f"{number:,} of {of_all} {words}" for words, number in flagged.items() if number]
-    if isinstance(result, Result) and (bound := launch_bound(result.summary)):
-        said.append(f"launching binds {', '.join(stage.label for stage in bound)}, whose figures are its host's")
+    if isinstance(result, Result) and (words := _launching(result)):
+        said.append(words)
     return "; ".join(said)
+
+
+def _launching(result: Result) -> str:
+    """Which stages launching binds, and at how many settings where that is not all; empty where it binds none."""
+    bound, settings = launch_bound(result.summary), result.summary["setting"].nunique()
+    stages = [
+        stage.label if number == settings else f"{stage.label} at {number} of {counted(settings, 'setting')}"
+        for stage, number in bound.items()
+    ]
+    there = "" if all(number == settings for number in bound.values()) else " there"
+    return f"launching binds {', '.join(stages)}, whose figures are its host's{there}" if stages else ""
 
 
 def quoting_lines(load: Callable[[str], MeasuredRun | None], called: Mapping[str, str]) -> list[str]:

@@ -41,12 +41,10 @@ if TYPE_CHECKING:
 SHARED = ("device_name", "engine", "dtype", "clock")
 """What the runs of a group have alike."""
 
-_OF_A_CURVE = 3
-"""The first so many of these are what curves have alike."""
-
 # What a model brings with it.
 _MODELS_OWN = (MACHINE["model"], MACHINE["weights"], MACHINE["experts"], MACHINE["attention"], SHAPE)
 _MICROSECONDS = 1e3
+_JOULES_HOW = {"between": " (read off between its settings)", "beyond": " (beyond its settings)"}
 
 
 @dataclass(frozen=True)
@@ -162,21 +160,23 @@ class OnePicture:
 
     Attributes:
         model: Its name.
-        tokens: Its vision tokens.
+        tokens: Its vision tokens; None where it takes no such picture.
         views: The pictures that its vision encoder sees.
         estimate: The time to first token, as measured; None where it was not.
         parameters, active: All parameters, and those that a token uses; None where they are not known.
         how: How the time is known ('measured', 'between', 'beyond'), or why it is not ('too far' from what
-            was measured, 'not measured').
+            was measured, 'not measured', 'refused').
+        reason: Why it takes no such picture; empty where it does.
     """
 
     model: str
-    tokens: int
-    views: int
+    tokens: int | None
+    views: int | None
     estimate: Estimate | None
     parameters: int | None
     active: int | None
     how: str
+    reason: str = ""
 
 
 def one_picture(
@@ -197,13 +197,19 @@ def one_picture(
     for model in models:
         try:
             shape = known_shape(model)
-            layout = picture_layout(shape, *size)
         except UserError:
-            # A model that is no more to be found, or takes no such picture.
+            # A model that is no more to be found.
+            continue
+        try:
+            layout = picture_layout(shape, *size)
+        except UserError as error:
+            counts = size_of(model, shape)
+            parameters, active = (counts.parameters, counts.active) if counts else (None, None)
+            found.append(OnePicture(model, None, None, None, parameters, active, "refused", str(error)))
             continue
         own, estimate = _first_estimate(curves_of(model, shape), layout)
         if estimate and joules_of and math.isnan(estimate.ttft_j):
-            alike = (curve for curve in joules_of(model, shape) if curve.key == own[-1].key)
+            alike = (curve for curve in joules_of(model, shape) if curve.alike == own[-1].alike)
             estimate = with_joules(estimate, alike, layout)
         unknown = "too far" if own else "not measured"
         size_known = size_of(model, shape)
@@ -219,7 +225,7 @@ def one_picture(
             )
         )
     # Those that are known come first.
-    return sorted(found, key=lambda each: (each.estimate is None, each.how == "not measured"))
+    return sorted(found, key=lambda each: (each.estimate is None, each.how in ("not measured", "refused")))
 
 
 def _first_estimate(curves: Iterable[Curve], layout: Layout) -> tuple[list[Curve], Estimate | None]:
@@ -248,11 +254,10 @@ def curves_from(
 
     Args:
         store: Where the runs are.
-        conditions: As the first of `ModelGroup.conditions`.
+        conditions: As `ModelGroup.conditions`.
         load: As `load_curves` takes it.
         energy: Whether only runs that measured joules.
     """
-    names = SHARED[:_OF_A_CURVE]
 
     @cache
     def runs() -> dict[str, dict[str, Any]]:
@@ -260,8 +265,7 @@ def curves_from(
         return {
             run_id: environment
             for run_id, environment in measured_runs(store).items()
-            if tuple(str(environment.get(name)) for name in names) == conditions[:_OF_A_CURVE]
-            and (asked is None or run_id in asked)
+            if tuple(str(environment.get(name)) for name in SHARED) == conditions and (asked is None or run_id in asked)
         }
 
     return lambda model, shape: each_curve(store, model, shape, runs(), load)
@@ -272,14 +276,38 @@ def picture_runs(found: list[OnePicture]) -> dict[str, str]:
     return {each.estimate.run_id: each.model for each in found if each.estimate}
 
 
+def picture_differences(store: Reader, found: list[OnePicture]) -> list[str]:
+    """What else than the model differs between the runs that the figures of one picture rest on, in words.
+
+    Their knobs are left out: a figure is of settings where these stand as its model has them.
+    """
+    given = [
+        conditions_of(run, store.knobs(run_id), model)
+        for run_id, model in picture_runs(found).items()
+        if (run := store.measured_on(run_id))
+    ]
+    return find_differences(given, leave_out=(*_MODELS_OWN, *KNOBS.values()))
+
+
+def picture_notes(store: Reader, found: list[OnePicture]) -> list[str]:
+    """What of each model's run was not captured, then why models take no such picture, in sentences."""
+    runs = ((model, store.measured_on(run_id)) for run_id, model in picture_runs(found).items())
+    notes = [f"{model}: {note}" for model, run in runs if run and (note := uncaptured_note(run["environment"]))]
+    refused: dict[str, list[str]] = {}
+    for each in found:
+        if each.reason:
+            refused.setdefault(each.reason, []).append(each.model)
+    return [*notes, *(f"Not {', '.join(models)}: {reason}" for reason, models in refused.items())]
+
+
 def joules_words(found: list[OnePicture]) -> str:
     """Which models' joules come from another run than their milliseconds, in a sentence; empty where none do."""
     other = [
-        f"{each.model}'s from run {each.estimate.joules_run_id}"
+        f"{each.model}'s from run {each.estimate.joules_run_id}{_JOULES_HOW.get(str(each.estimate.joules_how), '')}"
         for each in found
         if each.estimate and each.estimate.joules_run_id
     ]
-    return f"Joules measured in a run of their own, on the same kind of card: {', '.join(other)}." if other else ""
+    return f"Joules measured in another run, under the same conditions: {', '.join(other)}." if other else ""
 
 
 def display_pictures(found: list[OnePicture], called: Mapping[str, str] | None = None) -> pd.DataFrame:
@@ -301,10 +329,10 @@ def display_pictures(found: list[OnePicture], called: Mapping[str, str] | None =
                 "TTFT (ms)": middle,
                 "interval (ms)": interval,
                 "joules": written(estimate.ttft_j if estimate else None),
-                "vision tokens": f"{each.tokens:,}",
+                "vision tokens": MISSING if each.tokens is None else f"{each.tokens:,}",
                 "a token uses": _billions(each.active),
                 "parameters": _billions(each.parameters),
-                "µs per vision token": written(estimate.ttft_ms * _MICROSECONDS / each.tokens if estimate else None),
+                "µs per vision token": written(_per_token(estimate.ttft_ms, each) if estimate else None),
                 "how": each.how,
             }
         )
@@ -319,8 +347,7 @@ def stage_rows(found: list[OnePicture]) -> pd.DataFrame:
             continue
         for stage in TTFT_STAGES:
             ms = getattr(each.estimate, stage.column)
-            per = ms * _MICROSECONDS / each.tokens
-            rows.append({"model": each.model, "stage": stage.label, "ms": ms, "us_per_token": per})
+            rows.append({"model": each.model, "stage": stage.label, "ms": ms, "us_per_token": _per_token(ms, each)})
     return pd.DataFrame(rows, columns=["model", "stage", "ms", "us_per_token"])
 
 
@@ -342,10 +369,14 @@ def display_slopes(sensitivities: pd.DataFrame, called: Mapping[str, str] | None
             "model": [(called or {}).get(model, model) for model in rows["model"]],
             "µs per step": [middle for middle, _ in slopes],
             "95 % interval (µs)": [interval for _, interval in slopes],
-            "at least (ms)": [written(value) for value in rows["least"]],
-            "at most (ms)": [written(value) for value in rows["most"]],
+            "low end (ms)": [written(value) for value in rows["least"]],
+            "high end (ms)": [written(value) for value in rows["most"]],
         }
     )
+
+
+def _per_token(ms: float, each: OnePicture) -> float | None:
+    return ms * _MICROSECONDS / each.tokens if each.tokens else None
 
 
 def _microseconds(milliseconds: float) -> float:

@@ -63,6 +63,7 @@ class Estimate:
         prompt_tokens: Tokens of the prompt besides the picture's.
         ttft_j: Joules up to the first token; NaN where they were not measured.
         joules_run_id: The run that they come from where it is another, measured alike (see `with_joules`).
+        joules_how: How that run knows them, as `how`.
         has_experts: Whether its model routes tokens to experts, so that the time depends on where to.
     """
 
@@ -87,6 +88,7 @@ class Estimate:
     prompt_tokens: int
     ttft_j: float = math.nan
     joules_run_id: str | None = None
+    joules_how: str | None = None
     has_experts: bool = True
 
     def to_dict(self) -> dict[str, Any]:
@@ -110,7 +112,7 @@ def estimate_all(curves: Sequence[Curve], layout: Layout) -> list[Estimate]:
     found: dict[tuple[str, ...], Estimate] = {}
     for curve in curves:
         if curve.key not in found and (estimate := curve.at(layout)):
-            alike = (each for each in curves if each.key == curve.key)
+            alike = (each for each in curves if each.alike == curve.alike)
             found[curve.key] = with_joules(estimate, alike, layout)
     return sorted(found.values(), key=lambda each: (each.source != "measured", each.card, each.ttft_ms))
 
@@ -120,7 +122,7 @@ def with_joules(estimate: Estimate, curves: Iterable[Curve], layout: Layout) -> 
 
     Args:
         estimate: Of a picture.
-        curves: Of runs that were measured alike, those that a figure rests on first.
+        curves: Of runs that were measured alike (see `Curve.alike`), those that a figure rests on first.
         layout: What the model makes of the picture.
     """
     if not math.isnan(estimate.ttft_j):
@@ -128,7 +130,7 @@ def with_joules(estimate: Estimate, curves: Iterable[Curve], layout: Layout) -> 
     for curve in curves:
         other = curve.at(layout) if curve.points["joules"].notna().all() else None
         if other and not math.isnan(other.ttft_j):
-            return replace(estimate, ttft_j=other.ttft_j, joules_run_id=other.run_id)
+            return replace(estimate, ttft_j=other.ttft_j, joules_run_id=other.run_id, joules_how=other.how)
     return estimate
 
 
@@ -195,7 +197,8 @@ class Curve:
     Attributes:
         run: As `Reader.measured_on`.
         points: A row for each number of views and tokens, by tokens: `views`, `tokens`, `prompt` (tokens of the prompt
-            besides), the stages' medians, `ttft_ms` with `low` and `high`, and `joules` up to the first token.
+            besides), the stages' medians, `ttft_ms` with `low` and `high`, `joules` up to the first token and those of
+            its stages, each NaN where it was not measured.
     """
 
     run: dict[str, Any]
@@ -206,33 +209,52 @@ class Curve:
         """What runs have alike of which one speaks for all: card, engine, dtype and weights."""
         return tuple(str(self.run["environment"].get(name)) for name in ("device_name", "engine", "dtype", "weights"))
 
+    @property
+    def alike(self) -> tuple[Any, ...]:
+        """What runs have alike of which one's joules may stand beside another's milliseconds: the question as well."""
+        environment, sweep = self.run["environment"], self.run["spec"].get("sweep") or {}
+        how = tuple(str(environment.get(name)) for name in ("experts", "attention", "clock"))
+        return (*self.key, *how, sweep.get("prompt"), tuple(self.points["prompt"].agg(["min", "max"])))
+
     def at(self, layout: Layout) -> Estimate | None:
         """The time to first token of a picture; None where it is too far from what was measured."""
         tokens = self.points["tokens"]
         if len(tokens) < 2 or not tokens.min() / FARTHEST <= layout.tokens <= tokens.max() * FARTHEST:
             return self._only(layout) if len(tokens) == 1 else None
-        parts = _read(self.points, layout.views, layout.tokens)
         same = self.points[(tokens == layout.tokens) & (self.points["views"] == layout.views)]
-        left_out, joules = self.left_out, _on_line(tokens, self.points["joules"], layout.tokens)
-        total = sum(parts.values())
         if len(same):
-            row = same.iloc[0]
-            found = self._estimate(parts, row[_TOTAL], row["low"], row["high"], "measured", left_out)
-            return replace(found, ttft_j=float(row["joules"]))
-        inside = tokens.min() <= layout.tokens <= tokens.max()
-        share = self._measured_share() + left_out * (1 if inside else 2)
-        how = "between" if inside else "beyond"
-        found = self._estimate(parts, total, total * (1 - share), total * (1 + share), how, left_out)
-        return replace(found, ttft_j=joules)
+            return self._measured(same.iloc[0], self.left_out)
+        parts = _read(self.points, layout.views, layout.tokens)
+        total = sum(parts.values())
+        inside = self._is_inside(layout)
+        share = self._measured_share() + self.left_out * (1 if inside else 2)
+        how, prompt = "between" if inside else "beyond", _on_line(tokens, self.points["prompt"], layout.tokens)
+        found = self._estimate(parts, total, total * (1 - share), total * (1 + share), how, self.left_out, prompt)
+        return replace(found, ttft_j=self._joules(layout))
+
+    def _is_inside(self, layout: Layout) -> bool:
+        """Whether a picture lies between those that were measured, in its tokens and in what the encoder goes by."""
+        read_at = {"tokens": layout.tokens}
+        if _seen(self.points) == "views":
+            read_at["views"] = layout.views
+        return all(self.points[name].min() <= place <= self.points[name].max() for name, place in read_at.items())
+
+    def _joules(self, layout: Layout) -> float:
+        """Joules on the lines that join those of each stage; of the whole where a stage has none by itself."""
+        if self.points[list(_JOULES)].notna().all(axis=None):
+            return sum(_read(self.points, layout.views, layout.tokens, _JOULES).values())
+        return _on_line(self.points["tokens"], self.points["joules"], layout.tokens)
+
+    def _measured(self, row: pd.Series, left_out: float) -> Estimate:
+        """What was measured at just such a picture."""
+        parts = {stage: float(row[stage]) for stage in _STAGES}
+        found = self._estimate(parts, row[_TOTAL], row["low"], row["high"], "measured", left_out, row["prompt"])
+        return replace(found, ttft_j=float(row["joules"]))
 
     def _only(self, layout: Layout) -> Estimate | None:
         """What was measured at the one number of tokens that there is."""
         row = self.points.iloc[0]
-        if row["tokens"] != layout.tokens:
-            return None
-        parts = {stage: float(row[stage]) for stage in _STAGES}
-        found = self._estimate(parts, row[_TOTAL], row["low"], row["high"], "measured", math.nan)
-        return replace(found, ttft_j=float(row["joules"]))
+        return self._measured(row, math.nan) if row["tokens"] == layout.tokens else None
 
     @cached_property
     def left_out(self) -> float:
@@ -250,7 +272,7 @@ class Curve:
         return float(half.max()) if half.notna().any() else 0.0
 
     def _estimate(
-        self, parts: dict[str, float], total: float, low: float, high: float, how: str, left_out: float
+        self, parts: dict[str, float], total: float, low: float, high: float, how: str, left_out: float, prompt: float
     ) -> Estimate:
         environment = self.run["environment"]
         return Estimate(
@@ -270,8 +292,9 @@ class Curve:
             settings=len(self.points),
             left_out=float(left_out),
             how=how,
-            prompt_tokens=int(self.points["prompt"].median()),
+            prompt_tokens=round(float(prompt)),
             joules_run_id=None,
+            joules_how=None,
             has_experts=environment.get("experts") != "none",
         )
 
@@ -294,9 +317,10 @@ def load_curve(store: Reader, run_id: str, shape: Shape) -> Curve | None:
     if samples.empty:
         return None
     # Output tokens change nothing before the first: settings that differ in them alone are one.
-    joules = _joules(own.set_index("setting"))
-    samples = samples.assign(
-        setting=samples.groupby(["num_vision_tokens", "num_crops"]).ngroup(), joules=samples["setting"].map(joules)
+    joules = own.set_index("setting")[list(_JOULES)].astype(float)
+    joules = joules.assign(joules=_joules(own.set_index("setting")))
+    samples = samples.join(joules, on="setting").assign(
+        setting=samples.groupby(["num_vision_tokens", "num_crops"]).ngroup()
     )
     summary = stats.summarise(samples, stats.interval_for(most_looks(run["spec"])))
     medians = summary.pivot(index="setting", columns="metric", values="median")
@@ -307,8 +331,7 @@ def load_curve(store: Reader, run_id: str, shape: Shape) -> Curve | None:
         views=first["num_crops"],
         tokens=first["num_vision_tokens"],
         prompt=first["num_input_tokens"] - first["num_vision_tokens"],
-        joules=samples.groupby("setting")["joules"].median(),
-    )
+    ).join(samples.groupby("setting")[list(joules)].median())
     return Curve(run, points.astype(float).sort_values(["tokens", "views"]).reset_index(drop=True))
 
 
@@ -318,12 +341,15 @@ def _joules(settings: pd.DataFrame) -> pd.Series:
     return settings["total_j"].astype(float).where(settings["output_tokens"] == 1, stages)
 
 
-def _read(points: pd.DataFrame, views: float, tokens: float) -> dict[str, float]:
-    """Each stage at a picture, on the lines that join what was measured."""
-    # One view whatever the picture: then its patches grow with its tokens.
-    seen = "views" if points["views"].nunique() > 1 else "tokens"
-    places = {"views": views, "tokens": tokens}
-    vision, words = _STAGES[:-1], _STAGES[-1]
+def _seen(points: pd.DataFrame) -> str:
+    """What vision encoder and projector go by: views, or tokens where there is one view whatever the picture."""
+    return "views" if points["views"].nunique() > 1 else "tokens"
+
+
+def _read(points: pd.DataFrame, views: float, tokens: float, columns: tuple[str, ...] = _STAGES) -> dict[str, float]:
+    """Each stage at a picture, on the lines that join what was measured; `columns` are the stages', prefill last."""
+    seen, places = _seen(points), {"views": views, "tokens": tokens}
+    *vision, words = columns
     found = {stage: _on_line(points[seen], points[stage], places[seen]) for stage in vision}
     return {**found, words: _on_line(points["tokens"], points[words], tokens)}
 

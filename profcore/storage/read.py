@@ -535,6 +535,11 @@ class Reader:
             [run_id],
         ).df()
 
+    def knows_shipped(self) -> bool:
+        """Whether sample results are here, or were removed by somebody."""
+        there = "SELECT 1 FROM runs WHERE source = 'shipped' UNION ALL SELECT 1 FROM removed LIMIT 1"
+        return bool(self.connection.cursor.execute(there).fetchall())
+
     def runs_with_energy(self) -> set[str]:
         """The ids of the runs of which some setting's joules were measured."""
         measured = "SELECT DISTINCT run_id FROM settings WHERE total_j IS NOT NULL"

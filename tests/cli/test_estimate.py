@@ -51,7 +51,7 @@ def test_without_a_database_the_sample_results_answer(ask, tmp_path, monkeypatch
 
 
 @pytest.mark.parametrize(
-    ("model", "tokens"), [("qwen3-vl-30b-a3b", 2040), ("glm-4.5v", 2691), ("smolvlm-2b", 1053), ("gemma-3-4b", 256)]
+    ("model", "tokens"), [("qwen3-vl-4b", 2040), ("glm-4.5v", 2691), ("llava-1.5-7b", 576), ("gemma-3-4b", 256)]
 )
 def test_a_model_that_was_never_measured_is_told_how(ask, database, model, tokens):
     code, said, _ = ask("--model", model, "--width", 1920, "--height", 1080, "--db", database)
@@ -62,6 +62,21 @@ def test_a_model_that_was_never_measured_is_told_how(ask, database, model, token
     found = json.loads(said)
     assert (found["layout"]["tokens"], found["estimates"]) == (tokens, [])
     assert "Not measured yet" in found["missing"]
+
+
+def test_beside_a_database_that_has_none_of_them_the_sample_results_answer_too(ask, database):
+    code, said, _ = ask("--model", "smolvlm-2b", "--width", 1920, "--height", 1080, "--db", database, "--json")
+    found = json.loads(said)
+    assert (code, {each["source"] for each in found["estimates"]}) == (0, {"shipped"})
+    assert all(line.startswith("Run ") for line in found["cautions"])
+    # Whoever removed one does not get it back.
+    with Store(database) as store:
+        store.take_in_shipped()
+        for each in found["estimates"]:
+            store.remove(each["run_id"])
+    said = ask("--model", "smolvlm-2b", "--width", 1920, "--height", 1080, "--db", database, "--json")[1]
+    gone = {each["run_id"] for each in found["estimates"]}
+    assert not gone & {each["run_id"] for each in json.loads(said)["estimates"]}
 
 
 @pytest.mark.parametrize(

@@ -17,6 +17,8 @@ from profcore.comparisons.models_beside import (
     joules_words,
     load_models_beside,
     one_picture,
+    picture_differences,
+    picture_notes,
     stage_rows,
 )
 from profcore.experiments.knobs import CATALOGUE, base_setting, build_settings
@@ -94,9 +96,42 @@ def test_joules_of_a_run_of_their_own_are_told_and_said(store):
     assert (qwen.estimate.run_id, qwen.estimate.joules_run_id) == (group.runs["qwen3-vl-4b"], own)
     assert qwen.estimate.ttft_j == pytest.approx(10.0)
     assert joules_words([molmoe]) == ""
-    assert joules_words([molmoe, qwen]).endswith(f": qwen3-vl-4b's from run {own}.")
+    assert joules_words([molmoe, qwen]).endswith(f": qwen3-vl-4b's from run {own} (beyond its settings).")
     (alone,) = one_picture(curves, ["qwen3-vl-4b"], (800, 600))
     assert alone.estimate.joules_run_id is None
+
+
+def test_a_model_that_takes_no_such_picture_stands_there_with_the_reason(store):
+    group = find_model_groups(store, "context_scaling")[0]
+    found = one_picture(curves_from(store, group.conditions), ["qwen3-vl-4b", "gemma-3-4b"], (1, 9000))
+    qwen, gemma = found
+    assert (qwen.how, qwen.tokens, gemma.tokens) == ("refused", None, 256)
+    assert display_pictures(found).set_index("model").loc["qwen3-vl-4b", ["vision tokens", "how"]].tolist() == [
+        MISSING,
+        "refused",
+    ]
+    assert picture_notes(store, found) == [f"Not qwen3-vl-4b: {qwen.reason}"]
+    assert "narrow" in qwen.reason
+
+
+def test_one_picture_says_what_its_runs_differ_in(store):
+    group = find_model_groups(store, "context_scaling")[0]
+    found = one_picture(curves_from(store, group.conditions), list(group.runs), (640, 480))
+    assert [each for each in picture_differences(store, found) if each.startswith("torch")] == [
+        "torch: 2.11 (molmoe-1b); 2.12 (qwen3-vl-4b)"
+    ]
+    other = replace(sweep_of("molmoe-1b", samples=20), prompt="Another question?")
+    store_run(store, other, cost(1), model="molmoe-1b", hour=3)
+    found = one_picture(curves_from(store, group.conditions), list(group.runs), (640, 480))
+    assert any("Another question?" in each for each in picture_differences(store, found))
+
+
+def test_runs_of_another_clock_say_nothing_of_a_group(store):
+    store_run(store, sweep_of("molmoe-1b"), cost(5), model="molmoe-1b", clock="published", hour=4)
+    groups = find_model_groups(store, "context_scaling")
+    events, published = (next(each for each in groups if each.conditions[-1] == c) for c in ("events", "published"))
+    ms = [one_picture(curves_from(store, g.conditions), ["molmoe-1b"], (336, 336))[0] for g in (events, published)]
+    assert ms[1].estimate.ttft_ms == pytest.approx(5 * ms[0].estimate.ttft_ms, rel=0.05)
 
 
 def test_the_table_says_what_the_raw_samples_do(store):

@@ -11,7 +11,7 @@ import pytest
 
 from profcore import stats
 from profcore.comparisons.before_quoting import before_quoting, quoting_lines, run_loader
-from profcore.comparisons.size_to_latency import estimate_all, load_curves
+from profcore.comparisons.size_to_latency import estimate_all, load_curve, load_curves
 from profcore.comparisons.size_words import (
     caveats,
     display_estimates,
@@ -140,6 +140,53 @@ def test_joules_of_one_token_are_the_whole_inferences_and_of_more_those_of_its_s
     store_run(store, longer, cost, joules=lambda setting: 2.0, engine="graph")
     found = {each.engine: each.ttft_j for each in found_at(store, 3, 480)}
     assert found == {"eager": pytest.approx(12.0), "graph": pytest.approx(10.0)}
+
+
+@pytest.mark.parametrize("other", [{"attention": "eager"}, {"clock": "published"}, {"experts": "batched_mm"}])
+def test_joules_of_a_run_that_was_measured_otherwise_are_not_told(store, other):
+    store_run(store, sweep(), cost)
+    store_run(store, sweep((1, 6), samples=3), cost, joules=lambda setting: 0.0, **other)
+    (found,) = found_at(store, 3, 480)
+    assert math.isnan(found.ttft_j) and found.joules_run_id is None
+
+
+def test_joules_of_another_question_are_not_told(store):
+    store_run(store, sweep(), cost)
+    store_run(store, sweep((1, 6), samples=3, prompt="Where?"), cost, joules=lambda setting: 0.0)
+    assert math.isnan(found_at(store, 3, 480)[0].ttft_j)
+
+
+def test_joules_go_by_what_their_stages_see(store):
+    run_id = store_run(store, sweep(), cost, joules=lambda setting: 0.0)
+    curve = load_curve(store, run_id, TINY)
+    points = curve.points.assign(
+        vision_encoder_j=10 * curve.points["views"], projector_j=0.0, llm_prefill_j=curve.points["tokens"] / 100
+    )
+    curve = replace(curve, points=points.assign(joules=points[["vision_encoder_j", "llm_prefill_j"]].sum(axis=1)))
+    layout = replace(picture_layout(TINY, 336, 336), views=6, tokens=400)
+    assert curve.at(layout).ttft_j == pytest.approx(60 + 4)
+    # Of a stage that was not measured by itself nothing can be read but the whole.
+    whole = replace(curve, points=points.assign(projector_j=math.nan, joules=points["tokens"] / 10))
+    assert whole.at(layout).ttft_j == pytest.approx(40)
+
+
+def test_a_picture_of_more_views_than_were_measured_is_beyond_them(store):
+    store_run(store, sweep(), cost)
+    inside, beyond = (found_at(store, crops, 600)[0] for crops in (6, 7))
+    assert (inside.how, beyond.how) == ("between", "beyond")
+    assert beyond.high_ms / beyond.ttft_ms >= inside.high_ms / inside.ttft_ms
+
+
+def test_the_prompt_is_as_long_as_it_was_at_that_picture(store):
+    run_id = store_run(store, sweep(), cost)
+    curve = load_curve(store, run_id, TINY)
+    curve = replace(curve, points=curve.points.assign(prompt=curve.points["tokens"] / 10))
+    layout = picture_layout(TINY, 336, 336)
+    asked = [(4, 480, 48), (5, 628, 63)]
+    assert [curve.at(replace(layout, views=views, tokens=tokens)).prompt_tokens for views, tokens, _ in asked] == [
+        48,
+        63,
+    ]
 
 
 def test_words(store):

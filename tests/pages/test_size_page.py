@@ -41,7 +41,7 @@ def test_a_model_that_was_not_measured_says_what_to_run(app, model, tokens):
 def test_what_to_know_before_a_figure_is_quoted_is_said(app):
     test = app("size_to_latency", **{"sized-model": "qwen3-vl-8b", "sized-width": "1280", "sized-height": "720"})
     assert metrics(test)["TTFT, eager"].endswith("ms")
-    assert "58 of 120 samples on a slowed host" in texts(test.caption)
+    assert "109 of 120 samples held back; 4 of 120 samples on a slowed host" in texts(test.caption)
     test = app("size_to_latency", **{"sized-model": "molmoe-1b"})
     assert "routing to experts" in texts(test.caption)
 
