@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -10,15 +10,22 @@ from torch.utils._pytree import tree_map
 
 from profcore.engines.base import PreparationError
 from profcore.engines.family_cache import static_cache
-from profcore.engines.family_stages import Seen, given, watched
-from profcore.engines.family_steps import SPARE, check_static, read_tensors, stacked_steps, unchecked
+from profcore.engines.family_stages import Seen, given, up_to_projector, watched
+from profcore.engines.family_steps import (
+    SPARE,
+    check_static,
+    over_new_output,
+    read_tensors,
+    stacked_steps,
+    unchecked,
+)
 from profcore.engines.greedy_loop import GreedyLoop, boundaries
 from profcore.engines.looks import looks_at_values
 from profcore.models.molmoe import CACHE_ARGUMENT
 from profcore.spec.stages import Stage
 
 if TYPE_CHECKING:
-    from collections.abc import Hashable, Iterator
+    from collections.abc import Hashable
 
     from torch import Tensor
 
@@ -29,10 +36,6 @@ if TYPE_CHECKING:
     from profcore.spec.settings import Setting
 
 _PICTURE = (Stage.VISION_ENCODER, Stage.PROJECTOR)
-
-
-class _ReachedError(Exception):
-    """The projector is about to run."""
 
 
 class GraphSession:
@@ -63,8 +66,8 @@ class GraphSession:
         check_static(model, inputs, setting, loop.logits)
         assert seen.features and seen.projected
         self._arguments, self._keywords, self._features = seen.features
-        self._projected = seen.projected
-        self._encoded: Any = None
+        self._given, self._projected = seen.projected[:2], (self._features, seen.projected[2])
+        self._is_apart = over_new_output(*self._projected, seen.projected[2]) is not None
         self._placeholders = seen.placeholders
         self._first, self._steps = loop.calls[0], stacked_steps(loop.calls[1:], model.config.kind.token_types)
         self._tokens, self.logits = tokens.new_zeros(steps + SPARE), torch.zeros_like(loop.logits[0])
@@ -92,10 +95,10 @@ class GraphSession:
             for one, other in (_PICTURE, _PICTURE[::-1]):
                 if one in self.reasons:
                     self.reasons.setdefault(other, self.reasons[one])
-            if self._encoded is None:
-                # What ends an encoder cannot be begun anew by itself, so that the two are taken apart as they run.
+            if not self._is_apart:
+                # What follows cannot be begun anew by itself, so that the two are taken apart as they run.
                 for stage in _PICTURE:
-                    self.reasons.setdefault(stage, "its projector runs inside of its encoder")
+                    self.reasons.setdefault(stage, "what follows its projector cannot be run by itself")
             with torch.no_grad():
                 self._work(Stage.VISION_ENCODER)
                 self._work(Stage.PROJECTOR)
@@ -180,39 +183,18 @@ class GraphSession:
             works[stage]()
 
     def _encode(self) -> None:
-        """The vision encoder, up to where the projector begins."""
-        with self._stopping() as encoded:
+        """The vision encoder and what is made of its output, up to where the projector begins."""
+        with up_to_projector(self._model) as found:
             self._model.base.get_image_features(*self._arguments, **self._keywords)
-        self._encoded = encoded[0] if encoded else None
-
-    @contextmanager
-    def _stopping(self) -> Iterator[list[Any]]:
-        """Inside, the call ends where the projector would begin; what the encoder gave is kept."""
-        found: list[Any] = []
-
-        def reached(*_: Any) -> None:
-            raise _ReachedError
-
-        hooks = [
-            self._model.encoder.register_forward_hook(lambda module, arguments, output: found.append(output)),
-            self._model.projector.register_forward_pre_hook(reached),
-        ]
-        try:
-            yield found
-        except _ReachedError:
-            pass
-        finally:
-            for hook in hooks:
-                hook.remove()
+        self._given = found[0]
 
     def _project(self) -> None:
-        """The projector, and what is made of its output; of one inside of the encoder its own modules alone."""
-        if self._encoded is None:
-            arguments, keywords, _ = self._projected
-            self._model.projector(*arguments, **keywords)
-            return
-        with given(self._model.encoder, "forward", self._encoded):
-            self._take(self._model.base.get_image_features(*self._arguments, **self._keywords))
+        """The projector by itself; what the prefill reads is its output, where it is no more than that."""
+        arguments, keywords = self._given
+        output = self._model.projector(*arguments, **keywords)
+        # Where it is not captured an inference calls the model for both, and takes what that gives.
+        if not set(_PICTURE) & self.reasons.keys():
+            self._take(over_new_output(*self._projected, output))
 
     def _take(self, features: Any) -> None:
         """Have the prefill read what the projector gave: in the places that its capture reads, where there is one."""

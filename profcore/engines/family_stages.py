@@ -71,6 +71,28 @@ def watched(model: VisionLanguageModel, seen: Seen) -> Iterator[None]:
         hook.remove()
 
 
+class _ReachedError(Exception):
+    """The projector is about to run."""
+
+
+@contextmanager
+def up_to_projector(model: VisionLanguageModel) -> Iterator[list[tuple[tuple[Any, ...], dict[str, Any]]]]:
+    """Inside, a call of the model ends where its projector would begin; what that would be given is kept."""
+    found: list[tuple[tuple[Any, ...], dict[str, Any]]] = []
+
+    def reached(_: Any, arguments: tuple[Any, ...], keywords: dict[str, Any]) -> None:
+        found.append((arguments, keywords))
+        raise _ReachedError
+
+    hook = model.projector.register_forward_pre_hook(reached, with_kwargs=True)
+    try:
+        yield found
+    except _ReachedError:
+        pass
+    finally:
+        hook.remove()
+
+
 @contextmanager
 def given(owner: Any, name: str, *values: Any) -> Iterator[None]:
     """Inside, a function of a module gives what it gave before, call by call, and computes nothing."""
@@ -117,9 +139,9 @@ class FamilyStages:
         return DynamicCache(config=self._model.hf.config.get_text_config(decoder=True))
 
     def _encode(self) -> None:
-        assert self._seen.features and self._seen.projected
+        assert self._seen.features
         arguments, keywords, _ = self._seen.features
-        with given(self._model.projector, "forward", self._seen.projected[2]):
+        with up_to_projector(self._model):
             self._model.base.get_image_features(*arguments, **keywords)
 
     def _project(self) -> None:

@@ -82,6 +82,33 @@ def read_tensors(features: Any) -> list[Tensor]:
     return [leaf for leaf in tree_leaves(kept) if isinstance(leaf, torch.Tensor)]
 
 
+def over_new_output(features: Any, recorded: Any, output: Any) -> Any | None:
+    """What `get_image_features` would give over a projector's new output; None where it is more than views of that.
+
+    Args:
+        features: What it gave.
+        recorded: What the projector gave then.
+        output: What it gives now, of the same shapes.
+    """
+    before, after = (
+        [each for each in tree_leaves(one) if isinstance(each, torch.Tensor)] for one in (recorded, output)
+    )
+    places = {old.untyped_storage().data_ptr(): (old, new) for old, new in zip(before, after, strict=True)}
+    if any(each.untyped_storage().data_ptr() not in places for each in read_tensors(features)):
+        return None
+
+    def moved(value: Any) -> Any:
+        if not isinstance(value, torch.Tensor):
+            return value
+        old, new = places[value.untyped_storage().data_ptr()]
+        offset = value.storage_offset() - old.storage_offset() + new.storage_offset()
+        return new.as_strided(value.size(), value.stride(), offset)
+
+    return type(features)(
+        **{name: value if name in _UNREAD else tree_map(moved, value) for name, value in features.items()}
+    )
+
+
 def check_static(model: VisionLanguageModel, inputs: FamilyInputs, setting: Setting, logits: list[Tensor]) -> None:
     """Whether a static cache leaves the answer as it is, up to rounding: of its first token, and of the next.
 

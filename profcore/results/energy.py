@@ -9,7 +9,7 @@ import pandas as pd
 
 from profcore.results.tables import padded
 from profcore.spec.records import ENERGY_PARTS
-from profcore.spec.stages import MODEL_STAGES
+from profcore.spec.stages import MODEL_STAGES, Stage
 from profcore.stats.digits import MISSING, written
 
 if TYPE_CHECKING:
@@ -76,8 +76,16 @@ def energy_words(result: Result) -> str:
     return (
         f"By {METHODS.get(method, method)}, of the whole card, waiting included: each stage was repeated by itself, in "
         f"a pass after all samples. What NVML shows changed every {written(step * 1000, 0)} ms at the longest; ± is "
-        "what that leaves open."
+        f"what that leaves open.{_missing(known)}"
     )
+
+
+def _missing(known: pd.DataFrame) -> str:
+    """Which stages have no joules by themselves though the inference has, in a sentence; empty where all have."""
+    decoded = known[known["output_tokens"].astype(float) > 1]
+    asked = {stage: decoded if stage is Stage.LLM_DECODE else known for stage in MODEL_STAGES}
+    lacking = [stage.label for stage, rows in asked.items() if len(rows) and rows[f"{stage}_j"].isna().all()]
+    return f" Of {' and '.join(lacking)} none were taken apart from the inference's." if lacking else ""
 
 
 def energy_failures(settings: pd.DataFrame) -> list[tuple[str, int]]:

@@ -6,11 +6,13 @@ import pytest
 import torch
 import transformers
 from PIL import Image
+from torch.utils._python_dispatch import TorchDispatchMode
 from transformers.cache_utils import StaticLayer
 
 from profcore.engines import family_session, family_steps, make_engine
 from profcore.engines.base import PreparationError, StopRequestedError
 from profcore.engines.family_graph import FamilyGraphEngine
+from profcore.engines.family_stages import Seen, watched
 from profcore.engines.looks import looks_at_values
 from profcore.errors import ModelError, UserError
 from profcore.measure.clock import make_clock
@@ -182,12 +184,50 @@ def test_stages_whose_code_looks_at_a_value_are_said_with_the_line(model_type, s
     assert all(f"modeling_{model_type}.py, line " in reason for reason in reasons.values())
 
 
-def test_a_projector_inside_of_its_encoder_is_not_captured_without_it(monkeypatch):
-    """Its capture would hold the encoder a second time; as they run a clock tells where one ends."""
-    ready = Ready("qwen2_vl")
+class Operations(TorchDispatchMode):
+    """Counts what runs, views apart."""
+
+    def __init__(self):
+        super().__init__()
+        self.number = 0
+
+    def __torch_dispatch__(self, function, types, arguments=(), keywords=None):
+        self.number += function.overloadpacket.__name__ not in ("as_strided", "detach", "alias")
+        return function(*arguments, **(keywords or {}))
+
+
+def operations(work):
+    with Operations() as counting, torch.no_grad():
+        work()
+    return counting.number
+
+
+@pytest.mark.parametrize("engine", ["eager", "graph"])
+def test_what_lies_between_encoder_and_projector_is_in_one_of_them_alone(ready, engine):
+    """As InternVL's shuffle of pixels, which its encoder's output goes through before the projector."""
+    engine = ready.eager if engine == "eager" else FamilyGraphEngine(ready.model, graphs=False)
+    setting, seen = ready.setting(2), Seen()
+    works = engine.stage_works(ready.inputs, setting)
+    with watched(ready.model, seen):
+        ready.eager.infer(ready.inputs, setting)
+    arguments, keywords, _ = seen.features
+    for work in works.values():
+        work()
+    both = [operations(works[stage]) for stage in (Stage.VISION_ENCODER, Stage.PROJECTOR)]
+    with ready.model.turned(setting):
+        whole = operations(lambda: ready.model.base.get_image_features(*arguments, **keywords))
+        between = whole - operations(lambda: ready.model.projector(*seen.projected[0], **seen.projected[1]))
+    assert sum(both) <= whole
+    # Of what comes before the projector nothing is left out: what is missing follows it.
+    assert both[0] <= between
+
+
+def test_a_projector_whose_output_is_made_into_more_is_not_captured(monkeypatch):
+    """It could not be run without what is before it; as they run a clock tells where one ends."""
+    ready = Ready("qwen2_5_vl")
     monkeypatch.setattr(family_session, "looks_at_values", lambda work: work() or "")
     reasons = FamilyGraphEngine(ready.model, graphs=False).reasons(ready.inputs, ready.setting(3))
-    said = "its projector runs inside of its encoder"
+    said = "what follows its projector cannot be run by itself"
     assert reasons == {Stage.VISION_ENCODER: said, Stage.PROJECTOR: said}
 
 

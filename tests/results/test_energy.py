@@ -1,5 +1,7 @@
 """What a run says of energy: joules with their resolution, per token, and as charts and files."""
 
+from dataclasses import replace
+
 import pyarrow.parquet as pq
 import pytest
 
@@ -47,6 +49,9 @@ def test_joules_by_stage_and_per_token(result):
 def test_the_words_say_the_method_and_the_meters_step(result):
     assert energy_words(result).startswith("By the card's own counter")
     assert "every 100 ms" in energy_words(result)
+    assert "none were taken" not in energy_words(result)
+    lacking = replace(result, settings=result.settings.assign(projector_j=float("nan")))
+    assert energy_words(lacking).endswith("Of Projector none were taken apart from the inference's.")
 
 
 @pytest.mark.parametrize(
