@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import streamlit as st
 
@@ -13,12 +13,14 @@ from profcore import charts
 from profcore.comparisons.history import CHANGES, histories, history, settings_of, since_the_first
 from profcore.comparisons.regression import LATENCIES
 from profcore.comparisons.runs import MARGIN
-from profcore.comparisons.versions import VERSIONS
+from profcore.comparisons.versions import VERSIONS, moved_to
 from profcore.spec.text import brief, counted
 from profcore.stats import METRIC_LABELS
 from profcore.stats.digits import MISSING, written, written_interval
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     import pandas as pd
 
     from profcore.comparisons.history import Change
@@ -184,16 +186,24 @@ def _say(rows: pd.DataFrame) -> None:
     elif changed.empty:
         st.markdown(f"**The same from run to run** ({counted(len(rows), 'run')}): every step lies within the margin.")
     for row in changed.to_dict("records")[-3:]:
-        before = rows.loc[: rows.index[rows["run"] == row["run"]][0]].iloc[-2]
-        said = [f"{name} {before[name]} → {row[name]}" for name in VERSIONS if before[name] != row[name]]
-        versions = f"({', '.join(said)})" if said else "(no version that is recorded differs)"
+        before = rows.loc[: rows.index[rows["run"] == row["run"]][0]].iloc[-2].to_dict()
         times = f"{row['ratio']:.4f} × the run before, {row['ratio_low']:.4f} to {row['ratio_high']:.4f}"
-        st.markdown(f"**{plain(row['run'])} is {plain(row['change'])}**: {plain(times)} {plain(versions)}.")
+        st.markdown(
+            f"**{plain(row['run'])} is {plain(row['change'])}**: {plain(times)} ({plain(_what_differs(before, row))})."
+        )
     if open_ and not changed.empty:
         st.caption(
             f"At {open_:d} of {len(rows) - 1} steps the interval is too wide to say whether anything changed: more "
             "samples narrow it."
         )
+
+
+def _what_differs(before: Mapping[Any, Any], row: Mapping[Any, Any]) -> str:
+    """What is another than in the run before, of what is recorded."""
+    said = [f"{name} {before[name]} → {row[name]}" for name in (*VERSIONS, "commit") if before[name] != row[name]]
+    if moved := moved_to(before, row):
+        said.append(f"on another {' and '.join(moved)}")
+    return ", ".join(said) or "no version, commit, host or card that is recorded differs"
 
 
 def _say_since(since: Change | None) -> None:

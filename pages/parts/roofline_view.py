@@ -135,7 +135,8 @@ def _explain_points() -> None:
     st.caption(
         "FLOPs and bytes are those of the floor: 2 per multiply-add, routed experts only, and what must pass between "
         "memory and chip at least once. A stage counts as bound by the ceiling above it from "
-        f"{NEAR:.0%} of it on, and as launch-bound where the host took most of its time to issue it."
+        f"{NEAR:.0%} of it on, and as launch-bound where the host took most of its time to issue it. Of several runs "
+        "of one kind of card the line is the highest that was measured, and each run's shares are of its own."
     )
 
 

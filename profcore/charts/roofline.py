@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import altair as alt
@@ -94,7 +94,10 @@ class _Edges:
 
 def _roofs(edges: _Edges, ceilings: Mapping[str, Ceilings], x: alt.X, y: alt.Y) -> list[alt.Chart]:
     """The line of each card and type, and on either part what it is."""
-    cards = {(each.device_name, each.dtype): each for each in ceilings.values()}
+    cards: dict[tuple[str, str], Ceilings] = {}
+    for each in ceilings.values():
+        kind = each.device_name, each.dtype
+        cards[kind] = _higher(cards[kind], each) if kind in cards else each
     lines, slopes, flats = [], [], []
     for (device, dtype), each in cards.items():
         of = f" ({device})" if len(cards) > 1 else ""
@@ -115,6 +118,12 @@ def _roofs(edges: _Edges, ceilings: Mapping[str, Ceilings], x: alt.X, y: alt.Y) 
         alt.Chart(pd.DataFrame(slopes)).mark_text(align="right", dx=-10, dy=-14, color=INK).encode(x=x, y=y, text=text),
         alt.Chart(pd.DataFrame(flats)).mark_text(align="right", dy=-10, color=INK).encode(x=x, y=y, text=text),
     ]
+
+
+def _higher(one: Ceilings, other: Ceilings) -> Ceilings:
+    """The higher of what was measured on cards of one kind: a ceiling that one of them passes is none for the kind."""
+    rates = ("read_gb_s", "copy_gb_s", "matmul_tflop_s")
+    return replace(one, **{rate: max(getattr(one, rate), getattr(other, rate)) for rate in rates})
 
 
 def _beyond_middle(left: float, right: float) -> float:

@@ -16,7 +16,7 @@ from profcore import stats
 from profcore.comparisons.conditions import result_conditions
 from profcore.comparisons.matching import match_settings
 from profcore.comparisons.runs import spreads_for, verdict
-from profcore.comparisons.versions import VERSIONS, alike_key
+from profcore.comparisons.versions import BESIDES, VERSIONS, alike_key
 from profcore.stats.between import with_spread
 from profcore.stats.log_ratios import log_ratio
 from profcore.stats.medians import SMALLEST_FOR_RATIO
@@ -74,11 +74,10 @@ def history(
         spreads: How far processes differ, where that was measured; intervals hold it then.
 
     Returns:
-        `run`, `created_at`, `label` (as axes write it), the versions; `value`, `low` and `high`: of a setting its
-        median in milliseconds with its 95 % interval, of all settings how many times the first run's, which has no
-        interval itself; `ratio`,
-        `ratio_low`, `ratio_high` to the run before, and `change`: 'slower', 'faster', 'same', 'undecided', or '' of the
-        first.
+        `run`, `created_at`, `label` (as axes write it), the versions, commit, host and card; `value`, `low` and `high`:
+        of a setting its median in milliseconds with its 95 % interval, of all settings how many times the first run's,
+        which has no interval itself; `ratio`, `ratio_low`, `ratio_high` to the run before, and `change`: 'slower',
+        'faster', 'same', 'undecided', or '' of the first.
     """
     known = [(run, values) for run in runs if (values := _by_title(run, metric, title))]
     confidence = together(len(known) - 1)
@@ -95,7 +94,7 @@ def history(
                 "run": run.run["id"],
                 "created_at": run.run["created_at"],
                 "label": f"{run.run['created_at']:%d %b %H:%M}|{f'torch {torch}' if torch else ''}",
-                **{name: environment.get(name) for name in VERSIONS},
+                **{name: environment.get(name) for name in (*VERSIONS, *BESIDES)},
                 **dict(zip(("value", "low", "high"), shown, strict=True)),
                 "ratio": change.ratio,
                 "ratio_low": change.low,
@@ -103,7 +102,7 @@ def history(
                 "change": change.verdict,
             }
         )
-    columns = ["run", "created_at", "label", *VERSIONS, "value", "low", "high"]
+    columns = ["run", "created_at", "label", *VERSIONS, *BESIDES, "value", "low", "high"]
     found = pd.DataFrame(rows, columns=[*columns, "ratio", "ratio_low", "ratio_high", "change"])
     return found.assign(label=_told_apart(found["label"]))
 

@@ -18,6 +18,8 @@ VERSIONS = ("torch", "transformers", "driver", "cuda", "python", "profcore")
 
 _CALLED = tuple(MACHINE[field] for field in VERSIONS)
 _PLACE = {"host": "host", "card": "card"}
+BESIDES = ("commit", *_PLACE)
+"""What of an environment is no version and no condition, but may be another from run to run."""
 
 
 def version_differences(reference: Conditions, run: Conditions) -> list[str]:
@@ -47,6 +49,11 @@ def alike_key(run: MeasuredRun) -> tuple[Any, ...]:
     return (run.run["experiment"], tuple(sorted(facts.items())), held)
 
 
+def moved_to(reference: Mapping[str, Any], run: Mapping[str, Any]) -> list[str]:
+    """Which of host and card are other ones, of those that the reference says."""
+    return [word for field, word in _PLACE.items() if reference.get(field) and run.get(field) != reference.get(field)]
+
+
 def place_notes(reference: Mapping[str, Any], run: Mapping[str, Any]) -> list[str]:
     """What of the place is another, which no condition is, but which a ratio holds too.
 
@@ -54,7 +61,7 @@ def place_notes(reference: Mapping[str, Any], run: Mapping[str, Any]) -> list[st
         reference: An environment.
         run: Another.
     """
-    moved = [word for field, word in _PLACE.items() if reference.get(field) and run.get(field) != reference.get(field)]
+    moved = moved_to(reference, run)
     if not moved:
         return []
     return [f"They were measured on another {' and '.join(moved)}: what these differ by is in the ratios too."]

@@ -1,8 +1,8 @@
 """What a device can do at most, measured on it: reading and copying memory, and dense matrix products.
 
 Each is the best of several attempts of several kinds, since a ceiling that some kernel passes is none. What was
-measured is kept in the user's cache directory for each device, dtype and torch, so that a run need not measure it
-again; each run's spool holds the ceilings it was judged by.
+measured is kept in the user's cache directory for each device, dtype, torch and driver, so that a run need not measure
+it again; each run's spool holds the ceilings it was judged by.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 
 import torch
 
-from profcore.measure.environment import device_name
+from profcore.measure.environment import device_name, driver_of
 from profcore.paths import cache_directory
 from profcore.spec.records import Ceilings, now
 
@@ -134,7 +134,10 @@ def _name(dtype: torch.dtype) -> str:
 
 
 def _key(device: torch.device, dtype: torch.dtype) -> str:
-    return f"{device_name(device)} | {_name(dtype)} | torch {torch.__version__}"
+    driver = driver_of(device)
+    # The version of torch names its CUDA.
+    versions = [f"torch {torch.__version__}", *([f"driver {driver}"] if driver else [])]
+    return " | ".join([device_name(device), _name(dtype), *versions])
 
 
 def _keep(key: str, ceilings: Ceilings) -> None:

@@ -4,6 +4,8 @@ import json
 
 import pytest
 
+from pages.parts import history_view
+from profcore.comparisons.versions import BESIDES, VERSIONS
 from tests.comparisons.stored import store_run
 from tests.support import small_sweep, texts
 
@@ -147,3 +149,10 @@ def test_a_run_that_has_not_ended_is_no_baseline(service):
         service.set_baseline("main", run_id)
     with service.store.connection.transaction() as cursor:
         cursor.execute("UPDATE runs SET state = 'done' WHERE id = ?", [run_id])
+
+
+def test_what_differs_from_the_run_before_is_said_with_the_commit_and_the_place():
+    before = {**dict.fromkeys((*VERSIONS, *BESIDES), "as before"), "torch": "2.11"}
+    assert history_view._what_differs(before, before).startswith("no version, commit, host or card")
+    after = {**before, "torch": "2.12", "commit": "new", "card": "another"}
+    assert history_view._what_differs(before, after) == ("torch 2.11 → 2.12, commit as before → new, on another card")
