@@ -42,7 +42,8 @@ def test_what_to_know_before_a_figure_is_quoted_is_said_once(app):
     said = [each.value.replace("\\", "") for each in test.caption if "109 of 120 samples held back" in each.value]
     assert len(said) == 1
     assert said[0].startswith(":material/warning: qwen3-vl-8b: 109 of 120 samples held back; 4 of 120")
-    assert "launching binds Vision encoder, Projector, LLM prefill" in said[0]
+    where = "Vision encoder at 3 of 6 settings, Projector, LLM prefill at 4 of 6 settings"
+    assert f"launching binds {where}, whose figures are its host's there." in said[0]
 
 
 def test_engines_side_by_side_say_it_too(app, service):
