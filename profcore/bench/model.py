@@ -130,7 +130,7 @@ def duty(target: Target, shelf: ModelShelf) -> list[Figure]:
     config = shelf.get(target).model.config
     experiment = CATALOGUE["context_scaling"]
     settings = build_settings(experiment, (1, 6, 12), base_setting(experiment, config))
-    samples = _samples(target, shelf, Sweep(experiment.name, settings, num_samples=30))
+    samples = samples_of(target, shelf, Sweep(experiment.name, settings, num_samples=30))
     warm = [sample for sample in samples if sample.round > 0]
     wall = warm[-1].elapsed_s + warm[-1].total_ms / 1e3 - warm[0].elapsed_s
     measured = sum(sample.total_ms + (sample.host_preprocessing_ms or 0) for sample in warm) / 1e3
@@ -167,8 +167,8 @@ def speed(target: Target, shelf: ModelShelf) -> list[Figure]:
     grids = build_settings(context, (6, 12), base_setting(context, config))
     choices = [value for value in (1, config.top_k, 32) if value <= config.num_experts]
     answers = build_settings(topk, choices, base_setting(topk, config))
-    pictures = _samples(target, shelf, Sweep(context.name, grids, num_samples=50))
-    steps = _samples(target, shelf, Sweep(topk.name, answers, num_samples=50))
+    pictures = samples_of(target, shelf, Sweep(context.name, grids, num_samples=50))
+    steps = samples_of(target, shelf, Sweep(topk.name, answers, num_samples=50))
     found = {
         "vision 13 crops": ([s.vision_encoder_ms for s in pictures if s.setting == 1], "1×12"),
         "prefill 1×6": ([s.llm_prefill_ms for s in pictures if s.setting == 0], "one token"),
@@ -190,19 +190,6 @@ def speed(target: Target, shelf: ModelShelf) -> list[Figure]:
     ]
 
 
-def suite(target: Target, shelf: ModelShelf) -> list[Figure]:
-    """All four default experiments from a loaded model, 50 samples a setting, compiling and capturing included."""
-    config = shelf.get(target).model.config
-    begin, inferences = time.perf_counter(), 0
-    for experiment in CATALOGUE.values():
-        values = default_values(experiment, config)
-        settings = build_settings(experiment, values, base_setting(experiment, config))
-        inferences += len(_samples(target, shelf, Sweep(experiment.name, settings, num_samples=50)))
-    minutes = (time.perf_counter() - begin) / 60
-    must = at_most(1.1) if target.engine == "compiled" and shelf.get(target).model.device.type == "cuda" else None
-    return [Figure("suite", minutes, "min", f"{inferences} inferences of all four default experiments", must)]
-
-
 def memory(target: Target, shelf: ModelShelf) -> list[Figure]:
     """Device memory that a sweep of sixteen settings takes with everything that it captured."""
     config, experiment = shelf.get(target).model.config, CATALOGUE["transformer_blocks_mask"]
@@ -211,14 +198,14 @@ def memory(target: Target, shelf: ModelShelf) -> list[Figure]:
     values = default_values(experiment, config)
     settings = build_settings(experiment, values, base_setting(experiment, config))
     torch.cuda.empty_cache()
-    _samples(target, shelf, Sweep(experiment.name, settings, num_samples=1))
+    samples_of(target, shelf, Sweep(experiment.name, settings, num_samples=1))
     # Taken from the card, since the allocator does not see what graphs hold.
     free, total = torch.cuda.mem_get_info()
     how = f"in use on the card after {len(settings)} settings"
     return [Figure("memory", (total - free) / 1e9, "GB", how, at_most(40))]
 
 
-def _samples(target: Target, shelf: ModelShelf, sweep: Sweep) -> list[Sample]:
+def samples_of(target: Target, shelf: ModelShelf, sweep: Sweep) -> list[Sample]:
     """What a run of the sweep measures, spool and all."""
     samples: list[Sample] = []
     with tempfile.TemporaryDirectory() as directory:

@@ -59,7 +59,7 @@ def _measured(script: str, line: str) -> dict[str, float]:
     done = subprocess.run(command, cwd=REPOSITORY, capture_output=True, text=True, check=False)
     if done.returncode:
         why = (done.stderr.strip().splitlines() or ["it ended"])[-1]
-        print(f"{script}: not run ({why}).")
+        print(f"{script}: not run ({why}).", file=sys.stderr)
         return {}
     return {name: float(seconds) for name, seconds in re.findall(line, done.stdout, re.MULTILINE)}
 

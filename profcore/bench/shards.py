@@ -161,7 +161,7 @@ def shared_by_cards(target: Target, shelf: ModelShelf) -> list[Figure]:
             there = jobs.devices()
             cards = [each["id"] for each in there if each["id"] != "cpu" and each["name"] == there[0]["name"]]
             if len(cards) < 2:
-                print("cards: not run, a machine with two cards of one kind is needed.")
+                print("cards: not run, a machine with two cards of one kind is needed.", file=sys.stderr)
                 return []
             return on_two(jobs, replace(target, device=cards[0]), cards[:2])
         finally:

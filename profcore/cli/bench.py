@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import argparse
 
+from profcore.bench.names import BENCHMARKS
 from profcore.cli.command_parser import Commands, add_command
 from profcore.cli.common import target_of
+from profcore.cli.completion import with_completer, words
 from profcore.cli.options import add_json, add_target
 
 
@@ -18,8 +20,25 @@ def register(commands: Commands) -> None:
         "--engine compiled",
         "--only load --device cpu --json",
     )
+    width = max(map(len, BENCHMARKS))
+    parser.epilog = "\n".join(
+        [
+            "benchmarks:",
+            *(f"  {name.ljust(width)}  {text}" for name, text in BENCHMARKS.items()),
+            "",
+            parser.epilog or "",
+        ]
+    )
     add_target(parser)
-    parser.add_argument("--only", nargs="+", help="benchmarks to run (all that this machine has what it takes for)")
+    # Named above, where there is room for what each is.
+    only = parser.add_argument(
+        "--only",
+        nargs="+",
+        choices=BENCHMARKS,
+        metavar="NAME",
+        help="benchmarks to run, of those below (all that this machine has what it takes for)",
+    )
+    with_completer(only, words(*BENCHMARKS))
     add_json(parser)
     parser.set_defaults(command=bench)
 

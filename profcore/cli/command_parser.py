@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import argparse
-from difflib import get_close_matches
 from typing import TYPE_CHECKING, Any, NoReturn, TypeAlias
 
 from profcore.cli.values import shortened
 from profcore.errors import UserError
+from profcore.spec.text import did_you_mean
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -18,7 +18,6 @@ Commands: TypeAlias = "argparse._SubParsersAction[CommandParser]"
 _WHAT = {"name": "tool"}
 """What the values of a positional argument are, where its own name does not say it."""
 
-_MOST_SUGGESTED = 2
 _MOST_LISTED = 12
 
 
@@ -100,6 +99,6 @@ def check_options(parser: CommandParser, commands: Mapping[str, CommandParser], 
 
 def _meant(word: str, known: Sequence[str], program: str) -> str:
     """What was likely meant by a word that is none of those known; else what they are, or how to list them."""
-    if close := get_close_matches(word, known, _MOST_SUGGESTED):
-        return f"did you mean {' or '.join(close)}?"
+    if likely := did_you_mean(word, known):
+        return likely
     return f"choose from {', '.join(known)}." if len(known) <= _MOST_LISTED else f"`{program} --help` lists them."

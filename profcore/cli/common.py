@@ -21,8 +21,6 @@ from profcore.spec.runs import Target
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    import pandas as pd
-
     from profcore.models.shape import Shape
 
 
@@ -149,18 +147,3 @@ def hand_over_all(database: Path) -> bool:
     except StoreHeldError:
         return False
     return True
-
-
-def print_table(frame: pd.DataFrame) -> None:
-    """Print a frame as a table."""
-    from rich.console import Console
-    from rich.table import Table
-    from rich.text import Text
-
-    # As text: rich would take brackets in a name for its own marks.
-    table = Table()
-    for column in frame:
-        table.add_column(Text(str(column)))
-    for row in frame.astype(object).where(frame.notna(), "–").to_numpy().tolist():
-        table.add_row(*(f"{value:,.4g}" if isinstance(value, float) else Text(str(value)) for value in row))
-    Console().print(table)

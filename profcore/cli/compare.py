@@ -7,9 +7,9 @@ import json
 from typing import TYPE_CHECKING
 
 from profcore.cli.command_parser import Commands, add_command
-from profcore.cli.common import print_table
 from profcore.cli.options import add_database, add_json, add_run
 from profcore.cli.reading import load_named_run, reading
+from profcore.cli.tables import print_table
 from profcore.cli.values import share
 from profcore.errors import UserError
 from profcore.spec.text import counted

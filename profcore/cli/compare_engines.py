@@ -11,9 +11,10 @@ from typing import TYPE_CHECKING
 import pandas as pd
 
 from profcore.cli.command_parser import Commands, add_command
-from profcore.cli.common import check_database, database_of, deliver, picture_of, print_table, refuse_early, target_of
+from profcore.cli.common import check_database, database_of, deliver, picture_of, refuse_early, target_of
 from profcore.cli.options import add_database, add_json, add_picture, add_spool_only, add_target, add_until, until_of
 from profcore.cli.progress import measure
+from profcore.cli.tables import print_table
 from profcore.cli.values import make_output_directory, whole_number
 from profcore.comparisons.engines import (
     display_sensitivities,

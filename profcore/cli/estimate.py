@@ -7,8 +7,9 @@ from contextlib import ExitStack, contextmanager
 from typing import TYPE_CHECKING
 
 from profcore.cli.command_parser import Commands, add_command
-from profcore.cli.common import database_of, fetch_unknown, print_table
+from profcore.cli.common import database_of, fetch_unknown
 from profcore.cli.options import add_database, add_json
+from profcore.cli.tables import print_table
 from profcore.cli.values import model_name, whole_number
 from profcore.formats.text_files import json_text
 

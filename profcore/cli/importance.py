@@ -8,8 +8,9 @@ import sys
 from pathlib import Path
 
 from profcore.cli.command_parser import Commands, add_command
-from profcore.cli.common import data_set_of, print_table, refuse_early, target_of
+from profcore.cli.common import data_set_of, refuse_early, target_of
 from profcore.cli.options import add_data_set, add_json, add_target
+from profcore.cli.tables import print_table
 from profcore.cli.values import check_output_file
 from profcore.data_sets import read_data_set
 from profcore.experiments.block_choice import METHODS

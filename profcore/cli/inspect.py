@@ -10,8 +10,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from profcore.cli.command_parser import Commands, add_command
-from profcore.cli.common import picture_of, print_table, refuse_early, target_of
+from profcore.cli.common import picture_of, refuse_early, target_of
 from profcore.cli.options import add_json, add_picture, add_target
+from profcore.cli.tables import print_table
 from profcore.inspectors.names import INSPECTORS, check_known
 from profcore.inspectors.report import lines, tables
 

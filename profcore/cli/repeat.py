@@ -10,9 +10,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from profcore.cli.command_parser import Commands, add_command
-from profcore.cli.common import print_table
 from profcore.cli.reading import reading
 from profcore.cli.run import add_run_options
+from profcore.cli.tables import print_table
 from profcore.cli.values import whole_number
 from profcore.cli.words import words_of
 from profcore.errors import UserError

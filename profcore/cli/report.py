@@ -8,7 +8,8 @@ from pathlib import Path
 
 import pandas as pd
 
-from profcore.cli.common import deliver, print_table
+from profcore.cli.common import deliver
+from profcore.cli.tables import print_table
 from profcore.comparisons import flops_scaling
 from profcore.comparisons.flops_latency import correlations, display_correlations
 from profcore.comparisons.flops_scaling import routed_experts

@@ -7,9 +7,9 @@ import json
 from typing import TYPE_CHECKING, Any
 
 from profcore.cli.command_parser import Commands, add_command
-from profcore.cli.common import print_table
 from profcore.cli.options import add_database, add_json, add_run
 from profcore.cli.reading import load_named_run, reading
+from profcore.cli.tables import print_table
 from profcore.formats.text_files import json_text
 from profcore.spec.stages import State
 from profcore.spec.text import samples_words

@@ -7,9 +7,9 @@ import json
 import sys
 
 from profcore.cli.command_parser import Commands, add_command
-from profcore.cli.common import print_table
 from profcore.cli.options import add_database, add_json
 from profcore.cli.reading import reading
+from profcore.cli.tables import print_table
 
 
 def register(commands: Commands) -> None:

@@ -9,9 +9,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from profcore.cli.command_parser import Commands, add_command
-from profcore.cli.common import print_table
 from profcore.cli.options import add_database, add_json, add_run
 from profcore.cli.reading import reading
+from profcore.cli.tables import print_table
 from profcore.cli.values import check_output_file, milliseconds, percentile, shortened, whole_number
 from profcore.errors import UserError
 from profcore.formats.text_files import json_text

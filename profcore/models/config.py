@@ -16,7 +16,7 @@ from profcore.models.hub import cached_config
 from profcore.models.shards import INDEX, find_tensors, shard_names
 from profcore.paths import REPOSITORY, Roots, data_directory
 from profcore.spec.settings import MAX_CROPS
-from profcore.spec.text import brief, some
+from profcore.spec.text import brief, did_you_mean, some
 
 # Far beyond any model there is, and little enough that a page can offer each value and draw each block.
 _MOST_LAYERS, _MOST_EXPERTS, _MOST_HEADS = 256, 1024, 1024
@@ -293,11 +293,19 @@ def find_config(model: str) -> MolmoConfig | FamilyShape | None:
     if directory and (directory.is_dir() or directory.suffix == ".json"):
         return read_shape(directory, model)
     if (directory and directory.exists()) or not _HUB_NAME.fullmatch(model):
-        raise ModelError(
-            f"There is no model {brief(model)!r}: give {', '.join(PRESETS)}, a checkpoint directory, a configuration "
-            "file of transformers or a hub name."
-        )
+        raise ModelError(f"There is no model {brief(model)!r}: {_meant(model)}")
     return None
+
+
+def _meant(model: str) -> str:
+    """What was likely meant by a name that is none here, and what there is besides."""
+    from profcore.models.families.catalogue import CATALOGUE
+
+    likely = did_you_mean(model, (*PRESETS, SMALL_TRAINED, *CATALOGUE))
+    return (
+        f"{likely + ' Else give' if likely else 'give'} {', '.join(PRESETS)}, a name of those that docs/model-sizes.md "
+        "lists, a checkpoint directory, a configuration file of transformers or a hub name."
+    )
 
 
 def catalogued(model: str) -> FamilyShape | None:

@@ -8,9 +8,12 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Mapping, Sequence
+from difflib import get_close_matches
 from typing import Any
 
 _DEEPEST = 100
+_MOST_SUGGESTED = 2
+_LONGEST_MISTYPED = 200
 _HALF = re.compile("[\ud800-\udfff]")
 
 
@@ -41,6 +44,14 @@ def samples_words(run: Mapping[str, Any]) -> str:
     aside = run.get("num_set_aside") or 0
     left_out = f", {aside:,} of them left out of every figure" if aside else ""
     return counted(run["num_samples"], "sample") + left_out
+
+
+def did_you_mean(word: str, known: Sequence[str]) -> str:
+    """The question whether another word was meant, in whatever case it was written; empty where none is like it."""
+    by_lower = {each.lower(): each for each in known}
+    # Beyond any name; how alike two texts are takes as long as they are, many times over.
+    close = get_close_matches(word[:_LONGEST_MISTYPED].lower(), by_lower, _MOST_SUGGESTED)
+    return f"did you mean {' or '.join(by_lower[each] for each in close)}?" if close else ""
 
 
 def are(number: int) -> str:

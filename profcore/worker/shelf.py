@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -24,6 +25,19 @@ class ModelShelf:
         self._loaded: LoadedModel | None = None
         self._engine_key: tuple[str, Experts] | None = None
         self._engine: Engine | None = None
+
+    @property
+    def has_one(self) -> bool:
+        """Whether a model is loaded."""
+        return self._loaded is not None
+
+    def clear(self) -> None:
+        """Let go of the model and of what its engine compiled, so that another process has the memory."""
+        self._key, self._loaded = None, None
+        self._engine_key, self._engine = None, None
+        if torch.cuda.is_available():
+            gc.collect()
+            torch.cuda.empty_cache()
 
     def get(self, target: Target) -> LoadedModel:
         """The model for a target, loaded only if it is not the one at hand.

@@ -34,7 +34,7 @@ def test_without_two_cards_nothing_is_said_to_have_been_measured(tmp_path, monke
     monkeypatch.setenv("PYTHONPATH", str(ROOT))
     monkeypatch.setattr("profcore.worker.queue.Jobs", lambda spools, by: Jobs(spools, FAKE, by))
     assert BENCHMARKS["cards"](Target(), None) == []
-    assert "not run, a machine with two cards" in capsys.readouterr().out
+    assert "not run, a machine with two cards" in capsys.readouterr().err
 
 
 @pytest.mark.long

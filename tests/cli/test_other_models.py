@@ -162,7 +162,7 @@ def test_what_is_refused(words, model_type, says, tmp_path, capsys):
 @pytest.mark.parametrize(
     ("config", "says"),
     [
-        ({"model_type": "llama", "hidden_size": 64}, "is a 'llama', a text-only model: give one that takes pictures"),
+        ({"model_type": "llama", "hidden_size": 64}, "is a 'llama', whose configuration in transformers"),
         ({"model_type": "emu3", "vision_config": {}}, "has no image encoder"),
         ({"model_type": "wonder_vl", "vision_config": {}}, "belongs to no family that is known here"),
         ([], "holds no JSON object"),

@@ -143,9 +143,12 @@ def test_experts_that_are_all_computed_are_not_turned():
 @pytest.mark.parametrize(
     ("config", "says"),
     [
-        ({"model_type": "llama", "hidden_size": 64}, "a text-only model"),
+        ({"model_type": "llama", "hidden_size": 64}, "a 'llama', whose configuration .* has no vision part beside a"),
         ({"model_type": "fuyu", "vision_config": {}}, "no image encoder"),
-        ({"model_type": "nothing_vl", "vision_config": {}}, "belongs to no family that is known here: aria, "),
+        (
+            {"model_type": "nothing_vl", "vision_config": {}},
+            r"transformers [\d.]+ has no model type 'nothing_vl', and it belongs to no family .*: aria, ",
+        ),
         ({"model_type": 3}, "names its type"),
         ({"model_type": None, **TINY["llava"]}, "names its type"),
         ({**tiny("qwen3_vl"), "vision_config": None}, "has no vision_config, and so no image encoder"),
@@ -213,7 +216,7 @@ def test_a_bare_type_whose_own_image_token_is_none_of_its_vocabulary_is_a_senten
 
 
 def test_fields_that_its_class_refuses_are_a_sentence():
-    text = {**TINY["llava"]["text_config"], "num_attention_heads": 7, "head_dim": None}
+    text = {**TINY["llava"]["text_config"], "num_attention_heads": 7, "num_key_value_heads": 7, "head_dim": None}
     config = {**tiny("llava"), "text_config": text}
     with pytest.raises(ModelError, match=r"transformers [\d.]+ (makes no configuration of|cannot build) here: "):
         random_family(shape_of("here", config), CPU, torch.float32, "eager")

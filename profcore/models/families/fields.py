@@ -102,6 +102,7 @@ def whole(
     if default is not None and value == default:
         return default
     if isinstance(value, bool) or not isinstance(value, int) or not least <= value <= most:
-        range_ = f"from {least} on" if most == MOST else f"from {least} to {most}"
+        beyond = isinstance(value, int) and value > most
+        range_ = f"from {least} on" if most == MOST and not beyond else f"from {least} to {most}"
         raise ModelError(f"The configuration has {names[0]}={shown(value)}, which is no whole number {range_}.")
     return value

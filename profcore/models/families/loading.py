@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -16,6 +17,7 @@ from transformers.models.auto.configuration_auto import CONFIG_MAPPING
 from profcore.errors import ModelError, UserError
 from profcore.models.families.adapter import VisionLanguageModel
 from profcore.models.families.checks import check_image_token, check_widths
+from profcore.models.families.unknown import check_nested_types
 from profcore.models.families.versions import check_version
 from profcore.models.memory import free_bytes
 from profcore.models.shards import find_tensors
@@ -27,6 +29,13 @@ if TYPE_CHECKING:
     from profcore.models.families.shape import FamilyShape
 
 _NAMED = 6
+_LONGEST = 300
+"""Letters of another's sentence that are shown: some list every type there is."""
+_INTERNAL = (RuntimeError, AttributeError, TypeError, IndexError, ZeroDivisionError, AssertionError)
+"""What code raises that was given numbers that do not go together, in words of its own inside."""
+_OF_THE_MACHINE = ("CUDA", "CUBLAS", "NVRTC", "allocate memory", "out of memory", "No module named")
+"""Words of errors that are none of a configuration."""
+_PARTS = {"vision encoder": "vision_config", "language model": "text_config"}
 _OURS = ("image_processor", "transformers_version", "torch_dtype", "dtype", "architectures", "auto_map")
 """Fields that are none of the model's: this project's own, or of the file that they were read from."""
 
@@ -43,6 +52,7 @@ def hf_config(shape: FamilyShape) -> Any:
     check_image_token(shape.name, shape.image_token_id, shape.input_size)
     if shape.model_type not in CONFIG_MAPPING:
         raise ModelError(f"transformers {version} has no model type {shape.model_type!r}.")
+    check_nested_types(shape.name, shape.config)
     fields = {name: value for name, value in shape.config.items() if name not in (*_OURS, "model_type")}
     try:
         # Some classes of older versions take the parts' configurations as objects alone.
@@ -68,7 +78,22 @@ def _line(error: Exception) -> str:
         # Its words are the key alone.
         return f"it knows no {error}"
     lines = [line.strip() for line in str(error).splitlines() if line.strip()] or [type(error).__name__]
-    return " ".join(lines[: 2 if lines[0].endswith(":") else 1])
+    words = " ".join(lines[: 2 if lines[0].endswith(":") else 1])
+    # What torch adds where it has nothing to say.
+    words = re.sub(r"\s*\(Could this error message be improved\?.*", "", words)
+    return words if len(words) <= _LONGEST else f"{words[: _LONGEST - 1]}…"
+
+
+def _said(error: Exception, what: str, where: str) -> str:
+    """An exception's words; of an internal one with what they come from, a configuration whose fields do not agree."""
+    line = _line(error)
+    # Files that are loaded have faults of their own.
+    if what == "load" or not isinstance(error, _INTERNAL) or isinstance(error, NotImplementedError):
+        return line
+    if any(word in str(error) for word in _OF_THE_MACHINE):
+        return line
+    fields = next((field for part, field in _PARTS.items() if where.startswith("in ") and part in where), "")
+    return f"its parts do not fit each other{f', see {fields}' if fields else ''} ({line.rstrip('.')})"
 
 
 @contextmanager
@@ -87,7 +112,7 @@ def sentences(shape: FamilyShape, what: str = "build", where: Sequence[str] = ()
     except Exception as error:
         raise ModelError(
             f"transformers {transformers.__version__} cannot {what} {shape.name}"
-            f"{', ' + where[-1] if where else ''}: {_line(error)}"
+            f"{', ' + where[-1] if where else ''}: {_said(error, what, where[-1] if where else '')}"
         ) from error
 
 

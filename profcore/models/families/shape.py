@@ -16,6 +16,7 @@ from profcore.models.families.checks import (
     NO_ENCODER_RIGHT,
     check_image_token,
     check_parts,
+    check_sizes,
     check_widths,
 )
 from profcore.models.families.family import Family
@@ -169,8 +170,7 @@ def family_of(model_type: str) -> Family:
         ModelError: There is none.
     """
     if model_type not in FAMILIES:
-        known = ", ".join(sorted(FAMILIES))
-        raise ModelError(f"The model type {shown(model_type)} belongs to no family that is known here: {known}.")
+        raise ModelError(f"The model type {shown(model_type)} belongs to no family that is known here.")
     return FAMILIES[model_type]
 
 
@@ -190,10 +190,14 @@ def shape_of(name: str, config: Mapping[str, Any], source: str = "") -> FamilySh
         raise ModelError(f"{name} has model_type={shown(model_type)}: a configuration of transformers names its type.")
     if model_type in NO_ENCODER:
         raise ModelError(f"{name} is a {model_type!r}, which has no image encoder to be measured: {NO_ENCODER_RIGHT}")
-    if "vision_config" not in config and "text_config" not in config and model_type not in FAMILIES:
-        raise ModelError(f"{name} is a {model_type!r}, a text-only model: give one that takes pictures.")
+    if model_type not in FAMILIES:
+        # Here, since that asks which transformers is installed, by a module that knows shapes.
+        from profcore.models.families.unknown import refuse_type
+
+        refuse_type(name, config, FAMILIES)
     family = family_of(model_type)
     check_parts(name, config)
+    check_sizes(name, config)
     shape = FamilyShape(name, family.name, model_type, filled(config, family.defaults), source)
     # Each is a number that there can be, or this says which is not.
     _ = (shape.n_layers, shape.num_experts, shape.top_k, shape.max_positions, shape.embedding_size)
@@ -223,8 +227,10 @@ def _check_picture(shape: FamilyShape) -> None:
 
 def is_of_transformers(config: Mapping[str, Any]) -> bool:
     """Whether a configuration is one that transformers reads, other than the published one of Molmo."""
-    fields = ("model_type", "text_config", "vision_config")
-    return any(name in config for name in fields) and config.get("model_type") != "molmo" and "d_model" not in config
+    # A published Molmo has a d_model and no parts; so have other models, of a type that they name.
+    if config.get("model_type") is not None:
+        return config["model_type"] != "molmo"
+    return any(name in config for name in ("model_type", "text_config", "vision_config")) and "d_model" not in config
 
 
 def read_family(path: Path, name: str | None = None) -> FamilyShape:
