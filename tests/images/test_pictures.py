@@ -10,7 +10,8 @@ import pytest
 from PIL import Image
 
 from profcore.errors import ImageError
-from profcore.images.pictures import open_picture, picture_size
+from profcore.images.pictures import load_picture, open_picture, picture_size
+from profcore.spec.queries import Picture
 
 RAMP = np.tile(np.linspace(0, 1, 256), (40, 1))
 
@@ -114,3 +115,12 @@ def test_a_cut_picture_is_broken(look):
     whole = saved(Image.fromarray(noise), "JPEG").getvalue()
     with pytest.raises(ImageError, match="'cut' is not a picture that can be read"):
         look(io.BytesIO(whole[: len(whole) // 2]), "cut")
+
+
+def test_a_picture_that_is_loaded_is_decoded_and_nothing_of_its_file_is_left_to_be_read():
+    for name in ("retina", "astronaut"):
+        picture = load_picture(Picture("photo", name))
+        # Pillow reads a file's content only once it is asked for, and would do so within what comes next.
+        assert type(picture) is Image.Image
+        assert not getattr(picture, "tile", None)
+        assert not hasattr(picture, "fp")
