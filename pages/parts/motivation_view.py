@@ -27,11 +27,19 @@ from profcore.export.captions import of_figure, provenance, several_sources
 from profcore.export.run_figures import ORDER
 from profcore.results.base import tell_apart
 from profcore.results.pictures import distribution_line
+from profcore.results.reading import reading_line
 from profcore.results.tables import display_points
 from profcore.service.words import environment_line
 from profcore.spec.stages import TTFT_STAGES, Stage
 from profcore.spec.text import counted
-from profcore.stats import END_TO_END, METRIC_LABELS, PREPROCESSING, SMALLEST_FOR_CORRELATION, SMALLEST_FOR_MEDIAN
+from profcore.stats import (
+    END_TO_END,
+    METRIC_LABELS,
+    PREPROCESSING,
+    READING,
+    SMALLEST_FOR_CORRELATION,
+    SMALLEST_FOR_MEDIAN,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Hashable, Sequence
@@ -112,7 +120,7 @@ def _charts(result: PictureResult) -> None:
             _figure(result, "components", f"{file}_latency", lambda: charts.component_bars(points))
             st.caption(
                 "Host preprocessing: crops, their resizing and the tokens, before the clock of an inference starts. "
-                "Reading the picture from its file is not in it."
+                f"{reading_line(result.samples) or 'Reading the picture from its file is not in it.'}"
             )
     elif name == "vision_tokens_vs_latency":
         _figure(result, "tokens", file, lambda: charts.over_tokens(points, "num_vision_tokens", _TTFT))
@@ -140,7 +148,7 @@ def _figure(
 
 def _distribution(result: PictureResult, file: str) -> None:
     metrics = {"Whole answer": "total_ms", "Time to first token": "ttft_ms"}
-    metrics |= {METRIC_LABELS[metric]: metric for metric in (PREPROCESSING, END_TO_END)}
+    metrics |= {METRIC_LABELS[metric]: metric for metric in (PREPROCESSING, END_TO_END, READING)}
     present = [
         title for title, metric in metrics.items() if metric in result.samples and result.samples[metric].notna().any()
     ]

@@ -162,6 +162,7 @@ ROW = (
 MEASURED = (
     Field("issue_ms", "issue_ms", latencies),
     Field("step_issue_ms", "step_issue_ms", latency),
+    Field("picture_reading_ms", "picture_reading_ms", latency),
     *(Field(name, name, whole(most=2**63 - 1)) for name in ("peak_memory_bytes", *STAGE_PEAKS)),
 )
 """What only this project's rows say of a sample, besides telemetry."""

@@ -111,7 +111,7 @@ def measured_fields(row: dict[Any, Any]) -> dict[str, Any]:
             fields[name] = [float(each) for each in values]
     for name in _COUNTS:
         fields[name] = whole_or_none(row.get(name))
-    for name in ("elapsed_s", "step_issue_ms", *_STATES):
+    for name in ("elapsed_s", "step_issue_ms", "picture_reading_ms", *_STATES):
         fields[name] = plain(row.get(name))
     fields["T_other"] = plain(row.get("other_ms"))
     return {name: value for name, value in fields.items() if value is not None}

@@ -15,7 +15,7 @@ import torch
 from profcore.engines.base import PreparationError, StopRequestedError
 from profcore.errors import UserError
 from profcore.experiments.knobs import JOINT, setting_words
-from profcore.images.pictures import load_picture
+from profcore.images.pictures import timed_picture
 from profcore.measure import garbage
 from profcore.measure.answer import answer_text
 from profcore.measure.clock import make_clock
@@ -46,6 +46,7 @@ if TYPE_CHECKING:
 
     from profcore.engines.base import Engine
     from profcore.models.load import LoadedModel
+    from profcore.spec.queries import Picture
     from profcore.spec.runs import Shard
 
 _log = logging.getLogger(__name__)
@@ -421,6 +422,7 @@ class _Sampling:
             issue_ms=timing.issue,
             step_issue_ms=timing.step_issue,
             host_preprocessing_ms=round(preprocessing_ms, 4),
+            picture_reading_ms=self._inputs.take_reading_ms(),
             **self._stage_peaks.get(index, {}),
         )
 
@@ -530,7 +532,8 @@ class Inputs:
             UserError: The picture cannot be read.
         """
         self._loaded, self._sweep = loaded, sweep
-        self._image = None if sweep.plan else load_picture(sweep.picture)
+        self._reading_ms: float | None = None
+        self._image = None if sweep.plan else self._read(sweep.picture)
         self._kept: OrderedDict[Any, ModelInputs] = OrderedDict()
         self._fitted: dict[tuple[int, int], Image] = {}
 
@@ -566,6 +569,19 @@ class Inputs:
         """
         return self._make(index).host_preprocessing_ms
 
+    def take_reading_ms(self) -> float | None:
+        """How long the file of the picture that was made inputs of last took to be read and decoded.
+
+        Given once for each time that it was: real pictures are before each sample, a sweep's one picture is when the
+        sweep begins. None where it was not again since, or where the picture has no file.
+        """
+        taken, self._reading_ms = self._reading_ms, None
+        return None if taken is None else round(taken, 4)
+
+    def _read(self, picture: Picture) -> Image:
+        image, self._reading_ms = timed_picture(picture)
+        return image
+
     def _make(self, index: int) -> ModelInputs:
         picture, most_crops, question = self._shown(index)
         plan, settings = self._sweep.plan, self._sweep.settings
@@ -584,7 +600,7 @@ class Inputs:
                 self._fitted[grid] = fitted(self._loaded, self._image, grid)
             return self._fitted[grid], grid[0] * grid[1], sweep.prompt
         query = sweep.plan.query(index)
-        picture = load_picture(query.picture)
+        picture = self._read(query.picture)
         if sweep.plan.fitted:
             return fitted(self._loaded, picture, grid), grid[0] * grid[1], query.question
         return picture, self._loaded.model.config.max_crops, query.question

@@ -109,6 +109,8 @@ def picture_inputs(
 
         return family_inputs(loaded, image, prompt, tiling)
     _warm(loaded.model.device)
+    # An inference that nobody has waited for, as a setting's last warm-up, is no part of it.
+    _wait(loaded.model.device)
     begin = time.perf_counter()
     made = _made(loaded, image, tiling or select_tiling(image.height, image.width, max_crops), prompt)
     _wait(loaded.model.device)

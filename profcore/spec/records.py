@@ -192,6 +192,9 @@ class Sample:
         telemetry: What the GPU and the host were like right after, where known (see `measure.telemetry`).
         host_preprocessing_ms: How long it took, right before the inference, from picture in memory and question to
             tensors on the device; no part of the total.
+        picture_reading_ms: How long the file of its picture took before that to be read, decoded, turned and made RGB,
+            where it was for this sample: of real pictures before each, of a sweep's one picture before its first alone;
+            no part of the preprocessing, nor of the total. A picture without a file has none.
         vision_encoder_peak_bytes: Largest device memory allocated in each stage of this setting, where known (see
             `measure.stage_memory`); so the three that follow.
     """
@@ -215,6 +218,7 @@ class Sample:
     telemetry: dict[str, float] | None = None
     issue_ms: tuple[float, ...] | None = None
     host_preprocessing_ms: float | None = None
+    picture_reading_ms: float | None = None
     step_issue_ms: float | None = None
     vision_encoder_peak_bytes: int | None = None
     projector_peak_bytes: int | None = None

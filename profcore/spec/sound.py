@@ -23,6 +23,7 @@ SAMPLE_COLUMNS: dict[str, str] = {
     **dict.fromkeys(("elapsed_s", "vision_encoder_ms", "projector_ms", "llm_prefill_ms", "llm_decode_ms"), "number"),
     **dict.fromkeys(("other_ms", "total_ms", "host_preprocessing_ms", "vision_total_ms", "system_total_ms"), "number"),
     **dict.fromkeys(("sm_clock_mhz", "temperature_c", "power_w", "step_issue_ms", "first_token_ms"), "number"),
+    **dict.fromkeys(("picture_reading_ms",), "number"),
     **dict.fromkeys((f"flops_{part}" for part in ("vision_encoder", "projector")), "number"),
     **dict.fromkeys((f"flops_{part}" for part in ("llm_prefill", "llm_decode", "total")), "number"),
     **dict.fromkeys(("decode_steps_ms", "issue_ms"), "numbers"),

@@ -31,6 +31,9 @@ _FAR_OUT_IQRS = 3.0
 PREPROCESSING, END_TO_END = "host_preprocessing_ms", "end_to_end_ms"
 """What stands beside the stages: the host's work before an inference, and the total with it."""
 
+READING = "picture_reading_ms"
+"""What stands before all of it: the host's reading and decoding of the picture's file, which is in neither."""
+
 STAGE_COLUMNS = tuple(stage.column for stage in Stage)
 METRIC_LABELS = {stage.column: stage.label for stage in Stage} | {
     "total_ms": "Total",
@@ -38,8 +41,9 @@ METRIC_LABELS = {stage.column: stage.label for stage in Stage} | {
     "tpot_ms": "TPOT",
     PREPROCESSING: "Host preprocessing",
     END_TO_END: "End to end",
+    READING: "Reading the picture",
 }
-METRICS = (*STAGE_COLUMNS, "total_ms", "ttft_ms", "tpot_ms", PREPROCESSING, END_TO_END)
+METRICS = (*STAGE_COLUMNS, "total_ms", "ttft_ms", "tpot_ms", PREPROCESSING, END_TO_END, READING)
 """Columns of milliseconds that a summary describes."""
 
 
@@ -80,6 +84,8 @@ def add_derived(samples: pd.DataFrame) -> pd.DataFrame:
     if PREPROCESSING in samples:
         before = pd.to_numeric(samples[PREPROCESSING])
         samples = samples.assign(**{PREPROCESSING: before, END_TO_END: before + samples["total_ms"]})
+    if READING in samples:
+        samples = samples.assign(**{READING: pd.to_numeric(samples[READING])})
     steps = (samples["num_output_tokens"] - 1).where(samples["num_output_tokens"] > 1)
     first_token = vision + samples["llm_prefill_ms"]
     if "first_token_ms" in samples:

@@ -221,4 +221,12 @@ MIGRATIONS = (
             SELECT run_id, environment_number FROM environments WHERE coalesce(refused, set_aside) IS NOT NULL
         ) AS aside USING (run_id, environment_number);
     """,
+    """
+    DROP VIEW pooled;
+    ALTER TABLE samples ADD COLUMN picture_reading_ms DOUBLE;
+    CREATE VIEW pooled AS SELECT samples.* FROM samples
+        ANTI JOIN (
+            SELECT run_id, environment_number FROM environments WHERE coalesce(refused, set_aside) IS NOT NULL
+        ) AS aside USING (run_id, environment_number);
+    """,
 )

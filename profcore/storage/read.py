@@ -29,7 +29,7 @@ _TAKEN_IN_ADVANCE = 512
 # Columns of samples that only pictures, or files of others, have.
 _SELDOM = (
     "environment_number",
-    *("host_preprocessing_ms", "vision_total_ms", "system_total_ms", "first_token_ms"),
+    *("host_preprocessing_ms", "picture_reading_ms", "vision_total_ms", "system_total_ms", "first_token_ms"),
     *(*FLOPS, *QUERY_COLUMNS, *TIER_COLUMNS),
 )
 # What a setting says of itself alone, and not of each of its samples.

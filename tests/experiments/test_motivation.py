@@ -123,6 +123,7 @@ def test_each_picture_is_measured_with_its_own_question(tiny):
         separators = 2 * 2 + 12 + (8 * rows + 4)
         assert sample.num_input_tokens == 1 + sample.num_vision_tokens + separators + text
         assert sample.host_preprocessing_ms > 0
+        assert sample.picture_reading_ms > 0
 
 
 def test_fitted_pictures_have_their_settings_grid(tiny):

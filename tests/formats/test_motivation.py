@@ -71,6 +71,7 @@ def write_run(store, name):
                     tokens + 60,
                     setting.output_tokens,
                     host_preprocessing_ms=float(draw.uniform(20, 30)),
+                    picture_reading_ms=float(draw.uniform(5, 30)),
                 )
             )
         writer.state(State.DONE)
@@ -98,6 +99,7 @@ def test_written_and_read_back_is_equal(store, name):
     assert ours["sample_id"].tolist() == theirs["sample_id"].tolist()
     columns = ["image_id", "query_id", "image_width", "image_height", "grid_rows", "grid_columns", "output_tokens"]
     columns += [*_COUNTS.values(), *(column for column in _LATENCIES.values() if column in ours)]
+    columns += ["picture_reading_ms"]
     for column in columns:
         assert ours[column].tolist() == theirs[column].tolist(), column
     assert (theirs["flops_total"] > 0).all()

@@ -50,6 +50,8 @@ def write_run(store, name, values):
             sample = {**a_sample(number, setting, 100 + number / 7).__dict__, "issue_ms": (1.0, 0.1, 2.0, 3.0)}
             sample |= {"step_issue_ms": 0.5, "telemetry": {"sm_clock_mhz": 1980.0, "throttle_reasons": 4} | OF_CARD}
             sample |= dict.fromkeys(STAGE_PEAKS, 2**34 + number)
+            # A sweep's one picture is read for its first sample alone.
+            sample |= {"host_preprocessing_ms": 2.5, "picture_reading_ms": None if number else 9.125}
             writer.sample(type(a_sample(0))(**sample))
         writer.routing(0, (3, 4))
         writer.quality(0, 0.25, None, 3)
@@ -93,6 +95,7 @@ def test_a_run_that_is_exported_and_imported_says_the_same(store, name, values):
     assert before.settings["llm_decode_bytes"].tolist()[0] == 2e9 + 3
     assert before.settings["total_j"].tolist()[0] == 9.25
     assert before.samples["other_processes"].eq(1).all()
+    assert before.samples["picture_reading_ms"].dropna().tolist() == [9.125]
     assert before.settings[columns].equals(after.settings[columns])
     assert [list(each) for each in before.settings["prefill_experts"].dropna()] == [[3, 4]]
     assert [list(each) for each in after.settings["prefill_experts"].dropna()] == [[3, 4]]

@@ -10,7 +10,9 @@ import pytest
 from PIL import Image
 
 from profcore.errors import ImageError
-from profcore.images.pictures import open_picture, picture_size
+from profcore.images import pictures
+from profcore.images.pictures import load_picture, open_picture, picture_size, timed_picture
+from profcore.spec.queries import Picture
 
 RAMP = np.tile(np.linspace(0, 1, 256), (40, 1))
 
@@ -114,3 +116,35 @@ def test_a_cut_picture_is_broken(look):
     whole = saved(Image.fromarray(noise), "JPEG").getvalue()
     with pytest.raises(ImageError, match="'cut' is not a picture that can be read"):
         look(io.BytesIO(whole[: len(whole) // 2]), "cut")
+
+
+def test_a_picture_that_is_loaded_is_decoded_and_nothing_of_its_file_is_left_to_be_read():
+    for name in ("retina", "astronaut"):
+        picture = load_picture(Picture("photo", name))
+        # Pillow reads a file's content only once it is asked for, and would do so within what comes next.
+        assert type(picture) is Image.Image
+        assert not getattr(picture, "tile", None)
+        assert not hasattr(picture, "fp")
+
+
+def test_reading_a_file_is_timed_without_what_is_done_once_in_a_process(monkeypatch, tmp_path):
+    Image.new("RGB", (400, 300)).save(tmp_path / "a.png")
+    order, real = [], pictures.open_picture
+    monkeypatch.setattr(pictures, "open_picture", lambda *given: (order.append("read"), real(*given))[1])
+    monkeypatch.setattr(pictures.time, "perf_counter", lambda: (order.append("clock"), float(len(order)))[1])
+    for name in ("_known_formats", "photograph_path"):
+        once = getattr(pictures, name)
+        monkeypatch.setattr(pictures, name, lambda *given, once=once, name=name: (order.append(name), once(*given))[1])
+    read, took = timed_picture(Picture("file", str(tmp_path / "a.png")))
+    # Asked again within, it is known by then.
+    assert order == ["_known_formats", "clock", "read", "_known_formats", "clock"]
+    assert (read.size, read.mode, took) == ((400, 300), "RGB", 3e3)
+    order.clear()
+    assert timed_picture(Picture("photo", "coffee"))[1] is not None
+    assert order[: order.index("clock")] == ["_known_formats", "photograph_path"]
+
+
+@pytest.mark.parametrize("picture", [Picture("solid", "#808080"), Picture("shapes", "held-out/17")])
+def test_a_picture_that_has_no_file_takes_no_time_to_be_read(picture):
+    read, took = timed_picture(picture)
+    assert (read.mode, took) == ("RGB", None)

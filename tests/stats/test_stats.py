@@ -35,6 +35,15 @@ def test_end_to_end_is_the_total_with_what_the_host_did_before():
     assert not {"host_preprocessing_ms", "end_to_end_ms"} & set(unknown["metric"])
 
 
+def test_reading_the_picture_is_in_no_other_latency():
+    totals = {0: [100.0, 110.0], 1: [120.0]}
+    without = stats.summarise(frame(totals, host_preprocessing_ms=40.0))
+    found = stats.summarise(frame(totals, host_preprocessing_ms=40.0, picture_reading_ms=[25.0, None, None]))
+    read = found[found["metric"] == stats.READING]
+    assert read[["setting", "n", "median"]].to_numpy().tolist() == [[0, 1, 25.0]]
+    pd.testing.assert_frame_equal(found[found["metric"] != stats.READING].reset_index(drop=True), without)
+
+
 def test_ranks_of_many_samples_agree_with_the_exact_ones():
     for n in (1000, 1001, 2500):
         low, high = stats.median_ranks(n)

@@ -86,7 +86,7 @@ def test_samples_are_taken_in_once_however_often(store, run):
 def test_every_field_of_a_sample_is_kept(store, run):
     spec, path = run
     given = {**a_sample(1).__dict__, "peak_memory_bytes": 7, "telemetry": {"sm_clock_mhz": 1980, "power_w": 300.5}}
-    given |= {"host_preprocessing_ms": 12.5, **dict.fromkeys(STAGE_PEAKS, 2**35)}
+    given |= {"host_preprocessing_ms": 12.5, "picture_reading_ms": 3.25, **dict.fromkeys(STAGE_PEAKS, 2**35)}
     with spool.SpoolWriter(path) as writer:
         writer.sample(Sample(**given))
     store.take_in(path)
@@ -591,6 +591,37 @@ def test_a_spool_of_before_preprocessing_had_its_name(store, run):
     store.take_in(path)
     assert store.samples(spec.id)["host_preprocessing_ms"].tolist()[1] == 42.5
     assert spool_samples(path)["host_preprocessing_ms"].tolist()[-1] == 42.5
+
+
+def test_a_spool_and_a_database_of_before_pictures_reading_was_taken_do_not_have_it(store, run, tmp_path):
+    spec, path = run
+    written = a_sample(1).to_dict()
+    del written["picture_reading_ms"]
+    with spool.SpoolWriter(path) as writer:
+        writer.write({"type": "sample", **written, "host_preprocessing_ms": 2.5})
+    store.take_in(path)
+    assert store.samples(spec.id)["picture_reading_ms"].isna().all()
+    assert "picture_reading_ms" not in store.sample_table(spec.id).column_names
+    before = next(place for place, script in enumerate(MIGRATIONS) if "picture_reading_ms" in script)
+    old = tmp_path / "old.duckdb"
+    with duckdb.connect(str(old)) as connection:
+        for script in MIGRATIONS[:before]:
+            connection.execute(script)
+        connection.execute(f"CREATE TABLE profcore_version AS SELECT {before} AS version")
+        connection.execute(
+            "INSERT INTO runs (id, experiment, source, state, created_at) "
+            "VALUES ('old', 'moe_topk', 'measured', 'done', '2026-01-01')"
+        )
+        connection.execute("INSERT INTO settings (run_id, setting, top_k) VALUES ('old', 0, 1)")
+        connection.execute(
+            "INSERT INTO samples (run_id, sample_id, setting, total_ms, host_preprocessing_ms) "
+            "VALUES ('old', 0, 0, 5.0, 2.5)"
+        )
+    with Store(old) as opened:
+        found = load_result(opened, "old")
+        assert found.samples["picture_reading_ms"].isna().all()
+        assert "picture_reading_ms" not in set(found.summary["metric"])
+        assert found.summary.set_index("metric")["median"]["end_to_end_ms"] == 7.5
 
 
 def test_what_is_checked_of_a_sample_are_the_columns_of_its_table(store):
