@@ -164,6 +164,10 @@ def processes_said(known: Mapping[str, Mapping[str, Spread]], names: Mapping[str
 _NOT_KNOWN: tuple[Mapping[str, Spread], Mapping[str, Spread]] = ({}, {})
 
 
+def _is_repeated(samples: pd.DataFrame, metric: str) -> bool:
+    return metric in samples and int(samples[metric].notna().sum()) > 1
+
+
 def compare_runs(
     reference: MeasuredRun,
     other: MeasuredRun,
@@ -183,6 +187,9 @@ def compare_runs(
     matches = match_settings(reference, other)
     first, second = stats.add_derived(reference.samples), stats.add_derived(other.samples)
     metrics = [metric for metric in stats.METRICS if metric in first and metric in second]
+    if not (_is_repeated(first, stats.READING) and _is_repeated(second, stats.READING)):
+        # The one picture of a sweep is read once, of which nothing follows.
+        metrics = [metric for metric in metrics if metric != stats.READING]
     before, after = dict(iter(first.groupby("setting"))), dict(iter(second.groupby("setting")))
     pairs = [pair for pair in matches.pairs if pair[0] in before and pair[1] in after]
     stages, settings = [], []

@@ -113,6 +113,15 @@ def test_several_runs_are_compared_with_the_first_under_their_conditions(store):
     assert plain["differences"] == found.differences
 
 
+def test_a_sweeps_one_picture_is_read_once_and_compared_with_no_other(store):
+    sweep = small_sweep(num_samples=7)
+    runs = [load_result(store, store_run(store, sweep, lambda setting: 10.0)) for _ in range(2)]
+    once = [replace(run, samples=run.samples.assign(picture_reading_ms=[5.0, *[math.nan] * 13])) for run in runs]
+    assert stats.READING not in set(compare_runs(*once).stages["metric"])
+    each = [replace(run, samples=run.samples.assign(picture_reading_ms=5.0)) for run in runs]
+    assert stats.READING in set(compare_runs(*each).stages["metric"])
+
+
 def test_one_run_or_one_without_samples_is_no_comparison(store):
     run = load_result(store, store_run(store, small_sweep(), lambda setting: 10.0))
     empty = load_result(store, store_run(store, small_sweep(), lambda setting: 10.0, only=0))
