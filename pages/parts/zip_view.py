@@ -42,8 +42,9 @@ def _offer(far: Progress, runs: int) -> None:
         icon=":material/folder_zip:",
         width="stretch",
         on_click=_begin,
-        help="In the background, some seconds a run and so minutes for many, whether or not this page stays open; "
-        f"they can be stopped, and once all are drawn, downloaded with the data.{there}",
+        help="In the background and with the lowest priority: some seconds a run and so minutes for many, longer while "
+        "this machine is busy. It goes on though this page is left, and can be stopped. Once all are drawn they can be "
+        f"downloaded with the data.{there}",
     )
 
 

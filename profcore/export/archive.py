@@ -41,16 +41,16 @@ def load_run(store: Reader, run_id: str) -> AnyResult | None:
 
 def run_result_files(store: Reader, result: MeasuredRun) -> dict[str, str]:
     """A run's result files in the published formats, by their paths."""
-    return _result_files(store, result, store.sample_table(result.run["id"]))
+    return _result_files(store, result, store.sample_table(result.run["id"]), result.metadata)
 
 
-def _result_files(store: Reader, result: MeasuredRun, table: pa.Table) -> dict[str, str]:
+def _result_files(store: Reader, result: MeasuredRun, table: pa.Table, metadata: dict[str, Any]) -> dict[str, str]:
     samples = table.to_pandas()
     summaries = store.summaries(result.run["id"]) if samples.empty else None
     if summaries is not None and summaries.empty:
         return {}
     routed = routed_experts(result.settings)
-    return result_files(result.run["experiment"], samples, result.metadata, routed, summaries)
+    return result_files(result.run["experiment"], samples, metadata, routed, summaries)
 
 
 def zip_files(files: Mapping[str, str | bytes]) -> bytes:
@@ -103,7 +103,7 @@ def _data_files(store: Reader, result: AnyResult) -> Iterator[tuple[str, str | b
     if isinstance(result, JointResult):
         yield "points.csv", csv_text(display_joint(result))
     table = store.sample_table(result.run["id"])
-    yield from _result_files(store, result, table).items()
+    yield from _result_files(store, result, table, metadata).items()
     if not result.samples.empty:
         yield "samples.csv", samples_csv(table)
         yield "samples.parquet", samples_parquet(table, metadata)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import math
 import re
+import string
 import unicodedata
 from functools import cache
 from typing import Any
@@ -13,6 +14,8 @@ import pandas as pd
 
 # What begins a formula, also in one of the wide forms that Asian keyboards give.
 _SIGNS = set("=+-@")
+# What nearly every text begins with, and no formula does.
+_USUAL = frozenset(string.ascii_letters + string.digits + "[")
 # Kinds of letters that nobody sees, and that a spreadsheet may pass over before a formula: spaces, controls, marks.
 _UNSEEN = ("Zs", "Zl", "Zp", "Cc", "Cf")
 # What may hold a list or an object.
@@ -33,6 +36,8 @@ def csv_text(frame: pd.DataFrame) -> str:
 
 def _harmless(cell: Any) -> Any:
     if not isinstance(cell, str):
+        return cell
+    if cell[:1] in _USUAL and "\r" not in cell:
         return cell
     # A lone carriage return begins a row for some readers, and is not quoted.
     text = cell.replace("\r\n", "\n").replace("\r", "\n")
