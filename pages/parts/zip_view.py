@@ -12,8 +12,8 @@ from profcore.spec.text import counted
 
 if TYPE_CHECKING:
     from profcore.service.downloads import Downloads
+    from profcore.service.figures import Progress
 
-_ASKED = "figures asked"
 _LOOK_S = 0.5
 _MOST_NAMED = 3
 
@@ -25,42 +25,56 @@ def show() -> None:
         st.caption("Once a run has ended, all that have are offered here as a zip.")
         return
     _download(asked, f"Data of all {counted(len(runs), 'run')}", figures=False)
-    if asked.figures.are_there(runs):
-        _with_figures(asked, runs)
-    elif st.session_state.get(_ASKED):
+    far = asked.figures.progress(runs)
+    if far.done == len(runs):
+        _with_figures(asked, far)
+    elif far.going:
         fragment(run_every=_LOOK_S)(_follow)()
     else:
-        st.button(
-            "Draw all figures…",
-            key="draw-figures",
-            icon=":material/folder_zip:",
-            width="stretch",
-            on_click=_ask,
-            help="A second or two each, in the background; then they can be downloaded with the data.",
-        )
+        _offer(far, len(runs))
 
 
-def _ask() -> None:
-    st.session_state[_ASKED] = True
+def _offer(far: Progress, runs: int) -> None:
+    there = f" Those of {far.done:,} of {counted(runs, 'run')} are there already." if far.done else ""
+    st.button(
+        "Draw all figures…",
+        key="draw-figures",
+        icon=":material/folder_zip:",
+        width="stretch",
+        on_click=_begin,
+        help="In the background and with the lowest priority: some seconds a run and so minutes for many, longer while "
+        "this machine is busy. It goes on though this page is left, and can be stopped. Once all are drawn they can be "
+        f"downloaded with the data.{there}",
+    )
+
+
+def _begin() -> None:
+    service().downloads.figures.ask(service().downloads.ended_runs())
 
 
 def _follow() -> None:
-    """Say how many runs have their figures; the whole page is drawn anew once all have."""
+    """Say how many runs have their figures; the whole page is drawn anew once all have, or somebody has stopped."""
     runs = service().downloads.ended_runs()
-    done = service().downloads.figures.ask(runs).done
-    if done == len(runs):
+    far = service().downloads.figures.progress(runs)
+    if not far.going:
         st.rerun()
-    st.progress(done / len(runs), f"Figures of {done:,} of {counted(len(runs), 'run')}")
+    st.progress(far.done / len(runs), f"Figures of {far.done:,} of {counted(len(runs), 'run')}")
+    st.button(
+        "Stop",
+        key="stop-figures",
+        icon=":material/stop:",
+        width="stretch",
+        on_click=service().downloads.figures.stop,
+        help="For everybody who looks at this dashboard. What is drawn is kept until the dashboard ends.",
+    )
 
 
-def _with_figures(asked: Downloads, runs: list[str]) -> None:
-    st.session_state.pop(_ASKED, None)
+def _with_figures(asked: Downloads, far: Progress) -> None:
     _download(asked, "Data and figures of all", figures=True)
-    failed = asked.figures.ask(runs).failed
-    for reason in list(failed.values())[:_MOST_NAMED]:
+    for reason in list(far.failed.values())[:_MOST_NAMED]:
         st.caption(f":material/warning: {plain(reason)}")
-    if len(failed) > _MOST_NAMED:
-        st.caption(f":material/warning: {counted(len(failed), 'run')} in all have no figures.")
+    if len(far.failed) > _MOST_NAMED:
+        st.caption(f":material/warning: {counted(len(far.failed), 'run')} in all have no figures.")
 
 
 def _download(asked: Downloads, label: str, figures: bool) -> None:

@@ -34,6 +34,8 @@ STATISTICS = ("P50", "P95", "P99", "mean", "std", "min", "max")
 
 def plain(value: Any) -> Any:
     """A JSON value: None for a missing or endless one, else a Python number or text."""
+    if type(value) is float:
+        return value if math.isfinite(value) else None
     if value is None or value is pd.NA or value is pd.NaT:
         return None
     value = value.item() if hasattr(value, "item") else value

@@ -21,6 +21,8 @@ def sum_words(settings: pd.DataFrame) -> str:
     Args:
         settings: As `Result.settings`. One of which a stage has no joules is passed over.
     """
+    if settings["total_j"].isna().all():
+        return ""
     needed = [f"{part}{kind}" for part in ENERGY_PARTS for kind in ("_j", "_resolution_j")]
     found = settings[[*needed, "output_tokens"]].astype(float)
     # A single token has no decode.

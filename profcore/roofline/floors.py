@@ -92,15 +92,17 @@ def _binds(row: dict[Any, Any]) -> str | None:
 def _floors(
     shape: MolmoConfig, itemsize: int, settings: pd.DataFrame, samples: pd.DataFrame, ceilings: Ceilings
 ) -> Iterator[tuple[int, str, float, str | None, float, float]]:
-    first = samples.groupby("setting")[["num_crops", "num_input_tokens", "num_output_tokens"]].first()
+    counted = samples.groupby("setting")[["num_crops", "num_input_tokens", "num_output_tokens"]].first()
+    # To look a row up in a frame takes longer than to work its floor out.
+    first = counted.dropna().to_dict("index")
     for row in settings.to_dict("records"):
         setting = row["setting"]
-        if setting not in first.index or first.loc[setting].isna().any():
+        if setting not in first:
             continue
         if pd.isna(row["top_k"]) or pd.isna(row["active_blocks"]):
             # A file may not say where the other knobs stood; then nobody knows what there was to do.
             continue
-        counts = first.loc[setting]
+        counts = first[setting]
         routed = row.get("prefill_experts")
         # Whole numbers of Python: those of a database are narrow, and bytes overflow them.
         hit = [int(count) for count in routed] if isinstance(routed, (list, np.ndarray)) else []
@@ -148,10 +150,10 @@ def _counted_floors(
     settings: pd.DataFrame, samples: pd.DataFrame, ceilings: Ceilings
 ) -> Iterator[tuple[int, str, float, str | None, float, float]]:
     """As `_floors`, of a model without formulas: from what was counted as it ran (see `measure.work`)."""
-    tokens = samples.groupby("setting")["num_output_tokens"].first().dropna()
+    tokens = samples.groupby("setting")["num_output_tokens"].first().dropna().to_dict()
     for row in settings.dropna(subset=list(WORK_COLUMNS)).to_dict("records"):
-        if row["setting"] in tokens.index:
+        if row["setting"] in tokens:
             costs = {
                 stage: cost.Cost(row[f"{stage.value}_flops"], row[f"{stage.value}_bytes"]) for stage in MODEL_STAGES
             }
-            yield from _of_setting(row["setting"], costs, int(tokens.loc[row["setting"]]), ceilings)
+            yield from _of_setting(row["setting"], costs, int(tokens[row["setting"]]), ceilings)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -13,15 +14,19 @@ from profcore.experiments.motivation import find_experiment
 from profcore.export import archive
 from profcore.export.report import report_html, report_latex, report_markdown
 from profcore.service.figures import Figures
+from profcore.service.shared import Shared
 from profcore.spec.stages import State
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     from profcore.comparisons.between import Spreads
     from profcore.results.base import MeasuredRun
     from profcore.service.results import Results
     from profcore.storage.store import Store
+
+MOST_BYTES = 100_000_000
+"""Of runs' data files that are kept together: those of the sample results are 37 million."""
 
 
 class Downloads:
@@ -40,10 +45,12 @@ class Downloads:
         """
         self._store, self._results = store, results
         self.figures = Figures(results)
+        self._data = Shared(lambda: store.connection.changes, weigh=_bytes, most=MOST_BYTES)
 
     def close(self) -> None:
         """Draw no more figures."""
         self.figures.close()
+        self._data.close()
 
     def result_name(self, result: MeasuredRun) -> str:
         """What a run's result file is called."""
@@ -102,7 +109,7 @@ class Downloads:
         Raises:
             UserError: Its figures cannot be drawn.
         """
-        return archive.zip_runs([self._results.any(run_id)], self._store, lambda _: self.figures.of(run_id))
+        return archive.zip_folders([(f"{run_id}/", {**self._data_of(run_id), **self.figures.of(run_id)})])
 
     def all_zip(self, figures: bool = False) -> bytes:
         """Every run that has ended as a zip, data alone or with figures; those that cannot be drawn are left out.
@@ -110,12 +117,25 @@ class Downloads:
         Args:
             figures: Whether figures are in it; they are waited for (see `Figures.ask`).
         """
-        runs = (self._results.any(run_id) for run_id in self.ended_runs())
-        return archive.zip_runs(runs, self._store, self._figures_of) if figures else archive.zip_runs(runs, self._store)
+        return archive.zip_folders(
+            (f"{run_id}/", {**self._data_of(run_id), **(self._figures_of(run_id) if figures else {})})
+            for run_id in self.ended_runs()
+        )
 
-    def _figures_of(self, result: MeasuredRun) -> dict[str, bytes]:
+    def _data_of(self, run_id: str) -> dict[str, bytes]:
+        """A run's data files, kept as long as nothing of it changes; none where it is gone."""
+
+        def make() -> dict[str, bytes]:
+            result = self._results.any(run_id)
+            return archive.data_files(self._store, result) if result else {}
+
+        state = self._results.state(run_id)
+        # Of a run under way nothing is kept: it changes with every sample.
+        return make() if state is None else self._data.get((run_id, state), make, math.inf)
+
+    def _figures_of(self, run_id: str) -> dict[str, bytes]:
         try:
-            return self.figures.of(result.run["id"])
+            return self.figures.of(run_id)
         except UserError:
             # The page names them.
             return {}
@@ -130,3 +150,7 @@ class Downloads:
             path = Path(directory) / "profcore.duckdb"
             self._store.connection.snapshot(path)
             return path.read_bytes()
+
+
+def _bytes(files: Mapping[str, bytes]) -> int:
+    return sum(map(len, files.values()))

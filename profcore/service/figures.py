@@ -35,10 +35,12 @@ class Progress:
     Attributes:
         done: Of how many runs there is nothing left to do.
         failed: The runs among them whose figures cannot be drawn, each with the reason.
+        going: Whether others of them are drawn in the background, for whoever asked.
     """
 
     done: int
     failed: dict[str, str]
+    going: bool
 
 
 class _Kept(NamedTuple):
@@ -64,6 +66,10 @@ class Figures:
         self._numbers = itertools.count()
         self._kept: dict[str, _Kept] = {}
         self._coming: dict[str, Future[dict[str, bytes]]] = {}
+        # Of what is coming: what was asked for in the background, and what somebody waits for.
+        self._background: set[str] = set()
+        self._waited: set[str] = set()
+        self._at_work = ""
         self._lock = threading.Lock()
         self._thread: threading.Thread | None = None
         self._process: FigureProcess | None = None
@@ -89,13 +95,31 @@ class Figures:
         Raises:
             UserError: The dashboard ends.
         """
-        known = {run_id: self._known(run_id) for run_id in run_ids}
-        for run_id, kept in known.items():
-            if kept is None:
+        for run_id in run_ids:
+            if self._known(run_id) is None:
                 self._ask(run_id, _WHENEVER)
-        done = [kept for kept in known.values() if kept is not None]
-        failed = {run_id: kept.reason for run_id, kept in known.items() if kept is not None and kept.path is None}
-        return Progress(len(done), failed)
+        return self.progress(run_ids)
+
+    def progress(self, run_ids: Sequence[str]) -> Progress:
+        """How far the figures of runs are, whoever asked for them; none are asked for."""
+        with self._lock:
+            # Read before what is done: the last that comes in between is followed once more rather than missed.
+            going = not self._background.isdisjoint(run_ids)
+        found = ((run_id, self._known(run_id)) for run_id in run_ids)
+        known = {run_id: kept for run_id, kept in found if kept is not None}
+        failed = {run_id: kept.reason for run_id, kept in known.items() if kept.path is None}
+        return Progress(len(known), failed, going)
+
+    def stop(self) -> None:
+        """Draw nothing more in the background; what was drawn is kept, and who waits for a run's figures gets them."""
+        with self._lock:
+            dropped = self._background - self._waited
+            self._background.clear()
+            for run_id in dropped:
+                self._coming.pop(run_id)
+            # While nothing else can be begun: the process may be drawing what somebody waits for a moment later.
+            if self._at_work in dropped and self._process:
+                self._process.end()
 
     def are_there(self, run_ids: Sequence[str]) -> bool:
         """Whether nothing is left to do for any of these runs."""
@@ -115,6 +139,7 @@ class Figures:
             for coming in self._coming.values():
                 coming.set_exception(UserError(_CLOSED))
             self._coming.clear()
+            self._background.clear()
             self._kept.clear()
             if self._directory:
                 self._directory.cleanup()
@@ -131,6 +156,7 @@ class Figures:
                 raise UserError(_CLOSED)
             known = self._coming.get(run_id)
             coming = known or self._coming.setdefault(run_id, Future())
+            (self._waited if when == _URGENT else self._background).add(run_id)
             if known is None or when == _URGENT:
                 self._asked.put((when, next(self._numbers), run_id))
             if self._thread is None:
@@ -150,24 +176,38 @@ class Figures:
                 return
             with self._lock:
                 coming = self._coming.get(run_id)
-            # Asked for twice, and made already.
+                self._at_work = run_id
+            # Asked for twice and made already, or wanted no more.
             if coming is not None:
                 self._make(run_id, coming)
+            with self._lock:
+                self._at_work = ""
 
     def _make(self, run_id: str, coming: Future[dict[str, bytes]]) -> None:
         state = self._results.state(run_id)
         try:
             files = self._draw(run_id)
-        except (UserError, OSError) as error:
-            self._keep(run_id, _Kept(state, None, str(error)))
-            coming.set_exception(UserError(str(error)))
         except BaseException as error:
-            _log.exception("the figures of %s", run_id)
-            self._keep(run_id, _Kept(state, None, f"Its figures cannot be drawn ({type(error).__name__})."))
-            coming.set_exception(error)
+            if self._is_wanted(run_id, coming):
+                self._fail(run_id, state, coming, error)
         else:
-            self._keep(run_id, _Kept(state, self._write(run_id, files), ""))
+            self._keep(run_id, _Kept(state, self._write(run_id, files), ""), coming)
             coming.set_result(files)
+
+    def _is_wanted(self, run_id: str, coming: Future[dict[str, bytes]]) -> bool:
+        """Whether nobody has stopped what was asked for; the process that drew it is ended then."""
+        with self._lock:
+            return self._coming.get(run_id) is coming
+
+    def _fail(self, run_id: str, state: Hashable, coming: Future[dict[str, bytes]], error: BaseException) -> None:
+        if isinstance(error, UserError | OSError):
+            self._keep(run_id, _Kept(state, None, str(error)), coming)
+            coming.set_exception(UserError(str(error)))
+        else:
+            _log.error("the figures of %s", run_id, exc_info=error)
+            reason = f"Its figures cannot be drawn ({type(error).__name__})."
+            self._keep(run_id, _Kept(state, None, reason), coming)
+            coming.set_exception(error)
 
     def _draw(self, run_id: str) -> dict[str, bytes]:
         result = self._results.any(run_id)
@@ -184,12 +224,16 @@ class Figures:
         path.write_bytes(pickle.dumps(files))
         return path
 
-    def _keep(self, run_id: str, kept: _Kept) -> None:
+    def _keep(self, run_id: str, kept: _Kept, coming: Future[dict[str, bytes]]) -> None:
         with self._lock:
             # Of a run under way nothing is kept: it changes with every sample.
             if kept.state is not None:
                 self._kept[run_id] = kept
-            self._coming.pop(run_id, None)
+            # Stopped and asked for again, it is another that comes.
+            if self._coming.get(run_id) is coming:
+                self._coming.pop(run_id)
+                self._background.discard(run_id)
+                self._waited.discard(run_id)
 
     def _let_go(self) -> None:
         if self._process:

@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 
 from profcore.spec.text import are, counted
-from profcore.stats.flags import flag_sentences, with_flags
+from profcore.stats.flags import FLAGS, flag_sentences, with_flags
 from profcore.stats.summary import SMALLEST_FOR_MEDIAN, label_outliers
 from profcore.stats.trend import SMALLEST_FOR_TREND, has_trend
 
@@ -25,7 +25,12 @@ class Caution:
 
 
 def cautions(samples: pd.DataFrame, summary: pd.DataFrame) -> list[Caution]:
-    """What to know before quoting figures from these samples, with `outlier` where it was told, and their summary."""
+    """What to know before quoting figures from these samples and their summary.
+
+    Args:
+        samples: With `outlier` and the flags of `with_flags` where these were told already.
+        summary: As `summarise`, with the floors of `floors.add_floors` where there are any.
+    """
     found: list[Caution] = []
     if samples.empty:
         return found
@@ -51,7 +56,8 @@ def cautions(samples: pd.DataFrame, summary: pd.DataFrame) -> list[Caution]:
         of_all = f"{outliers:,} of {counted(len(totals), 'sample')}"
         far = f"{are(outliers)} {'an outlier' if outliers == 1 else 'outliers'}"
         found.append(Caution("outliers", f"{of_all} {far} (far out of its setting's totals)."))
-    found += [Caution("flags", sentence) for sentence in flag_sentences(with_flags(samples))]
+    flagged = samples if set(FLAGS) <= set(samples.columns) else with_flags(samples)
+    found += [Caution("flags", sentence) for sentence in flag_sentences(flagged)]
     if "over_floor" in summary and (below := int((summary["over_floor"] < 1).sum())):
         found.append(
             Caution(

@@ -1,13 +1,20 @@
 """CSV and JSON for other programs."""
 
 import csv
+import enum
 import io
 import json
+import math
+from collections import OrderedDict
+from datetime import datetime
 
+import numpy as np
 import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from profcore.formats import samples_csv, samples_parquet
 from profcore.formats.text_files import csv_text, json_text
@@ -55,6 +62,59 @@ def test_json_holds_no_nan():
         json_text({"a": [float("nan"), {"b": (float("inf"), -1.5)}], "c": "NaN"}), parse_constant=pytest.fail
     )
     assert found == {"a": [None, {"b": [None, -1.5]}], "c": "NaN"}
+
+
+class _Kind(enum.StrEnum):
+    ONE = "one"
+
+
+class _Number(enum.IntEnum):
+    TWO = 2
+
+
+_ODD = [np.float64(0.1), np.float64("nan"), np.int64(3), np.str_("a"), np.bool_(True), _Kind.ONE, _Number.TWO]
+_SCALARS = st.one_of(
+    st.none(), st.booleans(), st.integers(), st.floats(), st.text(), st.sampled_from([*_ODD, datetime(2026, 1, 2)])
+)
+_KEYS = st.one_of(st.text(), st.integers(), st.booleans(), st.none(), st.floats(allow_nan=False, allow_infinity=False))
+_VALUES = st.recursive(
+    _SCALARS,
+    lambda held: st.one_of(
+        st.lists(held, max_size=5),
+        st.tuples(held, held),
+        st.dictionaries(_KEYS, held, max_size=5),
+        st.dictionaries(_KEYS, held, max_size=5).map(OrderedDict),
+    ),
+    max_leaves=30,
+)
+
+
+def plain_json(value, indent):
+    """As `json_text`, by the standard library alone."""
+    return json.dumps(_no_nan(value), indent=indent, ensure_ascii=False, allow_nan=False, default=str)
+
+
+def _no_nan(value):
+    if isinstance(value, float):
+        return value if math.isfinite(value) else None
+    if isinstance(value, dict):
+        return {key: _no_nan(each) for key, each in value.items()}
+    return [_no_nan(each) for each in value] if isinstance(value, list | tuple) else value
+
+
+@given(_VALUES, st.sampled_from([None, 1, 2, 0]))
+def test_quick_json_is_that_of_the_standard_library(value, indent):
+    assert json_text(value, indent) == plain_json(value, indent)
+
+
+@pytest.mark.parametrize("indent", [None, 2])
+@pytest.mark.parametrize("key", [float("nan"), float("inf")])
+def test_a_key_that_is_no_number_is_refused_as_the_standard_library_does(indent, key):
+    with pytest.raises(ValueError):
+        plain_json({key: 1}, indent)
+    for value in ({key: 1}, {key: [1]}, [{key: {}}]):
+        with pytest.raises(ValueError):
+            json_text(value, indent)
 
 
 def test_samples_hold_neither():

@@ -11,6 +11,10 @@ def labels(test):
     return [button.label for button in test.get("download_button")]
 
 
+def keys(test):
+    return [button.key for button in test.button]
+
+
 @pytest.mark.long
 def test_figures_are_drawn_in_the_background_and_then_offered_with_the_data(app, service, monkeypatch):
     drawing = Drawing()
@@ -25,6 +29,22 @@ def test_figures_are_drawn_in_the_background_and_then_offered_with_the_data(app,
         drawing.go.clear()
         test.button(key="draw-figures").click().run()
         assert f"Figures of 0 of {number} runs" in test.get("progress")[0].proto.text
+        # Whoever comes next, or reloads the page, sees it too, and may stop it.
+        other = app("runs")
+        assert f"Figures of 0 of {number} runs" in other.get("progress")[0].proto.text
+        assert "draw-figures" not in keys(other)
+        other.button(key="stop-figures").click().run()
+        other.run()
+        test.run()
+        for each in (test, other):
+            assert not each.exception
+            assert not each.get("progress")
+            assert "stop-figures" not in keys(each)
+        assert not drawing.alive
+        drawing.alive = True
+        drawing.go.clear()
+        test.button(key="draw-figures").click().run()
+        assert "stop-figures" in keys(test)
         drawing.go.set()
         until(lambda: downloads.figures.are_there(downloads.ended_runs()))
         test.run()

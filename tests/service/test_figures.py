@@ -9,7 +9,7 @@ import pytest
 from profcore.errors import UserError
 from profcore.export.figure_child import FigureProcess
 from profcore.service.downloads import Downloads
-from profcore.service.figures import Figures
+from profcore.service.figures import Figures, Progress
 from profcore.service.results import Results
 from profcore.spec.stages import State
 from profcore.storage.store import Store
@@ -89,6 +89,93 @@ def test_who_wants_one_now_is_not_behind_all_the_others(store, figures, drawing)
     wanted.join()
     until(lambda: figures.ask(runs).done == 4)
     assert (drawing.drawn.index(runs[-1]), len(drawing.drawn)) == (1, 4)
+
+
+class Ending(Drawing):
+    """As a process: what it is drawing fails once it is ended."""
+
+    def figure_files(self, result):
+        files = super().figure_files(result)
+        if not self.alive:
+            raise UserError("It ended in the middle.")
+        return files
+
+
+@pytest.fixture
+def started():
+    """The processes that were started, one after another."""
+    return []
+
+
+@pytest.fixture
+def stoppable(results, started):
+    def start():
+        started.append(Ending())
+        if len(started) == 1:
+            started[0].go.clear()
+        return started[-1]
+
+    figures = Figures(results, start)
+    yield figures
+    figures.close()
+
+
+def test_looking_at_how_far_they_are_begins_nothing(store, figures, drawing):
+    runs = some_runs(store, 2)
+    assert figures.progress(runs) == Progress(0, {}, going=False)
+    drawing.go.clear()
+    assert figures.ask(runs) == figures.progress(runs) == Progress(0, {}, going=True)
+    drawing.go.set()
+    until(lambda: not figures.progress(runs).going)
+    assert figures.progress(runs) == Progress(2, {}, going=False)
+
+
+def test_what_is_stopped_ends_at_once_and_what_was_drawn_is_kept(store, stoppable, started):
+    runs = some_runs(store, 4)
+    with_first = threading.Thread(target=lambda: stoppable.of(runs[0]))
+    with_first.start()
+    until(lambda: started and started[0].begun.is_set())
+    started[0].go.set()
+    with_first.join()
+    started[0].go.clear()
+    started[0].begun.clear()
+    stoppable.ask(runs)
+    started[0].begun.wait()
+    stoppable.stop()
+    assert stoppable.progress(runs) == Progress(1, {}, going=False)
+    assert not started[0].alive
+    # None of them has failed: whoever asks again is given all.
+    stoppable.ask(runs)
+    until(lambda: stoppable.progress(runs).done == 4)
+    assert stoppable.progress(runs) == Progress(4, {}, going=False)
+    assert len(started) == 2
+
+
+def test_who_waits_for_a_run_gets_it_though_all_others_are_stopped(store, stoppable, started):
+    runs, got = some_runs(store, 3), []
+    stoppable.ask(runs)
+    until(lambda: started and started[0].begun.is_set())
+    waiting = threading.Thread(target=lambda: got.append(stoppable.of(runs[2])))
+    waiting.start()
+    until(lambda: runs[2] in stoppable._waited)
+    stoppable.stop()
+    waiting.join()
+    assert got == [{"figures/a.png": runs[2].encode()}]
+    assert stoppable.progress(runs) == Progress(1, {}, going=False)
+
+
+def test_stopping_leaves_what_somebody_waits_for_at_work(store, stoppable, started):
+    runs, got = some_runs(store, 2), []
+    waiting = threading.Thread(target=lambda: got.append(stoppable.of(runs[0])))
+    waiting.start()
+    until(lambda: started and started[0].begun.is_set())
+    stoppable.ask(runs)
+    stoppable.stop()
+    assert started[0].alive
+    started[0].go.set()
+    waiting.join()
+    assert (len(got), started[0].drawn) == (1, [runs[0]])
+    assert stoppable.progress(runs) == Progress(1, {}, going=False)
 
 
 def test_a_run_whose_figures_cannot_be_drawn_is_named_and_stops_no_other(store, results, drawing):
