@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 import streamlit as st
 
+from pages.parts.text import plain
 from profcore.results.reading import reading_line
 from profcore.stats import PREPROCESSING
 
@@ -20,5 +21,5 @@ def explain(result: Result) -> None:
     st.caption(
         "Host preprocessing: from the picture in memory and the question to tensors on the device, made anew before "
         "each sample and no part of the total. End to end is the total with it; like launching, it belongs to the host "
-        f"that measured. {reading_line(result.samples)}"
+        f"that measured. {plain(reading_line(result.samples))}"
     )

@@ -120,7 +120,7 @@ def _charts(result: PictureResult) -> None:
             _figure(result, "components", f"{file}_latency", lambda: charts.component_bars(points))
             st.caption(
                 "Host preprocessing: crops, their resizing and the tokens, before the clock of an inference starts. "
-                f"{reading_line(result.samples) or 'Reading the picture from its file is not in it.'}"
+                f"{plain(reading_line(result.samples)) or 'Reading the picture from its file is not in it.'}"
             )
     elif name == "vision_tokens_vs_latency":
         _figure(result, "tokens", file, lambda: charts.over_tokens(points, "num_vision_tokens", _TTFT))

@@ -44,7 +44,7 @@ def _offer(far: Progress, runs: int) -> None:
         on_click=_begin,
         help="In the background and with the lowest priority: some seconds a run and so minutes for many, longer while "
         "this machine is busy. It goes on though this page is left, and can be stopped. Once all are drawn they can be "
-        f"downloaded with the data.{there}",
+        f"downloaded with the data.{plain(there)}",
     )
 
 
