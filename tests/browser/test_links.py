@@ -70,8 +70,8 @@ def test_back_leads_to_the_run_before_and_from_a_run_to_the_list(fresh, page):
     expect(page).to_have_url(re.compile("/runs.*compare="))
     listed = page.url
     page.get_by_role("link", name="Open this run").click()
-    settled(page, "Active transformer blocks")
-    expect(page).to_have_url(re.compile("/active_blocks.*run="))
+    settled(page, "Vision tokens")
+    expect(page).to_have_url(re.compile("/vision_tokens.*run="))
     # Once, and to the list with the same run chosen.
     page.go_back()
     settled(page, "Runs")

@@ -60,7 +60,7 @@ def test_a_size_leads_to_tokens_and_milliseconds(page, address):
 def test_models_stand_side_by_side(page, address):
     page.goto(f"{address}/models?models-on=NVIDIA+H200%2C+compiled%2C+bfloat16")
     settled(page, "Models side by side")
-    expect(page.get_by_text("The runs differ in more than the model")).to_be_visible()
+    expect(page.get_by_text("The runs differ in more than the model").first).to_be_visible()
     first = page.locator(".vega-embed").first
     expect(first).to_contain_text("qwen3-vl-4b")
     expect(first).to_contain_text("molmoe-1b")
