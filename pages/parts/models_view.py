@@ -143,7 +143,8 @@ def _show_pictures_table(found: list[models_beside.OnePicture]) -> list[str]:
     ids = list(models_beside.picture_runs(found))
     differences = results.follows("picture differences", ids, lambda: models_beside.picture_differences(store, found))
     _say_differences(differences)
-    notes = models_beside.picture_notes(store, found)
+    refused = tuple((each.model, each.reason) for each in found if each.reason)
+    notes = results.follows(("picture notes", refused), ids, lambda: models_beside.picture_notes(store, found))
     for note in notes:
         st.caption(f":material/info: {plain(note)}")
     said = quoting_lines(results.any, models_beside.picture_runs(found))

@@ -121,10 +121,6 @@ class Figures:
             if self._at_work in dropped and self._process:
                 self._process.end()
 
-    def are_there(self, run_ids: Sequence[str]) -> bool:
-        """Whether nothing is left to do for any of these runs."""
-        return all(self._known(run_id) is not None for run_id in run_ids)
-
     def close(self) -> None:
         """Draw nothing more, and let go of what is kept; who waits is told."""
         with self._lock:

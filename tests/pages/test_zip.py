@@ -46,7 +46,8 @@ def test_figures_are_drawn_in_the_background_and_then_offered_with_the_data(app,
         test.button(key="draw-figures").click().run()
         assert "stop-figures" in keys(test)
         drawing.go.set()
-        until(lambda: downloads.figures.are_there(downloads.ended_runs()))
+        runs = downloads.ended_runs()
+        until(lambda: downloads.figures.progress(runs).done == len(runs))
         test.run()
         assert not test.exception
         assert "Data and figures of all" in labels(test)

@@ -66,13 +66,13 @@ def some_runs(store, number, **more):
 
 def test_figures_are_drawn_in_the_background_once_for_each_run(store, figures, drawing):
     runs = some_runs(store, 3)
-    assert not figures.are_there(runs)
+    assert figures.progress(runs).done < len(runs)
     until(lambda: figures.ask(runs).done == 3)
-    assert figures.are_there(runs)
+    assert figures.progress(runs).done == len(runs)
     assert figures.of(runs[1]) == {"figures/a.png": runs[1].encode()}
     assert sorted(drawing.drawn) == sorted(runs)
     store.rename(runs[1], "mine")
-    assert not figures.are_there(runs)
+    assert figures.progress(runs).done < len(runs)
     figures.of(runs[1])
     assert sorted(drawing.drawn) == sorted([*runs, runs[1]])
 
